@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/*
+ * The contract's limits: what one request may hold. Sizes that an operator may change are in struct limits,
+ * filled by the configuration; the rest are constants of the contract.
+ */
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    LIMIT_LABELS = 64,
+    LIMIT_LABEL_KEY_BYTES = 63,      /* [A-Za-z0-9._/-] */
+    LIMIT_LABEL_VALUE_BYTES = 1024,  /* UTF-8 */
+    LIMIT_FUNCTION_NAME_BYTES = 255, /* [A-Za-z0-9._-] */
+    LIMIT_GROUP_BYTES = 255,
+    LIMIT_TAG_BYTES = 255,
+    LIMIT_KEY_BYTES = 255,
+    LIMIT_CONTENT_TYPE_BYTES = 255,
+    LIMIT_REASON_BYTES = 1024,
+    LIMIT_DEPENDS_ON = 1000,
+    LIMIT_SELECTOR_IDS = 10000,
+    LIMIT_PAGE_SIZE = 1000,
+    LIMIT_FILTER_WATCHES = 64,
+    LIMIT_STREAM_UNREAD_REPLIES = 65536,
+    LIMIT_STREAM_UNREAD_BYTES = 8 * 1024 * 1024,
+    LIMIT_STREAM_STUCK_S = 60,
+};
+
+#define LIMIT_MAX_MESSAGE_BYTES ((size_t)64 * 1024 * 1024) /* the most that max_message may be set to */
+
+struct limits {
+    size_t max_message_bytes;  /* of one request or reply */
+    uint64_t max_memory_bytes; /* of all futures held in memory */
+    uint64_t max_futures;      /* in memory */
+    uint64_t max_waiter_edges; /* (waiter, future) pairs of Run, Wait, AsCompleted, Watch */
+    uint32_t max_functions;    /* known names */
+};
+
+#define LIMITS_DEFAULT                                               \
+    ((struct limits){.max_message_bytes = (size_t)4 * 1024 * 1024,   \
+                     .max_memory_bytes = UINT64_C(8) << 30,          \
+                     .max_futures = UINT64_C(50) * 1000 * 1000,      \
+                     .max_waiter_edges = UINT64_C(10) * 1000 * 1000, \
+                     .max_functions = 10000})
