@@ -22,12 +22,14 @@ endfunction()
 
 # futured_fuzz(NAME LINK target...)
 # tests/fuzz/fuzz_NAME.c. Every build replays tests/fuzz/corpus/NAME through it (ctest fuzz/NAME);
-# the fuzz preset links libFuzzer instead of the replaying main.
+# the fuzz preset links libFuzzer instead of the replaying main. Target fuzz-targets builds them all.
+add_custom_target(fuzz-targets)
 function(futured_fuzz name)
   cmake_parse_arguments(A "" "" "LINK" ${ARGN})
   set(target fuzz_${name})
   set(corpus ${PROJECT_SOURCE_DIR}/tests/fuzz/corpus/${name})
   add_executable(${target} ${PROJECT_SOURCE_DIR}/tests/fuzz/fuzz_${name}.c)
+  add_dependencies(fuzz-targets ${target})
   target_link_libraries(${target} PRIVATE futured-flags ${A_LINK})
   set_target_properties(${target} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
   if(FUTURED_FUZZ)
