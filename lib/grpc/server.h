@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/*
+ * The server side of gRPC on top of h2: a method table, and calls that go from headers to messages to a
+ * status.
+ *
+ *   h2 events -> grpc_conn (one per session) -> grpc_call (embedded behind its stream) -> struct grpc_handler
+ *
+ * Rules:
+ *  1. on_start comes first and on_done last, each exactly once, for every call that found its method. After
+ * on_done nothing may touch the call. A handler that has ended the call (finish, fail) gets on_done later,
+ * not inside.
+ *  2. A message is checked against its size limit before a byte of it is buffered: RESOURCE_EXHAUSTED.
+ *  3. A unary or server-streaming request is handed over whole, and only when the session has room for
+ * replies, so a client that does not read costs at most H2_OUTPUT_HIGH_BYTES and one reply.
+ *  4. A streaming request is credited as its messages are handed over; grpc_call_pause stops that.
+ *  5. The deadline (grpc-timeout) ends the call with DEADLINE_EXCEEDED here; the handler learns it by
+ * on_done.
+ */
+#include "grpc/status.h"
+#include "h2/session.h"
+
+struct grpc_server;
+struct grpc_conn;
+struct grpc_call;
+
+enum grpc_kind { GRPC_UNARY, GRPC_CLIENT_STREAM, GRPC_SERVER_STREAM, GRPC_BIDI };
+
+/* Why a call is over, for on_done. */
+enum grpc_end {
+    GRPC_END_ANSWERED,  /* the status went to the peer's window and socket buffer in order */
+    GRPC_END_CANCELLED, /* the client reset the stream */
+    GRPC_END_DEADLINE,
+    GRPC_END_LOST, /* the connection is gone */
+};
+
+struct grpc_handler {
+    void (*on_start)(struct grpc_call *call); /* may be NULL */
+    /* One whole message, borrowed until return. UNARY and SERVER_STREAM: exactly one. */
+    void (*on_message)(struct grpc_call *call, struct span message);
+    void (*on_half_close)(struct grpc_call *call); /* CLIENT_STREAM and BIDI: no more messages */
+    void (*on_writable)(struct grpc_call *call);   /* after grpc_call_is_writable was 0; may be NULL */
+    void (*on_done)(struct grpc_call *call, enum grpc_end end); /* may be NULL */
+};
+
+struct grpc_method {
+    const char *path; /* "/futured.v1.Futures/Get"; lives as long as the server */
+    enum grpc_kind kind;
+    const struct grpc_handler *handler; /* NULL: known, answers UNIMPLEMENTED */
+    void *context;                      /* grpc_call_context; the service */
+};
+
+/* Who is at the other end; filled by the listener's owner, copied into the connection. */
+struct grpc_peer {
+    char address[128];   /* "127.0.0.1:50412", "unix:uid=1000,pid=4242", "worker:3" */
+    char principal[128]; /* "" until there is authentication */
+    int is_pool_worker;  /* the daemon's own child on a socketpair */
+    uint64_t worker_key; /* of that child; 0 = none */
+};
+
+struct grpc_server_config {
+    size_t max_message_bytes;       /* request messages */
+    uint32_t max_messages_per_recv; /* of one connection before others get their turn; 0 = no bound */
+};
+
+/* grpc_server_new: an empty table. Owns: the caller, after all its connections are freed. 0, -ENOMEM. */
+MUST_CHECK int grpc_server_new(struct grpc_server **ret, const struct grpc_server_config *config);
+struct grpc_server *grpc_server_free(struct grpc_server *server);
+
+/* grpc_server_add: put @n rows into the table; they are borrowed and outlive the server.
+ *   Return: 0; GRPC_E_EXISTS (a path twice); -ENOMEM. */
+enum { GRPC_E_EXISTS = 1 };
+MUST_CHECK int grpc_server_add(struct grpc_server *server, const struct grpc_method *methods, size_t n);
+
+/* grpc_server_has_service: whether any row starts with "/@service/" ("" is the server itself: true). */
+MUST_CHECK int grpc_server_has_service(const struct grpc_server *server, struct span service);
+/* grpc_server_next_method: iterate over the rows in the order they were added; NULL starts, NULL ends. */
+const struct grpc_method *grpc_server_next_method(const struct grpc_server *server,
+                                                  const struct grpc_method *m);
+
+/* grpc_conn_new: a connection with its own h2 session in the server role.
+ *   Owns:   the caller; grpc_conn_free frees the session too, after on_done for each call.
+ *   Return: 0, -ENOMEM. */
+MUST_CHECK int grpc_conn_new(struct grpc_conn **ret, struct grpc_server *server,
+                             const struct h2_config *config, const struct grpc_peer *peer, mono_ns_t now);
+struct grpc_conn *grpc_conn_free(struct grpc_conn *conn);
+struct h2_session *grpc_conn_session(const struct grpc_conn *conn);
+
+/* What a handler asks and says. None of these calls back into the handler. */
+void *grpc_call_context(const struct grpc_call *call);
+const struct grpc_method *grpc_call_method(const struct grpc_call *call);
+const struct grpc_peer *grpc_call_peer(const struct grpc_call *call);
+mono_ns_t grpc_call_deadline(const struct grpc_call *call); /* CLOCK_NEVER = none */
+/* The handler's own state; NULL at first. */
+void *grpc_call_user(const struct grpc_call *call);
+void grpc_call_set_user(struct grpc_call *call, void *user);
+
+/* grpc_call_header: the value of a request header (lower-case name), {NULL, 0} when absent. Only inside
+ * on_start. */
+struct span grpc_call_header(const struct grpc_call *call, const char *name);
+
+/* grpc_call_add_metadata: initial metadata, before the first message or status. @name is static, lower-case;
+ * a name that ends in -bin is base64-encoded here. 0, -ENOMEM. */
+MUST_CHECK int grpc_call_add_metadata(struct grpc_call *call, const char *name, struct span value);
+/* grpc_call_send_headers: send the initial metadata now, before any message (they go with the first one
+ * otherwise). */
+MUST_CHECK int grpc_call_send_headers(struct grpc_call *call);
+
+MUST_CHECK int grpc_call_is_writable(const struct grpc_call *call);
+size_t grpc_call_pending(const struct grpc_call *call);
+
+/* grpc_call_begin: start a reply message: append the payload to the returned buffer and nothing else, then
+ * grpc_call_end (sends it) or grpc_call_undo (as if never begun). NULL: no memory. One at a time. */
+MUST_CHECK struct buf *grpc_call_begin(struct grpc_call *call);
+void grpc_call_end(struct grpc_call *call);
+void grpc_call_undo(struct grpc_call *call);
+/* grpc_call_send: a whole message. 0, -ENOMEM. */
+MUST_CHECK int grpc_call_send(struct grpc_call *call, struct span message);
+
+/* grpc_call_finish: status OK. grpc_call_fail: any other; what was sent before still goes out. Both always
+ * succeed: where memory fails the stream is reset with INTERNAL_ERROR. */
+void grpc_call_finish(struct grpc_call *call);
+void grpc_call_fail(struct grpc_call *call, const struct grpc_status *status);
+/* grpc_call_fail_code: a status without details. */
+void grpc_call_fail_code(struct grpc_call *call, enum grpc_code code, const char *message);
+
+/* grpc_call_pause: stop (1) or go on (0) handing over messages of a streaming request. */
+void grpc_call_pause(struct grpc_call *call, int paused);

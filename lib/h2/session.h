@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/*
+ * HTTP/2 without I/O: bytes in, bytes out, time as an argument. The sole user of nghttp2, and the same for
+ * both roles: server (daemon) and client (worker, library, load program).
+ *
+ *   socket --bytes--> h2_session_recv --events--> struct h2_ops      (the owner above: lib/grpc)
+ *   socket <--bytes-- h2_session_send <--buffers-- h2_stream_*       (called by the owner above, at any time)
+ *   clock  ---now---> h2_session_tick                                (timeouts; says when it wants to be
+ * called next)
+ *
+ * Rules:
+ *  1. nghttp2's callbacks only record. Events go up after nghttp2 has returned, so the owner above may call
+ * anything here from inside an event, h2_session_free excepted (h2_session_abort is the way).
+ *  2. A stream lives from its on_headers (server) or h2_session_request (client) to the return of its
+ * on_close, which comes exactly once. The owner's object is embedded behind it (stream_user_bytes), zeroed at
+ * birth.
+ *  3. Received data is credited to the peer only by h2_stream_consume; what is not consumed closes the
+ * window.
+ *  4. Output waits in the stream's buffer until the windows allow it. While more than H2_OUTPUT_HIGH_BYTES
+ * wait in the whole session h2_session_wants_read is 0, and h2_stream_is_writable is 0 above a stream's own
+ * mark.
+ *  5. Every flood that nghttp2 does not limit is counted in a token bucket here; a bucket run dry ends the
+ * session with GOAWAY(ENHANCE_YOUR_CALM), and h2_session_end_reason names it. Thread: one session, one
+ * thread.
+ */
+#include "base/buf.h"
+#include "base/bytes.h"
+#include "base/clock.h"
+
+struct h2_session;
+struct h2_stream;
+
+enum h2_role { H2_SERVER, H2_CLIENT };
+
+/* RFC 9113 section 7 */
+enum h2_error {
+    H2_NO_ERROR = 0x0,
+    H2_PROTOCOL_ERROR = 0x1,
+    H2_INTERNAL_ERROR = 0x2,
+    H2_FLOW_CONTROL_ERROR = 0x3,
+    H2_REFUSED_STREAM = 0x7,
+    H2_CANCEL = 0x8,
+    H2_ENHANCE_YOUR_CALM = 0xb,
+};
+
+enum {
+    H2_OUTPUT_HIGH_BYTES = 1024 * 1024, /* of one session: above it nothing more is read */
+    H2_STREAM_HIGH_BYTES = 256 * 1024,  /* of one stream: above it h2_stream_is_writable is 0 ... */
+    H2_STREAM_LOW_BYTES = 64 * 1024,    /* ... and at or below it on_writable comes */
+    H2_HEADERS_MAX = 128,               /* header fields of one block */
+};
+
+struct h2_header {
+    struct span name, value;
+};
+
+/* What a peer may do before it is taken for an attack: a token bucket of @burst, refilled at @per_second. */
+struct h2_rate {
+    uint32_t burst, per_second;
+};
+
+struct h2_config {
+    uint32_t max_streams;         /* concurrent, opened by the peer */
+    uint32_t stream_window_bytes; /* our receive windows */
+    uint32_t connection_window_bytes;
+    uint32_t max_header_list_bytes; /* names + values + 32 each (RFC 9113 section 6.5.2), enforced */
+    int64_t preface_timeout_ns;     /* connection start -> first SETTINGS */
+    int64_t headers_timeout_ns;     /* first byte of a header block -> its end */
+    int64_t body_timeout_ns; /* an open, not half-closed stream without any frame of its own, while it is owed
+                                one (see h2_stream_expect_body) */
+    int64_t idle_timeout_ns; /* no stream open and no frame: GOAWAY(NO_ERROR) */
+    int64_t write_timeout_ns;     /* output waiting and none of it taken by the peer (socket or window) */
+    int64_t keepalive_ns;         /* silence before a PING of ours; 0 = none */
+    int64_t keepalive_timeout_ns; /* PING -> ACK */
+    struct h2_rate resets;        /* RST_STREAM from the peer (honest clients cancel in bursts) */
+    struct h2_rate provoked;      /* stream errors the peer makes us send */
+    struct h2_rate pings, settings, priorities;
+    struct h2_rate window_updates; /* beyond those our own DATA explains */
+    struct h2_rate empty_data;     /* DATA without payload and without END_STREAM */
+    uint32_t stream_user_bytes;    /* of the owner's object behind each stream */
+};
+
+/* h2_config_server, h2_config_client: the defaults for each role (a stranger's rates for a server). */
+struct h2_config h2_config_server(void);
+struct h2_config h2_config_client(void);
+
+enum { H2_END = 1 /* the peer half-closed with this */, H2_TRAILERS = 2 };
+
+/* Events, called from h2_session_recv, _send, _tick, _abort and _free, never from h2_stream_*. */
+struct h2_ops {
+    /* A whole header block: request, response (1xx are dropped) or trailers. Headers are borrowed until
+     * return.
+     * @flags: H2_END, H2_TRAILERS. A block beyond max_header_list_bytes comes with n = 0 and is answered 431.
+     */
+    void (*on_headers)(struct h2_stream *s, const struct h2_header *headers, size_t n, int flags);
+    /* Payload, borrowed until return; to be credited by h2_stream_consume, now or later. */
+    void (*on_data)(struct h2_stream *s, struct span data);
+    /* The peer half-closed by DATA (when it did so by headers, H2_END said it). */
+    void (*on_end)(struct h2_stream *s);
+    /* The stream can take output again after h2_stream_is_writable was 0. */
+    void (*on_writable)(struct h2_stream *s);
+    /* The stream is over; the last event. H2_NO_ERROR: closed in both directions in order. */
+    void (*on_close)(struct h2_stream *s, uint32_t error);
+    /* Time for the owner's own timers; returns when it wants to be called next (CLOCK_NEVER allowed). */
+    mono_ns_t (*on_tick)(void *user, mono_ns_t now);
+    /* Client: the server goes away; streams above what it took come with on_close(H2_REFUSED_STREAM). */
+    void (*on_goaway)(void *user, uint32_t error);
+};
+
+/* h2_session_new: a session with its preface and SETTINGS ready to be sent.
+ *   Owns:   the caller, h2_session_free. @ops and @user outlive it. Config is copied.
+ *   Return: 0, -ENOMEM. */
+MUST_CHECK int h2_session_new(struct h2_session **ret, enum h2_role role, const struct h2_config *config,
+                              const struct h2_ops *ops, void *user, mono_ns_t now);
+
+/* h2_session_free: on_close(H2_CANCEL) for every open stream, then free. Not from inside an event. NULL
+ * allowed. */
+struct h2_session *h2_session_free(struct h2_session *s);
+
+/* h2_session_on_wake: @wake(@arg) is called when there is output to send, or a timer moved, because of a call
+ * that did not come from recv, send or tick. It must only note that (mark dirty). */
+void h2_session_on_wake(struct h2_session *s, void (*wake)(void *arg), void *arg);
+
+/* h2_session_recv: take all @n received bytes; events go up before it returns.
+ *   Return: 0; H2_E_OVER (ended: send what is left, then close; end_reason says why); -ENOMEM (close at
+ * once). */
+enum { H2_E_OVER = 1 };
+MUST_CHECK int h2_session_recv(struct h2_session *s, const uint8_t *p, size_t n, mono_ns_t now);
+
+/* h2_session_send: append what may be sent now to @out, until it holds about @limit bytes (a frame may exceed
+ * it). Return: 0, -ENOMEM. on_writable comes from here. */
+MUST_CHECK int h2_session_send(struct h2_session *s, struct buf *out, size_t limit, mono_ns_t now);
+
+/* h2_session_sent: @n bytes went into the socket (feeds write_timeout). */
+void h2_session_sent(struct h2_session *s, size_t n, mono_ns_t now);
+
+/* h2_session_tick: do what is due. Returns when it wants to be called next, at the latest. */
+mono_ns_t h2_session_tick(struct h2_session *s, mono_ns_t now);
+
+MUST_CHECK int h2_session_wants_read(const struct h2_session *s);
+MUST_CHECK int h2_session_wants_write(const struct h2_session *s);
+/* h2_session_is_over: nothing more will be read or written; close the socket once the output buffer is empty.
+ */
+MUST_CHECK int h2_session_is_over(const struct h2_session *s);
+
+/* h2_session_end_reason: a stable word for the log (`peer_closed`, `ping_flood`, `preface_timeout`, ...); ""
+ * while open. */
+const char *h2_session_end_reason(const struct h2_session *s);
+
+/* h2_session_drain: GOAWAY; streams that are open go on, new ones are refused; over when the last has ended.
+ */
+void h2_session_drain(struct h2_session *s);
+
+/* h2_session_abort: GOAWAY(@error) now, all streams end; safe inside events. @reason is static. */
+void h2_session_abort(struct h2_session *s, uint32_t error, const char *reason);
+
+void *h2_session_user(const struct h2_session *s);
+uint32_t h2_session_n_streams(const struct h2_session *s);
+/* h2_session_pending_bytes: output waiting in streams, not yet taken by h2_session_send. */
+size_t h2_session_pending_bytes(const struct h2_session *s);
+
+/* h2_session_request (client): open a stream. Headers are copied. @end: no body.
+ *   Return: 0; H2_E_REFUSED (draining, over, or the server's stream limit is reached); -ENOMEM. */
+enum { H2_E_REFUSED = 2 };
+MUST_CHECK int h2_session_request(struct h2_session *s, const struct h2_header *headers, size_t n, int end,
+                                  struct h2_stream **ret);
+
+struct h2_session *h2_stream_session(const struct h2_stream *s);
+/* h2_stream_user: the owner's stream_user_bytes behind @s; h2_stream_of_user: the way back. */
+void *h2_stream_user(struct h2_stream *s);
+struct h2_stream *h2_stream_of_user(void *user);
+int32_t h2_stream_id(const struct h2_stream *s);
+
+/* h2_stream_respond (server): the response's header block, once. @end: no body, no trailers (trailers-only).
+ *   Return: 0, -ENOMEM. Header bytes are copied unless the span's bytes are static (then NO_COPY is the
+ * gain): pass static = 1 only when every name and value lives for ever. */
+MUST_CHECK int h2_stream_respond(struct h2_stream *s, const struct h2_header *headers, size_t n, int end,
+                                 int is_static);
+
+/* h2_stream_out: the stream's output buffer, to be appended to directly; follow with h2_stream_flush. */
+struct buf *h2_stream_out(struct h2_stream *s);
+/* h2_stream_flush: tell the session that h2_stream_out has grown. */
+void h2_stream_flush(struct h2_stream *s);
+
+/* h2_stream_finish: after the buffered output, end our side with trailers (server; n may be 0) or plainly (n
+ * = 0). A server's stream whose peer has not half-closed is then reset with NO_ERROR (RFC 9113 section 8.1).
+ *   Return: 0, -ENOMEM. Trailer bytes are copied unless @is_static. */
+MUST_CHECK int h2_stream_finish(struct h2_stream *s, const struct h2_header *trailers, size_t n,
+                                int is_static);
+
+/* h2_stream_reset: RST_STREAM now; buffered output is dropped; on_close follows. */
+void h2_stream_reset(struct h2_stream *s, uint32_t error);
+
+/* h2_stream_consume: @n received bytes need no room any more: credit the peer. */
+void h2_stream_consume(struct h2_stream *s, size_t n);
+
+/* h2_stream_expect_body: whether the owner waits for the peer to send (starts or stops body_timeout). A
+ * stream that has just been opened by the peer expects. Streams whose peer may pause for long (bidi) turn it
+ * off. */
+void h2_stream_expect_body(struct h2_stream *s, int expects);
+
+MUST_CHECK int h2_stream_is_writable(const struct h2_stream *s);
+size_t h2_stream_pending(const struct h2_stream *s);
