@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/*
+ * The engine: futures, who runs them and who waits for them. Pure: no I/O, no clock, no thread, no protobuf.
+ * This is its only door (future.h and waiter.h are what can be seen through it).
+ *
+ * A turn:
+ *   engine_begin(now)                  the time of everything that follows
+ *   submit, claim, start, finish, ...  commands; each decides at once and notes what it caused
+ *   engine_end -> struct effects       drained by app (or by the simulator) in this order:
+ *       facts    -> the store: what must become durable; they carry effects.commit_seq
+ *       answers  -> service: waiters with news
+ *       work     -> dispatch: there are ready tasks somebody with credit may claim
+ *       revokes  -> dispatch: leases whose worker should stop (cancelled) or give back
+ *       next     -> app: call engine_begin/engine_end again at this time at the latest
+ *   engine_durable(seq)                the store says so; without a store app says it at the end of the turn
+ *
+ * Work is claimed, never pushed. A lease is {id, attempt, epoch}: the attempt fences an older claim, the
+ * epoch (new at each start of the daemon) what was assigned before a restart.
+ *
+ * Invariants (checked by engine_check, which tests and the simulator call after each event):
+ *  1. state moves only along the table in future.c; a terminal state never changes; outcome is set exactly
+ * with it.
+ *  2. PENDING without a lease <=> in exactly one queue. RUNNING => has a lease that is started.
+ *  3. every lease belongs to one holder and one future; the future points back.
+ *  4. counts (per function, scope, state; bytes; edges) equal what a walk finds.
+ *  5. a pinned future is never forgotten; a forgotten one leaves nothing behind.
+ * Thread: one, the loop's.
+ */
+#include "base/limit.h"
+#include "base/map.h"
+#include "engine/future.h"
+#include "engine/waiter.h"
+
+struct engine;
+struct holder;
+
+struct engine_config {
+    struct limits limits;
+    struct hash_seed seed; /* of every table */
+    uint64_t random;       /* seeds the engine's own generator (IDs) */
+    uint32_t epoch;
+    int64_t ephemeral_retention_ns, success_retention_ns, failure_retention_ns;
+    int accept_unknown_functions;
+};
+
+struct engine_config engine_config_default(void);
+
+/* engine_new: Owns: the caller. 0, -ENOMEM. engine_free: no holder and no waiter may be left; frees all
+ * futures. */
+MUST_CHECK int engine_new(struct engine **ret, const struct engine_config *config);
+struct engine *engine_free(struct engine *e);
+
+/* Namespace and principal, interned; lives as long as the engine. */
+struct scope {
+    struct map_item by_name;
+    struct bytes *namespace, *principal;
+    uint64_t n_futures, n_bytes; /* charged to it */
+};
+/* engine_scope: find or make. NULL: no memory. */
+MUST_CHECK struct scope *engine_scope(struct engine *e, struct span namespace, struct span principal);
+
+/* A name that workers run; remembered for ever once known. Read-only outside. */
+struct function {
+    struct map_item by_name;
+    struct bytes *name, *doc;                    /* doc may be NULL */
+    struct list work;                            /* in the turn's work effects */
+    struct list active;                          /* in the engine's rotation while ready tasks wait */
+    struct list levels;                          /* ready queues by priority, highest first (sched.c) */
+    uint32_t index;                              /* dense, for sets of functions */
+    uint32_t n_holders;                          /* workers that serve it now */
+    uint64_t n_pending, n_reserved, n_running;   /* futures by where they are; reserved are PENDING too */
+    uint64_t n_succeeded, n_failed, n_cancelled; /* ever */
+    int64_t mean_run_ns; /* exponential mean of finished attempts (weight 1/8), -1 = none yet */
+    int is_configured;
+};
+/* engine_function_add: make @name known (configuration or a worker's Hello). NULL: no memory or
+ * limits.max_functions. */
+MUST_CHECK struct function *engine_function_add(struct engine *e, struct span name, struct span doc);
+struct function *engine_function_find(const struct engine *e, struct span name);
+/* engine_function_next: in the order they became known; NULL starts, NULL ends. */
+struct function *engine_function_next(const struct engine *e, const struct function *f);
+
+void engine_begin(struct engine *e, mono_ns_t mono, wall_ns_t wall);
+
+struct effects {
+    struct future **facts; /* durable futures that changed; borrowed until the next engine_begin */
+    size_t n_facts;
+    uint64_t commit_seq; /* of this turn's changes; 0 < strictly increasing when anything changed */
+    struct list answers; /* of struct waiter.answer; take each out by list_pop_front */
+    struct list work;    /* of struct function.work */
+    struct list revokes; /* of struct lease.revoke */
+    mono_ns_t next;      /* CLOCK_NEVER = nothing is due */
+};
+/* engine_end: also does what time has made due (retention), at most a bounded number of steps a turn. */
+struct effects *engine_end(struct engine *e);
+void engine_durable(struct engine *e, uint64_t commit_seq);
+uint64_t engine_durable_seq(const struct engine *e);
+
+/* What engine commands answer (> 0); service turns each into a status. */
+enum engine_error {
+    ENGINE_E_NO_SUCH_FUNCTION = 1,
+    ENGINE_E_FULL_FUTURES,
+    ENGINE_E_FULL_MEMORY,
+    ENGINE_E_FULL_EDGES,
+    ENGINE_E_NOT_FOUND,
+    ENGINE_E_NOT_TERMINAL,
+    ENGINE_E_PINNED,
+    ENGINE_E_REVISION,
+    ENGINE_E_STALE_LEASE,
+};
+
+struct engine_submit {
+    struct scope *scope;
+    struct span function;
+    struct span group, tag, traceparent; /* {NULL, 0} = none */
+    struct bytes *task;                  /* a reference is taken on success */
+    struct bytes *peer;                  /* likewise; may be NULL */
+    uint32_t argument_at, argument_field_bytes, argument_bytes;
+    int32_t priority;
+    enum durability durability;
+    enum on_lost on_lost;
+    int64_t retention_ns; /* < 0 = default */
+};
+/* engine_submit: accept a task: a new PENDING future, in its queue.
+ *   Return: 0; ENGINE_E_NO_SUCH_FUNCTION, _FULL_FUTURES, _FULL_MEMORY; -ENOMEM. Nothing is kept on failure.
+ * O(1). */
+MUST_CHECK int engine_submit(struct engine *e, const struct engine_submit *in, struct future **ret);
+
+/* engine_find: the future with @id in @scope's namespace, or NULL. O(1). */
+struct future *engine_find(const struct engine *e, const struct scope *scope, const struct id *id);
+
+/* engine_next: the future after @key in ID order (before it when @desc), any state, in @scope's namespace, or
+ * NULL; looks at no more than *budget futures and counts it down: NULL with *budget 0 means "not found yet",
+ * and *ret_key is where to go on. O(log n + looked at). */
+struct future *engine_next(const struct engine *e, const struct scope *scope, uint64_t key, int desc,
+                           uint32_t *budget, uint64_t *ret_key);
+
+/* engine_group_first, _next: the members of a group in the order they joined. */
+struct future *engine_group_first(const struct engine *e, const struct scope *scope, struct span group);
+struct future *engine_group_next(const struct future *f);
+uint64_t engine_group_size(const struct engine *e, const struct scope *scope, struct span group);
+
+/* engine_cancel: PENDING and unreserved: CANCELLED at once. Reserved or running: noted in cancel_requested
+ * and revoked; what really happens decides. Terminal: unchanged. @reason and the scope's principal are
+ * copied. Return: 0, -ENOMEM. */
+MUST_CHECK int engine_cancel(struct engine *e, struct future *f, const struct scope *by, struct span reason);
+
+/* engine_annotate: put @labels (taken on 0) in place of the future's labels.
+ *   Return: 0; ENGINE_E_REVISION (*if_revision given and not the current one); -ENOMEM. */
+MUST_CHECK int engine_annotate(struct engine *e, struct future *f, struct labels *labels,
+                               const uint64_t *if_revision);
+
+/* engine_delete: forget a terminal future now. 0; ENGINE_E_NOT_TERMINAL; ENGINE_E_PINNED. */
+MUST_CHECK int engine_delete(struct engine *e, struct future *f);
+
+/* engine_wait: tie @w to @f. A terminal @f is done at once. @tag is referenced. The same pair twice makes two
+ * edges: the caller sees to it that duplicates count once. Return: 0; ENGINE_E_FULL_EDGES; -ENOMEM. */
+MUST_CHECK int engine_wait(struct engine *e, struct waiter *w, struct future *f, struct bytes *tag);
+/* engine_wait_group: tie @w to all members now, and to those who join until it has @expect (0: none later).
+ *   Return: as engine_wait; nothing is tied on failure. */
+MUST_CHECK int engine_wait_group(struct engine *e, struct waiter *w, const struct scope *scope,
+                                 struct span group, uint32_t expect);
+/* engine_unwait: drop one edge. engine_waiter_drop: drop all of them and take @w out of every list. */
+void engine_unwait(struct engine *e, struct edge *edge);
+void engine_waiter_drop(struct engine *e, struct waiter *w);
+
+/* A claim on one future. Made by engine_claim, ended by finish, release or the holder's loss. Read-only
+ * outside; `user` is the holder's. */
+struct lease {
+    struct list of_holder;
+    struct list revoke; /* in the turn's revokes */
+    struct future *future;
+    struct holder *holder;
+    uint32_t attempt;
+    int is_started;
+    mono_ns_t claimed_at, started_at;
+    void *user;
+};
+
+/* A worker as the engine sees it: a name, what it serves, what it holds. */
+struct holder {
+    struct list leases; /* of struct lease.of_holder, oldest first */
+    struct bytes *name;
+    uint64_t *serves; /* bit set by function.index */
+    uint32_t n_serves_words;
+    uint32_t n_leases;
+    void *user;
+};
+/* engine_holder_new: 0, -ENOMEM. engine_holder_serve: add a function to what it serves: 0, -ENOMEM. */
+MUST_CHECK int engine_holder_new(struct engine *e, struct span name, void *user, struct holder **ret);
+MUST_CHECK int engine_holder_serve(struct engine *e, struct holder *h, struct function *f);
+
+/* engine_claim: reserve up to @max ready tasks for @h, functions it serves taking turns, best first within
+ * each.
+ * @only restricts to one function (NULL = any). @ret_leases has room for @max. The futures stay PENDING.
+ *   Return: how many (>= 0), -ENOMEM (none claimed). */
+MUST_CHECK int engine_claim(struct engine *e, struct holder *h, struct function *only, uint32_t max,
+                            struct lease **ret_leases);
+
+/* engine_lease_find: the current lease {id, attempt, epoch} of @h, or NULL (stale, or not its own: counted).
+ */
+struct lease *engine_lease_find(struct engine *e, const struct holder *h, const struct id *id,
+                                uint32_t attempt, uint32_t epoch);
+
+/* engine_start: the worker really began at @at: RUNNING, the attempt exists. Twice is once. 0, -ENOMEM. */
+MUST_CHECK int engine_start(struct engine *e, struct lease *lease, wall_ns_t at);
+
+/* How an attempt ended, from whoever knows. Exactly one of data and error. */
+struct finish {
+    struct bytes *data;         /* taken on success */
+    struct bytes *content_type; /* taken on success; NULL = none */
+    struct future_error *error; /* taken on success */
+    int has_exit_code, has_signal;
+    int32_t exit_code, signal;
+    struct usage usage;
+    wall_ns_t start_time; /* used when engine_start was never called for it; 0 = now */
+};
+/* engine_finish: the attempt under @lease has ended; the lease is gone after 0. A cancelled one that ends
+ * with an error becomes CANCELLED, one that succeeded all the same SUCCEEDED. 0, -ENOMEM (lease and finish
+ * untouched). */
+MUST_CHECK int engine_finish(struct engine *e, struct lease *lease, struct finish *finish);
+
+/* engine_release: not run, back to the head of its queue without an attempt (CANCELLED if that was asked for
+ * meanwhile). */
+void engine_release(struct engine *e, struct lease *lease);
+
+/* engine_lose: the worker of a started attempt is gone without fault of the task: back to the head of the
+ * queue, the attempt recorded with WORKER_LOST; the third such loss ends it FAILED/WORKER_LOST; on_lost FAIL:
+ * OUTCOME_UNKNOWN at the first. An unstarted lease is released. 0, -ENOMEM (nothing changed; call again
+ * later). */
+MUST_CHECK int engine_lose(struct engine *e, struct lease *lease);
+
+/* engine_holder_free: the worker is gone for good; it must hold no lease any more. Returns NULL. */
+struct holder *engine_holder_free(struct engine *e, struct holder *h);
+
+struct engine_stats {
+    uint64_t n_futures, n_bytes, n_edges, n_stale_finishes, n_accepted, n_forgotten;
+    uint64_t n_by_state[6];   /* by enum future_state */
+    uint64_t table_slots;     /* of the future table */
+    uint32_t table_max_moved; /* most entries that one insert has moved */
+    uint64_t table_moved;     /* entries moved in all */
+};
+struct engine_stats engine_stats(const struct engine *e);
+uint64_t engine_epoch(const struct engine *e);
+
+/* engine_check: walk everything and assert the invariants. For tests; O(everything). */
+void engine_check(const struct engine *e);

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/*
+ * The record of one accepted task. Other rooms read it through const pointers; only the engine writes it, and
+ * its state only by future_move. What most futures do not have hangs off `rare`, so that a waiting future
+ * stays small.
+ *
+ * Times: wall clock. Sizes: bytes. All strings: not NUL-terminated.
+ */
+#include "base/bytes.h"
+#include "base/heap.h"
+#include "base/id.h"
+#include "base/list.h"
+
+struct edge;
+struct function;
+struct lease;
+struct membership;
+struct scope;
+
+/* Values as in the contract's enum State, so that no table is needed between. */
+enum future_state {
+    FUTURE_PENDING = 1,
+    FUTURE_RUNNING = 2,
+    FUTURE_SUCCEEDED = 3,
+    FUTURE_FAILED = 4,
+    FUTURE_CANCELLED = 5,
+};
+
+/* As in the contract's enum PendingReason. */
+enum pending_reason {
+    PENDING_NONE = 0,
+    PENDING_READY = 1,
+    PENDING_DELAYED = 2,
+    PENDING_BLOCKED = 3,
+    PENDING_BACKOFF = 4,
+    PENDING_NO_WORKER = 5,
+    PENDING_PAUSED = 6,
+    PENDING_LIMITED = 7,
+};
+
+enum durability { DURABILITY_DURABLE = 1, DURABILITY_EPHEMERAL = 2 };
+enum on_lost { ON_LOST_RETRY = 1, ON_LOST_FAIL = 2 };
+
+/* The daemon's reasons in Error.reason; future_reason_text has the contract's words. */
+enum future_reason {
+    REASON_NONE,
+    REASON_FUNCTION_ERROR,
+    REASON_TIMEOUT,
+    REASON_CANCELLED,
+    REASON_DEADLINE_EXCEEDED,
+    REASON_CRASHED,
+    REASON_WORKER_LOST,
+    REASON_OUTCOME_UNKNOWN,
+    REASON_MEMORY_LIMIT,
+    REASON_CPU_LIMIT,
+    REASON_RESULT_TOO_LARGE,
+    REASON_ARGUMENT_TOO_LARGE,
+    REASON_DEPENDENCY_FAILED,
+    REASON_NO_SUCH_FUNCTION,
+    REASON_SHUTDOWN,
+};
+
+/* Why an attempt, or a future, failed. One allocation; the spans point behind it. Immutable, owned by its
+ * holder. */
+struct future_error {
+    int code; /* google.rpc.Code */
+    enum future_reason reason;
+    int retryable;
+    struct span type, message, traceback, function_reason;
+    struct span details; /* repeated google.protobuf.Any, encoded as fields of Error.details; spliced, never
+                            read here */
+};
+
+struct usage {
+    int64_t user_cpu_ns, system_cpu_ns, wall_ns; /* < 0 = not known */
+    int64_t max_rss_bytes;                       /* < 0 = not known */
+};
+
+struct attempt {
+    struct attempt *next; /* the next older one */
+    uint32_t number;      /* from 1 */
+    uint8_t has_exit_code, has_signal;
+    int32_t exit_code, signal;
+    struct bytes *worker;           /* its name, shared */
+    wall_ns_t start_time, end_time; /* end 0 = still running */
+    struct future_error *error;     /* NULL = none */
+    struct usage usage;
+};
+
+/* How it ended: result, or error. */
+struct outcome {
+    wall_ns_t end_time;
+    struct bytes *data;         /* SUCCEEDED: the result; never NULL there */
+    struct bytes *content_type; /* shared; NULL = none */
+    struct future_error *error; /* FAILED, CANCELLED */
+};
+
+struct cancel_request {
+    wall_ns_t time;
+    struct bytes *principal, *reason; /* may be NULL */
+};
+
+/* What few futures have. */
+struct future_rare {
+    struct future *future;
+    struct heap_item expiry;   /* retention of its own; keyed by wall time */
+    int64_t retention_ns;      /* < 0 = the daemon's default */
+    struct bytes *traceparent; /* NULL = none */
+    struct bytes *tag;         /* as submitted; NULL = none */
+    struct cancel_request *cancel_requested;
+    uint8_t n_losses; /* attempts lost without fault of the task */
+};
+
+/* A label of the future's own copy, once it has been changed by Annotate. Sorted by key; one allocation. */
+struct label {
+    struct span key, value;
+};
+
+struct labels {
+    uint32_t n;
+    uint32_t bytes; /* of this allocation */
+    struct label at[];
+};
+
+struct future {
+    struct id id;
+    struct bytes *task;        /* the contract's Task message, exactly as it came */
+    struct function *function; /* never NULL */
+    struct scope *scope;       /* namespace and principal, never NULL */
+    struct membership *group;  /* NULL = none */
+    struct list queue;         /* PENDING: its ready queue; terminal: the expiry line; else unlinked */
+    struct edge *edges;        /* who waits for or watches it */
+    struct lease *lease;       /* reserved for or run by a worker; NULL = neither */
+    struct attempt *attempts;  /* newest first */
+    struct outcome *outcome;   /* set once, with the terminal state */
+    struct labels *labels;     /* NULL = those of the task */
+    struct bytes *peer;        /* who submitted, as text, shared by the connection */
+    struct future_rare *rare;  /* NULL = nothing rare */
+    wall_ns_t submit_time;
+    uint64_t revision;
+    uint64_t commit_seq;           /* of its last change; shown only when that is durable */
+    uint32_t argument_at;          /* the argument's field in task, tag included: offset ... */
+    uint32_t argument_field_bytes; /* ... and length; 0 = no argument */
+    uint32_t argument_bytes;       /* of the payload alone */
+    int32_t priority;
+    uint16_t n_pins; /* edges and others that keep it from being forgotten */
+    uint8_t state;   /* enum future_state */
+    uint8_t durability;
+    uint8_t on_lost;
+    uint8_t is_fact; /* changed since the last commit, in the engine's list of facts */
+};
+
+static inline int future_is_terminal(const struct future *f)
+{
+    return f->state >= FUTURE_SUCCEEDED;
+}
+
+/* future_pending_reason: why it waits, PENDING_NONE when it does not. O(1). */
+enum pending_reason future_pending_reason(const struct future *f);
+
+/* future_start_time: of the newest attempt; 0 = never started. future_end_time: 0 = not ended. */
+wall_ns_t future_start_time(const struct future *f);
+wall_ns_t future_end_time(const struct future *f);
+
+/* future_expire_time: when it will be forgotten, 0 while it is not terminal. */
+wall_ns_t future_expire_time(const struct future *f);
+
+/* future_function_name, future_namespace, future_principal, future_group: "" spans when there is none. */
+struct span future_function_name(const struct future *f);
+struct span future_namespace(const struct future *f);
+struct span future_principal(const struct future *f);
+struct span future_group(const struct future *f);
+
+/* future_reason_text: "CRASHED"; "" for REASON_NONE. */
+const char *future_reason_text(enum future_reason reason);
+
+/* future_error_new: one allocation with copies of the spans of @from. Owns: the caller. NULL: no memory. */
+MUST_CHECK struct future_error *future_error_new(const struct future_error *from);
+
+/* labels_new: one allocation with copies of the @n labels at @from, sorted by key (keys are unique). NULL: no
+ * memory. */
+MUST_CHECK struct labels *labels_new(const struct label *from, uint32_t n);
