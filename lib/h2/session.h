@@ -106,6 +106,9 @@ struct h2_ops {
     mono_ns_t (*on_tick)(void *user, mono_ns_t now);
     /* Client: the server goes away; streams above what it took come with on_close(H2_REFUSED_STREAM). */
     void (*on_goaway)(void *user, uint32_t error);
+    /* h2_session_pending_bytes was above H2_OUTPUT_HIGH_BYTES and has come down to half of that. From
+     * h2_session_send, or when streams ended; may be NULL. */
+    void (*on_room)(void *user);
 };
 
 /* h2_session_new: a session with its preface and SETTINGS ready to be sent.
@@ -137,6 +140,13 @@ void h2_session_sent(struct h2_session *s, size_t n, mono_ns_t now);
 
 /* h2_session_tick: do what is due. Returns when it wants to be called next, at the latest. */
 mono_ns_t h2_session_tick(struct h2_session *s, mono_ns_t now);
+
+/* h2_session_now: the @now of the latest recv, send, sent or tick (at first of new); what events go by. */
+mono_ns_t h2_session_now(const struct h2_session *s);
+
+/* h2_session_wake: the owner above has work for on_tick: calls @wake (inside events too), and the next
+ * h2_session_tick calls on_tick whatever time it had asked for. */
+void h2_session_wake(struct h2_session *s);
 
 MUST_CHECK int h2_session_wants_read(const struct h2_session *s);
 MUST_CHECK int h2_session_wants_write(const struct h2_session *s);
