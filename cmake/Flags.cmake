@@ -20,7 +20,8 @@ set(CMAKE_C_FLAGS_RELWITHDEBINFO "-O2 -g")
 
 add_library(futured-flags INTERFACE)
 target_compile_definitions(futured-flags INTERFACE _GNU_SOURCE FUTURED_VERSION="${PROJECT_VERSION}")
-target_include_directories(futured-flags INTERFACE ${PROJECT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/lib)
+target_include_directories(futured-flags INTERFACE
+  ${PROJECT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/lib ${PROJECT_SOURCE_DIR}/daemon)
 target_compile_options(futured-flags INTERFACE
   -Wall -Wextra -Wconversion -Wsign-conversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes
   -Wold-style-definition -Wvla -Wcast-qual -Wcast-align -Wformat=2 -Wundef -Wpointer-arith
