@@ -17,12 +17,14 @@
  * birth.
  *  3. Received data is credited to the peer only by h2_stream_consume; what is not consumed closes the
  * window.
- *  4. Output waits in the stream's buffer until the windows allow it. While more than H2_OUTPUT_HIGH_BYTES
- * wait in the whole session h2_session_wants_read is 0, and h2_stream_is_writable is 0 above a stream's own
- * mark.
+ *  4. Output waits in the stream's buffer until the windows allow it; above a mark h2_stream_is_writable is 0,
+ *     and above H2_OUTPUT_HIGH_BYTES in the whole session the owner above starts no new reply until on_room.
+ *     Reading NEVER stops because output waits: the peer's WINDOW_UPDATE, without which that output would never
+ *     leave, comes by the same socket. What a peer may send meanwhile is bounded by the windows, max_streams and
+ *     the buckets of rule 5. (h2_session_wants_read is 0 only once the session is over.)
  *  5. Every flood that nghttp2 does not limit is counted in a token bucket here; a bucket run dry ends the
- * session with GOAWAY(ENHANCE_YOUR_CALM), and h2_session_end_reason names it. Thread: one session, one
- * thread.
+ *     session with GOAWAY(ENHANCE_YOUR_CALM), and h2_session_end_reason names it.
+ * Thread: one session, one thread.
  */
 #include "base/buf.h"
 #include "base/bytes.h"
@@ -45,7 +47,7 @@ enum h2_error {
 };
 
 enum {
-    H2_OUTPUT_HIGH_BYTES = 1024 * 1024, /* of one session: above it nothing more is read */
+    H2_OUTPUT_HIGH_BYTES = 1024 * 1024, /* of one session: above it no new reply is started */
     H2_STREAM_HIGH_BYTES = 256 * 1024,  /* of one stream: above it h2_stream_is_writable is 0 ... */
     H2_STREAM_LOW_BYTES = 64 * 1024,    /* ... and at or below it on_writable comes */
     H2_HEADERS_MAX = 128,               /* header fields of one block */
