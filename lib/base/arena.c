@@ -13,6 +13,11 @@ struct arena_chunk {
     size_t size_bytes;
 };
 
+static size_t round_down(size_t n)
+{
+    return n & ~(alignof(max_align_t) - 1);
+}
+
 void arena_init(struct arena *a, size_t limit_bytes)
 {
     *a = (struct arena){.limit_bytes = limit_bytes};
@@ -31,16 +36,21 @@ void arena_deinit(struct arena *a)
     arena_init(a, a->limit_bytes);
 }
 
+/* What the limit still allows as one more chunk's payload. */
+static size_t payload_left(const struct arena *a)
+{
+    size_t left = a->limit_bytes - a->used_bytes;
+
+    if (!a->limit_bytes)
+        return SIZE_MAX / 2;
+    return left > sizeof(struct arena_chunk) ? round_down(left - sizeof(struct arena_chunk)) : 0;
+}
+
 static struct arena_chunk *chunk_new(struct arena *a, size_t payload)
 {
     size_t size = sizeof(struct arena_chunk) + payload;
-    struct arena_chunk *c;
+    struct arena_chunk *c = mem_alloc(size);
 
-    if (payload > SIZE_MAX / 2)
-        return NULL;
-    if (a->limit_bytes && size > a->limit_bytes - MIN(a->used_bytes, a->limit_bytes))
-        return NULL;
-    c = mem_alloc(size);
     if (!c)
         return NULL;
     c->size_bytes = size;
@@ -51,17 +61,20 @@ static struct arena_chunk *chunk_new(struct arena *a, size_t payload)
 void *arena_alloc(struct arena *a, size_t n)
 {
     struct arena_chunk *c;
-    size_t payload;
+    size_t payload, left;
     uint8_t *p;
 
-    if (n > SIZE_MAX / 2)
+    if (n > SIZE_MAX / 4)
         return NULL;
-    n = (n + alignof(max_align_t) - 1) & ~(alignof(max_align_t) - 1);
+    n = round_down(MAX(n, (size_t)1) + alignof(max_align_t) - 1); /* nothing is a piece too, and not NULL */
     if (LIKELY(n <= (size_t)(a->end - a->at))) {
         p = a->at;
         a->at += n;
         return p;
     }
+    left = payload_left(a);
+    if (n > left)
+        return NULL;
     payload = a->chunks ? MIN(a->chunks->size_bytes * 2, (size_t)CHUNK_MAX_BYTES) : CHUNK_MIN_BYTES;
     if (n > payload / 2 && a->chunks) {
         /* a chunk of its own, behind the one being filled */
@@ -72,7 +85,8 @@ void *arena_alloc(struct arena *a, size_t n)
         a->chunks->next = c;
         return c + 1;
     }
-    c = chunk_new(a, MAX(payload, n));
+    /* the last chunk is cut to the limit, which can so be used up to the end */
+    c = chunk_new(a, MIN(MAX(payload, n), left));
     if (!c)
         return NULL;
     c->next = a->chunks;
@@ -85,7 +99,7 @@ void *arena_alloc(struct arena *a, size_t n)
 
 char *arena_strndup(struct arena *a, const char *s, size_t n)
 {
-    char *copy = arena_alloc(a, n + 1);
+    char *copy = n < SIZE_MAX ? arena_alloc(a, n + 1) : NULL;
 
     if (copy) {
         if (n)

@@ -2,8 +2,9 @@
 #pragma once
 /*
  * A bump allocator for what lives and dies with one call: many small pieces, freed together. Chunks double up
- * to 64 KiB; a larger piece gets a chunk of its own. The arena has a limit in bytes, because a peer decides
- * how much goes in. Embedded in its owner; not shared between threads.
+ * to 64 KiB; a piece of more than half the next chunk gets a chunk of its own. The arena has a limit in
+ * bytes, because a peer decides how much goes in; it can be used up to the end. Embedded in its owner; not
+ * shared between threads.
  */
 #include "base/err.h"
 
@@ -26,7 +27,7 @@ void arena_init(struct arena *a, size_t limit_bytes);
 /* arena_deinit: free every piece. The arena is empty again and may be used again. */
 void arena_deinit(struct arena *a);
 
-/* arena_alloc: @n bytes (0 is allowed), aligned for any type, not cleared.
+/* arena_alloc: @n bytes (0 is allowed and not NULL), aligned for any type, not cleared.
  *   Owns:   the arena.
  *   Return: NULL when memory or the arena's limit is exhausted. */
 MUST_CHECK void *arena_alloc(struct arena *a, size_t n);

@@ -35,17 +35,17 @@ __attribute__((noreturn, cold)) void err_assert_failed(const char *what, const c
         __typeof__(((type *)NULL)->member) *member_ = (ptr);        \
         (type *)(void *)((char *)member_ - offsetof(type, member)); \
     })
-#define MIN(a, b)               \
-    ({                          \
-        __typeof__(a) a_ = (a); \
-        __typeof__(b) b_ = (b); \
-        a_ < b_ ? a_ : b_;      \
+#define MIN(a, b)                          \
+    ({                                     \
+        __typeof__(a) min_a_ = (a);        \
+        __typeof__(b) min_b_ = (b);        \
+        min_a_ < min_b_ ? min_a_ : min_b_; \
     })
-#define MAX(a, b)               \
-    ({                          \
-        __typeof__(a) a_ = (a); \
-        __typeof__(b) b_ = (b); \
-        a_ > b_ ? a_ : b_;      \
+#define MAX(a, b)                          \
+    ({                                     \
+        __typeof__(a) max_a_ = (a);        \
+        __typeof__(b) max_b_ = (b);        \
+        max_a_ > max_b_ ? max_a_ : max_b_; \
     })
 
 /* err_close: close *fd when it is open and set it to -1; for CLEANUP and for owners' deinit. */

@@ -11,6 +11,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -71,8 +72,8 @@ static inline uint64_t test_seed(void)
  * FAIL_EACH_ALLOCATION(nth) { ... }: run the block with the first allocation failing, then with the second
  * (@nth = 1, 2, ...), until it runs through without reaching the planned failure. The block starts from
  * nothing, does its operation, and after each run frees everything: the address sanitizer says what leaked.
- * Whether this run was the one without a failure is !test_allocation_failed(). Leave the block by its end or
- * by continue, never by break. An operation that allocates nothing at all fails the test: it would prove
+ * test_allocation_failed() says, after the operation, whether it met the failure. Leave the block by its end
+ * or by continue, never by break. An operation that allocates nothing at all fails the test: it would prove
  * nothing.
  *
  *     FAIL_EACH_ALLOCATION(nth)
@@ -126,6 +127,8 @@ static inline void test_aborts(void (*fn)(void *), void *arg, const char *expect
         close(fds[1]);
         setrlimit(RLIMIT_CORE, &no_core);
         signal(SIGABRT, SIG_DFL);
+        signal(SIGSEGV, SIG_DFL); /* cmocka would go on with its next test */
+        signal(SIGBUS, SIG_DFL);
         fn(arg);
         _exit(0);
     }
