@@ -24,15 +24,15 @@ int buf_reserve(struct buf *b, size_t n)
     if (n > SIZE_MAX / 4 || len > SIZE_MAX / 4)
         return -ENOMEM;
     want = len + n;
-    /* move to the front only when that frees at least half: each byte is then moved a bounded number of times
-     */
+    /* Move to the front only when that frees at least half, else double: moving then costs a constant for
+     * each byte that passes through, also in a queue that stays nearly full. */
     if (want <= b->cap && b->start >= b->cap / 2) {
         memmove(b->data, b->data + b->start, len);
         b->start = 0;
         b->end = len;
         return 0;
     }
-    cap = MAX(b->cap, (size_t)BUF_MIN_BYTES);
+    cap = MAX(b->cap * 2, (size_t)BUF_MIN_BYTES);
     while (cap < want)
         cap *= 2;
     data = mem_alloc(cap);

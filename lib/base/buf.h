@@ -26,7 +26,7 @@ void buf_deinit(struct buf *b);
  *   Return: 0, -ENOMEM (nothing changed). Pointers into the buffer become stale. */
 MUST_CHECK int buf_reserve(struct buf *b, size_t n);
 
-/* buf_append: copy @n bytes to the end. 0, -ENOMEM (nothing changed). */
+/* buf_append: copy @n bytes (not the buffer's own) to the end. 0, -ENOMEM (nothing changed). */
 MUST_CHECK int buf_append(struct buf *b, const void *p, size_t n);
 
 /* buf_shrink: give memory back when the buffer is empty and holds more than @keep_bytes. */
@@ -37,15 +37,16 @@ static inline size_t buf_len(const struct buf *b)
     return b->end - b->start;
 }
 
-/* buf_head: the first unconsumed byte; buf_tail: where the next appended byte goes (after buf_reserve). */
+/* buf_head: the first unconsumed byte; buf_tail: where the next appended byte goes (after buf_reserve). Both
+ * are NULL while there is no memory: C knows no sum of NULL and 0. */
 static inline uint8_t *buf_head(const struct buf *b)
 {
-    return b->data + b->start;
+    return b->data ? b->data + b->start : NULL;
 }
 
 static inline uint8_t *buf_tail(const struct buf *b)
 {
-    return b->data + b->end;
+    return b->data ? b->data + b->end : NULL;
 }
 
 /* buf_commit: @n bytes were written at buf_tail. buf_consume: drop @n bytes at the front. */

@@ -5,8 +5,11 @@
 
 int utf8_is_valid(const uint8_t *p, size_t n)
 {
-    const uint8_t *end = p + n;
+    const uint8_t *end;
 
+    if (n == 0) /* @p may be NULL then */
+        return 1;
+    end = p + n;
     while (p < end) {
         uint64_t word;
         uint8_t c, lo = 0x80, hi = 0xbf;
