@@ -76,6 +76,12 @@ static void sift_down(struct heap *h, uint32_t i, struct heap_item *item)
     put(h, i, item);
 }
 
+/* Whether @item is in this heap and not in another one. */
+static int is_at_its_place(const struct heap *h, const struct heap_item *item)
+{
+    return item->place <= h->n && h->items[item->place - 1] == item;
+}
+
 int heap_set(struct heap *h, struct heap_item *item, int64_t key)
 {
     if (!item->place) {
@@ -85,8 +91,10 @@ int heap_set(struct heap *h, struct heap_item *item, int64_t key)
             return r;
         h->n++;
         item->place = h->n;
-    } else if (item->key == key) {
-        return 0;
+    } else {
+        ASSERT(is_at_its_place(h, item));
+        if (item->key == key)
+            return 0;
     }
     item->key = key;
     item->tie = h->next_tie++;
@@ -102,8 +110,8 @@ void heap_del(struct heap *h, struct heap_item *item)
 
     if (!item->place)
         return;
+    ASSERT(is_at_its_place(h, item));
     i = item->place - 1;
-    ASSERT(i < h->n && h->items[i] == item);
     item->place = 0;
     last = h->items[--h->n];
     if (last == item)

@@ -23,12 +23,15 @@ struct heap {
 
 #define HEAP_INIT ((struct heap){0})
 
+/* heap_deinit: take all items out (they must still be alive) and free the memory. Usable again. */
 void heap_deinit(struct heap *h);
 
 /* heap_reserve: make sure that @n items in all fit, so that heap_set cannot fail up to there. 0, -ENOMEM. */
 MUST_CHECK int heap_reserve(struct heap *h, uint32_t n);
 
-/* heap_set: put @item into @h with @key, or move it there when it is in already (which cannot fail).
+/* heap_set: put @item into @h with @key, behind those of equal key; or, when it is in already, move it (which
+ *   cannot fail; with the key that it has, it keeps its turn).
+ *   Owns:   the caller keeps @item, which must not move in memory while it is in; new ones have place 0.
  *   Return: 0, -ENOMEM (@item unchanged). O(log n). */
 MUST_CHECK int heap_set(struct heap *h, struct heap_item *item, int64_t key);
 

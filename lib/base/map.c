@@ -85,8 +85,10 @@ int map_insert(struct map *m, struct map_item *item, struct span key)
 
 void map_remove(struct map *m, struct map_item *item)
 {
-    struct map_item **at = bucket(m, item->hash);
+    struct map_item **at;
 
+    ASSERT(m->n > 0);
+    at = bucket(m, item->hash);
     while (*at != item) {
         ASSERT(*at);
         at = &(*at)->next;

@@ -20,6 +20,7 @@ struct map {
     struct hash_seed seed;
 };
 
+/* map_init: an empty map; allocates nothing until the first item. */
 void map_init(struct map *m, const struct hash_seed *seed);
 
 /* map_deinit: free the buckets; the items stay their owners'. */
@@ -34,7 +35,7 @@ MUST_CHECK int map_insert(struct map *m, struct map_item *item, struct span key)
 /* map_find: the item under @key, or NULL. O(1). */
 struct map_item *map_find(const struct map *m, struct span key);
 
-/* map_remove: take @item out; it must be in. */
+/* map_remove: take @item out; it must be in. O(1). */
 void map_remove(struct map *m, struct map_item *item);
 
 /* map_next: iterate in no order: NULL starts, NULL ends. The map must not change meanwhile. */
