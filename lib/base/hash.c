@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "words are read as they lie in memory");
+
 struct sip {
     uint64_t v0, v1, v2, v3;
 };
@@ -38,7 +40,7 @@ uint64_t hash_bytes(const struct hash_seed *seed, const void *p, size_t n)
     uint64_t last = (uint64_t)n << 56, m;
 
     for (; n >= 8; n -= 8, at += 8) {
-        memcpy(&m, at, 8); /* little-endian hosts only, as Debian's amd64 and arm64 are */
+        memcpy(&m, at, 8);
         s.v3 ^= m;
         sip_round(&s);
         s.v0 ^= m;
