@@ -16,11 +16,14 @@ struct mailbox {
     int event_fd;
 };
 
-/* mailbox_init: 0, -errno (nothing to deinit). mailbox_deinit: the box must be empty. */
+/* mailbox_init: 0, -errno (nothing to deinit).
+ * mailbox_deinit: the box must be empty and its senders' threads joined: the last one to post may still be
+ * about to write to the fd when its message has already been taken. */
 MUST_CHECK int mailbox_init(struct mailbox *box);
 void mailbox_deinit(struct mailbox *box);
 
-/* mailbox_post: append @message, wake the owner. Any thread; never fails, never blocks for long. */
+/* mailbox_post: append @message, wake the owner if the box was empty. Any thread; never fails, holds the
+ * lock for a few stores only. */
 void mailbox_post(struct mailbox *box, struct list *message);
 
 /* mailbox_take: move all messages, oldest first, to the end of @to and clear the wake-up. Owner's thread. */

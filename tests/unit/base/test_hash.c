@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * SipHash-1-3 against values computed elsewhere. The vectors that the authors publish are of SipHash-2-4 and do not
- * apply; these came from the Python program below, which gives the published value a129ca6149be45e5 of the worked
- * example (message 00 .. 0e) when called with nc = 2, nf = 4:
+ * SipHash-1-3 against values computed elsewhere. The vectors that the authors publish are of SipHash-2-4 and
+ * do not apply; these came from the Python program below, which gives the published value a129ca6149be45e5 of
+ * the worked example (message 00 .. 0e) when called with nc = 2, nf = 4:
  *
  *     M = 2**64 - 1
  *     rot = lambda x, n: ((x << n) | (x >> (64 - n))) & M
@@ -13,7 +13,8 @@
  *         c = (c + b) & M; b = rot(b, 17) ^ c; c = rot(c, 32)
  *         return a, b, c, d
  *     def sip(k0, k1, m, nc=1, nf=3):
- *         v = (k0 ^ 0x736f6d6570736575, k1 ^ 0x646f72616e646f6d, k0 ^ 0x6c7967656e657261, k1 ^ 0x7465646279746573)
+ *         v = (k0 ^ 0x736f6d6570736575, k1 ^ 0x646f72616e646f6d,
+ *              k0 ^ 0x6c7967656e657261, k1 ^ 0x7465646279746573)
  *         m += bytes(-(len(m) + 1) % 8) + bytes([len(m) & 255])
  *         for i in range(0, len(m), 8):
  *             w = int.from_bytes(m[i:i + 8], "little")
@@ -83,7 +84,7 @@ static void test_against_cpython(void **state)
         assert_true(hash_bytes(&zero, cpython[i].message, strlen(cpython[i].message)) == cpython[i].hash);
 }
 
-/* In a piece of exactly its size at each offset in a word: no read beyond the end, no dependence on alignment. */
+/* In a piece of exactly its size at each offset in a word: nothing is read beyond the end. */
 static void test_alignment_and_bounds(void **state)
 {
     for (size_t n = 0; n < ARRAY_LEN(vectors); n++) {

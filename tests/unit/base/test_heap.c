@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The indexed heap: small cases exhaustively, then long random runs, both against an unsorted array that is searched
- * from end to end. */
+/* The indexed heap: small cases exhaustively, then long random runs, both against an unsorted array that is
+ * searched from end to end. */
 #include "base/heap.h"
 #include "tests/support/testing.h"
 
