@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/*
+ * Between the engine and the workers: the Workers service's Attach stream, credit, prefetch, leases. Local and remote
+ * workers are served alike; what differs is who says that a worker is dead: the pool for its children
+ * (dispatch_worker_died), the stream for the others.
+ *
+ * Work is claimed from the engine when a worker has room: at most its credit, and more than one per slot only while the
+ * function's mean run time is below PREFETCH_MAX_RUN_NS. Assign reserves; a pool worker's starts are read from its
+ * runpage, a remote one says Started.
+ * Thread: the loop's. Includes neither pool nor net: app wires the two functions of struct dispatch_pool.
+ */
+#include "base/runpage.h"
+#include "engine/engine.h"
+#include "grpc/server.h"
+
+struct dispatch;
+
+/* The pool as dispatch sees it; @key is grpc_peer.worker_key. */
+struct dispatch_pool {
+    /* The memory shared with worker @key; valid until dispatch_worker_died returns. */
+    const struct runpage *(*page)(void *context, uint64_t key);
+    /* Ask for the process to be killed: it lies, floods or has lost its stream. */
+    void (*kill)(void *context, uint64_t key, const char *why);
+    void *context;
+};
+
+struct dispatch_config {
+    size_t max_message_bytes; /* of an Assign, and what a worker is told */
+    size_t max_result_bytes;
+    struct dispatch_pool pool;
+};
+
+/* dispatch_new: 0, -ENOMEM. @e is borrowed. Free after the connections. */
+MUST_CHECK int dispatch_new(struct dispatch **ret, struct engine *e, const struct dispatch_config *config);
+struct dispatch *dispatch_free(struct dispatch *d);
+
+/* dispatch_methods: the rows of futured.v1.Workers for grpc_server_add; they live as long as @d. */
+const struct grpc_method *dispatch_methods(const struct dispatch *d, size_t *ret_n);
+
+/* dispatch_run: give ready work (effects.work) to workers with room, and tell them of revoked leases (effects.revokes).
+ * Both lists are empty afterwards. */
+void dispatch_run(struct dispatch *d, struct effects *effects);
+
+/* dispatch_worker_died: the pool has reaped child @key; @wait_status as waitpid gives it. What it was running fails with
+ * CRASHED (signal or exit code named), what had finished unheard is lost without fault, the rest goes back. If its
+ * stream still holds unread messages, that happens once they are read. */
+void dispatch_worker_died(struct dispatch *d, uint64_t key, int wait_status);
+
+/* dispatch_drain: claim nothing more. dispatch_n_running: attempts that workers still hold. */
+void dispatch_drain(struct dispatch *d);
+uint64_t dispatch_n_leases(const struct dispatch *d);
