@@ -22,6 +22,7 @@ struct grpc_client_handler {
 struct grpc_client_config {
     const char *authority;    /* :authority; copied */
     size_t max_message_bytes; /* of one reply; beyond: the call ends RESOURCE_EXHAUSTED */
+    int is_tls;               /* for :scheme */
 };
 
 /* grpc_client_new: one connection's worth of client. Owns: the caller. 0, -ENOMEM. */
@@ -33,10 +34,13 @@ struct h2_session *grpc_client_session(const struct grpc_client *client);
 
 /* grpc_client_call_new: open a call. @path is copied; @timeout_ns <= 0 = no deadline (the deadline is kept on
  * both sides). Return: 0; H2_E_REFUSED (draining or too many streams: use another connection); -ENOMEM. */
-struct grpc_client_call_options {
+enum { GRPC_CLIENT_METADATA_MAX = 16 };
+
+struct grpc_client_call_options { /* NULL = none of them */
     int64_t timeout_ns;
-    const struct h2_header *metadata; /* extra request headers, copied; NULL = none */
-    size_t n_metadata;
+    const struct h2_header
+            *metadata; /* extra request headers, copied; those in -bin are base64-encoded here */
+    size_t n_metadata; /* at most GRPC_CLIENT_METADATA_MAX */
 };
 MUST_CHECK int grpc_client_call_new(struct grpc_client_call **ret, struct grpc_client *client,
                                     const char *path, const struct grpc_client_call_options *options,
@@ -48,6 +52,7 @@ void *grpc_client_call_user(const struct grpc_client_call *call);
  * RST_STREAM(CANCEL), on_done(CANCELLED) follows from the session, not from inside. */
 MUST_CHECK struct buf *grpc_client_call_begin(struct grpc_client_call *call);
 void grpc_client_call_end(struct grpc_client_call *call);
+void grpc_client_call_undo(struct grpc_client_call *call);
 MUST_CHECK int grpc_client_call_send(struct grpc_client_call *call, struct span message);
 MUST_CHECK int grpc_client_call_half_close(struct grpc_client_call *call);
 void grpc_client_call_cancel(struct grpc_client_call *call);

@@ -17,6 +17,7 @@
  *  5. The deadline (grpc-timeout) ends the call with DEADLINE_EXCEEDED here; the handler learns it by
  * on_done.
  */
+#include "base/hash.h"
 #include "grpc/status.h"
 #include "h2/session.h"
 
@@ -61,6 +62,7 @@ struct grpc_peer {
 struct grpc_server_config {
     size_t max_message_bytes;       /* request messages */
     uint32_t max_messages_per_recv; /* of one connection before others get their turn; 0 = no bound */
+    struct hash_seed seed;          /* of the table of paths */
 };
 
 /* grpc_server_new: an empty table. Owns: the caller, after all its connections are freed. 0, -ENOMEM. */

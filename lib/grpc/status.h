@@ -65,14 +65,24 @@ struct grpc_status *status_add_violation(struct grpc_status *st, const char *fie
 struct grpc_status *status_add_metadata(struct grpc_status *st, const char *key, const char *format, ...)
         PRINTF_LIKE(3, 4);
 struct grpc_status *status_set_retry(struct grpc_status *st, int64_t delay_ms);
+struct grpc_status *status_set_resource(struct grpc_status *st, const char *type, const char *name);
+struct grpc_status *status_set_quota(struct grpc_status *st, const char *subject, const char *description);
+struct grpc_status *status_set_precondition(struct grpc_status *st, const char *type, const char *subject);
 
-/* status_name: "NOT_FOUND"; "CODE_42" style for an unknown one comes as "UNKNOWN". */
+/* status_set_message: another text; of any bytes, made valid UTF-8 and cut as all texts are. */
+struct grpc_status *status_set_message(struct grpc_status *st, struct span message);
+
+/* status_name: "NOT_FOUND"; an unknown one is "UNKNOWN". */
 const char *status_name(enum grpc_code code);
+
+/* status_code: the code of a number from the wire; what is none is GRPC_UNKNOWN. */
+enum grpc_code status_code(uint64_t number);
 
 /* status_encode: append the google.rpc.Status to @out. 0, -ENOMEM. */
 MUST_CHECK int status_encode(const struct grpc_status *st, struct buf *out);
 
-/* status_decode: read a google.rpc.Status; unknown details are skipped.
+/* status_decode: read a google.rpc.Status; unknown details are skipped, long texts are cut. @message may
+ * not lie in @ret.
  *   Return: 0; STATUS_E_MALFORMED (@ret then holds what could be read). */
 enum { STATUS_E_MALFORMED = 1 };
 MUST_CHECK int status_decode(struct span message, struct grpc_status *ret);

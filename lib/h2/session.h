@@ -44,6 +44,7 @@ enum h2_error {
     H2_REFUSED_STREAM = 0x7,
     H2_CANCEL = 0x8,
     H2_ENHANCE_YOUR_CALM = 0xb,
+    H2_INADEQUATE_SECURITY = 0xc,
 };
 
 enum {

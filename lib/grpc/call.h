@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/*
+ * What server.c (events come in) and call.c (answers go out) share: the insides of a connection and of a
+ * call. Nobody else includes it.
+ */
+#include "base/heap.h"
+#include "base/list.h"
+#include "grpc/framing.h"
+#include "grpc/server.h"
+
+struct grpc_conn {
+    struct grpc_server *server;
+    struct h2_session *session;
+    struct grpc_peer peer;
+    size_t max_message_bytes;
+    struct heap deadlines;           /* of calls that have one and are not over */
+    struct list waiting;             /* complete unary requests: no room for replies, or no budget */
+    struct list backlog;             /* streaming requests with something to hand over, and no budget */
+    const struct h2_header *headers; /* of the call whose on_start runs, else NULL */
+    size_t n_headers;
+    mono_ns_t turn;  /* what budget is counted for */
+    uint32_t budget; /* messages that may still be handed over in this turn */
+    int is_freeing;
+    struct framing_pool pool;
+    struct buf details, text; /* for building trailers */
+    struct buf sink;          /* what is written to a call that is over */
+};
+
+enum { CALL_METADATA_MAX = 16 };
+
+/* Initial metadata that waits for the response's header block. */
+struct call_metadata {
+    uint32_t n;
+    struct {
+        const char *name;
+        char *value;
+    } items[CALL_METADATA_MAX];
+};
+
+struct grpc_call {
+    struct grpc_conn *conn; /* NULL: a stream that was refused before it became a call */
+    const struct grpc_method *method;
+    void *user;
+    struct call_metadata *metadata; /* owned; NULL when there is none (left) */
+    struct list link;               /* in conn's waiting or backlog */
+    struct heap_item deadline;
+    struct framing framing;
+    size_t uncredited;        /* bytes received that h2_stream_consume has not been told */
+    size_t begun_at;          /* offset of the head of the begun message in its buffer */
+    unsigned is_started : 1;  /* on_start has come, on_done is owed */
+    unsigned is_over : 1;     /* our status, or a reset, is on its way: nothing more in or out */
+    unsigned is_late : 1;     /* by the deadline */
+    unsigned is_broken : 1;   /* reset because our memory failed */
+    unsigned has_headers : 1; /* the response's header block was submitted */
+    unsigned has_begun : 1;
+    unsigned is_paused : 1;
+    unsigned is_delivering : 1; /* call_read is on the stack */
+    unsigned peer_ended : 1;
+    unsigned has_half_closed : 1; /* and the handler has been told */
+};
+
+/* call_end: the call is over: out of every queue, nothing more is taken or sent. Again: no effect. */
+void call_end(struct grpc_call *call);
+
+/* call_fail: as grpc_call_fail with a formatted text. */
+void call_fail(struct grpc_call *call, enum grpc_code code, const char *format, ...) PRINTF_LIKE(3, 4);
+
+/* call_credit: credit what was received, except @held bytes of it. */
+void call_credit(struct grpc_call *call, size_t held);
+
+/* call_free_metadata: forget initial metadata that was not sent. */
+void call_free_metadata(struct grpc_call *call);
+
+/* call_resume: pause was taken back: what is held goes on at the next tick. */
+void call_resume(struct grpc_call *call);
