@@ -156,6 +156,9 @@ MUST_CHECK int h2_session_wants_write(const struct h2_session *s);
 /* h2_session_is_over: nothing more will be read or written; close the socket once the output buffer is empty.
  */
 MUST_CHECK int h2_session_is_over(const struct h2_session *s);
+/* h2_session_is_dead: close at once, whatever the output buffer holds: the peer takes nothing (write_timeout,
+ * or a few seconds after the session has ended), or memory failed. */
+MUST_CHECK int h2_session_is_dead(const struct h2_session *s);
 
 /* h2_session_end_reason: a stable word for the log (`peer_closed`, `ping_flood`, `preface_timeout`, ...); ""
  * while open. */
@@ -172,6 +175,8 @@ void *h2_session_user(const struct h2_session *s);
 uint32_t h2_session_n_streams(const struct h2_session *s);
 /* h2_session_pending_bytes: output waiting in streams, not yet taken by h2_session_send. */
 size_t h2_session_pending_bytes(const struct h2_session *s);
+/* h2_session_memory_bytes: what the session holds in all, for accounting. */
+size_t h2_session_memory_bytes(const struct h2_session *s);
 
 /* h2_session_request (client): open a stream. Headers are copied. @end: no body.
  *   Return: 0; H2_E_REFUSED (draining, over, or the server's stream limit is reached); -ENOMEM. */

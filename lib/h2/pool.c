@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * A chunk is a header and the bytes asked for, rounded up to its class. Class c holds up to
+ * (c + 1) * POOL_STEP_BYTES; anything larger has no class and never waits in a list.
+ */
+#include "h2/pool.h"
+
+#include "base/mem.h"
+
+#include <stdalign.h>
+#include <stdint.h>
+#include <string.h>
+
+#if defined(__SANITIZE_ADDRESS__)
+#define POOL_KEEPS 0
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define POOL_KEEPS 0
+#endif
+#endif
+#ifndef POOL_KEEPS
+#define POOL_KEEPS 1
+#endif
+
+enum { NO_CLASS = POOL_CLASSES };
+
+struct pool_chunk {
+    alignas(max_align_t) size_t n; /* as asked for */
+    union {
+        size_t class;            /* in use */
+        struct pool_chunk *next; /* kept */
+    };
+    unsigned char bytes[];
+};
+
+static size_t class_of(size_t n)
+{
+    return n <= POOL_STEP_BYTES                 ? 0
+           : n > POOL_CLASSES * POOL_STEP_BYTES ? NO_CLASS
+                                                : (n - 1) / POOL_STEP_BYTES;
+}
+
+static size_t class_bytes(size_t class)
+{
+    return sizeof(struct pool_chunk) + (class + 1) * POOL_STEP_BYTES;
+}
+
+void *pool_alloc(struct pool *p, size_t n)
+{
+    size_t class = class_of(n);
+    struct pool_chunk *c;
+
+    if (class != NO_CLASS && p->spare[class]) {
+        if (mem_fail_here())
+            return NULL;
+        c = p->spare[class];
+        p->spare[class] = c->next;
+        p->kept_bytes -= class_bytes(class);
+    } else {
+        if (n > SIZE_MAX - sizeof *c)
+            return NULL;
+        c = mem_alloc(class == NO_CLASS ? sizeof *c + n : class_bytes(class));
+        if (!c)
+            return NULL;
+    }
+    c->n = n;
+    c->class = class;
+    p->live_bytes += n;
+    return c->bytes;
+}
+
+static struct pool_chunk *chunk_of(void *at)
+{
+    return (struct pool_chunk *)(void *)((unsigned char *)at - offsetof(struct pool_chunk, bytes));
+}
+
+void pool_free(struct pool *p, void *at)
+{
+    struct pool_chunk *c;
+    size_t class;
+
+    if (!at)
+        return;
+    c = chunk_of(at);
+    class = c->class;
+    ASSERT(class <= NO_CLASS && p->live_bytes >= c->n);
+    p->live_bytes -= c->n;
+    if (!POOL_KEEPS || class == NO_CLASS || p->kept_bytes + class_bytes(class) > POOL_KEEP_BYTES) {
+        mem_free(c);
+        return;
+    }
+    c->next = p->spare[class];
+    p->spare[class] = c;
+    p->kept_bytes += class_bytes(class);
+}
+
+void *pool_realloc(struct pool *p, void *old, size_t n)
+{
+    struct pool_chunk *c;
+    void *fresh;
+
+    if (!old)
+        return pool_alloc(p, n);
+    c = chunk_of(old);
+    if (c->class != NO_CLASS && class_of(n) == c->class) {
+        p->live_bytes += n - c->n;
+        c->n = n;
+        return old;
+    }
+    fresh = pool_alloc(p, n);
+    if (!fresh)
+        return NULL;
+    memcpy(fresh, old, MIN(n, c->n));
+    pool_free(p, old);
+    return fresh;
+}
+
+void pool_trim(struct pool *p)
+{
+    for (size_t i = 0; i < POOL_CLASSES; i++)
+        while (p->spare[i]) {
+            struct pool_chunk *c = p->spare[i];
+
+            p->spare[i] = c->next;
+            mem_free(c);
+        }
+    p->kept_bytes = 0;
+}
+
+/* --- what nghttp2 calls; its sizes may be 0 */
+
+static void *mem_malloc_cb(size_t n, void *user)
+{
+    return pool_alloc(user, n);
+}
+
+static void mem_free_cb(void *at, void *user)
+{
+    pool_free(user, at);
+}
+
+static void *mem_calloc_cb(size_t count, size_t each, void *user)
+{
+    size_t n;
+    void *at;
+
+    if (__builtin_mul_overflow(count, each, &n))
+        return NULL;
+    at = pool_alloc(user, n);
+    if (at)
+        memset(at, 0, n);
+    return at;
+}
+
+static void *mem_realloc_cb(void *old, size_t n, void *user)
+{
+    return pool_realloc(user, old, n);
+}
+
+void pool_init(struct pool *p)
+{
+    *p = (struct pool){.mem = {p, mem_malloc_cb, mem_free_cb, mem_calloc_cb, mem_realloc_cb}};
+}
+
+void pool_deinit(struct pool *p)
+{
+    ASSERT(p->live_bytes == 0);
+    pool_trim(p);
+}

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/*
+ * The memory of one nghttp2 session: size classes with free lists, because nghttp2 takes and gives back the
+ * same few small sizes for every call. Bounded: at most POOL_KEEP_BYTES wait in the lists, the rest goes back
+ * through base/mem.h, where every miss comes from (a hit still counts as an allocation for mem_fail_at).
+ * Under the address sanitizer nothing is kept, so that a use after free stays visible.
+ */
+#include "base/err.h"
+
+#include <stddef.h>
+
+#include <nghttp2/nghttp2.h>
+
+enum { POOL_STEP_BYTES = 64, POOL_CLASSES = 16, POOL_KEEP_BYTES = 64 * 1024 };
+
+struct pool_chunk;
+
+struct pool {
+    nghttp2_mem mem; /* hand out @mem; its user data is the pool, so a pool never moves */
+    struct pool_chunk *spare[POOL_CLASSES];
+    size_t live_bytes; /* in use, as asked for */
+    size_t kept_bytes; /* in the free lists, headers included */
+};
+
+/* pool_init: an empty pool. pool_deinit: free what is kept; nothing may be in use any more. */
+void pool_init(struct pool *p);
+void pool_deinit(struct pool *p);
+
+/* pool_trim: give back all that is kept, for a session that went idle. */
+void pool_trim(struct pool *p);
+
+/* pool_alloc, pool_realloc, pool_free: as malloc, realloc, free. NULL: no memory. What nghttp2 calls. */
+MUST_CHECK void *pool_alloc(struct pool *p, size_t n);
+MUST_CHECK void *pool_realloc(struct pool *p, void *old, size_t n);
+void pool_free(struct pool *p, void *at);
