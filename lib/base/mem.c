@@ -52,6 +52,12 @@ void *mem_dup(const void *p, size_t n)
     return copy;
 }
 
+void *mem_alloc_aligned(size_t align, size_t n)
+{
+    ASSERT(n > 0 && n % align == 0);
+    return mem_fail_here() ? NULL : aligned_alloc(align, n);
+}
+
 char *mem_strndup(const char *s, size_t n)
 {
     char *copy = mem_alloc(n + 1);

@@ -18,6 +18,10 @@ MUST_CHECK __attribute__((malloc, alloc_size(1))) void *mem_zalloc(size_t n);
 MUST_CHECK __attribute__((alloc_size(2))) void *mem_realloc(void *p, size_t n);
 MUST_CHECK void *mem_dup(const void *p, size_t n);
 
+/* mem_alloc_aligned: @n bytes at a multiple of @align (a power of two that divides @n). As mem_alloc. */
+MUST_CHECK __attribute__((malloc, alloc_align(1), alloc_size(2))) void *mem_alloc_aligned(size_t align,
+                                                                                          size_t n);
+
 /* mem_strndup: a NUL-terminated copy of the @n bytes at @s. As mem_alloc. */
 MUST_CHECK char *mem_strndup(const char *s, size_t n);
 

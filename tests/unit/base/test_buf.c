@@ -122,7 +122,8 @@ static void test_consuming_all_resets(void **state)
     data = m.b.data;
     for (int i = 0; i < 1000; i++) {
         consume(&m, buf_len(&m.b));
-        append(&m, 256, 0);
+        assert_ptr_equal(buf_tail(&m.b), data);
+        append(&m, 1 + (size_t)i % 256, 0);
         assert_ptr_equal(m.b.data, data);
         assert_ptr_equal(buf_head(&m.b), data);
     }

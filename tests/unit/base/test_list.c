@@ -131,6 +131,10 @@ static void test_splice(void **state)
             list_splice_back(&to.head, &from.head);
             assert_true(list_is_empty(&from.head));
             assert_ptr_equal(from.head.prev, &from.head);
+            l = to.head.prev;
+            for (int i = n_to + n_from - 1; i >= 0; i--, l = l->prev)
+                assert_ptr_equal(l, i < n_to ? &to.nodes[i].link : &from.nodes[i - n_to].link);
+            assert_ptr_equal(l, &to.head);
             for (int i = 0; i < n_to + n_from; i++) {
                 l = list_pop_front(&to.head);
                 assert_ptr_equal(l, i < n_to ? &to.nodes[i].link : &from.nodes[i - n_to].link);

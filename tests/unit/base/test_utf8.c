@@ -109,11 +109,12 @@ static void test_edges_of_four_bytes(void **state)
 {
     static const uint8_t edges[] = {0x00, 0x41, 0x7f, 0x80, 0x81, 0xbe, 0xbf, 0xc0, 0xc2, 0xef, 0xf0, 0xff};
 
-    for (uint32_t code = 0; code < 17 * 256 * ARRAY_LEN(edges) * ARRAY_LEN(edges); code++) {
-        uint32_t tail = code % (ARRAY_LEN(edges) * ARRAY_LEN(edges)),
-                 head = code / (ARRAY_LEN(edges) * ARRAY_LEN(edges));
-        uint8_t b[4] = {(uint8_t)(0xef + head / 256), (uint8_t)head, edges[tail / ARRAY_LEN(edges)],
-                        edges[tail % ARRAY_LEN(edges)]};
+    const uint32_t n_edges = ARRAY_LEN(edges), n_tails = n_edges * n_edges;
+
+    for (uint32_t code = 0; code < 17U * 256U * n_tails; code++) {
+        uint32_t head = code / n_tails, tail = code % n_tails;
+        uint8_t b[4] = {(uint8_t)(0xef + head / 256), (uint8_t)head, edges[tail / n_edges],
+                        edges[tail % n_edges]};
         uint32_t three = (uint32_t)b[0] << 16 | (uint32_t)b[1] << 8 | b[2];
         uint32_t c = (b[0] & 7U) << 18 | (b[1] & 0x3fU) << 12 | (b[2] & 0x3fU) << 6 | (b[3] & 0x3fU);
         uint8_t again[4] = {0};
