@@ -69,6 +69,11 @@ const struct grpc_peer *grpc_call_peer(const struct grpc_call *call)
     return &call->conn->peer;
 }
 
+mono_ns_t grpc_call_now(const struct grpc_call *call)
+{
+    return h2_session_now(call->conn->session);
+}
+
 mono_ns_t grpc_call_deadline(const struct grpc_call *call)
 {
     return heap_has(&call->deadline) ? call->deadline.key : CLOCK_NEVER;

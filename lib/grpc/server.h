@@ -92,6 +92,7 @@ struct h2_session *grpc_conn_session(const struct grpc_conn *conn);
 void *grpc_call_context(const struct grpc_call *call);
 const struct grpc_method *grpc_call_method(const struct grpc_call *call);
 const struct grpc_peer *grpc_call_peer(const struct grpc_call *call);
+mono_ns_t grpc_call_now(const struct grpc_call *call);      /* of the event being handled */
 mono_ns_t grpc_call_deadline(const struct grpc_call *call); /* CLOCK_NEVER = none */
 /* The handler's own state; NULL at first. */
 void *grpc_call_user(const struct grpc_call *call);
