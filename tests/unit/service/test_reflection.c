@@ -601,8 +601,9 @@ static void test_no_memory(void **state)
 
     FAIL_EACH_ALLOCATION(nth)
     {
-        assert_int_equal(add_to_new((struct span){buf_head(&set), buf_len(&set)}),
-                         test_allocation_failed() ? -ENOMEM : 0);
+        int rc = add_to_new((struct span){buf_head(&set), buf_len(&set)});
+
+        assert_int_equal(rc, test_allocation_failed() ? -ENOMEM : 0);
     }
     buf_deinit(&set);
 }

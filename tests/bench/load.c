@@ -1,0 +1,586 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * futured-load: one thread that keeps a number of echo calls in flight on a number of connections and checks
+ * every answer: status, content, order. Built on lib/grpc's client and epoll, so that the client costs little
+ * beside the server that is measured.
+ *
+ *   unary   each of the --in-flight slots of a connection has one call open
+ *   stream  one Bidi call a connection, with --in-flight messages unanswered
+ *
+ * It warms up, then measures for --duration seconds (or --count answers), then lets what is open finish.
+ * Prints one JSON object. A wrong answer or a lost connection ends it with status 1.
+ *
+ * Who owns what: struct load owns connections, a connection its client, its socket and its slots. Calls belong
+ * to the client; a slot is the user of its call until on_done.
+ */
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/mem.h"
+#include "grpc/client.h"
+#include "grpc/wire.h"
+#include "tests/bench/histogram.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+enum {
+    RECV_BYTES = 256 * 1024,
+    SEND_BYTES = 128 * 1024,
+    SIZE_MIN = 16, /* a payload begins with connection and number */
+    CONNECTIONS_MAX = 4096,
+    IN_FLIGHT_MAX = 65536,
+    SILENCE_MS = 30000, /* without a single answer: something hangs */
+};
+
+struct options {
+    const char *address;
+    const char *path;
+    int is_stream;
+    uint32_t connections, in_flight;
+    size_t size;
+    double duration_s, warmup_s;
+    uint64_t count;  /* 0 = by duration */
+    long server_pid; /* 0 = not known */
+};
+
+struct load;
+struct conn;
+
+/* One message in flight. Unary: one slot a call; stream: a ring, answered in order. */
+struct slot {
+    struct conn *conn;
+    mono_ns_t since;
+    uint64_t number;
+    int is_answered;
+};
+
+struct conn {
+    struct load *load;
+    uint32_t index;
+    int fd;
+    int is_blocked; /* waits for EPOLLOUT */
+    struct grpc_client *client;
+    struct buf out;
+    struct slot *slots;
+    struct grpc_client_call *stream;
+    uint32_t head, n_open; /* of the ring; n_open also counts unary calls */
+    uint64_t next_number;
+};
+
+enum phase { WARMING, MEASURING, ENDING };
+
+struct load {
+    struct options o;
+    int epoll_fd;
+    struct conn *conns;
+    uint8_t *in;
+    uint8_t *message; /* scratch: one EchoRequest, which is also its EchoResponse */
+    size_t message_bytes, payload_at;
+    enum phase phase;
+    mono_ns_t now, started, ended;
+    uint64_t n_answers; /* measured */
+    uint64_t n_total;
+    double server_cpu_s, client_cpu_s;
+    struct histogram times;
+};
+
+__attribute__((noreturn)) PRINTF_LIKE(1, 2) static void die(const char *format, ...)
+{
+    va_list args;
+
+    fputs("futured-load: ", stderr);
+    va_start(args, format);
+    vfprintf(stderr, format, args);
+    va_end(args);
+    fputc('\n', stderr);
+    exit(1);
+}
+
+/* --- CPU */
+
+static double cpu_of_self(void)
+{
+    struct rusage u;
+
+    getrusage(RUSAGE_SELF, &u);
+    return (double)u.ru_utime.tv_sec + (double)u.ru_stime.tv_sec +
+           (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
+}
+
+/* User and system time of all threads, from /proc/PID/stat; 0 when no process was named. */
+static double cpu_of_server(long pid)
+{
+    unsigned long user, system;
+    char path[64], line[1024];
+    const char *at;
+    FILE *f;
+
+    if (!pid)
+        return 0;
+    snprintf(path, sizeof path, "/proc/%ld/stat", pid);
+    f = fopen(path, "re");
+    if (!f || !fgets(line, sizeof line, f))
+        die("%s: %s", path, strerror(errno));
+    fclose(f);
+    at = strrchr(line, ')'); /* the name in front may hold anything */
+    if (!at || sscanf(at + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &system) != 2)
+        die("%s: cannot be read", path);
+    return (double)(user + system) / (double)sysconf(_SC_CLK_TCK);
+}
+
+/* --- phases */
+
+static void measure_begin(struct load *l)
+{
+    l->phase = MEASURING;
+    l->started = l->now;
+    l->server_cpu_s = cpu_of_server(l->o.server_pid);
+    l->client_cpu_s = cpu_of_self();
+}
+
+static void measure_end(struct load *l)
+{
+    l->phase = ENDING;
+    l->ended = l->now;
+    l->server_cpu_s = cpu_of_server(l->o.server_pid) - l->server_cpu_s;
+    l->client_cpu_s = cpu_of_self() - l->client_cpu_s;
+}
+
+static void answered(struct load *l, const struct slot *s)
+{
+    l->n_total++;
+    if (l->phase != MEASURING)
+        return;
+    histogram_add(&l->times, l->now - s->since);
+    if (++l->n_answers == l->o.count)
+        measure_end(l);
+}
+
+/* --- calls */
+
+static void make_message(struct load *l, uint32_t conn, uint64_t number)
+{
+    uint64_t words[2] = {conn, number};
+
+    memcpy(l->message + l->payload_at, words, sizeof words);
+}
+
+static void check_message(struct load *l, const struct slot *s, struct span message)
+{
+    make_message(l, s->conn->index, s->number);
+    if (message.len != l->message_bytes || memcmp(message.p, l->message, message.len) != 0)
+        die("a wrong answer: %zu bytes to request %" PRIu64 " of connection %u", message.len, s->number,
+            s->conn->index);
+}
+
+static void unary_start(struct slot *s);
+
+static void unary_on_message(struct grpc_client_call *call, struct span message)
+{
+    struct slot *s = grpc_client_call_user(call);
+
+    if (s->is_answered)
+        die("two answers to one unary call");
+    s->is_answered = 1;
+    check_message(s->conn->load, s, message);
+}
+
+static void unary_on_done(struct grpc_client_call *call, const struct grpc_status *status)
+{
+    struct slot *s = grpc_client_call_user(call);
+
+    if (status->code || !s->is_answered)
+        die("a call failed: %s %s", status_name(status->code), status->message);
+    answered(s->conn->load, s);
+    s->conn->n_open--;
+    if (s->conn->load->phase != ENDING)
+        unary_start(s);
+}
+
+static const struct grpc_client_handler unary_handler = {.on_message = unary_on_message,
+                                                         .on_done = unary_on_done};
+
+static void unary_start(struct slot *s)
+{
+    struct load *l = s->conn->load;
+    struct grpc_client_call *call;
+
+    s->since = l->now;
+    s->number = s->conn->next_number++;
+    s->is_answered = 0;
+    make_message(l, s->conn->index, s->number);
+    if (grpc_client_call_new(&call, s->conn->client, l->o.path, NULL, &unary_handler, s, l->now) != 0 ||
+        grpc_client_call_send(call, (struct span){l->message, l->message_bytes}) < 0 ||
+        grpc_client_call_half_close(call) < 0)
+        die("a call cannot be started (more in flight than the server allows?)");
+    s->conn->n_open++;
+}
+
+static void stream_send(struct conn *c)
+{
+    struct load *l = c->load;
+    struct slot *s = &c->slots[(c->head + c->n_open) % l->o.in_flight];
+
+    s->since = l->now;
+    s->number = c->next_number++;
+    make_message(l, c->index, s->number);
+    if (grpc_client_call_send(c->stream, (struct span){l->message, l->message_bytes}) < 0)
+        die("no memory");
+    c->n_open++;
+}
+
+static void stream_on_message(struct grpc_client_call *call, struct span message)
+{
+    struct conn *c = grpc_client_call_user(call);
+    struct load *l = c->load;
+
+    if (!c->n_open)
+        die("an answer without a question");
+    check_message(l, &c->slots[c->head], message);
+    answered(l, &c->slots[c->head]);
+    c->head = (c->head + 1) % l->o.in_flight;
+    c->n_open--;
+    if (l->phase != ENDING)
+        stream_send(c);
+}
+
+static void stream_on_done(struct grpc_client_call *call, const struct grpc_status *status)
+{
+    struct conn *c = grpc_client_call_user(call);
+
+    if (status->code || c->n_open || c->load->phase != ENDING)
+        die("the stream ended: %s %s", status_name(status->code), status->message);
+    c->stream = NULL;
+}
+
+static const struct grpc_client_handler stream_handler = {.on_message = stream_on_message,
+                                                          .on_done = stream_on_done};
+
+static void conn_start(struct conn *c)
+{
+    struct load *l = c->load;
+
+    if (!l->o.is_stream) {
+        for (uint32_t i = 0; i < l->o.in_flight; i++)
+            unary_start(&c->slots[i]);
+        return;
+    }
+    if (grpc_client_call_new(&c->stream, c->client, l->o.path, NULL, &stream_handler, c, l->now) != 0)
+        die("the stream cannot be opened");
+    for (uint32_t i = 0; i < l->o.in_flight; i++)
+        stream_send(c);
+}
+
+/* --- sockets */
+
+static int connect_unix(const char *path)
+{
+    struct sockaddr_un sa = {.sun_family = AF_UNIX};
+    int fd;
+
+    if (strlen(path) >= sizeof sa.sun_path)
+        die("%s: too long", path);
+    memcpy(sa.sun_path, path, strlen(path));
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0 || connect(fd, (const struct sockaddr *)&sa, sizeof sa) < 0)
+        die("%s: %s", path, strerror(errno));
+    return fd;
+}
+
+static int connect_tcp(const char *address)
+{
+    struct sockaddr_in sa = {.sin_family = AF_INET};
+    const char *colon = strrchr(address, ':');
+    char host[64];
+    int fd, on = 1;
+
+    snprintf(host, sizeof host, "%.*s", colon ? (int)(colon - address) : 0, address);
+    if (!colon || inet_pton(AF_INET, host, &sa.sin_addr) != 1)
+        die("%s: neither unix:/path nor a.b.c.d:port", address);
+    sa.sin_port = htons((uint16_t)strtoul(colon + 1, NULL, 10));
+    fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0 || connect(fd, (const struct sockaddr *)&sa, sizeof sa) < 0)
+        die("%s: %s", address, strerror(errno));
+    if (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) < 0)
+        die("TCP_NODELAY: %s", strerror(errno));
+    return fd;
+}
+
+static void conn_open(struct load *l, uint32_t index)
+{
+    const struct grpc_client_config config = {.authority = "localhost", .max_message_bytes = 64 << 20};
+    const struct h2_config h2 = h2_config_client();
+    struct conn *c = &l->conns[index];
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = c};
+
+    *c = (struct conn){.load = l, .index = index};
+    c->fd = strncmp(l->o.address, "unix:", 5) == 0 ? connect_unix(l->o.address + 5)
+                                                   : connect_tcp(l->o.address);
+    if (fcntl(c->fd, F_SETFL, O_NONBLOCK) < 0 || epoll_ctl(l->epoll_fd, EPOLL_CTL_ADD, c->fd, &event) < 0)
+        die("a socket: %s", strerror(errno));
+    c->slots = mem_zalloc(l->o.in_flight * sizeof *c->slots);
+    if (!c->slots || grpc_client_new(&c->client, &config, &h2, l->now) < 0)
+        die("no memory");
+    for (uint32_t i = 0; i < l->o.in_flight; i++)
+        c->slots[i].conn = c;
+}
+
+static void conn_free(struct conn *c)
+{
+    grpc_client_free(c->client);
+    buf_deinit(&c->out);
+    mem_free(c->slots);
+    err_close(&c->fd);
+}
+
+static void conn_block(struct conn *c, int is_blocked)
+{
+    struct epoll_event event = {.events = EPOLLIN | (is_blocked ? (uint32_t)EPOLLOUT : 0), .data.ptr = c};
+
+    if (c->is_blocked == is_blocked)
+        return;
+    c->is_blocked = is_blocked;
+    if (epoll_ctl(c->load->epoll_fd, EPOLL_CTL_MOD, c->fd, &event) < 0)
+        die("epoll: %s", strerror(errno));
+}
+
+static void conn_send(struct conn *c)
+{
+    struct h2_session *session = grpc_client_session(c->client);
+    ssize_t n;
+
+    for (;;) {
+        if (!buf_len(&c->out) && h2_session_send(session, &c->out, SEND_BYTES, c->load->now) < 0)
+            die("no memory");
+        if (!buf_len(&c->out))
+            break;
+        n = send(c->fd, buf_head(&c->out), buf_len(&c->out), MSG_NOSIGNAL);
+        if (n < 0 && errno == EAGAIN) {
+            conn_block(c, 1);
+            return;
+        }
+        if (n < 0)
+            die("send: %s", strerror(errno));
+        buf_consume(&c->out, (size_t)n);
+        h2_session_sent(session, (size_t)n, c->load->now);
+    }
+    conn_block(c, 0);
+}
+
+static void conn_recv(struct conn *c)
+{
+    struct h2_session *session = grpc_client_session(c->client);
+    ssize_t n = recv(c->fd, c->load->in, RECV_BYTES, 0);
+
+    if (n < 0 && errno == EAGAIN)
+        return;
+    if (n <= 0)
+        die("the connection was lost: %s", n < 0 ? strerror(errno) : "closed by the server");
+    if (h2_session_recv(session, c->load->in, (size_t)n, c->load->now) != 0)
+        die("the session ended: %s", h2_session_end_reason(session));
+}
+
+/* --- the run */
+
+static int is_idle(const struct load *l)
+{
+    for (uint32_t i = 0; i < l->o.connections; i++)
+        if (l->conns[i].n_open || l->conns[i].stream)
+            return 0;
+    return 1;
+}
+
+/* What the clock asks for. */
+static void phase_step(struct load *l)
+{
+    if (l->phase == WARMING && l->now >= clock_add(l->started, (int64_t)(l->o.warmup_s * 1e9)))
+        measure_begin(l);
+    else if (l->phase == MEASURING && !l->o.count &&
+             l->now >= clock_add(l->started, (int64_t)(l->o.duration_s * 1e9)))
+        measure_end(l);
+}
+
+static void half_close_all(struct load *l)
+{
+    for (uint32_t i = 0; i < l->o.connections; i++) {
+        if (l->conns[i].stream && grpc_client_call_half_close(l->conns[i].stream) < 0)
+            die("no memory");
+        conn_send(&l->conns[i]);
+    }
+}
+
+static void run(struct load *l)
+{
+    struct epoll_event events[256];
+    int n, is_closing = 0;
+
+    for (uint32_t i = 0; i < l->o.connections; i++) {
+        conn_start(&l->conns[i]);
+        conn_send(&l->conns[i]);
+    }
+    while (l->phase != ENDING || !is_idle(l)) {
+        n = epoll_wait(l->epoll_fd, events, ARRAY_LEN(events), SILENCE_MS);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            die("nothing has come for %d s", SILENCE_MS / 1000);
+        l->now = clock_mono();
+        phase_step(l);
+        for (int i = 0; i < n; i++)
+            if (events[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR))
+                conn_recv(events[i].data.ptr);
+        for (int i = 0; i < n; i++)
+            conn_send(events[i].data.ptr);
+        if (l->phase == ENDING && !is_closing) {
+            is_closing = 1;
+            half_close_all(l);
+        }
+    }
+}
+
+static void print_result(const struct load *l)
+{
+    double seconds = (double)(l->ended - l->started) / 1e9, n = (double)l->n_answers;
+
+    printf("{\"answers\": %" PRIu64 ", \"total\": %" PRIu64 ", \"seconds\": %.3f, \"per_second\": %.0f, "
+           "\"p50_us\": %.2f, \"p99_us\": %.2f, \"client_cpu_us\": %.3f",
+           l->n_answers, l->n_total, seconds, n / seconds, histogram_quantile(&l->times, 0.5) / 1e3,
+           histogram_quantile(&l->times, 0.99) / 1e3, l->client_cpu_s * 1e6 / n);
+    if (l->o.server_pid)
+        printf(", \"server_cpu_us\": %.3f", l->server_cpu_s * 1e6 / n);
+    puts("}");
+}
+
+/* --- the command line */
+
+static void usage(FILE *to)
+{
+    fputs("futured-load --address unix:/PATH|A.B.C.D:PORT [OPTION]...\n"
+          "  --mode unary|stream   what is in flight: calls, or messages of one call a connection (unary)\n"
+          "  --path /PKG.SVC/M     the method (that of the echo service for the mode)\n"
+          "  --connections N       (8)\n"
+          "  --in-flight N         per connection (32)\n"
+          "  --size BYTES          of the payload (100)\n"
+          "  --warmup SECONDS      (0.5)\n"
+          "  --duration SECONDS    (3)\n"
+          "  --count N             answers to measure, instead of a duration\n"
+          "  --server-pid PID      whose CPU time is reported\n",
+          to);
+}
+
+static uint64_t number(const char *text, uint64_t min, uint64_t max)
+{
+    char *end;
+    uint64_t n = strtoull(text, &end, 10);
+
+    if (!*text || *end || n < min || n > max)
+        die("%s: a number from %" PRIu64 " to %" PRIu64 " is allowed", text, min, max);
+    return n;
+}
+
+static double seconds(const char *text)
+{
+    char *end;
+    double s = strtod(text, &end);
+
+    if (!*text || *end || !(s >= 0 && s <= 1e6))
+        die("%s: seconds are allowed", text);
+    return s;
+}
+
+static int parse(struct options *o, int argc, char **argv)
+{
+    static const struct option table[] = {
+            {"address", 1, NULL, 'a'},     {"mode", 1, NULL, 'm'},      {"path", 1, NULL, 'p'},
+            {"connections", 1, NULL, 'c'}, {"in-flight", 1, NULL, 'i'}, {"size", 1, NULL, 's'},
+            {"warmup", 1, NULL, 'w'},      {"duration", 1, NULL, 'd'},  {"count", 1, NULL, 'n'},
+            {"server-pid", 1, NULL, 'P'},  {"help", 0, NULL, 'h'},      {0},
+    };
+    int c;
+
+    while ((c = getopt_long(argc, argv, "", table, NULL)) >= 0) {
+        switch (c) {
+        case 'a': o->address = optarg; break;
+        case 'm':
+            o->is_stream = strcmp(optarg, "stream") == 0;
+            if (!o->is_stream && strcmp(optarg, "unary") != 0)
+                die("%s: unary or stream is allowed", optarg);
+            break;
+        case 'p': o->path = optarg; break;
+        case 'c': o->connections = (uint32_t)number(optarg, 1, CONNECTIONS_MAX); break;
+        case 'i': o->in_flight = (uint32_t)number(optarg, 1, IN_FLIGHT_MAX); break;
+        case 's': o->size = number(optarg, SIZE_MIN, 16 << 20); break;
+        case 'w': o->warmup_s = seconds(optarg); break;
+        case 'd': o->duration_s = seconds(optarg); break;
+        case 'n': o->count = number(optarg, 1, UINT64_MAX); break;
+        case 'P': o->server_pid = (long)number(optarg, 1, INT32_MAX); break;
+        case 'h': usage(stdout); return 0;
+        default: usage(stderr); return 2;
+        }
+    }
+    if (optind != argc || !o->address) {
+        usage(stderr);
+        return 2;
+    }
+    if (!o->path)
+        o->path = o->is_stream ? "/futured.test.v1.Echo/Bidi" : "/futured.test.v1.Echo/Unary";
+    return -1;
+}
+
+static void load_init(struct load *l)
+{
+    l->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    l->conns = mem_zalloc(l->o.connections * sizeof *l->conns);
+    l->in = mem_alloc(RECV_BYTES);
+    l->message_bytes = wire_len_field(1, l->o.size);
+    l->message = mem_alloc(l->message_bytes);
+    if (l->epoll_fd < 0 || !l->conns || !l->in || !l->message)
+        die("no memory");
+    l->payload_at = (size_t)(wire_put_len(l->message, 1, l->o.size) - l->message);
+    memset(l->message + l->payload_at, 'x', l->o.size);
+    l->now = l->started = clock_mono();
+    for (uint32_t i = 0; i < l->o.connections; i++)
+        conn_open(l, i);
+}
+
+static void load_deinit(struct load *l)
+{
+    for (uint32_t i = 0; i < l->o.connections; i++)
+        conn_free(&l->conns[i]);
+    err_close(&l->epoll_fd);
+    mem_free(l->conns);
+    mem_free(l->in);
+    mem_free(l->message);
+}
+
+int main(int argc, char **argv)
+{
+    static struct load l;
+    int r;
+
+    l.o = (struct options){.connections = 8, .in_flight = 32, .size = 100, .duration_s = 3, .warmup_s = 0.5};
+    r = parse(&l.o, argc, argv);
+    if (r >= 0)
+        return r;
+    load_init(&l);
+    run(&l);
+    print_result(&l);
+    load_deinit(&l);
+    return 0;
+}
