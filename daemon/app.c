@@ -1,0 +1,458 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Start: log, limits, loop, signals, services, connections, listeners, port file; then health says SERVING and
+ * the service manager is told. Nothing is accepted before everything else is there.
+ *
+ * Stop, at the first SIGTERM or SIGINT: health says NOT_SERVING, the listeners close, every connection gets a
+ * GOAWAY; open calls go on until they are over or [timeouts] drain has passed. A second signal does not wait.
+ * Then all is freed in the reverse order of the start: connections before the services that their calls name,
+ * the loop last.
+ *
+ * Each step of the start takes back nothing by itself: app_deinit undoes whatever is there.
+ */
+#include "daemon/app.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "daemon/journal.h"
+#include "daemon/net/conn.h"
+#include "daemon/net/listener.h"
+#include "daemon/net/loop.h"
+#include "daemon/service/health.h"
+#include "daemon/service/reflection.h"
+#include "proto/descriptor_set.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <systemd/sd-daemon.h>
+
+enum {
+    FILES_BESIDE_CONNECTIONS = 64, /* descriptors of everything else */
+    MESSAGES_PER_RECV = 1024,      /* of one connection before the others get their turn */
+    LOCAL_RATE_FACTOR = 10,        /* of the flood limits, for who came through a Unix socket */
+    OWN_RATE_FACTOR = 1000,        /* and for our own child */
+};
+
+static const int handled_signals[] = {SIGTERM, SIGINT, SIGHUP};
+
+struct app {
+    const struct app_options *options;
+    const struct config *config;
+    struct loop *loop;
+    struct loop_signal signals[ARRAY_LEN(handled_signals)];
+    struct loop_timer drain_timer, watchdog_timer;
+    int64_t watchdog_ns;
+    struct grpc_server *server;
+    struct health *health;
+    struct reflection *reflection;
+    struct conn_set *conns;
+    struct listener **listeners;
+    size_t n_listeners;
+    int has_port_file;
+    int is_draining;
+};
+
+/* A step of the start failed; the place that knows more has said it already. */
+static int step_failed(const char *step, int r)
+{
+    LOG_EVENT(LOG_ERROR, "start_failed", LOG_STR("step", step), LOG_ERRNO(r));
+    return r;
+}
+
+/* --- stopping */
+
+static void stop_now(struct app *app)
+{
+    conn_set_abort(app->conns, "stopped"); /* the GOAWAYs go out at the end of this turn */
+    loop_stop(app->loop);
+}
+
+static void stop_if_empty(void *arg)
+{
+    struct app *app = arg;
+
+    if (app->is_draining && conn_set_stats(app->conns).n_open == 0)
+        loop_stop(app->loop);
+}
+
+static void on_drain_over(void *arg, mono_ns_t now)
+{
+    struct app *app = arg;
+
+    LOG_EVENT(LOG_WARNING, "drain_timeout", LOG_NUM("connections", conn_set_stats(app->conns).n_open),
+              LOG_STR("hint", "raise [timeouts] drain, and TimeoutStopSec= with it"));
+    stop_now(app);
+}
+
+static void stop_listening(struct app *app)
+{
+    for (size_t i = 0; i < app->n_listeners; i++)
+        listener_free(app->listeners[i]);
+    app->n_listeners = 0;
+    app->listeners = mem_free(app->listeners);
+}
+
+static void drain(struct app *app)
+{
+    app->is_draining = 1;
+    LOG_EVENT(LOG_NOTICE, "draining", LOG_NUM("connections", conn_set_stats(app->conns).n_open),
+              LOG_NUM("timeout_ms", app->config->drain_timeout_ns / NS_PER_MS));
+    sd_notify(0, "STOPPING=1\nSTATUS=Draining");
+    health_shutdown(app->health);
+    stop_listening(app);
+    conn_set_drain(app->conns);
+    loop_timer_set(&app->drain_timer, clock_add(loop_now(app->loop), app->config->drain_timeout_ns));
+    stop_if_empty(app);
+}
+
+static void on_signal(void *arg, int signo)
+{
+    struct app *app = arg;
+
+    if (signo == SIGHUP) {
+        LOG_EVENT(LOG_NOTICE, "reload_ignored",
+                  LOG_STR("hint", "restart the daemon to read its configuration"));
+    } else if (!app->is_draining) {
+        drain(app);
+    } else {
+        LOG_EVENT(LOG_NOTICE, "stopping_at_once", LOG_NUM("connections", conn_set_stats(app->conns).n_open));
+        stop_now(app);
+    }
+}
+
+/* --- connections */
+
+static struct h2_rate scale(struct h2_rate rate, uint32_t factor)
+{
+    return (struct h2_rate){rate.burst * factor, rate.per_second * factor};
+}
+
+static struct h2_config session_config(const struct app *app, enum conn_trust trust)
+{
+    struct h2_config h2 = app->config->h2;
+    uint32_t factor = trust == CONN_OWN ? OWN_RATE_FACTOR : LOCAL_RATE_FACTOR;
+
+    if (trust == CONN_STRANGER)
+        return h2;
+    h2.resets = scale(h2.resets, factor);
+    h2.provoked = scale(h2.provoked, factor);
+    h2.pings = scale(h2.pings, factor);
+    h2.settings = scale(h2.settings, factor);
+    h2.priorities = scale(h2.priorities, factor);
+    h2.window_updates = scale(h2.window_updates, factor);
+    h2.empty_data = scale(h2.empty_data, factor);
+    if (trust == CONN_OWN) { /* its process is watched, which says more than its silence */
+        h2.idle_timeout_ns = 0;
+        h2.keepalive_ns = 0;
+    }
+    return h2;
+}
+
+static void free_grpc_conn(void *arg)
+{
+    grpc_conn_free(arg);
+}
+
+static int on_conn_open(void *arg, const struct conn_peer *peer, mono_ns_t now, struct conn_owner *ret)
+{
+    struct app *app = arg;
+    struct h2_config h2 = session_config(app, peer->trust);
+    struct grpc_peer grpc_peer = {.is_pool_worker = peer->trust == CONN_OWN, .worker_key = peer->worker_key};
+    struct grpc_conn *conn;
+    int r;
+
+    _Static_assert(sizeof grpc_peer.address >= sizeof peer->address, "an address fits");
+    memcpy(grpc_peer.address, peer->address, sizeof peer->address);
+    r = grpc_conn_new(&conn, app->server, &h2, &grpc_peer, now);
+    if (r < 0)
+        return r;
+    *ret = (struct conn_owner){.session = grpc_conn_session(conn), .free = free_grpc_conn, .arg = conn};
+    return 0;
+}
+
+/* --- starting */
+
+static void start_log(const struct config *config)
+{
+    log_configure(config->log_level, journal_is_stderr() ? journal_log : NULL);
+}
+
+/* As many descriptors as the system lets us have. Fewer than connections may come is worth a word: the rest
+ * would be turned away for want of descriptors. */
+static void raise_file_limit(const struct config *config)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return;
+    if (limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        if (setrlimit(RLIMIT_NOFILE, &limit) < 0 && getrlimit(RLIMIT_NOFILE, &limit) < 0)
+            return;
+    }
+    if (limit.rlim_cur < (rlim_t)config->max_connections + FILES_BESIDE_CONNECTIONS)
+        LOG_EVENT(LOG_WARNING, "few_descriptors", LOG_NUM("limit", limit.rlim_cur),
+                  LOG_NUM("connections", config->max_connections),
+                  LOG_STR("hint", "raise LimitNOFILE= or lower [limits] connections"));
+}
+
+static int start_signals(struct app *app)
+{
+    signal(SIGPIPE, SIG_IGN);
+    for (size_t i = 0; i < ARRAY_LEN(handled_signals); i++) {
+        int r = loop_signal_init(&app->signals[i], app->loop, handled_signals[i], on_signal, app);
+
+        if (r < 0)
+            return r;
+    }
+    return loop_timer_init(&app->drain_timer, app->loop, on_drain_over, app);
+}
+
+static int add_methods(struct app *app, const struct grpc_method *methods, size_t n)
+{
+    int r = grpc_server_add(app->server, methods, n);
+
+    if (r != GRPC_E_EXISTS)
+        return r;
+    LOG_EVENT(LOG_ERROR, "method_twice", LOG_STR("first_of", methods->path));
+    return -EEXIST;
+}
+
+static int add_descriptors(struct app *app, struct span set)
+{
+    int r = reflection_add(app->reflection, set);
+
+    return r == REFLECTION_E_MALFORMED ? -EBADMSG : r;
+}
+
+static int start_services(struct app *app)
+{
+    const struct app_options *options = app->options;
+    struct grpc_server_config config = {
+            .max_message_bytes = app->config->limits.max_message_bytes,
+            .max_messages_per_recv = MESSAGES_PER_RECV,
+    };
+    const struct grpc_method *methods;
+    size_t n;
+    int r;
+
+    if (getrandom(&config.seed, sizeof config.seed, 0) != (ssize_t)sizeof config.seed)
+        return -errno;
+    r = grpc_server_new(&app->server, &config);
+    if (r == 0 && options->n_methods)
+        r = add_methods(app, options->methods, options->n_methods);
+    if (r == 0)
+        r = health_new(&app->health, app->server);
+    if (r == 0)
+        r = reflection_new(&app->reflection, app->server);
+    if (r == 0)
+        r = add_descriptors(app, (struct span){futured_descriptor_set, futured_descriptor_set_bytes});
+    if (r == 0 && options->descriptors.len)
+        r = add_descriptors(app, options->descriptors);
+    if (r < 0)
+        return r;
+    methods = health_methods(app->health, &n);
+    r = add_methods(app, methods, n);
+    if (r < 0)
+        return r;
+    methods = reflection_methods(app->reflection, &n);
+    return add_methods(app, methods, n);
+}
+
+static int start_conns(struct app *app)
+{
+    const struct conn_set_config config = {
+            .max_conns = app->config->max_connections,
+            .on_open = on_conn_open,
+            .on_empty = stop_if_empty,
+            .arg = app,
+    };
+
+    return conn_set_new(&app->conns, app->loop, &config);
+}
+
+/* The default address lies in a directory of the user's, which nobody else makes. */
+static void make_directory(const struct address *address)
+{
+    char path[PATH_MAX];
+    char *slash;
+
+    snprintf(path, sizeof path, "%s", address_path(address));
+    slash = strrchr(path, '/');
+    *slash = '\0';
+    if (*path && mkdir(path, 0700) < 0 && errno != EEXIST)
+        LOG_EVENT(LOG_WARNING, "no_directory", LOG_STR("path", path), LOG_ERRNO(errno));
+}
+
+static int start_listening(struct app *app)
+{
+    const struct config *config = app->config;
+    char why[LISTENER_WHY_BYTES];
+
+    app->listeners = mem_zalloc(config->n_listen * sizeof *app->listeners);
+    if (!app->listeners)
+        return -ENOMEM;
+    for (size_t i = 0; i < config->n_listen; i++) {
+        const struct address *address = &config->listen[i];
+        int r;
+
+        if (config->is_listen_default)
+            make_directory(address);
+        r = listener_new(&app->listeners[i], app->loop, app->conns, address,
+                         address_is_unix(address) ? CONN_LOCAL : CONN_STRANGER, why);
+        if (r < 0) {
+            LOG_EVENT(LOG_ERROR, "listen_failed", LOG_STR("text", why));
+            return r;
+        }
+        app->n_listeners++;
+        LOG_EVENT(LOG_INFO, "listening", LOG_STR("address", listener_address(app->listeners[i])->text));
+    }
+    return 0;
+}
+
+static void on_watchdog(void *arg, mono_ns_t now)
+{
+    struct app *app = arg;
+
+    sd_notify(0, "WATCHDOG=1");
+    loop_timer_set(&app->watchdog_timer, clock_add(now, app->watchdog_ns));
+}
+
+/* The service manager wants a sign of life; half of its patience is the usual pace. */
+static int start_watchdog(struct app *app)
+{
+    uint64_t timeout_us;
+    int r = loop_timer_init(&app->watchdog_timer, app->loop, on_watchdog, app);
+
+    if (r < 0)
+        return r;
+    if (sd_watchdog_enabled(0, &timeout_us) > 0) {
+        app->watchdog_ns = (int64_t)(timeout_us / 2) * NS_PER_US;
+        loop_timer_set(&app->watchdog_timer, clock_add(loop_now(app->loop), app->watchdog_ns));
+    }
+    return 0;
+}
+
+/* --- the port file */
+
+static int write_ports(const struct app *app, FILE *file)
+{
+    for (size_t i = 0; i < app->n_listeners; i++) {
+        const struct address *a = listener_address(app->listeners[i]);
+
+        if (address_is_unix(a))
+            fprintf(file, "unix %s\n", address_path(a));
+        else
+            fprintf(file, "tcp %s\n", a->text);
+    }
+    return fflush(file) == 0 && !ferror(file) ? 0 : -EIO;
+}
+
+/* Whoever waits for the file sees all of it or none: it is written beside and renamed. */
+static int write_port_file(struct app *app)
+{
+    const char *path = app->config->port_file;
+    char beside[PATH_MAX];
+    FILE *file;
+    int r;
+
+    if (!path)
+        return 0;
+    if ((size_t)snprintf(beside, sizeof beside, "%s.%d.new", path, (int)getpid()) >= sizeof beside)
+        return -ENAMETOOLONG;
+    file = fopen(beside, "wxe");
+    if (!file)
+        return -errno;
+    r = write_ports(app, file);
+    fclose(file);
+    if (r == 0 && rename(beside, path) < 0)
+        r = -errno;
+    if (r < 0)
+        unlink(beside);
+    else
+        app->has_port_file = 1;
+    return r;
+}
+
+static void tell_ready(const struct app *app)
+{
+    const char *first = app->n_listeners ? listener_address(app->listeners[0])->text : "nothing";
+
+    sd_notifyf(0, "READY=1\nSTATUS=Serving on %s%s", first, app->n_listeners > 1 ? " and others" : "");
+    LOG_EVENT(LOG_NOTICE, "started", LOG_STR("version", FUTURED_VERSION), LOG_NUM("pid", getpid()),
+              LOG_STR("address", first));
+}
+
+/* --- the whole */
+
+static const struct {
+    const char *name;
+    int (*start)(struct app *app);
+} steps[] = {
+        {"signals", start_signals},     {"services", start_services}, {"connections", start_conns},
+        {"listeners", start_listening}, {"watchdog", start_watchdog}, {"port file", write_port_file},
+};
+
+static int app_init(struct app *app, const struct app_options *options)
+{
+    const struct loop_hooks hooks = {.arg = app};
+    int r;
+
+    *app = (struct app){.options = options, .config = options->config};
+    start_log(app->config);
+    raise_file_limit(app->config);
+    r = loop_new(&app->loop, &hooks);
+    if (r < 0)
+        return step_failed("loop", r);
+    if (options->on_loop)
+        options->on_loop(app->loop, options->arg);
+    for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
+        r = steps[i].start(app);
+        if (r < 0)
+            return step_failed(steps[i].name, r);
+    }
+    health_set_all(app->health, HEALTH_SERVING);
+    tell_ready(app);
+    return 0;
+}
+
+static void app_deinit(struct app *app)
+{
+    if (app->has_port_file)
+        unlink(app->config->port_file);
+    stop_listening(app);
+    conn_set_free(app->conns);
+    reflection_free(app->reflection);
+    health_free(app->health);
+    grpc_server_free(app->server);
+    loop_timer_deinit(&app->watchdog_timer);
+    loop_timer_deinit(&app->drain_timer);
+    for (size_t i = 0; i < ARRAY_LEN(app->signals); i++)
+        loop_signal_deinit(&app->signals[i]);
+    loop_free(app->loop);
+}
+
+int app_run(const struct app_options *options)
+{
+    struct app app;
+    int r = app_init(&app, options);
+
+    if (r == 0) {
+        r = loop_run(app.loop);
+        if (r < 0)
+            LOG_EVENT(LOG_ERROR, "loop_failed", LOG_ERRNO(r));
+        else
+            LOG_EVENT(LOG_NOTICE, "stopped");
+    }
+    app_deinit(&app);
+    return r < 0 ? 1 : 0;
+}

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/*
+ * What the daemon is told: defaults, then the file, then the command line, each winning over the one before;
+ * checked as a whole and never changed after. Every key has one row in a table (config_table.c) that is also
+ * its documentation, in --help and in systemd/futured.conf.
+ */
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/limit.h"
+#include "base/log.h"
+#include "daemon/net/address.h"
+#include "h2/session.h"
+
+#include <stdio.h>
+
+enum config_store { CONFIG_STORE_NONE };
+
+/* [function.NAME]: a function that is a command. */
+struct config_function {
+    const char *name;
+    const char *command;  /* the line as written */
+    const char *doc;      /* "" = none */
+    uint32_t max_running; /* 0 = no bound of its own */
+    int shell;            /* the command is a line for /bin/sh */
+    const char *file;     /* where it stands */
+    unsigned int line;
+};
+
+struct config {
+    struct arena arena; /* of every string and array below */
+    struct address *listen;
+    size_t n_listen;
+    int is_listen_default;       /* it is in a directory of the user's that may have to be made */
+    const char *state_directory; /* NULL: none, and none needed */
+    enum config_store store;
+    enum log_level log_level;
+    const char *functions_directory; /* "" = none */
+    struct limits limits;
+    uint32_t max_connections;
+    struct h2_config h2; /* of a stranger's connection */
+    int64_t drain_timeout_ns;
+    uint32_t workers;
+    struct config_function *functions; /* in the order of reading */
+    size_t n_functions;
+    const char *port_file; /* NULL = none */
+};
+
+/* config_load: the configuration for the command line @argv (without the program's name). @errors gets one
+ * line for each thing that is wrong.
+ *   Owns:   the caller of *ret, config_free.
+ *   Return: 0; CONFIG_E_USAGE (the command line), CONFIG_E_INVALID (a file, or the whole); -ENOMEM. */
+enum { CONFIG_E_USAGE = 1, CONFIG_E_INVALID = 2 };
+MUST_CHECK int config_load(struct config **ret, int argc, char *const argv[], struct buf *errors);
+struct config *config_free(struct config *c);
+
+/* config_main: config_load for a main function: says what is wrong on stderr, does what --help, --version and
+ * --check-config ask on stdout.
+ *   Return: < 0: *ret is there, run; else the exit status. */
+MUST_CHECK int config_main(struct config **ret, int argc, char *const argv[]);
+
+/* config_write_help: the text of --help. config_write_example: systemd/futured.conf, every key as a comment. */
+void config_write_help(FILE *to);
+void config_write_example(FILE *to);

@@ -1,0 +1,308 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * One row a key. The default stands in the row as text and is read by the same function as a value of the
+ * file, so nothing can be a default that would be refused. What is allowed is said by the row as well, so
+ * every error text and every line of documentation is made from it.
+ */
+#include "daemon/config_table.h"
+
+#include "base/clock.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <string.h>
+
+#define AT(member)          offsetof(struct config, member)
+#define FUNCTION_AT(member) offsetof(struct config_function, member)
+
+#define K                   UINT64_C(1024)
+#define M                   (K * 1024)
+#define G                   (M * 1024)
+#define T                   (G * 1024)
+#define MS                  (UINT64_C(1000) * 1000)
+#define S                   (MS * 1000)
+#define DAY                 (S * 86400)
+
+_Static_assert(sizeof(size_t) == sizeof(uint64_t), "CONFIG_SIZE writes either");
+
+/* clang-format off */
+const struct config_key config_keys[] = {
+    {"futured", "listen", CONFIG_ADDRESSES, AT(listen), .sample = "unix:/run/futured/futured.sock",
+     .flag = "listen", .argument = "ADDR",
+     .doc = "Where to listen: unix:/path, 127.0.0.1:4740 or [::1]:4740; port 0 is any. May be given more than once. "
+            "Default: unix:$RUNTIME_DIRECTORY/futured.sock, else unix:$XDG_RUNTIME_DIR/futured/futured.sock."},
+    {"futured", "state_directory", CONFIG_PATH, AT(state_directory), .sample = "/var/lib/futured",
+     .flag = "state-directory", .argument = "DIR",
+     .doc = "What must survive a restart is kept here. Default: $STATE_DIRECTORY, else $XDG_STATE_HOME/futured."},
+    {"futured", "store", CONFIG_STORE, AT(store), .preset = "none", .flag = "store", .argument = "none",
+     .doc = "How futures are kept: none is in memory only."},
+    {"futured", "log_level", CONFIG_LEVEL, AT(log_level), .preset = "info", .flag = "log-level", .argument = "LEVEL",
+     .doc = "What is logged: error, warning, notice, info or debug, each with all before it."},
+    {"futured", "max_message", CONFIG_SIZE, AT(limits.max_message_bytes), 4 * K, LIMIT_MAX_MESSAGE_BYTES,
+     .preset = "4M",
+     .doc = "The largest request or reply."},
+    {"futured", "functions_directory", CONFIG_PATH, AT(functions_directory), .sample = "/etc/futured/functions.d",
+     .is_shipped = 1,
+     .doc = "Every *.conf in this directory is read too, in the order of their names; [function.NAME] sections may "
+            "stand there. Default: none."},
+
+    {"limits", "connections", CONFIG_COUNT, AT(max_connections), 1, 1000000, .preset = "10000",
+     .doc = "Open connections; more are accepted and closed at once."},
+    {"limits", "streams_per_connection", CONFIG_COUNT, AT(h2.max_streams), 1, 1000000, .preset = "2000",
+     .doc = "Calls that one connection may have open."},
+    {"limits", "header_list", CONFIG_SIZE32, AT(h2.max_header_list_bytes), 4 * K, 1 * M, .preset = "16K",
+     .doc = "The metadata of one call: names, values and 32 bytes for each."},
+    {"limits", "memory", CONFIG_SIZE, AT(limits.max_memory_bytes), 1 * M, 1024 * T, .preset = "8G",
+     .doc = "All futures held in memory."},
+    {"limits", "futures", CONFIG_COUNT64, AT(limits.max_futures), 1, UINT64_C(1000000000), .preset = "50000000",
+     .doc = "Futures held in memory."},
+    {"limits", "waiter_edges", CONFIG_COUNT64, AT(limits.max_waiter_edges), 1, UINT64_C(1000000000),
+     .preset = "10000000",
+     .doc = "Pairs of a waiting call and a future that it waits for."},
+    {"limits", "functions", CONFIG_COUNT, AT(limits.max_functions), 1, 1000000, .preset = "10000",
+     .doc = "Names of functions that are known."},
+
+    {"timeouts", "preface", CONFIG_SPAN, AT(h2.preface_timeout_ns), 100 * MS, 1 * DAY, .preset = "10s",
+     .doc = "From the connection to the client's first SETTINGS."},
+    {"timeouts", "headers", CONFIG_SPAN, AT(h2.headers_timeout_ns), 100 * MS, 1 * DAY, .preset = "10s",
+     .doc = "From the first byte of a call's headers to the last."},
+    {"timeouts", "body", CONFIG_SPAN, AT(h2.body_timeout_ns), 100 * MS, 1 * DAY, .preset = "60s",
+     .doc = "Silence in the middle of a request that is owed."},
+    {"timeouts", "idle", CONFIG_SPAN, AT(h2.idle_timeout_ns), 1 * S, 365 * DAY, .zero = "never", .preset = "30min",
+     .doc = "A connection without a call and without a frame is closed after this; 0 is never."},
+    {"timeouts", "write", CONFIG_SPAN, AT(h2.write_timeout_ns), 100 * MS, 1 * DAY, .preset = "60s",
+     .doc = "A peer that takes nothing of what waits for it is cut off after this."},
+    {"timeouts", "keepalive", CONFIG_SPAN, AT(h2.keepalive_ns), 1 * S, 365 * DAY, .zero = "never", .preset = "2min",
+     .doc = "Silence of a connection before it is asked for a sign of life; 0 is never."},
+    {"timeouts", "keepalive_timeout", CONFIG_SPAN, AT(h2.keepalive_timeout_ns), 100 * MS, 1 * DAY, .preset = "20s",
+     .doc = "How long that sign of life may take."},
+    {"timeouts", "drain", CONFIG_SPAN, AT(drain_timeout_ns), 100 * MS, 1 * DAY, .zero = "no time at all",
+     .preset = "30s",
+     .doc = "How long open calls may go on after SIGTERM; 0 ends them at once."},
+
+    {"pool", "workers", CONFIG_COUNT, AT(workers), 0, 4096, .sample = "4", .flag = "workers", .argument = "N",
+     .doc = "Processes that run functions. Default: one for each processor."},
+
+    {"function", "command", CONFIG_TEXT, FUNCTION_AT(command), 1, 4096,
+     .sample = "/usr/bin/convert - -resize 128x128 png:-",
+     .doc = "The program and its arguments, quoted as in a shell but run without one. The argument of the task comes "
+            "on standard input, the result goes to standard output. Needed."},
+    {"function", "shell", CONFIG_BOOL, FUNCTION_AT(shell), .preset = "no",
+     .doc = "Whether the command is a line for /bin/sh."},
+    {"function", "doc", CONFIG_TEXT, FUNCTION_AT(doc), 0, 4096, .preset = "",
+     .doc = "What the function does, for those who list functions."},
+    {"function", "max_running", CONFIG_COUNT, FUNCTION_AT(max_running), 0, 1000000, .preset = "0",
+     .doc = "How many run at once; 0 is as many as there are workers."},
+};
+/* clang-format on */
+const size_t config_n_keys = ARRAY_LEN(config_keys);
+_Static_assert(ARRAY_LEN(config_keys) <= CONFIG_KEYS_MAX, "raise CONFIG_KEYS_MAX");
+
+const struct config_key *config_key_find(const char *section, const char *name)
+{
+    for (size_t i = 0; i < config_n_keys; i++)
+        if (strcmp(config_keys[i].section, section) == 0 && strcmp(config_keys[i].name, name) == 0)
+            return &config_keys[i];
+    return NULL;
+}
+
+const struct config_key *config_key_of_flag(const char *flag)
+{
+    for (size_t i = 0; i < config_n_keys; i++)
+        if (config_keys[i].flag && strcmp(config_keys[i].flag, flag) == 0)
+            return &config_keys[i];
+    return NULL;
+}
+
+int config_section_exists(const char *section)
+{
+    for (size_t i = 0; i < config_n_keys; i++)
+        if (strcmp(config_keys[i].section, section) == 0)
+            return 1;
+    return 0;
+}
+
+/* --- units */
+
+struct unit {
+    const char *name;
+    uint64_t factor;
+};
+
+/* Largest first, so that a number is written back in the largest unit that fits. */
+static const struct unit size_units[] = {{"T", T}, {"G", G}, {"M", M}, {"K", K}, {"", 1}};
+static const struct unit span_units[] = {{"d", DAY}, {"h", 3600 * S}, {"min", 60 * S}, {"s", S},
+                                         {"ms", MS}, {"us", 1000},    {"ns", 1}};
+static const struct unit count_units[] = {{"", 1}};
+
+/* A whole number with one of the units. 1: *ret is set; 0: it is none, or it does not fit 64 bits. */
+static int read_number(const char *text, const struct unit *units, size_t n_units, uint64_t *ret)
+{
+    uint64_t n = 0;
+    const char *at = text;
+
+    for (; *at >= '0' && *at <= '9'; at++)
+        if (__builtin_mul_overflow(n, UINT64_C(10), &n) ||
+            __builtin_add_overflow(n, (uint64_t)(*at - '0'), &n))
+            return 0;
+    if (at == text)
+        return 0;
+    for (size_t i = 0; i < n_units; i++)
+        if (strcmp(at, units[i].name) == 0)
+            return !__builtin_mul_overflow(n, units[i].factor, ret);
+    return 0;
+}
+
+static const char *write_number(char *to, size_t size, uint64_t n, const struct unit *units, size_t n_units)
+{
+    size_t i = 0;
+
+    while (i + 1 < n_units && (n == 0 || n % units[i].factor != 0))
+        i++;
+    snprintf(to, size, "%" PRIu64 "%s", n / units[i].factor, units[i].name);
+    return to;
+}
+
+/* --- values */
+
+PRINTF_LIKE(3, 4) static int refuse(char *why, const char *value, const char *format, ...)
+{
+    va_list args;
+    int n = snprintf(why, CONFIG_WHY_BYTES, "\"%.100s%s\": ", value, strlen(value) > 100 ? "..." : "");
+
+    va_start(args, format);
+    vsnprintf(why + n, CONFIG_WHY_BYTES - (size_t)n, format, args);
+    va_end(args);
+    return CONFIG_E_VALUE;
+}
+
+/* What each kind of number looks like, for read_number and for those who got it wrong. */
+static const struct number_kind {
+    const struct unit *units;
+    size_t n_units;
+    const char *what;
+    const char *how;
+} kinds[] = {
+        [CONFIG_COUNT] = {count_units, ARRAY_LEN(count_units), "a whole number", ""},
+        [CONFIG_COUNT64] = {count_units, ARRAY_LEN(count_units), "a whole number", ""},
+        [CONFIG_SIZE] = {size_units, ARRAY_LEN(size_units), "a size", " (bytes, or with K, M, G or T)"},
+        [CONFIG_SIZE32] = {size_units, ARRAY_LEN(size_units), "a size", " (bytes, or with K, M, G or T)"},
+        [CONFIG_SPAN] = {span_units, ARRAY_LEN(span_units), "a time",
+                         " (a whole number with ms, s, min, h or d)"},
+};
+
+static int set_number(const struct config_key *key, void *into, const char *value, char *why)
+{
+    const struct number_kind *kind = &kinds[key->type];
+    char min[32], max[32];
+    uint64_t n;
+    uint32_t n32;
+
+    if (key->zero && strcmp(value, "0") == 0)
+        n = 0;
+    else if (!read_number(value, kind->units, kind->n_units, &n) || n < key->min || n > key->max)
+        return refuse(why, value, "%s from %s to %s%s is allowed%s%s", kind->what,
+                      write_number(min, sizeof min, key->min, kind->units, kind->n_units),
+                      write_number(max, sizeof max, key->max, kind->units, kind->n_units), kind->how,
+                      key->zero ? ", or 0 for " : "", key->zero ? key->zero : "");
+    if (key->type == CONFIG_COUNT || key->type == CONFIG_SIZE32) {
+        n32 = (uint32_t)n;
+        memcpy(into, &n32, sizeof n32);
+    } else {
+        memcpy(into, &n, sizeof n);
+    }
+    return 0;
+}
+
+static int set_bool(void *into, const char *value, char *why)
+{
+    static const char *const words[][2] = {{"no", "yes"}, {"false", "true"}, {"off", "on"}, {"0", "1"}};
+
+    for (size_t i = 0; i < ARRAY_LEN(words); i++)
+        for (int is_true = 0; is_true < 2; is_true++)
+            if (strcmp(value, words[i][is_true]) == 0) {
+                memcpy(into, &is_true, sizeof is_true);
+                return 0;
+            }
+    return refuse(why, value, "yes or no is allowed");
+}
+
+static int set_text(const struct config_key *key, void *into, struct arena *arena, const char *value,
+                    char *why)
+{
+    size_t n = strlen(value);
+    char *copy;
+
+    if (key->type == CONFIG_PATH && (*value != '/' || n >= PATH_MAX))
+        return refuse(why, value, "an absolute path is allowed, shorter than %d bytes", PATH_MAX);
+    if (key->type == CONFIG_TEXT && (n < key->min || n > key->max))
+        return refuse(why, value, "a text of %" PRIu64 " to %" PRIu64 " bytes is allowed", key->min,
+                      key->max);
+    copy = arena_strndup(arena, value, n);
+    if (!copy)
+        return -ENOMEM;
+    memcpy(into, &copy, sizeof copy);
+    return 0;
+}
+
+/* The list and its length lie side by side in struct config. */
+static int add_address(struct config *c, struct arena *arena, const char *value, char *why)
+{
+    struct address address, *list;
+    const char *wrong;
+
+    if (address_parse(value, &address, &wrong) != 0)
+        return refuse(why, value, "%s", wrong);
+    for (size_t i = 0; i < c->n_listen; i++)
+        if (strcmp(c->listen[i].text, address.text) == 0 &&
+            (address_is_unix(&address) || address_port(&address)))
+            return refuse(why, value, "it is there already");
+    list = arena_alloc(arena, (c->n_listen + 1) * sizeof *list);
+    if (!list)
+        return -ENOMEM;
+    if (c->n_listen)
+        memcpy(list, c->listen, c->n_listen * sizeof *list);
+    list[c->n_listen++] = address;
+    c->listen = list;
+    return 0;
+}
+
+static int set_store(void *into, const char *value, char *why)
+{
+    enum config_store store = CONFIG_STORE_NONE;
+
+    if (strcmp(value, "sqlite") == 0)
+        return refuse(why, value, "this build has no durable store; none (in memory only) is allowed");
+    if (strcmp(value, "none") != 0)
+        return refuse(why, value, "none is allowed");
+    memcpy(into, &store, sizeof store);
+    return 0;
+}
+
+int config_set(const struct config_key *key, void *into, struct arena *arena, const char *value,
+               char why[static CONFIG_WHY_BYTES])
+{
+    void *place = (char *)into + key->offset;
+    enum log_level level;
+
+    switch (key->type) {
+    case CONFIG_ADDRESSES: return add_address(into, arena, value, why);
+    case CONFIG_BOOL: return set_bool(place, value, why);
+    case CONFIG_COUNT:
+    case CONFIG_COUNT64:
+    case CONFIG_SIZE:
+    case CONFIG_SIZE32:
+    case CONFIG_SPAN: return set_number(key, place, value, why);
+    case CONFIG_LEVEL:
+        if (log_level_parse(value, &level) != 0)
+            return refuse(why, value, "error, warning, notice, info or debug is allowed");
+        memcpy(place, &level, sizeof level);
+        return 0;
+    case CONFIG_PATH:
+    case CONFIG_TEXT: return set_text(key, place, arena, value, why);
+    case CONFIG_STORE: return set_store(place, value, why);
+    }
+    err_assert_failed("a type of the table", __FILE__, __LINE__, __func__);
+}

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/* The rows of the configuration and how their values are read. Only for config*.c and their tests. */
+#include "daemon/config.h"
+
+enum config_type {
+    CONFIG_ADDRESSES, /* struct address *, size_t; each value adds one */
+    CONFIG_BOOL,      /* int */
+    CONFIG_COUNT,     /* uint32_t */
+    CONFIG_COUNT64,   /* uint64_t */
+    CONFIG_LEVEL,     /* enum log_level */
+    CONFIG_PATH,      /* const char *, absolute */
+    CONFIG_SIZE,      /* uint64_t or size_t, bytes */
+    CONFIG_SIZE32,    /* uint32_t, bytes */
+    CONFIG_SPAN,      /* int64_t, nanoseconds */
+    CONFIG_STORE,     /* enum config_store */
+    CONFIG_TEXT,      /* const char * */
+};
+
+enum { CONFIG_WHY_BYTES = 1024, CONFIG_KEYS_MAX = 64 };
+
+struct config_key {
+    const char *section; /* "function" stands for each [function.NAME] */
+    const char *name;
+    enum config_type type;
+    size_t offset; /* in struct config; of section "function" in struct config_function */
+    uint64_t min, max;
+    const char *zero;   /* what 0 means for a time; NULL = not allowed */
+    const char *preset; /* the default as it would be written; NULL = none, @doc says what then holds */
+    const char *sample; /* for the example file, where there is no preset */
+    int is_shipped;     /* the example file has it switched on */
+    const char *flag;   /* the option of the same meaning, without its dashes; NULL = none */
+    const char *argument;
+    const char *doc;
+};
+
+extern const struct config_key config_keys[];
+extern const size_t config_n_keys;
+
+/* config_key_find: the row of [@section] @name, NULL when there is none. */
+const struct config_key *config_key_find(const char *section, const char *name);
+/* config_key_of_flag: the row with that option, NULL when there is none. */
+const struct config_key *config_key_of_flag(const char *flag);
+MUST_CHECK int config_section_exists(const char *section);
+
+/* config_set: read @value into the place that @key has in @into.
+ *   Owns:   strings are copied into @arena.
+ *   Return: 0; CONFIG_E_VALUE (@why says what is wrong and what is allowed); -ENOMEM. */
+enum { CONFIG_E_VALUE = 1 };
+MUST_CHECK int config_set(const struct config_key *key, void *into, struct arena *arena, const char *value,
+                          char why[static CONFIG_WHY_BYTES]);
+
+/* config_file.c: config_error adds one line to @errors (up to CONFIG_ERRORS_MAX of them); config_read_file
+ * reads @path into @c; with @is_part only [function.NAME] may stand in it.
+ *   Return: 0 (the errors tell); -ENOMEM. */
+enum { CONFIG_ERRORS_MAX = 100 };
+struct config_errors {
+    struct buf *text;
+    unsigned int n;
+    int is_out_of_memory;
+};
+PRINTF_LIKE(2, 3) void config_error(struct config_errors *errors, const char *format, ...);
+MUST_CHECK int config_read_file(struct config *c, const char *path, int is_part,
+                                struct config_errors *errors);
+/* config_read_directory: every *.conf in @path, in the order of their names, as parts. */
+MUST_CHECK int config_read_directory(struct config *c, const char *path, struct config_errors *errors);
