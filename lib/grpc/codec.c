@@ -40,6 +40,7 @@ static enum wire_type wire_type_of(enum codec_type type)
 {
     switch (type) {
     case CODEC_UINT:
+    case CODEC_NUMBER:
     case CODEC_INT:
     case CODEC_SINT: return WIRE_VARINT;
     case CODEC_DOUBLE: return WIRE_FIXED64;
@@ -73,6 +74,7 @@ static int store(const struct codec_row *row, const struct wire_field *f, void *
     switch (row->type) {
     case CODEC_NONE: return 0;
     case CODEC_UINT: *(uint64_t *)to = f->value; return 0;
+    case CODEC_NUMBER: *(struct codec_number *)to = (struct codec_number){f->value, 1}; return 0;
     case CODEC_INT: *(int64_t *)to = (int64_t)f->value; return 0;
     case CODEC_SINT: *(int64_t *)to = (int64_t)(f->value >> 1) ^ -(int64_t)(f->value & 1); return 0;
     case CODEC_DOUBLE: memcpy(to, &f->value, sizeof(double)); return 0;

@@ -14,6 +14,7 @@
 enum codec_type {
     CODEC_NONE,             /* a hole in the table: the field is skipped */
     CODEC_UINT,             /* uint32, uint64, bool, enum -> uint64_t */
+    CODEC_NUMBER,           /* the same, and int32 and int64, where presence matters -> struct codec_number */
     CODEC_INT,              /* int32, int64 -> int64_t */
     CODEC_SINT,             /* sint32, sint64 (zigzag) -> int64_t */
     CODEC_DOUBLE,           /* -> double */
@@ -29,6 +30,11 @@ enum codec_type {
 /* A length-delimited field whose presence matters; `field` is the whole field, tag included. */
 struct codec_bytes {
     struct span data, field;
+    int is_set;
+};
+
+struct codec_number {
+    uint64_t value; /* int32 and int64: as their two's complement */
     int is_set;
 };
 

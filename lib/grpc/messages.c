@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "grpc/messages.h"
 
-
 #include <errno.h>
 #include <string.h>
 
@@ -75,7 +74,7 @@ static const struct codec_row usage_rows[] = {
         CODEC_ROW(1, CODEC_DURATION, struct usage_message, user_cpu),
         CODEC_ROW(2, CODEC_DURATION, struct usage_message, system_cpu),
         CODEC_ROW(3, CODEC_DURATION, struct usage_message, wall),
-        CODEC_ROW(4, CODEC_INT, struct usage_message, max_rss_bytes),
+        CODEC_ROW(4, CODEC_NUMBER, struct usage_message, max_rss_bytes),
 };
 const struct codec_table usage_table = {usage_rows, ARRAY_LEN(usage_rows)};
 
@@ -84,8 +83,8 @@ static const struct codec_row finish_rows[] = {
         CODEC_ROW(2, CODEC_MESSAGE, struct finish_message, result),
         CODEC_ROW(3, CODEC_MESSAGE, struct finish_message, error),
         CODEC_ROW(4, CODEC_MESSAGE, struct finish_message, usage),
-        CODEC_ROW(5, CODEC_INT, struct finish_message, exit_code),
-        CODEC_ROW(6, CODEC_INT, struct finish_message, signal),
+        CODEC_ROW(5, CODEC_NUMBER, struct finish_message, exit_code),
+        CODEC_ROW(6, CODEC_NUMBER, struct finish_message, signal),
         CODEC_ROW(7, CODEC_UINT, struct finish_message, chunked),
 };
 const struct codec_table finish_table = {finish_rows, ARRAY_LEN(finish_rows)};

@@ -81,16 +81,15 @@ enum { ERROR_DETAILS = 8 };
 
 struct usage_message {
     struct codec_time user_cpu, system_cpu, wall;
-    int64_t max_rss_bytes; /* -1 before reading = absent */
+    struct codec_number max_rss_bytes;
 };
 extern const struct codec_table usage_table;
 
 struct finish_message {
     struct codec_bytes lease, result, error, usage;
-    int64_t exit_code, signal; /* FINISH_NONE before reading = absent */
+    struct codec_number exit_code, signal;
     uint64_t chunked;
 };
-#define FINISH_NONE INT64_MIN
 extern const struct codec_table finish_table;
 
 struct assignment_message {

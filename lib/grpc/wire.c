@@ -75,6 +75,19 @@ int wire_next(struct wire_reader *r, struct wire_field *ret)
     return 0;
 }
 
+int wire_get_varint(struct wire_reader *r, uint64_t *ret)
+{
+    const uint8_t *at;
+
+    if (r->at == r->end)
+        return WIRE_E_END;
+    at = get_varint(r->at, r->end, WIRE_VARINT_MAX, ret);
+    if (!at)
+        return WIRE_E_MALFORMED;
+    r->at = at;
+    return 0;
+}
+
 size_t wire_varint_len(uint64_t v)
 {
     unsigned int bits = 64 - (unsigned int)__builtin_clzll(v | 1);

@@ -35,6 +35,9 @@ static inline struct wire_reader wire_reader(struct span s)
 enum { WIRE_E_END = 1, WIRE_E_MALFORMED = 2 };
 MUST_CHECK int wire_next(struct wire_reader *r, struct wire_field *ret);
 
+/* wire_get_varint: read one varint of a packed field. 0; WIRE_E_END; WIRE_E_MALFORMED. */
+MUST_CHECK int wire_get_varint(struct wire_reader *r, uint64_t *ret);
+
 /* Lengths and writers. Writers put at @to and return the byte behind; the caller has made room: at most
  * WIRE_TAG_MAX + WIRE_VARINT_MAX + payload a field. Scalars of value 0 and empty strings are written too: the
  * caller leaves out what proto3 leaves out. */

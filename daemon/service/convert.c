@@ -1,0 +1,333 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * A Future message by view:
+ *   RESULT  id, state, revision, outcome
+ *   BASIC   everything but the bytes of argument and result (their sizes instead)
+ *   TASK    BASIC and the argument
+ *   FULL    everything
+ * Field numbers are those of proto/futured/v1/future.proto.
+ */
+#include "service/convert.h"
+
+#include <inttypes.h>
+
+enum {
+    FUTURE_ID = 1,
+    FUTURE_STATE = 2,
+    FUTURE_REVISION = 3,
+    FUTURE_RESULT = 4,
+    FUTURE_ERROR = 5,
+    FUTURE_TASK = 6,
+    FUTURE_PENDING_REASON = 7,
+    FUTURE_SUBMIT_TIME = 8,
+    FUTURE_START_TIME = 9,
+    FUTURE_END_TIME = 10,
+    FUTURE_ATTEMPTS = 11,
+    FUTURE_LABELS = 12,
+    FUTURE_GROUP = 13,
+    FUTURE_OMITTED = 15,
+    FUTURE_NAMESPACE = 16,
+    FUTURE_EFFECTIVE_OPTIONS = 17,
+    FUTURE_SCHEDULE = 18,
+    FUTURE_CANCEL_REQUESTED = 19,
+    FUTURE_EXPIRE_TIME = 20,
+    FUTURE_SUBMITTER = 21,
+    FUTURE_TRACEPARENT = 22,
+    FUTURE_ARGUMENT_SIZE = 25,
+    FUTURE_TAG = 26,
+};
+
+/* Room for every field of bounded size: ID, times, group, tag, submitter, reasons. */
+enum { FIXED_BYTES = 2560, ATTEMPT_BYTES = 512 };
+
+static size_t error_size(const struct future_error *error)
+{
+    return error ? 128 + error->type.len + error->message.len + error->traceback.len +
+                           error->function_reason.len + error->details.len
+                 : 0;
+}
+
+size_t convert_size(const struct future *f, enum view view)
+{
+    size_t n = 128;
+
+    if (f->outcome) {
+        n += error_size(f->outcome->error);
+        if (f->outcome->data && (view == VIEW_RESULT || view == VIEW_FULL))
+            n += f->outcome->data->len;
+    }
+    if (view == VIEW_RESULT)
+        return n + LIMIT_CONTENT_TYPE_BYTES;
+    n += FIXED_BYTES + f->task->len;
+    if (view == VIEW_BASIC)
+        n -= f->argument_field_bytes;
+    /* the future's own labels: at most as long as the task's unless they were changed */
+    n += f->labels ? f->labels->bytes + 16 * (size_t)f->labels->n : f->task->len - f->argument_field_bytes;
+    for (const struct attempt *a = f->attempts; a; a = a->next)
+        n += ATTEMPT_BYTES + error_size(a->error);
+    return n;
+}
+
+struct convert_view convert_fit(const struct future *f, enum view view, size_t room)
+{
+    if (convert_size(f, view) <= room)
+        return (struct convert_view){view, 0};
+    if (view == VIEW_FULL && convert_size(f, VIEW_FULL) - f->argument_field_bytes <= room)
+        return (struct convert_view){VIEW_FULL, 1};
+    return (struct convert_view){VIEW_BASIC, 1};
+}
+
+void convert_error(struct writer *w, uint32_t number, const struct future_error *error)
+{
+    struct writer_mark m = writer_begin(w, number, error_size(error));
+
+    writer_uint(w, 1, (uint64_t)error->code);
+    writer_text(w, 2, future_reason_text(error->reason));
+    writer_bytes(w, 3, error->type);
+    writer_bytes(w, 4, error->message);
+    writer_bytes(w, 5, error->traceback);
+    writer_bytes(w, 6, error->function_reason);
+    writer_uint(w, 7, error->retryable != 0);
+    writer_raw(w, error->details);
+    writer_end(w, m);
+}
+
+static void put_result(struct writer *w, const struct outcome *o, int with_data)
+{
+    size_t n = with_data ? o->data->len : 0;
+    struct writer_mark m = writer_begin(w, FUTURE_RESULT, n + 16);
+
+    if (with_data)
+        writer_bytes_always(w, 1, SPAN_OF_BYTES(o->data));
+    writer_bytes(w, 3, SPAN_OF_BYTES(o->content_type));
+    writer_uint(w, 4, o->data->len);
+    writer_end(w, m);
+}
+
+static void put_task(struct writer *w, const struct future *f, int with_argument)
+{
+    struct writer_mark m;
+
+    if (with_argument || !f->argument_field_bytes) {
+        writer_bytes_always(w, FUTURE_TASK, SPAN_OF_BYTES(f->task));
+        return;
+    }
+    m = writer_begin(w, FUTURE_TASK, f->task->len - f->argument_field_bytes);
+    writer_raw(w, (struct span){f->task->data, f->argument_at});
+    writer_raw(w, (struct span){f->task->data + f->argument_at + f->argument_field_bytes,
+                                f->task->len - f->argument_at - f->argument_field_bytes});
+    writer_end(w, m);
+}
+
+static void put_label(struct writer *w, struct span key, struct span value)
+{
+    struct writer_mark m = writer_begin(w, FUTURE_LABELS, key.len + value.len + 4);
+
+    writer_bytes(w, 1, key);
+    writer_bytes(w, 2, value);
+    writer_end(w, m);
+}
+
+static void put_labels(struct writer *w, const struct future *f)
+{
+    struct wire_reader r = wire_reader(SPAN_OF_BYTES(f->task));
+    struct span key, value;
+
+    if (f->labels) {
+        for (uint32_t i = 0; i < f->labels->n; i++)
+            put_label(w, f->labels->at[i].key, f->labels->at[i].value);
+        return;
+    }
+    while (task_next_label(&r, TASK_LABELS, &key, &value) > 0)
+        put_label(w, key, value);
+}
+
+static void put_usage(struct writer *w, uint32_t number, const struct usage *u)
+{
+    struct writer_mark m = writer_begin(w, number, 48);
+
+    if (u->user_cpu_ns >= 0)
+        writer_duration(w, 1, u->user_cpu_ns);
+    if (u->system_cpu_ns >= 0)
+        writer_duration(w, 2, u->system_cpu_ns);
+    if (u->wall_ns >= 0)
+        writer_duration(w, 3, u->wall_ns);
+    if (u->max_rss_bytes >= 0)
+        writer_uint_always(w, 4, (uint64_t)u->max_rss_bytes);
+    writer_end(w, m);
+}
+
+static void put_attempt(struct writer *w, const struct attempt *a)
+{
+    struct writer_mark m = writer_begin(w, FUTURE_ATTEMPTS, 128 + error_size(a->error));
+
+    writer_uint(w, 1, a->number);
+    writer_bytes(w, 2, SPAN_OF_BYTES(a->worker));
+    writer_timestamp(w, 3, a->start_time);
+    writer_timestamp(w, 4, a->end_time);
+    if (a->error)
+        convert_error(w, 5, a->error);
+    if (a->has_exit_code)
+        writer_int_always(w, 6, a->exit_code);
+    if (a->has_signal)
+        writer_int_always(w, 7, a->signal);
+    if (a->end_time)
+        put_usage(w, 8, &a->usage);
+    writer_end(w, m);
+}
+
+/* Oldest first, as the contract lists them; the engine links newest first. Attempts are few. */
+static void put_attempts(struct writer *w, const struct future *f)
+{
+    const struct attempt *done = NULL;
+
+    while (done != f->attempts) {
+        const struct attempt *a = f->attempts;
+
+        while (a->next != done)
+            a = a->next;
+        put_attempt(w, a);
+        done = a;
+    }
+}
+
+static void put_options(struct writer *w, const struct future *f)
+{
+    int64_t retention_ns = f->rare ? f->rare->retention_ns : -1;
+    struct writer_mark m = writer_begin(w, FUTURE_EFFECTIVE_OPTIONS, 32), retry;
+
+    writer_uint(w, 1, f->durability);
+    writer_sint(w, 2, f->priority);
+    retry = writer_begin(w, 7, 2);
+    writer_uint(w, 1, 1); /* max_attempts */
+    writer_end(w, retry);
+    writer_uint(w, 8, f->on_lost);
+    if (retention_ns >= 0)
+        writer_duration(w, 14, retention_ns);
+    writer_end(w, m);
+
+    m = writer_begin(w, FUTURE_SCHEDULE, 32);
+    writer_sint(w, 1, f->priority);
+    if (retention_ns >= 0)
+        writer_duration(w, 4, retention_ns);
+    writer_end(w, m);
+}
+
+static void put_rare(struct writer *w, const struct future_rare *rare)
+{
+    const struct cancel_request *c = rare->cancel_requested;
+
+    if (c) {
+        struct writer_mark m = writer_begin(w, FUTURE_CANCEL_REQUESTED, 64);
+
+        writer_timestamp(w, 1, c->time);
+        writer_bytes(w, 2, SPAN_OF_BYTES(c->principal));
+        writer_bytes(w, 3, SPAN_OF_BYTES(c->reason));
+        writer_end(w, m);
+    }
+    writer_bytes(w, FUTURE_TRACEPARENT, SPAN_OF_BYTES(rare->traceparent));
+    writer_bytes(w, FUTURE_TAG, SPAN_OF_BYTES(rare->tag));
+}
+
+static void put_submitter(struct writer *w, const struct future *f)
+{
+    struct writer_mark m = writer_begin(w, FUTURE_SUBMITTER, 64);
+
+    writer_bytes(w, 1, future_principal(f));
+    writer_bytes(w, 2, SPAN_OF_BYTES(f->peer));
+    writer_end(w, m);
+}
+
+void convert_future(struct writer *w, const struct future *f, struct convert_view v)
+{
+    int with_result = v.view == VIEW_RESULT || v.view == VIEW_FULL;
+    int with_argument = v.view == VIEW_TASK || (v.view == VIEW_FULL && !v.omitted);
+    char id[ID_TEXT_LEN + 1];
+
+    id_format(&f->id, id);
+    writer_bytes(w, FUTURE_ID, (struct span){(const uint8_t *)id, ID_TEXT_LEN});
+    writer_uint(w, FUTURE_STATE, f->state);
+    writer_uint(w, FUTURE_REVISION, f->revision);
+    if (f->outcome && f->outcome->error)
+        convert_error(w, FUTURE_ERROR, f->outcome->error);
+    else if (f->outcome)
+        put_result(w, f->outcome, with_result);
+    writer_uint(w, FUTURE_OMITTED, v.omitted != 0);
+    if (v.view == VIEW_RESULT)
+        return;
+    put_task(w, f, with_argument);
+    writer_uint(w, FUTURE_PENDING_REASON, future_pending_reason(f));
+    writer_timestamp(w, FUTURE_SUBMIT_TIME, f->submit_time);
+    writer_timestamp(w, FUTURE_START_TIME, future_start_time(f));
+    writer_timestamp(w, FUTURE_END_TIME, future_end_time(f));
+    put_attempts(w, f);
+    put_labels(w, f);
+    writer_bytes(w, FUTURE_GROUP, future_group(f));
+    writer_bytes(w, FUTURE_NAMESPACE, future_namespace(f));
+    put_options(w, f);
+    writer_timestamp(w, FUTURE_EXPIRE_TIME, future_expire_time(f));
+    put_submitter(w, f);
+    writer_uint(w, FUTURE_ARGUMENT_SIZE, f->argument_bytes);
+    if (f->rare)
+        put_rare(w, f->rare);
+}
+
+void convert_future_field(struct writer *w, uint32_t number, const struct future *f, struct convert_view view)
+{
+    struct writer_mark m = writer_begin(w, number, convert_size(f, view.view));
+
+    convert_future(w, f, view);
+    writer_end(w, m);
+}
+
+struct grpc_status *convert_not_found(struct grpc_status *st, const struct id *id)
+{
+    char text[ID_TEXT_LEN + 1];
+
+    id_format(id, text);
+    status_set(st, GRPC_NOT_FOUND, "NO_SUCH_FUTURE",
+               "there is no future %s: it never existed, was deleted, or its retention has ended", text);
+    return status_set_resource(st, "futured.v1.Future", text);
+}
+
+struct grpc_status *convert_no_memory(struct grpc_status *st)
+{
+    return status_set_retry(status_set(st, GRPC_RESOURCE_EXHAUSTED, "OUT_OF_MEMORY",
+                                       "the daemon could not allocate memory; nothing was changed"),
+                            1000);
+}
+
+struct grpc_status *convert_engine_error(struct grpc_status *st, int error, struct span what)
+{
+    int n = (int)MIN(what.len, (size_t)255);
+    const char *text = what.len ? (const char *)what.p : "";
+
+    switch (error) {
+    case ENGINE_E_NO_SUCH_FUNCTION:
+        status_set(st, GRPC_FAILED_PRECONDITION, "NO_SUCH_FUNCTION",
+                   "no function \"%.*s\" was ever configured, nor has a worker ever offered it", n, text);
+        return status_add_metadata(st, "function", "%.*s", n, text);
+    case ENGINE_E_FULL_FUTURES:
+        return status_set_retry(status_set(st, GRPC_RESOURCE_EXHAUSTED, "TOO_MANY_FUTURES",
+                                           "the daemon holds as many futures as [limits] futures allows"),
+                                1000);
+    case ENGINE_E_FULL_MEMORY:
+        return status_set_retry(status_set(st, GRPC_RESOURCE_EXHAUSTED, "MEMORY_LIMIT",
+                                           "the daemon holds as many bytes as [limits] memory allows"),
+                                1000);
+    case ENGINE_E_FULL_EDGES:
+        return status_set_retry(status_set(st, GRPC_RESOURCE_EXHAUSTED, "TOO_MANY_WAITERS",
+                                           "too many futures are being waited for already"),
+                                1000);
+    case ENGINE_E_NOT_TERMINAL:
+        return status_set(st, GRPC_FAILED_PRECONDITION, "NOT_TERMINAL",
+                          "future %.*s has not ended; cancel it first", n, text);
+    case ENGINE_E_PINNED:
+        return status_set(st, GRPC_FAILED_PRECONDITION, "PINNED",
+                          "future %.*s is being waited for or watched; try again when nobody does", n, text);
+    case ENGINE_E_REVISION:
+        return status_set(st, GRPC_ABORTED, "REVISION_MISMATCH",
+                          "future %.*s has another revision than if_revision; read it again", n, text);
+    default: return convert_no_memory(st);
+    }
+}

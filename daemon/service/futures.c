@@ -1,0 +1,308 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "service/futures.h"
+
+#include "base/mem.h"
+#include "service/internal.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* ---- what the methods share */
+
+void futures_answer(struct waiter *w)
+{
+    struct waiting *waiting = w->user;
+
+    waiting->on_news(waiting);
+}
+
+void futures_send(struct grpc_call *call, const struct writer *w)
+{
+    if (LIKELY(!w->failed)) {
+        grpc_call_end(call);
+        return;
+    }
+    grpc_call_undo(call);
+    grpc_call_fail(call, convert_no_memory(&(struct grpc_status){0}));
+}
+
+void futures_reply(struct grpc_call *call, const struct future *f, enum view view)
+{
+    struct buf *out = grpc_call_begin(call);
+    struct writer w = writer_to(out);
+
+    if (!out) {
+        grpc_call_fail(call, convert_no_memory(&(struct grpc_status){0}));
+        return;
+    }
+    convert_future(&w, f, convert_fit(f, view, futures_of(call)->max_message_bytes));
+    futures_send(call, &w);
+    grpc_call_finish(call);
+}
+
+/* The future that a request names, or NULL with the call ended. */
+static struct future *find(struct grpc_call *call, struct span text)
+{
+    struct futures *s = futures_of(call);
+    const struct caller *caller = caller_of(&s->callers, call);
+    struct future *f = NULL;
+    struct grpc_status st;
+    struct id id;
+
+    if (!caller)
+        convert_no_memory(&st);
+    else if (request_id(text, "id", &id, &st) == 0 && !(f = engine_find(s->engine, caller->scope, &id)))
+        convert_not_found(&st, &id);
+    if (!f)
+        grpc_call_fail(call, &st);
+    return f;
+}
+
+/* ---- Get */
+
+static void on_get(struct grpc_call *call, struct span message)
+{
+    struct get_request request = {0};
+    struct grpc_status st;
+    struct future *f;
+    enum view view;
+
+    if (request_read(&get_request_table, message, &request, &st) ||
+        request_view(request.view, VIEW_FULL, "view", &view, &st)) {
+        grpc_call_fail(call, &st);
+        return;
+    }
+    if (request.idempotency_key.len) {
+        request_unbuilt_field(&st, "idempotency_key");
+        grpc_call_fail(call, &st);
+        return;
+    }
+    f = find(call, request.id);
+    if (f)
+        futures_reply(call, f, view);
+}
+
+/* ---- Cancel */
+
+static void on_cancel(struct grpc_call *call, struct span message)
+{
+    struct cancel_request_message request = {0};
+    struct futures *s = futures_of(call);
+    struct grpc_status st;
+    struct future *f;
+
+    if (request_read(&cancel_request_table, message, &request, &st) ||
+        request_text(request.reason, LIMIT_REASON_BYTES, 1, NULL, "reason", &st)) {
+        grpc_call_fail(call, &st);
+        return;
+    }
+    if (request.grace.is_set && request.grace.ns < 0) {
+        request_bad_field(&st, "grace", "is negative");
+        grpc_call_fail(call, &st);
+        return;
+    }
+    f = find(call, request.id);
+    if (!f)
+        return;
+    if (f->state == FUTURE_RUNNING) {
+        status_set(&st, GRPC_UNIMPLEMENTED, "CANCEL_RUNNING",
+                   "the future is running; this version of the daemon cancels only what has not started");
+        grpc_call_fail(call, &st);
+        return;
+    }
+    if (engine_cancel(s->engine, f, caller_of(&s->callers, call)->scope, request.reason) < 0) {
+        grpc_call_fail(call, convert_no_memory(&st));
+        return;
+    }
+    futures_reply(call, f, VIEW_BASIC);
+}
+
+/* ---- Delete */
+
+static void on_delete(struct grpc_call *call, struct span message)
+{
+    struct delete_request request = {0};
+    struct grpc_status st;
+    struct future *f;
+    int r;
+
+    if (request_read(&delete_request_table, message, &request, &st)) {
+        grpc_call_fail(call, &st);
+        return;
+    }
+    f = find(call, request.id);
+    if (!f)
+        return;
+    r = engine_delete(futures_of(call)->engine, f);
+    if (r == 0)
+        r = grpc_call_send(call, (struct span){0});
+    if (r == 0)
+        grpc_call_finish(call);
+    else
+        grpc_call_fail(call, convert_engine_error(&st, r, request.id));
+}
+
+/* ---- Annotate */
+
+static int find_label(const struct label *labels, uint32_t n, struct span key)
+{
+    for (uint32_t i = 0; i < n; i++)
+        if (span_eq(labels[i].key, key))
+            return (int)i;
+    return -1;
+}
+
+/* The future's labels as they are now, at most LIMIT_LABELS. */
+static uint32_t current_labels(const struct future *f, struct label *ret)
+{
+    struct wire_reader r = wire_reader(SPAN_OF_BYTES(f->task));
+    uint32_t n = 0;
+
+    if (f->labels) {
+        memcpy(ret, f->labels->at, f->labels->n * sizeof *ret);
+        return f->labels->n;
+    }
+    while (n < LIMIT_LABELS && task_next_label(&r, TASK_LABELS, &ret[n].key, &ret[n].value) > 0)
+        n++;
+    return n;
+}
+
+/* What the labels become. @labels has room for twice LIMIT_LABELS. 0; REQUEST_E_BAD. */
+static int change_labels(struct span message, struct label *labels, uint32_t *n, struct grpc_status *st)
+{
+    struct wire_reader removes = wire_reader(message), sets = wire_reader(message);
+    struct label l;
+    int e;
+
+    while (codec_each(&removes, ANNOTATE_REMOVE, &l.key)) {
+        int i = find_label(labels, *n, l.key);
+
+        if (i >= 0)
+            labels[i] = labels[--*n];
+    }
+    while ((e = task_next_label(&sets, ANNOTATE_SET, &l.key, &l.value)) > 0) {
+        int i = find_label(labels, *n, l.key);
+
+        if (request_text(l.key, LIMIT_LABEL_KEY_BYTES, 0, REQUEST_LABEL_KEY_CHARSET, "set_labels key", st) ||
+            request_text(l.value, LIMIT_LABEL_VALUE_BYTES, 1, NULL, "set_labels value", st))
+            return REQUEST_E_BAD;
+        labels[i >= 0 ? (uint32_t)i : (*n)++] = l;
+    }
+    if (e < 0)
+        return request_bad_field(st, "set_labels", "holds a malformed entry, or one that is not UTF-8");
+    if (*n > LIMIT_LABELS)
+        return request_bad_field(st, "set_labels", "the future would have %u labels; at most %d are allowed",
+                                 *n, LIMIT_LABELS);
+    return 0;
+}
+
+static void on_annotate(struct grpc_call *call, struct span message)
+{
+    struct annotate_request request = {0};
+    struct label merged[2 * LIMIT_LABELS];
+    struct labels *labels;
+    struct grpc_status st;
+    struct future *f;
+    uint32_t n;
+    int r;
+
+    if (request_read(&annotate_request_table, message, &request, &st)) {
+        grpc_call_fail(call, &st);
+        return;
+    }
+    if (request.set_labels > LIMIT_LABELS || request.remove_labels > LIMIT_LABELS) {
+        request_bad_field(&st, request.set_labels > LIMIT_LABELS ? "set_labels" : "remove_labels",
+                          "at most %d are allowed", LIMIT_LABELS);
+        grpc_call_fail(call, &st);
+        return;
+    }
+    f = find(call, request.id);
+    if (!f)
+        return;
+    n = current_labels(f, merged);
+    if (change_labels(message, merged, &n, &st)) {
+        grpc_call_fail(call, &st);
+        return;
+    }
+    labels = labels_new(merged, n);
+    r = labels ? engine_annotate(futures_of(call)->engine, f, labels,
+                                 request.if_revision.is_set ? &request.if_revision.value : NULL)
+               : -ENOMEM;
+    if (r) {
+        mem_free(labels);
+        grpc_call_fail(call, convert_engine_error(&st, r, request.id));
+        return;
+    }
+    futures_reply(call, f, VIEW_BASIC);
+}
+
+/* ---- the table */
+
+static const struct grpc_handler get_handler = {.on_message = on_get},
+                                 cancel_handler = {.on_message = on_cancel},
+                                 delete_handler = {.on_message = on_delete},
+                                 annotate_handler = {.on_message = on_annotate};
+
+/* A row without a handler answers UNIMPLEMENTED. */
+static const struct grpc_method rows[] = {
+        {"/futured.v1.Futures/Submit", GRPC_UNARY, &submit_handler, NULL},
+        {"/futured.v1.Futures/SubmitStream", GRPC_BIDI, &submit_stream_handler, NULL},
+        {"/futured.v1.Futures/Run", GRPC_UNARY, &run_handler, NULL},
+        {"/futured.v1.Futures/RunStream", GRPC_BIDI, &run_stream_handler, NULL},
+        {"/futured.v1.Futures/Get", GRPC_UNARY, &get_handler, NULL},
+        {"/futured.v1.Futures/Wait", GRPC_UNARY, &wait_handler, NULL},
+        {"/futured.v1.Futures/AsCompleted", GRPC_BIDI, &as_completed_handler, NULL},
+        {"/futured.v1.Futures/Watch", GRPC_SERVER_STREAM, &watch_handler, NULL},
+        {"/futured.v1.Futures/List", GRPC_UNARY, &list_handler, NULL},
+        {"/futured.v1.Futures/Count", GRPC_UNARY, NULL, NULL},
+        {"/futured.v1.Futures/Annotate", GRPC_UNARY, &annotate_handler, NULL},
+        {"/futured.v1.Futures/Reschedule", GRPC_UNARY, NULL, NULL},
+        {"/futured.v1.Futures/Cancel", GRPC_UNARY, &cancel_handler, NULL},
+        {"/futured.v1.Futures/Retry", GRPC_UNARY, NULL, NULL},
+        {"/futured.v1.Futures/Delete", GRPC_UNARY, &delete_handler, NULL},
+        {"/futured.v1.Futures/CancelMany", GRPC_UNARY, NULL, NULL},
+        {"/futured.v1.Futures/RetryMany", GRPC_UNARY, NULL, NULL},
+        {"/futured.v1.Futures/DeleteMany", GRPC_UNARY, NULL, NULL},
+        {"/futured.v1.Futures/Explain", GRPC_UNARY, NULL, NULL},
+};
+
+int futures_new(struct futures **ret, struct engine *e, size_t max_message_bytes,
+                const struct hash_seed *seed)
+{
+    struct futures *s = mem_zalloc(sizeof *s);
+
+    if (!s)
+        return -ENOMEM;
+    s->engine = e;
+    s->max_message_bytes = max_message_bytes;
+    s->seed = *seed;
+    s->timeouts = HEAP_INIT;
+    caller_cache_init(&s->callers, e, seed);
+    s->n_methods = ARRAY_LEN(rows);
+    _Static_assert(ARRAY_LEN(rows) <= ARRAY_LEN(s->methods), "room for every method");
+    memcpy(s->methods, rows, sizeof rows);
+    for (size_t i = 0; i < s->n_methods; i++)
+        s->methods[i].context = s;
+    *ret = s;
+    return 0;
+}
+
+struct futures *futures_free(struct futures *s)
+{
+    if (!s)
+        return NULL;
+    caller_cache_deinit(&s->callers);
+    heap_deinit(&s->timeouts);
+    return mem_free(s);
+}
+
+const struct grpc_method *futures_methods(const struct futures *s, size_t *ret_n)
+{
+    *ret_n = s->n_methods;
+    return s->methods;
+}
+
+void futures_drain(struct futures *s)
+{
+    s->is_draining = 1;
+}

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/* What the files of the Futures service share; nobody else includes it. */
+#include "base/heap.h"
+#include "service/caller.h"
+#include "service/convert.h"
+#include "service/futures.h"
+#include "service/idset.h"
+#include "service/request.h"
+#include "service/waiting.h"
+
+struct futures {
+    struct engine *engine;
+    size_t max_message_bytes;
+    int is_draining;
+    struct heap timeouts; /* of struct wait_call.timeout */
+    struct hash_seed seed;
+    struct caller_cache callers;
+    struct grpc_method methods[24];
+    size_t n_methods;
+};
+
+/* The methods' handlers, one per row. */
+extern const struct grpc_handler submit_handler, submit_stream_handler, run_handler, run_stream_handler,
+        wait_handler, as_completed_handler, watch_handler, list_handler;
+
+static inline struct futures *futures_of(const struct grpc_call *call)
+{
+    return grpc_call_context(call);
+}
+
+/* futures_reply: answer a unary call with one future under @view, cut so that it fits. */
+void futures_reply(struct grpc_call *call, const struct future *f, enum view view);
+
+/* futures_send: end the message begun in @w; a failed one ends the call. */
+void futures_send(struct grpc_call *call, const struct writer *w);
+
+/* Accepting one SubmitRequest: validated, then given to the engine. */
+struct accepted {
+    struct future *future;
+    enum view view;
+    struct span tag; /* of the request, borrowed */
+};
+/* submit_accept: 0; REQUEST_E_BAD (@st says why; ret->tag is set all the same where it could be read). */
+MUST_CHECK int submit_accept(struct futures *s, const struct grpc_call *call, struct span request,
+                             enum view default_view, struct accepted *ret, struct grpc_status *st);

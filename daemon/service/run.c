@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Run and RunStream: submit, and the finished futures back. Both tie their futures to one waiter of mode EACH; finished
+ * ones queue on it (one edge each, no copy) and are encoded when the client reads.
+ *
+ * RunStream owes its client one answer per request. Accepted but unfinished tasks count against the engine's edges, so
+ * a client that sends without end is stopped by that limit, each item with its own status; answers that wait are
+ * bounded as in SubmitStream, and the rest stays as finished futures on the waiter.
+ */
+#include "base/mem.h"
+#include "service/internal.h"
+
+#include <errno.h>
+
+struct run {
+    struct waiting waiting;
+    struct futures *service;
+    enum view view; /* of a unary Run */
+    int is_half_closed;
+};
+
+enum { RUN_RESPONSE_FINISHED = 1, RUN_RESPONSE_STATUS = 2, RUN_RESPONSE_ACCEPTED = 3, RUN_RESPONSE_TAG = 4 };
+
+/* ---- Run */
+
+static void on_run_news(struct waiting *waiting)
+{
+    struct run *run = CONTAINER_OF(waiting, struct run, waiting);
+    struct edge *edge = waiter_first_done(&waiting->waiter);
+
+    if (!edge || !grpc_call_is_writable(waiting->call))
+        return;
+    futures_reply(waiting->call, edge->future, run->view);
+    engine_unwait(run->service->engine, edge);
+}
+
+static struct run *run_new(struct grpc_call *call, void (*on_news)(struct waiting *))
+{
+    struct run *run = mem_zalloc(sizeof *run);
+
+    if (!run)
+        return NULL;
+    run->service = futures_of(call);
+    waiting_init(&run->waiting, WAITER_EACH, 0, call, on_news);
+    grpc_call_set_user(call, run);
+    return run;
+}
+
+static int read_run(struct span message, struct run_request *request, struct grpc_status *st)
+{
+    if (request_read(&run_request_table, message, request, st))
+        return REQUEST_E_BAD;
+    if (!request->submit.is_set)
+        return request_bad_field(st, "submit", "is required");
+    if (request->cancel_on_disconnect)
+        return request_unbuilt_field(st, "cancel_on_disconnect");
+    return 0;
+}
+
+static int announce_id(struct grpc_call *call, const struct future *f)
+{
+    char id[ID_TEXT_LEN + 1];
+
+    id_format(&f->id, id);
+    return grpc_call_add_metadata(call, "futured-id", span_of_string(id));
+}
+
+static void on_run(struct grpc_call *call, struct span message)
+{
+    struct run *run = run_new(call, on_run_news);
+    struct run_request request = {0};
+    struct grpc_status st;
+    struct accepted a;
+    int r;
+
+    if (!run) {
+        grpc_call_fail(call, convert_no_memory(&st));
+        return;
+    }
+    if (read_run(message, &request, &st) ||
+        submit_accept(run->service, call, request.submit.data, VIEW_FULL, &a, &st)) {
+        grpc_call_fail(call, &st);
+        return;
+    }
+    run->view = a.view;
+    r = announce_id(call, a.future);
+    if (r == 0)
+        r = grpc_call_send_headers(call);
+    if (r == 0)
+        r = engine_wait(run->service->engine, &run->waiting.waiter, a.future, NULL, 0);
+    if (r != 0)
+        grpc_call_fail(call, convert_engine_error(&st, r, (struct span){0}));
+}
+
+static void on_run_writable(struct grpc_call *call)
+{
+    struct run *run = grpc_call_user(call);
+
+    if (run)
+        on_run_news(&run->waiting);
+}
+
+static void on_run_done(struct grpc_call *call, enum grpc_end end)
+{
+    struct run *run = grpc_call_user(call);
+
+    if (!run)
+        return;
+    engine_waiter_drop(run->service->engine, &run->waiting.waiter);
+    mem_free(run);
+}
+
+const struct grpc_handler run_handler = {
+        .on_message = on_run,
+        .on_writable = on_run_writable,
+        .on_done = on_run_done,
+};
+
+/* ---- RunStream */
+
+static void put_run_response(struct grpc_call *call, uint32_t field, const struct future *f, enum view view,
+                             struct span tag, const struct grpc_status *st)
+{
+    struct buf *out = grpc_call_begin(call);
+    struct writer w = writer_to(out);
+
+    if (!out) {
+        grpc_call_fail(call, convert_no_memory(&(struct grpc_status){0}));
+        return;
+    }
+    if (f) {
+        convert_future_field(&w, field, f, convert_fit(f, view, futures_of(call)->max_message_bytes));
+    } else {
+        struct writer_mark m = writer_begin(&w, field, 256);
+
+        if (!w.failed)
+            w.failed = status_encode(st, out);
+        writer_end(&w, m);
+    }
+    writer_bytes(&w, RUN_RESPONSE_TAG, tag);
+    futures_send(call, &w);
+}
+
+/* Pull finished futures for as long as the client reads. */
+static void on_run_stream_news(struct waiting *waiting)
+{
+    struct run *run = CONTAINER_OF(waiting, struct run, waiting);
+    struct grpc_call *call = waiting->call;
+    struct edge *edge;
+
+    while ((edge = waiter_first_done(&waiting->waiter)) && grpc_call_is_writable(call)) {
+        put_run_response(call, RUN_RESPONSE_FINISHED, edge->future, (enum view)edge->cookie,
+                         SPAN_OF_BYTES(edge->tag), NULL);
+        engine_unwait(run->service->engine, edge);
+    }
+    if (run->is_half_closed && !edge && waiting->waiter.n_pending == 0)
+        grpc_call_finish(call);
+    else
+        waiting_pace(waiting);
+}
+
+static void on_run_stream_start(struct grpc_call *call)
+{
+    if (!run_new(call, on_run_stream_news))
+        grpc_call_fail(call, convert_no_memory(&(struct grpc_status){0}));
+}
+
+/* One item: 0, or its status in @st. */
+static int accept_item(struct run *run, struct grpc_call *call, struct span message, struct accepted *a,
+                       struct run_request *request, struct grpc_status *st)
+{
+    char id[ID_TEXT_LEN + 1];
+    struct bytes *tag = NULL;
+    int r;
+
+    *a = (struct accepted){0};
+    if (read_run(message, request, st) ||
+        submit_accept(run->service, call, request->submit.data, VIEW_FULL, a, st))
+        return REQUEST_E_BAD;
+    if (a->tag.len && !(tag = bytes_dup(a->tag.p, a->tag.len)))
+        r = -ENOMEM;
+    else
+        r = engine_wait(run->service->engine, &run->waiting.waiter, a->future, tag, a->view);
+    bytes_unref(tag);
+    if (r == 0)
+        return 0;
+    /* accepted, but its end cannot be told here: say so, with the ID to ask for */
+    convert_engine_error(st, r, (struct span){0});
+    id_format(&a->future->id, id);
+    status_add_metadata(st, "future_id", "%s", id);
+    return REQUEST_E_BAD;
+}
+
+static void on_run_stream_item(struct grpc_call *call, struct span message)
+{
+    struct run *run = grpc_call_user(call);
+    struct run_request request = {0};
+    struct grpc_status st;
+    struct accepted a;
+
+    if (accept_item(run, call, message, &a, &request, &st))
+        put_run_response(call, RUN_RESPONSE_STATUS, NULL, VIEW_DEFAULT, a.tag, &st);
+    else if (request.announce)
+        put_run_response(call, RUN_RESPONSE_ACCEPTED, a.future, VIEW_BASIC, a.tag, NULL);
+    waiting_pace(&run->waiting);
+}
+
+static void on_run_stream_half_close(struct grpc_call *call)
+{
+    struct run *run = grpc_call_user(call);
+
+    run->is_half_closed = 1;
+    on_run_stream_news(&run->waiting);
+}
+
+static void on_run_stream_writable(struct grpc_call *call)
+{
+    struct run *run = grpc_call_user(call);
+
+    if (run)
+        on_run_stream_news(&run->waiting);
+}
+
+const struct grpc_handler run_stream_handler = {
+        .on_start = on_run_stream_start,
+        .on_message = on_run_stream_item,
+        .on_half_close = on_run_stream_half_close,
+        .on_writable = on_run_stream_writable,
+        .on_done = on_run_done,
+};

@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Accepting tasks. A request is read into spans, checked field by field, and its Task kept as one byte string exactly as
+ * it came; everything after that uses those bytes.
+ *
+ * SubmitStream answers each request at once and in order. A client that does not read its answers is credited until
+ * LIMIT_STREAM_UNREAD_BYTES of them wait; then its requests stay in its own socket.
+ */
+#include "service/internal.h"
+
+static int check_labels(const struct task *task, struct span raw, struct grpc_status *st)
+{
+    struct wire_reader r = wire_reader(raw);
+    struct span keys[LIMIT_LABELS], key, value;
+    uint32_t n = 0;
+    int e;
+
+    if (task->labels > LIMIT_LABELS)
+        return request_bad_field(st, "task.labels", "%u labels; at most %d are allowed", task->labels,
+                                 LIMIT_LABELS);
+    while ((e = task_next_label(&r, TASK_LABELS, &key, &value)) > 0) {
+        if (request_text(key, LIMIT_LABEL_KEY_BYTES, 0, REQUEST_LABEL_KEY_CHARSET, "task.labels key", st) ||
+            request_text(value, LIMIT_LABEL_VALUE_BYTES, 1, NULL, "task.labels value", st))
+            return REQUEST_E_BAD;
+        for (uint32_t i = 0; i < n; i++)
+            if (span_eq(keys[i], key))
+                return request_bad_field(st, "task.labels", "key \"%.*s\" is given twice", (int)key.len,
+                                         (const char *)key.p);
+        keys[n++] = key;
+    }
+    return e < 0 ? request_bad_field(st, "task.labels", "holds a malformed entry, or one that is not UTF-8")
+                 : 0;
+}
+
+static int check_options(const struct task_options *o, struct grpc_status *st)
+{
+    const struct {
+        int is_set;
+        const char *field;
+    } unbuilt[] = {
+            {o->delay.is_set, "task.options.delay"},
+            {o->not_before.is_set, "task.options.not_before"},
+            {o->deadline.is_set, "task.options.deadline"},
+            {o->attempt_timeout.is_set, "task.options.attempt_timeout"},
+            {o->retry.is_set, "task.options.retry"},
+            {o->depends_on > 0, "task.options.depends_on"},
+            {o->pass_results != 0, "task.options.pass_results"},
+            {o->idempotency_key.len > 0, "task.options.idempotency_key"},
+            {o->concurrency_key.len > 0, "task.options.concurrency_key"},
+            {o->fairness_key.len > 0, "task.options.fairness_key"},
+    };
+
+    if (o->delay.is_set && o->not_before.is_set)
+        return request_bad_field(st, "task.options.delay", "cannot be given together with not_before");
+    if (o->durability > DURABILITY_EPHEMERAL)
+        return request_bad_field(st, "task.options.durability",
+                                 "%llu is no Durability: DURABLE 1, EPHEMERAL 2",
+                                 (unsigned long long)o->durability);
+    if (o->on_lost > ON_LOST_FAIL)
+        return request_bad_field(st, "task.options.on_lost", "%llu is no OnLost: RETRY 1, FAIL 2",
+                                 (unsigned long long)o->on_lost);
+    if (o->depend_policy > 3)
+        return request_bad_field(st, "task.options.depend_policy",
+                                 "%llu is no DependPolicy: ON_SUCCESS 1, ON_FINISH 2, ON_FAILURE 3",
+                                 (unsigned long long)o->depend_policy);
+    if (o->key_policy > 4)
+        return request_bad_field(
+                st, "task.options.key_policy",
+                "%llu is no KeyPolicy: JOIN 1, JOIN_UNLESS_FAILED 2, JOIN_WHILE_ACTIVE 3, REJECT 4",
+                (unsigned long long)o->key_policy);
+    if (o->priority < INT32_MIN || o->priority > INT32_MAX)
+        return request_bad_field(st, "task.options.priority", "does not fit 32 bits");
+    if (o->retention.is_set && o->retention.ns < 0)
+        return request_bad_field(st, "task.options.retention", "is negative");
+    for (size_t i = 0; i < ARRAY_LEN(unbuilt); i++)
+        if (unbuilt[i].is_set)
+            return request_unbuilt_field(st, unbuilt[i].field);
+    if (o->durability == DURABILITY_DURABLE) {
+        status_set(st, GRPC_FAILED_PRECONDITION, "NO_STORE",
+                   "task.options.durability: this daemon keeps futures in memory only (store = none), so it "
+                   "cannot "
+                   "promise DURABLE; ask for EPHEMERAL or leave it unspecified");
+        return REQUEST_E_BAD;
+    }
+    return 0;
+}
+
+/* Everything about the task itself; fills what the engine is told. */
+static int check_task(struct span raw, struct engine_submit *in, struct grpc_status *st)
+{
+    struct task_options options = {0};
+    struct task task = {0};
+
+    if (request_read(&task_table, raw, &task, st))
+        return REQUEST_E_BAD;
+    if (request_text(task.function, LIMIT_FUNCTION_NAME_BYTES, 0, REQUEST_FUNCTION_CHARSET, "task.function",
+                     st) ||
+        request_text(task.content_type, LIMIT_CONTENT_TYPE_BYTES, 1, NULL, "task.content_type", st))
+        return REQUEST_E_BAD;
+    if (task.argument_blob.len)
+        return request_unbuilt_field(st, "task.argument_blob");
+    if (task.labels && check_labels(&task, raw, st))
+        return REQUEST_E_BAD;
+    if (task.options.is_set) {
+        if (request_read(&task_options_table, task.options.data, &options, st) || check_options(&options, st))
+            return REQUEST_E_BAD;
+    }
+    in->function = task.function;
+    if (task.argument.is_set) {
+        in->argument_at = (uint32_t)(task.argument.field.p - raw.p);
+        in->argument_field_bytes = (uint32_t)task.argument.field.len;
+        in->argument_bytes = (uint32_t)task.argument.data.len;
+    }
+    in->priority = (int32_t)options.priority;
+    in->durability = DURABILITY_EPHEMERAL;
+    in->on_lost = options.on_lost == ON_LOST_FAIL ? ON_LOST_FAIL : ON_LOST_RETRY;
+    in->retention_ns = options.retention.is_set ? options.retention.ns : -1;
+    return 0;
+}
+
+int submit_accept(struct futures *s, const struct grpc_call *call, struct span message,
+                  enum view default_view, struct accepted *ret, struct grpc_status *st)
+{
+    struct submit_request request = {0};
+    struct engine_submit in = {0};
+    const struct caller *caller;
+    int r;
+
+    *ret = (struct accepted){0};
+    if (request_read(&submit_request_table, message, &request, st))
+        return REQUEST_E_BAD;
+    if (request_text(request.tag, LIMIT_TAG_BYTES, 1, NULL, "tag", st))
+        return REQUEST_E_BAD;
+    ret->tag = request.tag;
+    if (request_text(request.group, LIMIT_GROUP_BYTES, 1, NULL, "group", st) ||
+        request_view(request.view, default_view, "view", &ret->view, st))
+        return REQUEST_E_BAD;
+    if (!request.task.is_set)
+        return request_bad_field(st, "task", "is required");
+    if (request.request_id.len)
+        return request_unbuilt_field(st, "request_id");
+    if (check_task(request.task.data, &in, st))
+        return REQUEST_E_BAD;
+    if (s->is_draining) {
+        status_set_retry(
+                status_set(st, GRPC_UNAVAILABLE, "DRAINING", "the daemon is stopping; nothing is accepted"),
+                1000);
+        return REQUEST_E_BAD;
+    }
+    caller = caller_of(&s->callers, call);
+    in.task = caller ? bytes_dup(request.task.data.p, request.task.data.len) : NULL;
+    if (!in.task) {
+        convert_no_memory(st);
+        return REQUEST_E_BAD;
+    }
+    in.scope = caller->scope;
+    in.peer = caller->address;
+    in.group = request.group;
+    in.tag = request.tag;
+    r = engine_submit(s->engine, &in, &ret->future);
+    bytes_unref(in.task);
+    if (r == 0)
+        return 0;
+    convert_engine_error(st, r, in.function);
+    return REQUEST_E_BAD;
+}
+
+enum { SUBMIT_RESPONSE_FUTURE = 1, SUBMIT_RESPONSE_STATUS = 2, SUBMIT_RESPONSE_TAG = 3 };
+
+static void put_response(struct grpc_call *call, const struct accepted *a, const struct grpc_status *st)
+{
+    struct buf *out = grpc_call_begin(call);
+    struct writer w = writer_to(out);
+
+    if (!out) {
+        grpc_call_fail(call, convert_no_memory(&(struct grpc_status){0}));
+        return;
+    }
+    if (a->future) {
+        convert_future_field(&w, SUBMIT_RESPONSE_FUTURE, a->future,
+                             convert_fit(a->future, a->view, futures_of(call)->max_message_bytes));
+    } else {
+        struct writer_mark m = writer_begin(&w, SUBMIT_RESPONSE_STATUS, 256);
+
+        if (!w.failed)
+            w.failed = status_encode(st, out);
+        writer_end(&w, m);
+    }
+    writer_bytes(&w, SUBMIT_RESPONSE_TAG, a->tag);
+    futures_send(call, &w);
+}
+
+static void on_submit(struct grpc_call *call, struct span message)
+{
+    struct grpc_status st;
+    struct accepted a;
+
+    if (submit_accept(futures_of(call), call, message, VIEW_BASIC, &a, &st)) {
+        grpc_call_fail(call, &st);
+        return;
+    }
+    put_response(call, &a, NULL);
+    grpc_call_finish(call);
+}
+
+const struct grpc_handler submit_handler = {.on_message = on_submit};
+
+static void on_submit_item(struct grpc_call *call, struct span message)
+{
+    struct grpc_status st;
+    struct accepted a;
+
+    put_response(call, &a, submit_accept(futures_of(call), call, message, VIEW_BASIC, &a, &st) ? &st : NULL);
+    if (grpc_call_pending(call) > LIMIT_STREAM_UNREAD_BYTES)
+        grpc_call_pause(call, 1);
+}
+
+static void on_submit_half_close(struct grpc_call *call)
+{
+    grpc_call_finish(call);
+}
+
+static void on_submit_writable(struct grpc_call *call)
+{
+    grpc_call_pause(call, 0);
+}
+
+const struct grpc_handler submit_stream_handler = {
+        .on_message = on_submit_item,
+        .on_half_close = on_submit_half_close,
+        .on_writable = on_submit_writable,
+};
