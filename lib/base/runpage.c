@@ -3,38 +3,69 @@
 
 #include "base/err.h"
 
+/* How often a search is begun again because the worker overwrote what was found. A worker that runs functions
+ * does so at most once; one that has gone wild does not hold the daemon up. */
+enum { SEARCHES_MAX = 4 };
+
 void runpage_start(struct runpage *page, uint64_t key, uint32_t attempt, wall_ns_t at)
 {
     uint64_t n = atomic_load_explicit(&page->n_started, memory_order_relaxed);
+    struct runpage_start *s = &page->starts[n % RUNPAGE_SLOTS];
 
     ASSERT(n - atomic_load_explicit(&page->n_sent, memory_order_relaxed) < RUNPAGE_STARTS);
-    page->starts[n % RUNPAGE_STARTS] = (struct runpage_start){.key = key, .attempt = attempt, .at = at};
+    /* each field a release: who sees one of them also sees that everything before this start is counted */
+    __atomic_store_n(&s->key, key, __ATOMIC_RELEASE);
+    __atomic_store_n(&s->attempt, attempt, __ATOMIC_RELEASE);
+    __atomic_store_n(&s->at, at, __ATOMIC_RELEASE);
     atomic_store_explicit(&page->n_started, n + 1, memory_order_release);
 }
 
 void runpage_finish(struct runpage *page)
 {
-    atomic_fetch_add_explicit(&page->n_finished, 1, memory_order_release);
+    uint64_t n = atomic_load_explicit(&page->n_finished, memory_order_relaxed);
+
+    ASSERT(n < atomic_load_explicit(&page->n_started, memory_order_relaxed));
+    atomic_store_explicit(&page->n_finished, n + 1, memory_order_release);
 }
 
 void runpage_sent(struct runpage *page, uint64_t n)
 {
-    atomic_fetch_add_explicit(&page->n_sent, n, memory_order_release);
+    uint64_t n_sent = atomic_load_explicit(&page->n_sent, memory_order_relaxed);
+
+    ASSERT(n <= atomic_load_explicit(&page->n_finished, memory_order_relaxed) - n_sent);
+    atomic_store_explicit(&page->n_sent, n_sent + n, memory_order_release);
+}
+
+/* The number of the newest of the first @n_started entries that is {key, attempt}, @n_started when none is.
+ * Newest first: what runs now is nearly always what is asked for. */
+static uint64_t search(const struct runpage *page, uint64_t n_started, uint64_t key, uint32_t attempt)
+{
+    for (uint64_t back = 1; back < RUNPAGE_SLOTS && back <= n_started; back++) {
+        const struct runpage_start *s = &page->starts[(n_started - back) % RUNPAGE_SLOTS];
+
+        if (__atomic_load_n(&s->key, __ATOMIC_ACQUIRE) == key &&
+            __atomic_load_n(&s->attempt, __ATOMIC_ACQUIRE) == attempt)
+            return n_started - back;
+    }
+    return n_started;
 }
 
 enum runpage_state runpage_find(const struct runpage *page, uint64_t key, uint32_t attempt, wall_ns_t *ret_at)
 {
-    uint64_t n_started = atomic_load_explicit(&page->n_started, memory_order_acquire);
-    uint64_t n_finished = atomic_load_explicit(&page->n_finished, memory_order_acquire);
+    for (int i = 0; i < SEARCHES_MAX; i++) {
+        uint64_t n_started = atomic_load_explicit(&page->n_started, memory_order_acquire);
+        uint64_t entry = search(page, n_started, key, attempt);
+        wall_ns_t at = __atomic_load_n(&page->starts[entry % RUNPAGE_SLOTS].at, __ATOMIC_ACQUIRE);
 
-    /* newest first: what runs now is nearly always what is asked for */
-    for (uint64_t back = 1; back <= RUNPAGE_STARTS && back <= n_started; back++) {
-        const struct runpage_start *s = &page->starts[(n_started - back) % RUNPAGE_STARTS];
-
-        if (s->key == key && s->attempt == attempt) {
-            *ret_at = s->at;
-            return n_started - back < n_finished ? RUNPAGE_FINISHED : RUNPAGE_RUNNING;
-        }
+        if (entry == n_started)
+            return RUNPAGE_UNKNOWN;
+        /* Is it still that entry, or one that came round since and may not be counted yet? Then look again.
+         */
+        if (atomic_load_explicit(&page->n_started, memory_order_acquire) - entry >= RUNPAGE_SLOTS)
+            continue;
+        *ret_at = at;
+        return entry < atomic_load_explicit(&page->n_finished, memory_order_acquire) ? RUNPAGE_FINISHED
+                                                                                     : RUNPAGE_RUNNING;
     }
     return RUNPAGE_UNKNOWN;
 }

@@ -1,21 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 /*
- * What a pool worker has started, in a page of memory it shares with the daemon: a start costs a store, no message. The
- * worker writes, the daemon reads: at any time to learn of a start, and after the worker's death to tell the attempt
- * that died (started, not finished) from those whose finish never reached the daemon (finished, not sent) and
- * those never begun.
+ * What a pool worker has started, in a page of memory it shares with the daemon: a start costs a store, no
+ * message. The worker writes, the daemon reads: at any time to learn of a start, and after the worker's death
+ * to tell the attempt that died (started, not finished) from those whose finish never reached the daemon
+ * (finished, not sent) and those never begun.
  *
- * One ring entry per start, in order. n_started >= n_finished >= n_sent; entry i is at starts[i % RUNPAGE_STARTS]. The
- * worker never has more than RUNPAGE_STARTS starts that are not sent. The daemon trusts nothing in here: user code
- * in the worker may have scribbled on it.
+ * One ring entry per start, in order. n_started >= n_finished >= n_sent; entry i is at starts[i %
+ * RUNPAGE_SLOTS] and is written before it is counted. The worker never has more than RUNPAGE_STARTS starts
+ * that are not sent, which is less than the slots: an entry that the daemon still asks for is never the one
+ * being overwritten. The worker has one thread that starts and finishes; the daemon trusts nothing in here:
+ * user code may have scribbled on it.
  */
 #include "base/clock.h"
 #include "base/id.h"
 
 #include <stdatomic.h>
 
-enum { RUNPAGE_STARTS = 128, RUNPAGE_BYTES = 4096 };
+enum { RUNPAGE_STARTS = 128, RUNPAGE_SLOTS = 160, RUNPAGE_BYTES = 4096 };
 
 struct runpage_start {
     uint64_t key; /* id_key of the future */
@@ -26,19 +28,20 @@ struct runpage_start {
 
 struct runpage {
     _Atomic uint64_t n_started, n_finished, n_sent;
-    struct runpage_start starts[RUNPAGE_STARTS];
+    struct runpage_start starts[RUNPAGE_SLOTS];
 };
 
 _Static_assert(sizeof(struct runpage) <= RUNPAGE_BYTES, "a runpage is one page");
 
-/* runpage_start, _finish, _sent: the worker's side: one more attempt begins, ends; @n more finishes were handed to
- * the kernel. Starts must not run ahead of sent by RUNPAGE_STARTS. */
+/* runpage_start, _finish, _sent: the worker's side: one more attempt begins, ends (the oldest that has not);
+ * @n more finishes were handed to the kernel. Starts must not run ahead of sent by RUNPAGE_STARTS. */
 void runpage_start(struct runpage *page, uint64_t key, uint32_t attempt, wall_ns_t at);
 void runpage_finish(struct runpage *page);
 void runpage_sent(struct runpage *page, uint64_t n);
 
 /* runpage_find: whether {key, attempt} has been started as far as the ring remembers, and what became of it.
- *   Return: RUNPAGE_UNKNOWN (not started, or sent long ago), RUNPAGE_RUNNING, RUNPAGE_FINISHED; *ret_at: its start. */
+ *   Return: RUNPAGE_UNKNOWN (not started, or sent long ago), RUNPAGE_RUNNING, RUNPAGE_FINISHED; *ret_at: its
+ * start. Thread: any, also while the worker writes. */
 enum runpage_state { RUNPAGE_UNKNOWN, RUNPAGE_RUNNING, RUNPAGE_FINISHED };
 enum runpage_state runpage_find(const struct runpage *page, uint64_t key, uint32_t attempt,
                                 wall_ns_t *ret_at);

@@ -121,7 +121,8 @@ static void test_near_keys_are_distinct(void **state)
     map_deinit(&m);
 }
 
-/* All 64 bits of two hashes equal: no test finds such keys, so one item is given another key while it is in. */
+/* All 64 bits of two hashes equal: no test finds such keys, so one item is given another key while it is in.
+ */
 static void test_equal_hashes(void **state)
 {
     struct map_item a, b;

@@ -46,6 +46,20 @@ static void test_realloc_keeps(void **state)
     mem_free(p);
 }
 
+static void test_aligned(void **state)
+{
+    for (size_t align = sizeof(void *); align <= 65536; align *= 2) {
+        for (size_t n = align; n <= 4 * align; n += align) {
+            uint8_t *p = mem_alloc_aligned(align, n);
+
+            assert_non_null(p);
+            assert_int_equal((uintptr_t)p % align, 0);
+            memset(p, 0xa5, n);
+            mem_free(p);
+        }
+    }
+}
+
 static void test_copies(void **state)
 {
     static const char from[] = {'a', '\0', 'b', 'c'};
@@ -71,14 +85,15 @@ static void test_copies(void **state)
 static unsigned int allocate_each_kind(void)
 {
     unsigned int failed = 0;
-    void *p[6];
+    void *p[7];
 
     p[0] = mem_alloc(1);
     p[1] = mem_zalloc(1);
     p[2] = mem_realloc(NULL, 1);
     p[3] = mem_dup("x", 1);
     p[4] = mem_strndup("x", 1);
-    p[5] = mem_fail_here() ? NULL : malloc(1); /* as another allocator does that is tied to the seam */
+    p[5] = mem_alloc_aligned(64, 64);
+    p[6] = mem_fail_here() ? NULL : malloc(1); /* as another allocator does that is tied to the seam */
     for (unsigned int i = 0; i < ARRAY_LEN(p); i++) {
         failed |= p[i] ? 0 : 1U << i;
         free(p[i]);
@@ -90,7 +105,7 @@ static void test_fail_at_each(void **state)
 {
     assert_false(mem_fail_pending());
     assert_int_equal(allocate_each_kind(), 0);
-    for (unsigned int nth = 1; nth <= 6; nth++) {
+    for (unsigned int nth = 1; nth <= 7; nth++) {
         mem_fail_at(nth);
         assert_true(mem_fail_pending());
         assert_int_equal(allocate_each_kind(), 1U << (nth - 1));
@@ -101,10 +116,10 @@ static void test_fail_at_each(void **state)
 
 static void test_fail_at_not_reached(void **state)
 {
-    mem_fail_at(7);
+    mem_fail_at(8);
     assert_int_equal(allocate_each_kind(), 0);
     assert_true(mem_fail_pending());
-    assert_int_equal(allocate_each_kind(), 1); /* the seventh in all */
+    assert_int_equal(allocate_each_kind(), 1); /* the eighth in all */
     mem_fail_at(1);
     mem_fail_at(0); /* taken back */
     assert_false(mem_fail_pending());
@@ -136,8 +151,8 @@ static void test_loop_over_each_allocation(void **state)
         assert_int_equal(all & failed, 0);
         all |= failed;
     }
-    assert_int_equal(last, 7); /* six that failed, and the run that was good */
-    assert_int_equal(all, 0x3f);
+    assert_int_equal(last, 8); /* seven that failed, and the run that was good */
+    assert_int_equal(all, 0x7f);
     assert_false(mem_fail_pending());
 }
 
@@ -156,6 +171,11 @@ static void realloc_nothing(void *arg)
     mem_free(mem_realloc(NULL, *(size_t *)arg));
 }
 
+static void align_not_dividing(void *arg)
+{
+    mem_free(mem_alloc_aligned(64, *(size_t *)arg));
+}
+
 static void test_zero_bytes_is_a_bug(void **state)
 {
     size_t n = 0;
@@ -163,6 +183,9 @@ static void test_zero_bytes_is_a_bug(void **state)
     test_aborts(alloc_nothing, &n, "n > 0");
     test_aborts(zalloc_nothing, &n, "n > 0");
     test_aborts(realloc_nothing, &n, "n > 0");
+    test_aborts(align_not_dividing, &n, "n > 0");
+    n = 65;
+    test_aborts(align_not_dividing, &n, "n % align == 0");
 }
 
 int main(void)
@@ -171,6 +194,7 @@ int main(void)
             cmocka_unit_test(test_alloc_and_free),
             cmocka_unit_test(test_zalloc_clears),
             cmocka_unit_test(test_realloc_keeps),
+            cmocka_unit_test(test_aligned),
             cmocka_unit_test(test_copies),
             cmocka_unit_test(test_fail_at_each),
             cmocka_unit_test(test_fail_at_not_reached),
