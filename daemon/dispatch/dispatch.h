@@ -42,11 +42,17 @@ const struct grpc_method *dispatch_methods(const struct dispatch *d, size_t *ret
  * Both lists are empty afterwards. */
 void dispatch_run(struct dispatch *d, struct effects *effects);
 
-/* dispatch_worker_died: the pool has reaped child @key; @wait_status as waitpid gives it. What it was running fails with
- * CRASHED (signal or exit code named), what had finished unheard is lost without fault, the rest goes back. If its
- * stream still holds unread messages, that happens once they are read. */
-void dispatch_worker_died(struct dispatch *d, uint64_t key, int wait_status);
+/* dispatch_worker_died: the pool has reaped child @key; @wait_status as waitpid gives it; @asked: it was stopped by us.
+ * What its stream still holds is read first; then what it was running fails with CRASHED (signal or exit code named; only
+ * lost, without fault, when we had asked), what had finished unheard is lost without fault, the rest goes back. */
+void dispatch_worker_died(struct dispatch *d, uint64_t key, int wait_status, int asked);
 
-/* dispatch_drain: claim nothing more. dispatch_n_running: attempts that workers still hold. */
+/* dispatch_tick: once a turn, before the engine's turn ends: bury workers whose streams are drained. Returns when it wants to be
+ * called next. */
+mono_ns_t dispatch_tick(struct dispatch *d, mono_ns_t now);
+
+/* dispatch_drain: claim nothing more. */
 void dispatch_drain(struct dispatch *d);
+/* dispatch_n_leases: attempts that workers still hold. dispatch_n_ready: workers that have said Hello. */
 uint64_t dispatch_n_leases(const struct dispatch *d);
+uint32_t dispatch_n_ready(const struct dispatch *d);

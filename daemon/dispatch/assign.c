@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Handing out work: claim under leases, encode one Assign for all of them, splice the tasks. A claimed task that cannot be
+ * sent for want of memory is released at once.
+ */
+#include "dispatch/internal.h"
+
+enum { ATTACH_PAYLOAD = 2, ATTACH_ASSIGN = 3 };
+
+/* Where a function is unknown to be fast, only the slots are filled. */
+static uint32_t room_of(const struct worker *w, int is_prefetch)
+{
+    uint32_t held = w->holder ? w->holder->n_leases : 0;
+
+    if (!w->call || !w->holder || w->is_draining || w->is_dead || !grpc_call_is_writable(w->call))
+        return 0;
+    if (is_prefetch)
+        return w->credit;
+    return w->slots > held ? MIN(w->slots - held, w->credit) : 0;
+}
+
+static struct lease_ref ref_of(const struct dispatch *d, const struct lease *lease)
+{
+    return (struct lease_ref){
+            .id = lease->future->id, .attempt = lease->attempt, .epoch = engine_epoch(d->engine)};
+}
+
+/* The task in pieces, ahead of its item. */
+static int send_pieces(struct worker *w, const struct lease *lease)
+{
+    const struct bytes *task = lease->future->task;
+    struct lease_ref ref = ref_of(w->dispatch, lease);
+
+    for (uint32_t at = 0; at < task->len; at += DISPATCH_CHUNK_BYTES) {
+        uint32_t n = MIN(task->len - at, (uint32_t)DISPATCH_CHUNK_BYTES);
+        struct buf *out = grpc_call_begin(w->call);
+        struct writer wr = writer_to(out);
+        struct writer_mark m;
+
+        if (!out)
+            return -1;
+        m = writer_begin(&wr, ATTACH_PAYLOAD, n + 64);
+        lease_ref_write(&wr, 1, &ref);
+        writer_uint(&wr, 3, at);
+        writer_bytes(&wr, 4, (struct span){task->data + at, n});
+        writer_end(&wr, m);
+        if (wr.failed) {
+            grpc_call_undo(w->call);
+            return -1;
+        }
+        grpc_call_end(w->call);
+    }
+    return 0;
+}
+
+static void put_item(struct writer *w, const struct dispatch *d, const struct lease *lease)
+{
+    const struct future *f = lease->future;
+    struct lease_ref ref = ref_of(d, lease);
+    int is_chunked = f->task->len > DISPATCH_CHUNK_BYTES;
+    struct writer_mark m = writer_begin(w, 1, 128 + (is_chunked ? 0 : f->task->len)), submitter;
+
+    lease_ref_write(w, 1, &ref);
+    if (!is_chunked)
+        writer_bytes_always(w, 2, SPAN_OF_BYTES(f->task));
+    writer_uint(w, 4, lease->attempt);
+    if (f->rare)
+        writer_bytes(w, 8, SPAN_OF_BYTES(f->rare->traceparent));
+    writer_bytes(w, 9, future_group(f));
+    writer_bytes(w, 10, future_namespace(f));
+    submitter = writer_begin(w, 11, 64);
+    writer_bytes(w, 1, future_principal(f));
+    writer_bytes(w, 2, SPAN_OF_BYTES(f->peer));
+    writer_end(w, submitter);
+    writer_uint(w, 12, is_chunked != 0);
+    writer_end(w, m);
+}
+
+/* One Assign for leases[0..n). < 0: none of it was sent. */
+static int send_items(struct worker *w, struct lease **leases, uint32_t n)
+{
+    struct buf *out = grpc_call_begin(w->call);
+    struct writer wr = writer_to(out);
+    struct writer_mark m;
+
+    if (!out)
+        return -1;
+    m = writer_begin(&wr, ATTACH_ASSIGN, 16384);
+    for (uint32_t i = 0; i < n; i++)
+        put_item(&wr, w->dispatch, leases[i]);
+    writer_end(&wr, m);
+    if (wr.failed) {
+        grpc_call_undo(w->call);
+        return -1;
+    }
+    grpc_call_end(w->call);
+    return 0;
+}
+
+/* As many of leases[0..n) as one message should hold, sent; returns how many, 0 = no memory. */
+static uint32_t send_some(struct worker *w, struct lease **leases, uint32_t n)
+{
+    size_t size = 0;
+    uint32_t i;
+
+    for (i = 0; i < n && (i == 0 || size < DISPATCH_ASSIGN_BYTES); i++) {
+        const struct bytes *task = leases[i]->future->task;
+
+        if (task->len > DISPATCH_CHUNK_BYTES && send_pieces(w, leases[i]) < 0)
+            break;
+        size += MIN(task->len, (uint32_t)DISPATCH_CHUNK_BYTES);
+    }
+    return i > 0 && send_items(w, leases, i) == 0 ? i : 0;
+}
+
+uint32_t assign_to(struct worker *w, uint32_t max, int is_prefetch)
+{
+    uint32_t room = MIN(room_of(w, is_prefetch), max), sent = 0;
+    struct lease *leases[DISPATCH_CLAIM_MAX];
+    int n;
+
+    ASSERT(max <= DISPATCH_CLAIM_MAX);
+    if (!room)
+        return 0;
+    n = engine_claim(w->dispatch->engine, w->holder, is_prefetch ? DISPATCH_PREFETCH_MAX_RUN_NS : CLOCK_NEVER,
+                     room, leases);
+    while (n > 0 && sent < (uint32_t)n) {
+        uint32_t some = send_some(w, leases + sent, (uint32_t)n - sent);
+
+        if (!some)
+            break;
+        sent += some;
+    }
+    for (uint32_t i = n > 0 ? (uint32_t)n : 0; i > sent; i--)
+        engine_release(w->dispatch->engine, leases[i - 1]);
+    w->credit -= sent;
+    return sent;
+}

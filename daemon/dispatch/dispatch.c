@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dispatch/dispatch.h"
+
+#include "base/mem.h"
+#include "dispatch/internal.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* A row without a handler answers UNIMPLEMENTED. */
+static const struct grpc_method rows[] = {
+        {"/futured.v1.Workers/Attach", GRPC_BIDI, &attach_handler, NULL},
+        {"/futured.v1.Workers/Claim", GRPC_UNARY, NULL, NULL},
+        {"/futured.v1.Workers/Renew", GRPC_UNARY, NULL, NULL},
+        {"/futured.v1.Workers/Finish", GRPC_UNARY, NULL, NULL},
+        {"/futured.v1.Workers/ListWorkers", GRPC_UNARY, NULL, NULL},
+        {"/futured.v1.Workers/DrainWorker", GRPC_UNARY, NULL, NULL},
+        {"/futured.v1.Workers/KillWorker", GRPC_UNARY, NULL, NULL},
+};
+
+int dispatch_new(struct dispatch **ret, struct engine *e, const struct dispatch_config *config)
+{
+    struct dispatch *d = mem_zalloc(sizeof *d);
+
+    if (!d)
+        return -ENOMEM;
+    d->engine = e;
+    d->config = *config;
+    list_init(&d->workers);
+    d->n_methods = ARRAY_LEN(rows);
+    _Static_assert(ARRAY_LEN(rows) <= ARRAY_LEN(d->methods), "room for every method");
+    memcpy(d->methods, rows, sizeof rows);
+    for (size_t i = 0; i < d->n_methods; i++)
+        d->methods[i].context = d;
+    *ret = d;
+    return 0;
+}
+
+struct dispatch *dispatch_free(struct dispatch *d)
+{
+    if (!d)
+        return NULL;
+    while (!list_is_empty(&d->workers)) {
+        struct worker *w = LIST_ENTRY(d->workers.next, struct worker, link);
+
+        ASSERT(!w->call);
+        worker_forget(w);
+    }
+    return mem_free(d);
+}
+
+const struct grpc_method *dispatch_methods(const struct dispatch *d, size_t *ret_n)
+{
+    *ret_n = d->n_methods;
+    return d->methods;
+}
+
+/* Two passes: first the slots of every worker, so that no task waits behind another while a worker is idle; then, for
+ * functions known to be fast, what credit allows, in rounds so that the workers share it. */
+static void hand_out(struct dispatch *d)
+{
+    uint32_t sent;
+
+    LIST_FOREACH (l, &d->workers)
+        assign_to(LIST_ENTRY(l, struct worker, link), DISPATCH_CLAIM_MAX, 0);
+    do {
+        sent = 0;
+        LIST_FOREACH (l, &d->workers)
+            sent += assign_to(LIST_ENTRY(l, struct worker, link), DISPATCH_ROUND, 1);
+    } while (sent);
+}
+
+void dispatch_run(struct dispatch *d, struct effects *effects)
+{
+    struct list *l;
+    int is_work_new = !list_is_empty(&effects->work);
+
+    while ((l = list_pop_front(&effects->revokes))) {
+        struct lease *lease = LIST_ENTRY(l, struct lease, revoke);
+
+        attach_revoke(lease->holder->user, lease);
+    }
+    while (list_pop_front(&effects->work))
+        ;
+    if ((is_work_new || d->is_room_new) && !d->is_draining)
+        hand_out(d);
+    d->is_room_new = 0;
+}
+
+void dispatch_worker_died(struct dispatch *d, uint64_t key, int wait_status, int asked)
+{
+    struct worker *w = worker_find(d, key);
+    const struct runpage *page;
+
+    if (!w)
+        return; /* it never attached */
+    page = d->config.pool.page(d->config.pool.context, key);
+    /* without memory for the copy nothing counts as started: what it ran goes back, as lost without fault would */
+    if (page)
+        w->last_page = mem_dup(page, sizeof *page);
+    w->is_dead = 1;
+    w->wait_status = wait_status;
+    w->is_asked = asked;
+    w->is_heard = 1; /* give its stream one whole turn */
+    if (!w->call)
+        worker_bury(w);
+}
+
+mono_ns_t dispatch_tick(struct dispatch *d, mono_ns_t now)
+{
+    mono_ns_t next = CLOCK_NEVER;
+
+    LIST_FOREACH_SAFE (l, &d->workers) {
+        struct worker *w = LIST_ENTRY(l, struct worker, link);
+
+        if (!w->is_dead)
+            continue;
+        next = now; /* whatever is decided here shows in the next turn */
+        if (!w->call)
+            worker_bury(w);
+        else if (!w->is_heard) /* the socket had nothing more: a grandchild may still hold its other end */
+            grpc_call_fail_code(w->call, GRPC_UNAVAILABLE, "the worker is dead");
+        w->is_heard = 0;
+    }
+    return next;
+}
+
+void dispatch_drain(struct dispatch *d)
+{
+    d->is_draining = 1;
+}
+
+uint64_t dispatch_n_leases(const struct dispatch *d)
+{
+    uint64_t n = 0;
+
+    LIST_FOREACH (l, &d->workers) {
+        const struct worker *w = LIST_ENTRY(l, struct worker, link);
+
+        n += w->holder ? w->holder->n_leases : 0;
+    }
+    return n;
+}
+
+uint32_t dispatch_n_ready(const struct dispatch *d)
+{
+    return d->n_ready;
+}

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/* What the files of this room share. */
+#include "dispatch/worker.h"
+
+/* Run times below this make it worth keeping tasks reserved ahead (workers.md: prefetch). */
+#define DISPATCH_PREFETCH_MAX_RUN_NS NS_PER_MS
+
+enum {
+    DISPATCH_CLAIM_MAX = 64,            /* of one worker at a time */
+    DISPATCH_ROUND = 16,                /* ... of one round of prefetching */
+    DISPATCH_CHUNK_BYTES = 64 * 1024,   /* larger payloads travel in pieces of this */
+    DISPATCH_ASSIGN_BYTES = 256 * 1024, /* about how much one Assign message holds */
+};
+
+struct dispatch {
+    struct engine *engine;
+    struct dispatch_config config;
+    struct list workers; /* of struct worker.link, most recently free first */
+    uint64_t n_attached; /* ever; the last one's number */
+    uint32_t n_workers, n_ready;
+    int is_draining;
+    int is_room_new; /* a worker has room since the last dispatch_run */
+    struct grpc_method methods[8];
+    size_t n_methods;
+};
+
+/* assign_to: claim what @w has room for and send it. @is_prefetch: only functions that are fast. Returns how many. */
+uint32_t assign_to(struct worker *w, uint32_t max, int is_prefetch);
+
+/* attach_handler: the Attach stream. */
+extern const struct grpc_handler attach_handler;
+
+/* attach_revoke: tell the worker that its lease is wanted back, or its attempt should end. */
+void attach_revoke(struct worker *w, struct lease *lease);

@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dispatch/worker.h"
+
+#include "base/mem.h"
+#include "dispatch/internal.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+struct hello_message {
+    struct span name, session_token, version;
+    uint32_t functions, labels, held_leases, namespaces;
+    uint64_t slots, epoch;
+};
+enum { HELLO_FUNCTIONS = 3 };
+
+static const struct codec_row hello_rows[] = {
+        CODEC_ROW(1, CODEC_STRING, struct hello_message, name),
+        CODEC_ROW(2, CODEC_STRING, struct hello_message, session_token),
+        CODEC_ROW(HELLO_FUNCTIONS, CODEC_REPEATED_MESSAGE, struct hello_message, functions),
+        CODEC_ROW(4, CODEC_UINT, struct hello_message, slots),
+        CODEC_ROW(5, CODEC_REPEATED_MESSAGE, struct hello_message, labels),
+        CODEC_ROW(6, CODEC_REPEATED_MESSAGE, struct hello_message, held_leases),
+        CODEC_ROW(7, CODEC_STRING, struct hello_message, version),
+        CODEC_ROW(8, CODEC_UINT, struct hello_message, epoch),
+        CODEC_ROW(9, CODEC_REPEATED_STRING, struct hello_message, namespaces),
+};
+static const struct codec_table hello_table = {hello_rows, ARRAY_LEN(hello_rows)};
+
+struct function_spec {
+    struct span name, doc;
+};
+
+static const struct codec_row function_spec_rows[] = {
+        CODEC_ROW(1, CODEC_STRING, struct function_spec, name),
+        CODEC_ROW(2, CODEC_STRING, struct function_spec, doc),
+};
+static const struct codec_table function_spec_table = {function_spec_rows, ARRAY_LEN(function_spec_rows)};
+
+static int bad(struct grpc_status *st, const char *what)
+{
+    status_set(st, GRPC_INVALID_ARGUMENT, "INVALID_FIELD", "hello: %s", what);
+    return WORKER_E_BAD;
+}
+
+struct worker *worker_attach(struct dispatch *d, struct grpc_call *call)
+{
+    const struct grpc_peer *peer = grpc_call_peer(call);
+    struct worker *w;
+
+    if (!peer->is_pool_worker) {
+        grpc_call_fail_code(call, GRPC_UNIMPLEMENTED,
+                            "this version of the daemon takes workers from its own pool only");
+        return NULL;
+    }
+    w = mem_zalloc(sizeof *w);
+    if (!w) {
+        grpc_call_fail_code(call, GRPC_RESOURCE_EXHAUSTED, "the daemon could not allocate memory");
+        return NULL;
+    }
+    w->dispatch = d;
+    w->call = call;
+    w->key = peer->worker_key;
+    w->number = ++d->n_attached;
+    list_push_back(&d->workers, &w->link);
+    d->n_workers++;
+    return w;
+}
+
+static int is_function_name(struct span name)
+{
+    for (size_t i = 0; i < name.len; i++) {
+        uint8_t c = name.p[i];
+
+        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
+              c == '_' || c == '-'))
+            return 0;
+    }
+    return name.len > 0 && name.len <= LIMIT_FUNCTION_NAME_BYTES;
+}
+
+static int serve(struct worker *w, struct span message, struct grpc_status *st)
+{
+    struct function_spec spec = {0};
+    struct function *f;
+    const char *field;
+
+    if (codec_read(&function_spec_table, message, &spec, &field) != 0 || !is_function_name(spec.name))
+        return bad(st, "functions: a name of 1 to 255 characters of [A-Za-z0-9._-] is required");
+    f = engine_function_add(w->dispatch->engine, spec.name, spec.doc);
+    if (!f || engine_holder_serve(w->dispatch->engine, w->holder, f) < 0)
+        return bad(st, "functions: no room for another function");
+    return 0;
+}
+
+int worker_hello(struct worker *w, struct span message, struct grpc_status *st)
+{
+    struct wire_reader r = wire_reader(message);
+    struct hello_message hello = {0};
+    struct span spec;
+    const char *field;
+
+    if (w->holder)
+        return bad(st, "said twice");
+    if (codec_read(&hello_table, message, &hello, &field) != 0)
+        return bad(st, "malformed");
+    if (hello.name.len == 0 || hello.name.len > WORKER_NAME_BYTES)
+        return bad(st, "name: 1 to 64 bytes are required");
+    if (hello.slots > WORKER_SLOTS_MAX || hello.functions > WORKER_FUNCTIONS_MAX)
+        return bad(st, "slots or functions: too many");
+    if (engine_holder_new(w->dispatch->engine, hello.name, w, &w->holder) < 0)
+        return bad(st, "no memory");
+    w->slots = hello.slots ? (uint32_t)hello.slots : 1;
+    w->dispatch->n_ready++;
+    while (codec_each(&r, HELLO_FUNCTIONS, &spec))
+        if (serve(w, spec, st))
+            return WORKER_E_BAD;
+    return 0;
+}
+
+struct worker *worker_find(const struct dispatch *d, uint64_t key)
+{
+    LIST_FOREACH (l, &d->workers) {
+        struct worker *w = LIST_ENTRY(l, struct worker, link);
+
+        if (w->key == key)
+            return w;
+    }
+    return NULL;
+}
+
+static const struct runpage *page_of(const struct worker *w)
+{
+    const struct dispatch_pool *pool = &w->dispatch->config.pool;
+
+    return w->is_dead ? w->last_page : pool->page(pool->context, w->key);
+}
+
+int worker_started(struct worker *w, struct lease *lease)
+{
+    const struct runpage *page = page_of(w);
+    wall_ns_t at;
+
+    if (lease->is_started)
+        return 1;
+    if (!page || runpage_find(page, id_key(&lease->future->id), lease->attempt, &at) == RUNPAGE_UNKNOWN)
+        return 0;
+    /* a start that cannot be noted for want of memory is noted with the finish, or at the next look */
+    return engine_start(w->dispatch->engine, lease, at) == 0;
+}
+
+void worker_id(const struct worker *w, char text[static 32])
+{
+    snprintf(text, 32, "w-%" PRIu64, w->number);
+}
+
+void worker_has_room(struct worker *w)
+{
+    struct dispatch *d = w->dispatch;
+
+    d->is_room_new = 1;
+    list_del(&w->link);
+    list_push_front(&d->workers, &w->link);
+}
+
+void worker_recall_unstarted(struct worker *w, const struct lease *busy)
+{
+    LIST_FOREACH (l, &w->holder->leases) {
+        struct lease *lease = LIST_ENTRY(l, struct lease, of_holder);
+
+        if (lease != busy && !worker_started(w, lease))
+            attach_revoke(w, lease);
+    }
+}
+
+static void worker_free(struct worker *w)
+{
+    struct dispatch *d = w->dispatch;
+
+    list_del(&w->link);
+    d->n_workers--;
+    if (w->holder) {
+        d->n_ready--;
+        engine_holder_free(d->engine, w->holder);
+    }
+    buf_deinit(&w->payload);
+    mem_free(w->last_page);
+    mem_free(w);
+}
+
+void worker_detach(struct worker *w)
+{
+    const struct dispatch_pool *pool = &w->dispatch->config.pool;
+
+    w->call = NULL;
+    w->credit = 0;
+    if (w->is_dead)
+        worker_bury(w);
+    else
+        pool->kill(pool->context, w->key, "its stream has ended");
+}
+
+/* What became of the process, as an attempt's error. */
+static int crash_of(const struct worker *w, struct finish *ret)
+{
+    struct future_error error = {.code = GRPC_INTERNAL, .reason = REASON_CRASHED};
+    char text[160];
+
+    *ret = (struct finish){.usage = {-1, -1, -1, -1}};
+    if (w->wait_status & 0x7f) { /* WIFSIGNALED, WTERMSIG: the layout that POSIX systems share */
+        const char *name = sigabbrev_np(w->wait_status & 0x7f);
+
+        ret->has_signal = 1;
+        ret->signal = w->wait_status & 0x7f;
+        snprintf(text, sizeof text, "the worker was killed by signal %d (SIG%s) while it ran this task",
+                 ret->signal, name ? name : "?");
+    } else {
+        ret->has_exit_code = 1;
+        ret->exit_code = w->wait_status >> 8 & 0xff;
+        snprintf(text, sizeof text, "the worker ended with exit code %d while it ran this task",
+                 ret->exit_code);
+    }
+    error.message = span_of_string(text);
+    ret->error = future_error_new(&error);
+    return ret->error ? 0 : -1;
+}
+
+/* 0: the lease is settled; < 0: no memory, try again at the next turn. */
+static int settle(struct worker *w, struct lease *lease)
+{
+    struct engine *e = w->dispatch->engine;
+    enum runpage_state state = RUNPAGE_UNKNOWN;
+    struct finish finish;
+    wall_ns_t at = 0;
+    int r;
+
+    if (w->last_page)
+        state = runpage_find(w->last_page, id_key(&lease->future->id), lease->attempt, &at);
+    if (state == RUNPAGE_UNKNOWN && !lease->is_started) {
+        engine_release(e, lease);
+        return 0;
+    }
+    if (!lease->is_started && (r = engine_start(e, lease, at)) < 0)
+        return r;
+    if (state != RUNPAGE_RUNNING || w->is_asked)
+        return engine_lose(e, lease);
+    if (crash_of(w, &finish) < 0)
+        return -1;
+    r = engine_finish(e, lease, &finish);
+    if (r < 0)
+        future_error_unref(finish.error);
+    return r;
+}
+
+void worker_bury(struct worker *w)
+{
+    ASSERT(!w->call && w->is_dead);
+    /* newest first: each goes back to the head of its queue, so they end up in their old order */
+    while (w->holder && !list_is_empty(&w->holder->leases))
+        if (settle(w, LIST_ENTRY(w->holder->leases.prev, struct lease, of_holder)) < 0)
+            return; /* no memory: dispatch_tick comes back */
+    worker_free(w);
+}
+
+void worker_forget(struct worker *w)
+{
+    while (w->holder && !list_is_empty(&w->holder->leases)) {
+        struct lease *lease = LIST_ENTRY(w->holder->leases.prev, struct lease, of_holder);
+
+        ASSERT(engine_lose(w->dispatch->engine, lease) == 0); /* the process ends here anyway */
+    }
+    worker_free(w);
+}

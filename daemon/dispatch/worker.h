@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/*
+ * One attached worker. It lives from its Attach call to the later of the call's end and, for a child of the pool, its burial
+ * (worker_bury), because the leases of a child end with its process, not with its stream.
+ */
+#include "dispatch/dispatch.h"
+#include "grpc/messages.h"
+
+enum {
+    WORKER_CREDIT_MAX = 65536,
+    WORKER_SLOTS_MAX = 1024,
+    WORKER_FUNCTIONS_MAX = 1000,
+    WORKER_NAME_BYTES = 64,
+};
+
+struct worker {
+    struct list link; /* in dispatch.workers, most recently free first */
+    struct dispatch *dispatch;
+    struct grpc_call *call; /* NULL: the stream is over */
+    struct holder *holder;  /* NULL until Hello */
+    uint64_t key;           /* of the pool's child */
+    uint64_t number;        /* w-NUMBER is its ID */
+    uint32_t slots, credit;
+    uint64_t n_refused; /* finishes under no current lease */
+    int is_draining;
+    int is_dead; /* the process is gone: bury when the stream is drained */
+    int wait_status, is_asked;
+    int is_heard;                   /* a message came since the last tick */
+    struct runpage *last_page;      /* a copy, taken at its death */
+    struct buf payload;             /* a result that comes in pieces ... */
+    struct lease_ref payload_lease; /* ... under this lease */
+};
+
+/* worker_attach: a new call of Attach. NULL with the call failed. */
+struct worker *worker_attach(struct dispatch *d, struct grpc_call *call);
+
+/* worker_hello: it says who it is and what it serves. 0; WORKER_E_BAD (@st says why). */
+enum { WORKER_E_BAD = 1 };
+MUST_CHECK int worker_hello(struct worker *w, struct span message, struct grpc_status *st);
+
+/* worker_find: by the pool's key, or NULL. */
+struct worker *worker_find(const struct dispatch *d, uint64_t key);
+
+/* worker_started: whether @lease has been started by what the worker's page says; tells the engine. */
+int worker_started(struct worker *w, struct lease *lease);
+
+/* worker_id: its ID as clients see it: "w-" and its number. */
+void worker_id(const struct worker *w, char text[static 32]);
+
+/* worker_has_room: it may take more work now: first in line at the next dispatch_run. */
+void worker_has_room(struct worker *w);
+
+/* worker_recall_unstarted: @busy takes long, so what is reserved behind it is asked back, for others to run. */
+void worker_recall_unstarted(struct worker *w, const struct lease *busy);
+
+/* worker_detach: its call is over; forget it, or for a living child ask for its death. Frees @w when nothing is left. */
+void worker_detach(struct worker *w);
+
+/* worker_bury: settle every lease of a dead child and free it. Not while its call lives. */
+void worker_bury(struct worker *w);
+
+/* worker_forget: at the very end: release every lease and free it, whatever became of the process. */
+void worker_forget(struct worker *w);
