@@ -1,0 +1,391 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * One slot a worker. A slot is empty, or holds a child from spawn to reap; what happens to a child in between:
+ *
+ *   spawned --1 s old, or has started a task--> proven
+ *      |  \
+ *      |   `--pool_stop: SIGTERM, kill_at = now + grace--> stopping --kill_at--> SIGKILL to the group
+ *      `--pool_kill: SIGKILL to the group
+ *   any of these --dies--> the rest of its group is killed, on_exit, the slot is empty
+ *
+ * Throttle: an early death is one of a child that was not proven and not asked to go. After `burst` of them in a row
+ * (n_early; a child that proves itself starts the row again) nothing is spawned for 1 s, then one child is tried; when
+ * that one dies early too the time doubles, up to 30 s. A spawn that fails counts as a full row. A child that has started
+ * a task is proven however young it is: a task that kills its worker costs its own attempt, and must not stop the others.
+ *
+ * Invariants:
+ *  1. A pid is used only while the child is not reaped: until then neither it nor its group's number is given to others.
+ *  2. n_alive is the number of slots with a key; each of them has a pidfd in the epoll set, a page and a pid.
+ *  3. Callbacks come from pool_turn only, on_exit before a slot is used again.
+ */
+#include "pool/pool.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "pool/spawn.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <sys/epoll.h>
+#include <sys/pidfd.h>
+#include <sys/wait.h>
+
+enum {
+    SPAWNS_PER_TURN = 8, /* each costs about a millisecond of the loop */
+    DEATHS_PER_TURN = 64,
+    EXIT_NOT_SPAWNED = 127, /* as a shell says it */
+};
+#define EARLY_NS     NS_PER_S
+#define DELAY_MIN_NS NS_PER_S
+#define DELAY_MAX_NS (30 * NS_PER_S)
+
+struct slot {
+    uint64_t key; /* 0 = empty */
+    pid_t pid;
+    int pidfd;
+    struct runpage *page;
+    mono_ns_t started_at;
+    mono_ns_t kill_at; /* CLOCK_NEVER: not stopping, or killed already */
+    unsigned int is_proven : 1;
+    unsigned int is_asked : 1; /* to go, by us */
+    unsigned int is_stopping : 1;
+};
+
+struct pool {
+    struct pool_config config;
+    struct pool_ops ops;
+    char *path;
+    struct slot *slots; /* config.n_workers of them */
+    uint32_t n_alive;
+    uint32_t n_early; /* early deaths in a row */
+    int epoll_fd;
+    int is_stopping; /* nothing is spawned any more */
+    uint64_t last_key;
+    int64_t delay_ns; /* of the latest throttle, 0 = none since a child proved itself */
+    mono_ns_t retry_at;
+};
+
+int pool_new(struct pool **ret, const struct pool_config *config, const struct pool_ops *ops)
+{
+    struct sigaction children;
+    struct pool *p;
+
+    ASSERT(config->n_workers > 0 && config->spec_fd >= 0 && config->burst > 0);
+    /* where SIGCHLD is ignored (it is inherited so) the kernel reaps our children before we can ask how they ended */
+    if (sigaction(SIGCHLD, NULL, &children) == 0 && children.sa_handler == SIG_IGN)
+        signal(SIGCHLD, SIG_DFL);
+    p = mem_zalloc(sizeof *p);
+    if (!p)
+        return -ENOMEM;
+    *p = (struct pool){.config = *config, .ops = *ops, .epoll_fd = epoll_create1(EPOLL_CLOEXEC)};
+    if (p->epoll_fd < 0) {
+        int r = -errno;
+
+        pool_free(p);
+        return r;
+    }
+    p->path = mem_strndup(config->worker_path, strlen(config->worker_path));
+    p->slots = mem_zalloc(config->n_workers * sizeof *p->slots);
+    if (!p->path || !p->slots) {
+        pool_free(p);
+        return -ENOMEM;
+    }
+    p->config.worker_path = p->path;
+    *ret = p;
+    return 0;
+}
+
+static struct slot *slot_find(const struct pool *p, uint64_t key)
+{
+    for (uint32_t i = 0; key && i < p->config.n_workers; i++)
+        if (p->slots[i].key == key)
+            return &p->slots[i];
+    return NULL;
+}
+
+/* The child and, where they have not left its group, all that it started. */
+static void slot_kill_group(const struct slot *s)
+{
+    kill(-s->pid, SIGKILL);
+    pidfd_send_signal(s->pidfd, SIGKILL, NULL, 0); /* it may have left its own group */
+}
+
+static void slot_clear(struct pool *p, struct slot *s)
+{
+    err_close(&s->pidfd); /* which takes it out of the epoll set: it was never duplicated */
+    spawn_unmap(s->page);
+    *s = (struct slot){0};
+    p->n_alive--;
+}
+
+/* --- the throttle */
+
+/* Note that @s works, if it does by now. */
+static void prove(struct pool *p, struct slot *s, mono_ns_t now)
+{
+    if (s->is_proven || (now - s->started_at < EARLY_NS &&
+                         atomic_load_explicit(&s->page->n_started, memory_order_relaxed) == 0))
+        return;
+    s->is_proven = 1;
+    p->n_early = 0;
+    p->delay_ns = 0;
+    p->retry_at = 0;
+}
+
+/* One more early death. Those that were spawned before the throttle began do not prolong it. */
+static void count_early(struct pool *p, uint32_t n, int wait_status, mono_ns_t now)
+{
+    p->n_early = n > UINT_MAX - p->n_early ? UINT_MAX : p->n_early + n;
+    if (p->n_early < p->config.burst || now < p->retry_at)
+        return;
+    p->delay_ns = p->delay_ns ? MIN(2 * p->delay_ns, DELAY_MAX_NS) : DELAY_MIN_NS;
+    p->retry_at = clock_add(now, p->delay_ns);
+    LOG_EVENT(LOG_ERROR, "worker_throttled", LOG_STR("path", p->path), LOG_NUM("early_deaths", p->n_early),
+              LOG_NUM("retry_ms", p->delay_ns / NS_PER_MS));
+    if (p->ops.on_throttle)
+        p->ops.on_throttle(p->ops.context, wait_status, p->retry_at);
+}
+
+/* --- deaths */
+
+/* How @s ended, in the form of waitpid; -1 when it has not. */
+static int wait_status_of(const struct slot *s, int options)
+{
+    siginfo_t info = {0};
+    int r;
+
+    do
+        r = waitid(P_PIDFD, (id_t)s->pidfd, &info, WEXITED | options);
+    while (r < 0 && errno == EINTR);
+    ASSERT(r == 0); /* it is our child, and nobody else reaps it */
+    if (info.si_pid == 0)
+        return -1;
+    switch (info.si_code) {
+    case CLD_EXITED: return (info.si_status & 0xff) << 8;
+    case CLD_DUMPED: return info.si_status | WCOREFLAG;
+    default: return info.si_status;
+    }
+}
+
+static void log_exit(const struct slot *s, int wait_status)
+{
+    enum log_level level = s->is_asked || wait_status == 0 ? LOG_INFO : LOG_WARNING;
+
+    if (WIFSIGNALED(wait_status))
+        LOG_EVENT(level, "worker_exited", LOG_NUM("worker", s->key), LOG_NUM("pid", s->pid),
+                  LOG_NUM("signal", WTERMSIG(wait_status)), LOG_NUM("asked", s->is_asked));
+    else
+        LOG_EVENT(level, "worker_exited", LOG_NUM("worker", s->key), LOG_NUM("pid", s->pid),
+                  LOG_NUM("exit_code", WEXITSTATUS(wait_status)), LOG_NUM("asked", s->is_asked));
+}
+
+static void reap(struct pool *p, struct slot *s, mono_ns_t now)
+{
+    int status, is_early;
+
+    kill(-s->pid, SIGKILL); /* what it left behind, while the number is still its group's */
+    status = wait_status_of(s, WNOHANG);
+    if (status < 0)
+        return;
+    prove(p, s, now);
+    is_early = !s->is_proven && !s->is_asked;
+    log_exit(s, status);
+    p->ops.on_exit(p->ops.context, s->key, s->pid, status, s->is_asked);
+    slot_clear(p, s);
+    if (is_early)
+        count_early(p, 1, status, now);
+}
+
+static void reap_all(struct pool *p, mono_ns_t now)
+{
+    struct epoll_event events[DEATHS_PER_TURN];
+    int n = epoll_wait(p->epoll_fd, events, DEATHS_PER_TURN, 0);
+
+    for (int i = 0; i < n; i++) {
+        struct slot *s = slot_find(p, events[i].data.u64);
+
+        if (s)
+            reap(p, s, now);
+    }
+}
+
+/* --- births */
+
+static int spawn_into(struct pool *p, struct slot *s, mono_ns_t now)
+{
+    struct epoll_event event = {.events = EPOLLIN};
+    struct spawn_child child;
+    int r;
+
+    r = spawn_worker(p->path, p->config.spec_fd, &child);
+    if (r < 0)
+        return r;
+    *s = (struct slot){
+            .key = ++p->last_key,
+            .pid = child.pid,
+            .pidfd = child.pidfd,
+            .page = child.page,
+            .started_at = now,
+            .kill_at = CLOCK_NEVER,
+    };
+    p->n_alive++;
+    event.data.u64 = s->key;
+    if (epoll_ctl(p->epoll_fd, EPOLL_CTL_ADD, s->pidfd, &event) < 0) {
+        r = -errno;
+        slot_kill_group(s);
+        (void)wait_status_of(s, 0);
+        slot_clear(p, s);
+        close(child.socket);
+        return r;
+    }
+    LOG_EVENT(LOG_INFO, "worker_started", LOG_NUM("worker", s->key), LOG_NUM("pid", s->pid));
+    p->ops.on_spawn(p->ops.context, s->key, s->pid, child.socket);
+    return 0;
+}
+
+/* Whether the throttle allows one more child: after a full row, one that is not proven at a time. */
+static int may_spawn(const struct pool *p, mono_ns_t now)
+{
+    if (p->is_stopping || p->n_alive == p->config.n_workers || now < p->retry_at)
+        return 0;
+    for (uint32_t i = 0; p->n_early >= p->config.burst && i < p->config.n_workers; i++)
+        if (p->slots[i].key && !p->slots[i].is_proven && !p->slots[i].is_asked)
+            return 0;
+    return 1;
+}
+
+/* Fill empty slots. Returns when to go on: @now when there is more to do at once. */
+static mono_ns_t spawn_missing(struct pool *p, mono_ns_t now)
+{
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < p->config.n_workers && may_spawn(p, now); i++) {
+        int r;
+
+        if (p->slots[i].key)
+            continue;
+        if (n++ == SPAWNS_PER_TURN)
+            return now;
+        r = spawn_into(p, &p->slots[i], now);
+        if (r < 0) {
+            LOG_EVENT(LOG_ERROR, "worker_not_started", LOG_STR("path", p->path), LOG_ERRNO(r));
+            count_early(p, p->config.burst, EXIT_NOT_SPAWNED << 8, now);
+        }
+    }
+    if (p->is_stopping || p->n_alive == p->config.n_workers || now >= p->retry_at)
+        return CLOCK_NEVER;
+    return p->retry_at;
+}
+
+/* --- the kill ladder */
+
+void pool_kill(struct pool *p, uint64_t key)
+{
+    struct slot *s = slot_find(p, key);
+
+    if (!s)
+        return;
+    s->is_asked = 1;
+    s->kill_at = CLOCK_NEVER;
+    slot_kill_group(s);
+}
+
+static void slot_stop(const struct pool *p, struct slot *s, mono_ns_t now)
+{
+    if (s->is_stopping)
+        return;
+    s->is_stopping = s->is_asked = 1;
+    s->kill_at = clock_add(now, p->config.grace_ns);
+    pidfd_send_signal(s->pidfd, SIGTERM, NULL, 0);
+}
+
+void pool_stop(struct pool *p, uint64_t key, mono_ns_t now)
+{
+    struct slot *s = slot_find(p, key);
+
+    if (s)
+        slot_stop(p, s, now);
+}
+
+void pool_stop_all(struct pool *p, mono_ns_t now)
+{
+    p->is_stopping = 1;
+    for (uint32_t i = 0; i < p->config.n_workers; i++)
+        if (p->slots[i].key)
+            slot_stop(p, &p->slots[i], now);
+}
+
+mono_ns_t pool_turn(struct pool *p, mono_ns_t now)
+{
+    mono_ns_t next;
+
+    reap_all(p, now);
+    for (uint32_t i = 0; i < p->config.n_workers; i++)
+        if (p->slots[i].key)
+            prove(p, &p->slots[i], now);
+    next = spawn_missing(p, now);
+    for (uint32_t i = 0; i < p->config.n_workers; i++) {
+        struct slot *s = &p->slots[i];
+
+        if (!s->key)
+            continue;
+        if (now >= s->kill_at) {
+            s->kill_at = CLOCK_NEVER;
+            LOG_EVENT(LOG_WARNING, "worker_killed", LOG_NUM("worker", s->key), LOG_NUM("pid", s->pid),
+                      LOG_NUM("grace_ms", p->config.grace_ns / NS_PER_MS));
+            slot_kill_group(s);
+        }
+        next = MIN(next, s->kill_at);
+        if (p->n_early && !s->is_proven)
+            next = MIN(next, clock_add(s->started_at, EARLY_NS));
+    }
+    return next;
+}
+
+/* --- what others ask */
+
+int pool_fd(const struct pool *p)
+{
+    return p->epoll_fd;
+}
+
+const struct runpage *pool_page(const struct pool *p, uint64_t key)
+{
+    const struct slot *s = slot_find(p, key);
+
+    return s ? s->page : NULL;
+}
+
+pid_t pool_pid(const struct pool *p, uint64_t key)
+{
+    const struct slot *s = slot_find(p, key);
+
+    return s ? s->pid : 0;
+}
+
+uint32_t pool_n_alive(const struct pool *p)
+{
+    return p->n_alive;
+}
+
+struct pool *pool_free(struct pool *p)
+{
+    if (!p)
+        return NULL;
+    for (uint32_t i = 0; p->slots && i < p->config.n_workers; i++)
+        if (p->slots[i].key)
+            slot_kill_group(&p->slots[i]);
+    for (uint32_t i = 0; p->slots && i < p->config.n_workers; i++)
+        if (p->slots[i].key) {
+            (void)wait_status_of(&p->slots[i], 0);
+            slot_clear(p, &p->slots[i]);
+        }
+    err_close(&p->epoll_fd);
+    mem_free(p->slots);
+    mem_free(p->path);
+    return mem_free(p);
+}
