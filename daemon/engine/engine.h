@@ -30,10 +30,13 @@
 #include "base/limit.h"
 #include "base/map.h"
 #include "engine/future.h"
+#include "engine/sched.h"
 #include "engine/waiter.h"
 
 struct engine;
 struct holder;
+struct level;
+struct realm;
 
 struct engine_config {
     struct limits limits;
@@ -55,9 +58,10 @@ struct engine *engine_free(struct engine *e);
 struct scope {
     struct map_item by_name;
     struct bytes *namespace, *principal;
+    struct realm *realm;         /* what all scopes of its namespace share (scope.h) */
     uint64_t n_futures, n_bytes; /* charged to it */
 };
-/* engine_scope: find or make. NULL: no memory. */
+/* engine_scope: find or make. NULL: no memory, or as many as there may be (scope.h). */
 MUST_CHECK struct scope *engine_scope(struct engine *e, struct span namespace, struct span principal);
 
 /* A name that workers run; remembered for ever once known. Read-only outside. */
@@ -65,8 +69,7 @@ struct function {
     struct map_item by_name;
     struct bytes *name, *doc;                    /* doc may be NULL */
     struct list work;                            /* in the turn's work effects */
-    struct list active;                          /* in the engine's rotation while ready tasks wait */
-    struct list levels;                          /* ready queues by priority, highest first (sched.c) */
+    struct ready ready;                          /* its ready tasks by priority (sched.h) */
     uint32_t index;                              /* dense, for sets of functions */
     uint32_t n_holders;                          /* workers that serve it now */
     uint64_t n_pending, n_reserved, n_running;   /* futures by where they are; reserved are PENDING too */
@@ -86,7 +89,8 @@ void engine_begin(struct engine *e, mono_ns_t mono, wall_ns_t wall);
 struct effects {
     struct future **facts; /* durable futures that changed; borrowed until the next engine_begin */
     size_t n_facts;
-    uint64_t commit_seq; /* of this turn's changes; 0 < strictly increasing when anything changed */
+    uint64_t
+            commit_seq; /* of these facts: strictly increasing; without facts that of the last ones, 0 = none */
     struct list answers; /* of struct waiter.answer; take each out by list_pop_front */
     struct list work;    /* of struct function.work */
     struct list revokes; /* of struct lease.revoke */
@@ -146,18 +150,21 @@ uint64_t engine_group_size(const struct engine *e, const struct scope *scope, st
  * copied. Return: 0, -ENOMEM. */
 MUST_CHECK int engine_cancel(struct engine *e, struct future *f, const struct scope *by, struct span reason);
 
-/* engine_annotate: put @labels (taken on 0) in place of the future's labels.
- *   Return: 0; ENGINE_E_REVISION (*if_revision given and not the current one); -ENOMEM. */
+/* engine_annotate: put @labels (taken on 0; NULL = those of the task) in place of the future's labels.
+ *   Return: 0; ENGINE_E_REVISION (*if_revision given and not the current one); ENGINE_E_FULL_MEMORY; -ENOMEM. */
 MUST_CHECK int engine_annotate(struct engine *e, struct future *f, struct labels *labels,
                                const uint64_t *if_revision);
 
 /* engine_delete: forget a terminal future now. 0; ENGINE_E_NOT_TERMINAL; ENGINE_E_PINNED. */
 MUST_CHECK int engine_delete(struct engine *e, struct future *f);
 
-/* engine_wait: tie @w to @f. A terminal @f is done at once. @tag is referenced. The same pair twice makes two
- * edges: the caller sees to it that duplicates count once. Return: 0; ENGINE_E_FULL_EDGES; -ENOMEM. */
-MUST_CHECK int engine_wait(struct engine *e, struct waiter *w, struct future *f, struct bytes *tag);
-/* engine_wait_group: tie @w to all members now, and to those who join until it has @expect (0: none later).
+/* engine_wait: tie @w to @f. A terminal @f is done at once. @tag is referenced; @cookie comes back with it. The
+ * same pair twice makes two edges: the caller sees to it that duplicates count once.
+ *   Return: 0; ENGINE_E_FULL_EDGES; -ENOMEM. O(1). */
+MUST_CHECK int engine_wait(struct engine *e, struct waiter *w, struct future *f, struct bytes *tag,
+                           uint32_t cookie);
+/* engine_wait_group: tie @w to all members now, and to those who join until the group has @expect (0: none
+ * later); of one group at most. The edges of those to come are made, and counted, now.
  *   Return: as engine_wait; nothing is tied on failure. */
 MUST_CHECK int engine_wait_group(struct engine *e, struct waiter *w, const struct scope *scope,
                                  struct span group, uint32_t expect);
@@ -172,6 +179,7 @@ struct lease {
     struct list revoke; /* in the turn's revokes */
     struct future *future;
     struct holder *holder;
+    struct level *level; /* where it goes back to (sched.h) */
     uint32_t attempt;
     int is_started;
     mono_ns_t claimed_at, started_at;
@@ -191,11 +199,11 @@ struct holder {
 MUST_CHECK int engine_holder_new(struct engine *e, struct span name, void *user, struct holder **ret);
 MUST_CHECK int engine_holder_serve(struct engine *e, struct holder *h, struct function *f);
 
-/* engine_claim: reserve up to @max ready tasks for @h, functions it serves taking turns, best first within
- * each.
- * @only restricts to one function (NULL = any). @ret_leases has room for @max. The futures stay PENDING.
- *   Return: how many (>= 0), -ENOMEM (none claimed). */
-MUST_CHECK int engine_claim(struct engine *e, struct holder *h, struct function *only, uint32_t max,
+/* engine_claim: reserve up to @max ready tasks for @h, functions it serves taking turns, best first within each. Only
+ * of functions whose mean run time is known and below @max_run_ns (CLOCK_NEVER: of any). @ret_leases has room for
+ * @max. The futures stay PENDING.
+ *   Return: how many (>= 0), -ENOMEM (none claimed). O(functions with ready work + claimed). */
+MUST_CHECK int engine_claim(struct engine *e, struct holder *h, int64_t max_run_ns, uint32_t max,
                             struct lease **ret_leases);
 
 /* engine_lease_find: the current lease {id, attempt, epoch} of @h, or NULL (stale, or not its own: counted).
@@ -225,10 +233,10 @@ MUST_CHECK int engine_finish(struct engine *e, struct lease *lease, struct finis
  * meanwhile). */
 void engine_release(struct engine *e, struct lease *lease);
 
-/* engine_lose: the worker of a started attempt is gone without fault of the task: back to the head of the
- * queue, the attempt recorded with WORKER_LOST; the third such loss ends it FAILED/WORKER_LOST; on_lost FAIL:
- * OUTCOME_UNKNOWN at the first. An unstarted lease is released. 0, -ENOMEM (nothing changed; call again
- * later). */
+/* engine_lose: the worker of a started attempt is gone without fault of the task: the attempt is recorded with
+ * WORKER_LOST and the task goes back to the head of its queue, three times at most, then it ends
+ * FAILED/WORKER_LOST; on_lost FAIL: OUTCOME_UNKNOWN at the first; CANCELLED if that was asked for. An unstarted
+ * lease is released. 0, -ENOMEM (nothing changed; call again later). */
 MUST_CHECK int engine_lose(struct engine *e, struct lease *lease);
 
 /* engine_holder_free: the worker is gone for good; it must hold no lease any more. Returns NULL. */

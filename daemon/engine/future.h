@@ -61,9 +61,10 @@ enum future_reason {
     REASON_SHUTDOWN,
 };
 
-/* Why an attempt, or a future, failed. One allocation; the spans point behind it. Immutable, owned by its
- * holder. */
+/* Why an attempt, or a future, failed. One allocation; the spans point behind it. Immutable and counted: an
+ * attempt and the future that it ended share one. */
 struct future_error {
+    uint32_t refs;
     int code; /* google.rpc.Code */
     enum future_reason reason;
     int retryable;
@@ -79,7 +80,7 @@ struct usage {
 
 struct attempt {
     struct attempt *next; /* the next older one */
-    uint32_t number;      /* from 1 */
+    uint32_t number;      /* of its lease: from 1, rising; a claim that was given back unrun leaves a gap */
     uint8_t has_exit_code, has_signal;
     int32_t exit_code, signal;
     struct bytes *worker;           /* its name, shared */
@@ -90,15 +91,16 @@ struct attempt {
 
 /* How it ended: result, or error. */
 struct outcome {
-    wall_ns_t end_time;
-    struct bytes *data;         /* SUCCEEDED: the result; never NULL there */
-    struct bytes *content_type; /* shared; NULL = none */
-    struct future_error *error; /* FAILED, CANCELLED */
+    wall_ns_t end_time, expire_time; /* forgotten after expire_time */
+    struct bytes *data;              /* SUCCEEDED: the result; never NULL there */
+    struct bytes *content_type;      /* shared; NULL = none */
+    struct future_error *error;      /* FAILED, CANCELLED */
 };
 
 struct cancel_request {
     wall_ns_t time;
     struct bytes *principal, *reason; /* may be NULL */
+    struct outcome *outcome;          /* made beforehand, so that the end by cancellation cannot fail */
 };
 
 /* What few futures have. */
@@ -144,8 +146,9 @@ struct future {
     uint32_t argument_field_bytes; /* ... and length; 0 = no argument */
     uint32_t argument_bytes;       /* of the payload alone */
     int32_t priority;
-    uint16_t n_pins; /* edges and others that keep it from being forgotten */
-    uint8_t state;   /* enum future_state */
+    uint32_t n_claims; /* leases ever made for it: the newest one's number */
+    uint32_t n_pins;   /* edges and others that keep it from being forgotten */
+    uint8_t state;     /* enum future_state */
     uint8_t durability;
     uint8_t on_lost;
     uint8_t is_fact; /* changed since the last commit, in the engine's list of facts */
@@ -174,10 +177,19 @@ struct span future_group(const struct future *f);
 
 /* future_reason_text: "CRASHED"; "" for REASON_NONE. */
 const char *future_reason_text(enum future_reason reason);
+/* future_reason_parse: the reason of that text, REASON_NONE for any other. */
+enum future_reason future_reason_parse(struct span text);
 
-/* future_error_new: one allocation with copies of the spans of @from. Owns: the caller. NULL: no memory. */
+/* future_error_new: one allocation with copies of the spans of @from and one reference. NULL: no memory.
+ * future_error_unref: drop one, free with the last. NULL is allowed. Returns NULL. */
 MUST_CHECK struct future_error *future_error_new(const struct future_error *from);
+struct future_error *future_error_ref(struct future_error *error);
+struct future_error *future_error_unref(struct future_error *error);
 
-/* labels_new: one allocation with copies of the @n labels at @from, sorted by key (keys are unique). NULL: no
- * memory. */
+/* labels_new: one allocation with copies of the @n labels at @from, sorted by key (keys are unique).
+ *   Owns:   the caller, until engine_annotate takes it; mem_free.
+ *   Return: NULL: no memory. */
 MUST_CHECK struct labels *labels_new(const struct label *from, uint32_t n);
+
+/* future_move: the one way from state to state; for the engine alone. An illegal move aborts. */
+void future_move(struct future *f, enum future_state to);

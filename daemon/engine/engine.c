@@ -1,0 +1,643 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The door: each command checks what it may refuse, makes all memory it needs, and only then changes anything. How a
+ * change is counted and told is in turn.c, leases are in lease.c.
+ */
+#include "engine/engine.h"
+
+#include "base/mem.h"
+#include "engine/edge.h"
+#include "engine/lease.h"
+#include "engine/state.h"
+#include "engine/turn.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* Revisions of one start of the daemon are above those of the one before for as long as that makes less than 2^40
+ * changes; what is read from the store raises the counter further. */
+enum { REVISION_EPOCH_SHIFT = 40 };
+
+struct engine_config engine_config_default(void)
+{
+    return (struct engine_config){
+            .limits = LIMITS_DEFAULT,
+            .epoch = 1,
+            .ephemeral_retention_ns = 10 * 60 * NS_PER_S,
+            .success_retention_ns = 24 * 3600 * NS_PER_S,
+            .failure_retention_ns = 7 * 24 * 3600 * NS_PER_S,
+    };
+}
+
+int engine_new(struct engine **ret, const struct engine_config *config)
+{
+    struct engine *e = mem_zalloc(sizeof *e);
+
+    if (!e)
+        return -ENOMEM;
+    e->config = *config;
+    e->id_seed.k0 = hash_bytes(&config->seed, &config->random, sizeof config->random);
+    e->id_seed.k1 = config->random;
+    e->revision = (uint64_t)config->epoch << REVISION_EPOCH_SHIFT;
+    e->commit_seq = 1;
+    e->account.limits = config->limits;
+    slab_init(&e->futures, sizeof(struct future));
+    slab_init(&e->edges, sizeof(struct edge));
+    slab_init(&e->leases, sizeof(struct lease));
+    slab_init(&e->attempts, sizeof(struct attempt));
+    slab_init(&e->outcomes, sizeof(struct outcome));
+    slab_init(&e->rares, sizeof(struct future_rare));
+    slab_init(&e->memberships, sizeof(struct membership));
+    table_init(&e->table, &config->seed);
+    order_init(&e->order);
+    scope_set_init(&e->scopes, &config->seed);
+    function_set_init(&e->functions, &config->seed);
+    group_set_init(&e->groups, &config->seed, &e->account);
+    sched_init(&e->sched, &config->seed, &e->account);
+    retention_init(&e->retention);
+    list_init(&e->effects.answers);
+    list_init(&e->effects.work);
+    list_init(&e->effects.revokes);
+    e->effects.next = CLOCK_NEVER;
+    *ret = e;
+    return 0;
+}
+
+struct engine *engine_free(struct engine *e)
+{
+    struct order_place place;
+    struct future *f;
+
+    if (!e)
+        return NULL;
+    ASSERT(e->n_holders == 0 && e->account.n_edges == 0 && list_is_empty(&e->effects.answers));
+    while ((f = order_seek(&e->order, UINT64_MAX, 1, &place))) {
+        if (f->state == FUTURE_PENDING)
+            sched_remove(&e->sched, &f->function->ready, f);
+        turn_forget(e, f);
+    }
+    retention_deinit(&e->retention);
+    group_set_deinit(&e->groups);
+    function_set_deinit(&e->functions, &e->sched);
+    scope_set_deinit(&e->scopes);
+    order_deinit(&e->order);
+    table_deinit(&e->table);
+    ASSERT(e->account.n_bytes == 0 && e->account.n_futures == 0);
+    slab_deinit(&e->memberships);
+    slab_deinit(&e->rares);
+    slab_deinit(&e->outcomes);
+    slab_deinit(&e->attempts);
+    slab_deinit(&e->leases);
+    slab_deinit(&e->edges);
+    slab_deinit(&e->futures);
+    mem_free(e->collected.at);
+    mem_free(e->handed_out.at);
+    return mem_free(e);
+}
+
+struct scope *engine_scope(struct engine *e, struct span namespace, struct span principal)
+{
+    return scope_get(&e->scopes, namespace, principal);
+}
+
+struct function *engine_function_add(struct engine *e, struct span name, struct span doc)
+{
+    return function_get(&e->functions, &e->sched, name, doc, e->config.limits.max_functions);
+}
+
+struct function *engine_function_find(const struct engine *e, struct span name)
+{
+    return function_find(&e->functions, name);
+}
+
+struct function *engine_function_next(const struct engine *e, const struct function *f)
+{
+    uint32_t i = f ? f->index + 1 : 0;
+
+    return i < e->functions.n ? e->functions.at[i] : NULL;
+}
+
+void engine_begin(struct engine *e, mono_ns_t mono, wall_ns_t wall)
+{
+    e->mono = mono;
+    e->wall = wall;
+}
+
+struct effects *engine_end(struct engine *e)
+{
+    turn_end(e);
+    return &e->effects;
+}
+
+void engine_durable(struct engine *e, uint64_t commit_seq)
+{
+    ASSERT(commit_seq < e->commit_seq);
+    e->durable_seq = MAX(e->durable_seq, commit_seq);
+}
+
+uint64_t engine_durable_seq(const struct engine *e)
+{
+    return e->durable_seq;
+}
+
+/* --- submit */
+
+/* The next ID. A failed submission leaves a gap, nothing else. */
+static struct id next_id(struct engine *e)
+{
+    uint64_t n = e->n_ids++;
+
+    e->last_key = id_next_key(e->last_key, e->wall);
+    return id_make(e->last_key, hash_bytes(&e->id_seed, &n, sizeof n));
+}
+
+/* The parts that few submissions have. What has been made stays with @f when it fails. */
+static int submit_rare(struct engine *e, struct future *f, const struct engine_submit *in)
+{
+    struct future_rare *rare = slab_alloc(&e->rares);
+
+    if (!rare)
+        return -ENOMEM;
+    *rare = (struct future_rare){.future = f, .retention_ns = -1};
+    f->rare = rare;
+    if (in->traceparent.len && !(rare->traceparent = bytes_dup(in->traceparent.p, in->traceparent.len)))
+        return -ENOMEM;
+    if (in->tag.len && !(rare->tag = bytes_dup(in->tag.p, in->tag.len)))
+        return -ENOMEM;
+    if (in->retention_ns >= 0) {
+        if (retention_reserve(&e->retention) < 0)
+            return -ENOMEM;
+        rare->retention_ns = in->retention_ns;
+    }
+    return 0;
+}
+
+static int submit_group(struct engine *e, struct future *f, struct span name)
+{
+    struct group *g;
+
+    f->group = slab_alloc(&e->memberships);
+    if (!f->group)
+        return -ENOMEM;
+    f->group->group = NULL;
+    if (group_get(&e->groups, f->scope->realm, name, &g) < 0)
+        return -ENOMEM;
+    f->group->group = g;
+    return 0;
+}
+
+static void submit_undo(struct engine *e, struct future *f)
+{
+    if (f->group && f->group->group)
+        group_tidy(&e->groups, f->group->group);
+    slab_free(&e->memberships, f->group);
+    turn_rare_free(e, f);
+    slab_free(&e->futures, f);
+}
+
+/* Everything that @f needs to exist, short of counting it. *ret_level is for the queue. */
+static int submit_make(struct engine *e, struct future *f, const struct engine_submit *in,
+                       struct level **ret_level)
+{
+    if ((in->traceparent.len || in->tag.len || in->retention_ns >= 0) && submit_rare(e, f, in) < 0)
+        return -ENOMEM;
+    if (in->group.len && submit_group(e, f, in->group) < 0)
+        return -ENOMEM;
+    if (turn_reserve(e) < 0 || sched_level(&e->sched, &f->function->ready, in->priority, ret_level) < 0)
+        return -ENOMEM;
+    if (order_append(&e->order, f) < 0) {
+        sched_tidy(&e->sched, *ret_level);
+        return -ENOMEM;
+    }
+    if (table_insert(&e->table, table_hash_id(&e->table, &f->id), f) < 0) {
+        order_remove(&e->order, f);
+        sched_tidy(&e->sched, *ret_level);
+        return -ENOMEM;
+    }
+    return 0;
+}
+
+/* @f joins its group; who waits for members gets one. */
+static void join(struct engine *e, struct future *f)
+{
+    struct group *g = f->group->group;
+
+    group_join(g, f->group, f);
+    LIST_FOREACH_SAFE (l, &g->expecting) {
+        struct waiter *w = LIST_ENTRY(l, struct waiter, expecting);
+        struct edge *edge = w->spare;
+
+        w->spare = edge->next;
+        edge_tie(e, edge, w, f, NULL, 0);
+        if (g->n >= w->expect)
+            list_del(&w->expecting);
+    }
+}
+
+static int submit_function(struct engine *e, struct span name, struct function **ret)
+{
+    struct function *fn = function_find(&e->functions, name);
+
+    if (!fn && !e->config.accept_unknown_functions)
+        return ENGINE_E_NO_SUCH_FUNCTION;
+    if (!fn && e->functions.n >= e->config.limits.max_functions)
+        return ENGINE_E_NO_SUCH_FUNCTION;
+    if (!fn && !(fn = engine_function_add(e, name, (struct span){0})))
+        return -ENOMEM;
+    e->functions.last = *ret = fn;
+    return 0;
+}
+
+int engine_submit(struct engine *e, const struct engine_submit *in, struct future **ret)
+{
+    struct function *fn;
+    struct level *level;
+    struct future *f;
+    struct id id;
+    int r;
+
+    ASSERT(in->durability == DURABILITY_DURABLE || in->durability == DURABILITY_EPHEMERAL);
+    ASSERT(in->on_lost == ON_LOST_RETRY || in->on_lost == ON_LOST_FAIL);
+    r = limits_admit(&e->account, sizeof *f + LIMITS_INDEX_BYTES + limits_bytes(in->task));
+    if (r == 0)
+        r = submit_function(e, in->function, &fn);
+    if (r != 0)
+        return r;
+    id = next_id(e);
+    table_prefetch(&e->table, table_hash_id(&e->table, &id));
+    f = slab_alloc(&e->futures);
+    if (!f)
+        return -ENOMEM;
+    *f = (struct future){
+            .id = id,
+            .task = in->task,
+            .function = fn,
+            .scope = in->scope,
+            .submit_time = e->wall,
+            .argument_at = in->argument_at,
+            .argument_field_bytes = in->argument_field_bytes,
+            .argument_bytes = in->argument_bytes,
+            .priority = in->priority,
+            .durability = (uint8_t)in->durability,
+            .on_lost = (uint8_t)in->on_lost,
+    };
+    list_init(&f->queue);
+    r = submit_make(e, f, in, &level);
+    if (r < 0) {
+        submit_undo(e, f);
+        return r;
+    }
+    bytes_ref(f->task);
+    f->peer = bytes_ref(in->peer);
+    limits_charge(&e->account, f->scope, limits_future(f));
+    e->account.n_futures++;
+    f->scope->n_futures++;
+    e->n_accepted++;
+    turn_move(e, f, FUTURE_PENDING);
+    sched_push(&e->sched, level, f);
+    turn_work(e, fn);
+    if (f->group)
+        join(e, f);
+    *ret = f;
+    return 0;
+}
+
+/* --- look */
+
+static int is_future(const void *item, const void *key)
+{
+    const struct future *f = item;
+
+    return memcmp(&f->id, key, sizeof f->id) == 0;
+}
+
+static struct future *find(const struct engine *e, const struct id *id)
+{
+    return table_find(&e->table, table_hash_id(&e->table, id), is_future, id);
+}
+
+struct future *engine_find(const struct engine *e, const struct scope *scope, const struct id *id)
+{
+    struct future *f = find(e, id);
+
+    return f && f->scope->realm == scope->realm ? f : NULL;
+}
+
+struct future *engine_next(const struct engine *e, const struct scope *scope, uint64_t key, int desc,
+                           uint32_t *budget, uint64_t *ret_key)
+{
+    struct order_place place;
+    struct future *f = order_seek(&e->order, key, desc, &place);
+
+    for (; f && *budget > 0; f = order_step(&e->order, &place, desc)) {
+        --*budget;
+        *ret_key = id_key(&f->id);
+        if (f->scope->realm == scope->realm)
+            return f;
+    }
+    return NULL;
+}
+
+struct future *engine_group_first(const struct engine *e, const struct scope *scope, struct span name)
+{
+    struct group *g = group_find(&e->groups, scope->realm, name);
+    struct list *l = g ? list_first(&g->members) : NULL;
+
+    return l ? LIST_ENTRY(l, struct membership, of_group)->future : NULL;
+}
+
+struct future *engine_group_next(const struct future *f)
+{
+    struct list *l;
+
+    if (!f->group)
+        return NULL;
+    l = f->group->of_group.next;
+    return l == &f->group->group->members ? NULL : LIST_ENTRY(l, struct membership, of_group)->future;
+}
+
+uint64_t engine_group_size(const struct engine *e, const struct scope *scope, struct span name)
+{
+    struct group *g = group_find(&e->groups, scope->realm, name);
+
+    return g ? g->n : 0;
+}
+
+/* --- change */
+
+static struct cancel_request *cancel_new(struct engine *e, const struct scope *by, struct span reason)
+{
+    struct future_error error = {.code = 1 /* CANCELLED */, .reason = REASON_CANCELLED, .message = reason};
+    struct cancel_request *cancel = mem_zalloc(sizeof *cancel);
+
+    if (!cancel)
+        return NULL;
+    cancel->time = e->wall;
+    cancel->principal = bytes_ref(by->principal);
+    cancel->reason = reason.len ? bytes_dup(reason.p, reason.len) : NULL;
+    cancel->outcome = turn_outcome(e);
+    if (cancel->outcome)
+        cancel->outcome->error = future_error_new(&error);
+    if ((reason.len && !cancel->reason) || !cancel->outcome || !cancel->outcome->error)
+        return turn_cancel_free(e, cancel);
+    return cancel;
+}
+
+int engine_cancel(struct engine *e, struct future *f, const struct scope *by, struct span reason)
+{
+    struct cancel_request *cancel;
+    uint64_t bytes;
+
+    if (future_is_terminal(f) || (f->rare && f->rare->cancel_requested))
+        return 0;
+    if (turn_reserve(e) < 0 || !turn_rare(e, f))
+        return -ENOMEM;
+    cancel = cancel_new(e, by, reason);
+    if (!cancel)
+        return -ENOMEM;
+    if (turn_promise(e, f) < 0 || turn_reserve(e) < 0) {
+        turn_cancel_free(e, cancel);
+        return -ENOMEM;
+    }
+    bytes = limits_rare(f->rare);
+    f->rare->cancel_requested = cancel;
+    limits_charge(&e->account, f->scope, limits_rare(f->rare) - bytes);
+    if (f->lease) {
+        turn_revoke(e, f->lease);
+        turn_change(e, f);
+    } else {
+        sched_remove(&e->sched, &f->function->ready, f);
+        turn_settle(e, f, FUTURE_CANCELLED, lease_take_cancel_outcome(e, f));
+    }
+    return 0;
+}
+
+int engine_annotate(struct engine *e, struct future *f, struct labels *labels, const uint64_t *if_revision)
+{
+    uint64_t was = limits_labels(f->labels), is = limits_labels(labels);
+
+    if (if_revision && *if_revision != f->revision)
+        return ENGINE_E_REVISION;
+    if (is > was && e->account.n_bytes + (is - was) > e->config.limits.max_memory_bytes)
+        return ENGINE_E_FULL_MEMORY;
+    if (turn_reserve(e) < 0)
+        return -ENOMEM;
+    limits_discharge(&e->account, f->scope, was);
+    limits_charge(&e->account, f->scope, is);
+    mem_free(f->labels);
+    f->labels = labels;
+    turn_change(e, f);
+    return 0;
+}
+
+int engine_delete(struct engine *e, struct future *f)
+{
+    if (!future_is_terminal(f))
+        return ENGINE_E_NOT_TERMINAL;
+    if (f->n_pins > 0)
+        return ENGINE_E_PINNED;
+    turn_forget(e, f);
+    return 0;
+}
+
+/* --- wait */
+
+int engine_wait(struct engine *e, struct waiter *w, struct future *f, struct bytes *tag, uint32_t cookie)
+{
+    struct edge *edge;
+    int r = limits_edges_take(&e->account, 1);
+
+    if (r != 0)
+        return r;
+    edge = f->n_pins < UINT32_MAX ? edge_new(e) : NULL;
+    if (!edge) {
+        limits_edges_give(&e->account, 1);
+        return -ENOMEM;
+    }
+    edge_tie(e, edge, w, f, tag, cookie);
+    return 0;
+}
+
+/* Fill w->spare with @n more edges, which have been counted. On failure the caller drops them all. */
+static int spare_make(struct engine *e, struct waiter *w, uint64_t n)
+{
+    for (; n > 0; n--) {
+        struct edge *edge = edge_new(e);
+
+        if (!edge) {
+            limits_edges_give(&e->account, n);
+            return -ENOMEM;
+        }
+        edge->next = w->spare;
+        w->spare = edge;
+    }
+    return 0;
+}
+
+int engine_wait_group(struct engine *e, struct waiter *w, const struct scope *scope, struct span name,
+                      uint32_t expect)
+{
+    struct group *g = group_find(&e->groups, scope->realm, name);
+    uint64_t n = MAX(g ? g->n : 0, (uint64_t)expect);
+    int r;
+
+    ASSERT(!w->spare && !list_is_linked(&w->expecting));
+    r = limits_edges_take(&e->account, n);
+    if (r != 0)
+        return r;
+    if (spare_make(e, w, n) < 0 || (n > 0 && !g && group_get(&e->groups, scope->realm, name, &g) < 0)) {
+        edge_spare_drop(e, w);
+        return -ENOMEM;
+    }
+    w->expect = expect;
+    if (!g)
+        return 0;
+    if (g->n < expect) {
+        w->group = g;
+        list_push_back(&g->expecting, &w->expecting);
+    }
+    LIST_FOREACH (l, &g->members) {
+        struct edge *edge = w->spare;
+
+        w->spare = edge->next;
+        edge_tie(e, edge, w, LIST_ENTRY(l, struct membership, of_group)->future, NULL, 0);
+    }
+    return 0;
+}
+
+void engine_unwait(struct engine *e, struct edge *edge)
+{
+    edge_drop(e, edge);
+}
+
+void engine_waiter_drop(struct engine *e, struct waiter *w)
+{
+    while (!list_is_empty(&w->pending))
+        edge_drop(e, LIST_ENTRY(list_first(&w->pending), struct edge, of_waiter));
+    while (!list_is_empty(&w->done))
+        edge_drop(e, LIST_ENTRY(list_first(&w->done), struct edge, of_waiter));
+    edge_spare_drop(e, w);
+    if (list_is_linked(&w->expecting)) {
+        list_del(&w->expecting);
+        group_tidy(&e->groups, w->group);
+    }
+    list_del(&w->answer);
+}
+
+/* --- work */
+
+int engine_holder_new(struct engine *e, struct span name, void *user, struct holder **ret)
+{
+    struct holder *h = mem_zalloc(sizeof *h);
+
+    if (!h)
+        return -ENOMEM;
+    h->user = user;
+    list_init(&h->leases);
+    h->name = bytes_dup(name.p, name.len);
+    if (!h->name) {
+        mem_free(h);
+        return -ENOMEM;
+    }
+    e->n_holders++;
+    *ret = h;
+    return 0;
+}
+
+int engine_holder_serve(struct engine *e, struct holder *h, struct function *f)
+{
+    uint32_t word = f->index / 64;
+    uint64_t bit = UINT64_C(1) << (f->index % 64);
+
+    if (word >= h->n_serves_words) {
+        uint64_t *serves = h->serves ? mem_realloc(h->serves, (word + 1) * sizeof *serves)
+                                     : mem_alloc((word + 1) * sizeof *serves);
+
+        if (!serves)
+            return -ENOMEM;
+        memset(&serves[h->n_serves_words], 0, (word + 1 - h->n_serves_words) * sizeof *serves);
+        h->serves = serves;
+        h->n_serves_words = word + 1;
+    }
+    if (h->serves[word] & bit)
+        return 0;
+    h->serves[word] |= bit;
+    f->n_holders++;
+    if (f->ready.n > 0)
+        turn_work(e, f);
+    return 0;
+}
+
+struct holder *engine_holder_free(struct engine *e, struct holder *h)
+{
+    if (!h)
+        return NULL;
+    ASSERT(h->n_leases == 0 && list_is_empty(&h->leases));
+    for (uint32_t i = 0; i < h->n_serves_words * 64; i++)
+        if (h->serves[i / 64] >> (i % 64) & 1)
+            e->functions.at[i]->n_holders--;
+    bytes_unref(h->name);
+    mem_free(h->serves);
+    e->n_holders--;
+    return mem_free(h);
+}
+
+int engine_claim(struct engine *e, struct holder *h, int64_t max_run_ns, uint32_t max,
+                 struct lease **ret_leases)
+{
+    return lease_claim(e, h, max_run_ns, max, ret_leases);
+}
+
+struct lease *engine_lease_find(struct engine *e, const struct holder *h, const struct id *id,
+                                uint32_t attempt, uint32_t epoch)
+{
+    struct future *f = epoch == e->config.epoch ? find(e, id) : NULL;
+
+    if (f && f->lease && f->lease->holder == h && f->lease->attempt == attempt)
+        return f->lease;
+    e->n_stale_finishes++;
+    return NULL;
+}
+
+int engine_start(struct engine *e, struct lease *lease, wall_ns_t at)
+{
+    return lease_start(e, lease, at);
+}
+
+int engine_finish(struct engine *e, struct lease *lease, struct finish *finish)
+{
+    return lease_finish(e, lease, finish);
+}
+
+void engine_release(struct engine *e, struct lease *lease)
+{
+    lease_release(e, lease);
+}
+
+int engine_lose(struct engine *e, struct lease *lease)
+{
+    return lease_lose(e, lease);
+}
+
+struct engine_stats engine_stats(const struct engine *e)
+{
+    struct engine_stats s = {
+            .n_futures = e->account.n_futures,
+            .n_bytes = e->account.n_bytes,
+            .n_edges = e->account.n_edges,
+            .n_stale_finishes = e->n_stale_finishes,
+            .n_accepted = e->n_accepted,
+            .n_forgotten = e->n_forgotten,
+            .table_slots = e->table.n_slots,
+            .table_max_moved = e->table.n_moved_max,
+            .table_moved = e->table.n_moved,
+    };
+
+    memcpy(s.n_by_state, e->n_by_state, sizeof s.n_by_state);
+    return s;
+}
+
+uint64_t engine_epoch(const struct engine *e)
+{
+    return e->config.epoch;
+}

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The invariants of engine.h, by a walk over everything. Numbers refer to those there.
+ */
+#include "engine/lease.h"
+#include "engine/state.h"
+
+/* What the walk counts. */
+struct walk {
+    uint64_t n_by_state[6], n_bytes, n_edges, n_leases, n_members, n_collected;
+};
+
+static void check_rare(const struct future *f)
+{
+    const struct cancel_request *cancel = f->rare->cancel_requested;
+
+    ASSERT(f->rare->future == f);
+    if (cancel)
+        ASSERT((cancel->outcome == NULL) ==
+               future_is_terminal(f)); /* ready to be used until there is an end */
+}
+
+static void check_place(const struct future *f)
+{
+    int is_queued = list_is_linked(&f->queue), is_custom = f->rare && heap_has(&f->rare->expiry);
+
+    if (f->state == FUTURE_PENDING)
+        ASSERT(is_queued == !f->lease && !is_custom); /* 2 */
+    else if (f->state == FUTURE_RUNNING)
+        ASSERT(!is_queued && !is_custom && f->lease && f->lease->is_started); /* 2 */
+    else
+        ASSERT(!f->lease && is_queued + is_custom <= 1 &&
+               (is_queued || is_custom || f->n_pins > 0)); /* 1, 5 */
+    ASSERT(!f->outcome == !future_is_terminal(f));         /* 1 */
+    if (f->outcome)
+        ASSERT(!f->outcome->data == (f->state != FUTURE_SUCCEEDED) &&
+               !f->outcome->error == !!f->outcome->data);
+}
+
+static void check_lease(const struct future *f, struct walk *w)
+{
+    const struct lease *lease = f->lease;
+
+    if (!lease)
+        return;
+    ASSERT(lease->future == f && lease->attempt == f->n_claims && lease->holder->n_leases > 0); /* 3 */
+    ASSERT(list_is_linked(&lease->of_holder) && lease->level->ready == &f->function->ready);
+    ASSERT(lease->level->n_leases > 0 && lease->level->priority == f->priority);
+    ASSERT((f->state == FUTURE_RUNNING) == !!lease->is_started);
+    if (lease->is_started)
+        ASSERT(f->attempts && f->attempts->number == lease->attempt && f->attempts->end_time == 0);
+    w->n_leases++;
+}
+
+static void check_future(const struct engine *e, const struct future *f, struct walk *w)
+{
+    uint32_t n_edges = 0;
+
+    check_place(f);
+    check_lease(f, w);
+    if (f->rare)
+        check_rare(f);
+    for (const struct edge *edge = f->edges; edge; edge = edge->next) {
+        ASSERT(edge->future == f && *edge->pprev == edge);
+        n_edges++;
+    }
+    ASSERT(f->n_pins == n_edges);
+    if (f->attempts && !(f->lease && f->lease->is_started))
+        ASSERT(f->attempts->end_time != 0);
+    if (f->group) {
+        ASSERT(f->group->future == f);
+        w->n_members++;
+    }
+    ASSERT((f->durability == DURABILITY_EPHEMERAL) == (f->commit_seq == 0));
+    ASSERT(f->commit_seq <= e->commit_seq && f->revision <= e->revision &&
+           f->n_claims >= (f->attempts ? f->attempts->number : 0));
+    w->n_collected += f->is_fact;
+    w->n_edges += n_edges;
+    w->n_by_state[f->state]++;
+    w->n_bytes += limits_future(f);
+}
+
+/* The ready tasks of one function against its counts (4). Returns how many of its levels there are. */
+static uint64_t check_function(const struct function *fn)
+{
+    uint64_t n = 0, n_leases = 0;
+
+    MAP_FOREACH (it, &fn->ready.by_priority) {
+        const struct level *level = CONTAINER_OF(it, struct level, by_priority);
+        uint64_t n_here = 0;
+
+        LIST_FOREACH (l, &level->futures) {
+            const struct future *f = LIST_ENTRY(l, struct future, queue);
+
+            ASSERT(f->function == fn && f->state == FUTURE_PENDING && f->priority == level->priority);
+            n_here++;
+        }
+        ASSERT(heap_has(&level->by_rank) == (n_here > 0));
+        ASSERT(n_here > 0 || level->n_leases > 0 || fn->ready.last == level);
+        n += n_here;
+        n_leases += level->n_leases;
+    }
+    ASSERT(n == fn->ready.n && list_is_linked(&fn->ready.rotation) == (n > 0));
+    ASSERT(fn->n_pending == n + fn->n_reserved);
+    ASSERT(n_leases == fn->n_reserved + fn->n_running);
+    return fn->ready.by_priority.n;
+}
+
+static void check_functions(const struct engine *e, struct walk *w)
+{
+    uint64_t n_pending = 0, n_running = 0, n_leases = 0;
+
+    for (uint32_t i = 0; i < e->functions.n; i++) {
+        const struct function *fn = e->functions.at[i];
+
+        ASSERT(fn->index == i);
+        w->n_bytes += check_function(fn) * sizeof(struct level);
+        n_pending += fn->n_pending;
+        n_running += fn->n_running;
+        n_leases += fn->n_reserved + fn->n_running;
+    }
+    ASSERT(n_pending == w->n_by_state[FUTURE_PENDING] && n_running == w->n_by_state[FUTURE_RUNNING]);
+    ASSERT(n_leases == w->n_leases && n_leases == e->leases.n_objects);
+}
+
+/* Each group is walked from its first member. */
+static void check_group(const struct group *g, struct walk *w)
+{
+    uint64_t n = 0;
+
+    LIST_FOREACH (l, &g->members) {
+        ASSERT(LIST_ENTRY(l, struct membership, of_group)->group == g);
+        n++;
+    }
+    ASSERT(n == g->n);
+    LIST_FOREACH (l, &g->expecting) {
+        const struct waiter *waiter = LIST_ENTRY(l, struct waiter, expecting);
+        uint64_t n_spare = 0;
+
+        for (const struct edge *edge = waiter->spare; edge; edge = edge->next)
+            n_spare++;
+        ASSERT(waiter->group == g && g->n < waiter->expect && n_spare == waiter->expect - g->n);
+    }
+    w->n_members -= n;
+}
+
+static void check_scopes(const struct engine *e)
+{
+    uint64_t n_futures = 0, n_bytes = 0;
+
+    MAP_FOREACH (realm, &e->scopes.realms) {
+        const struct realm *r = CONTAINER_OF(realm, struct realm, by_name);
+
+        MAP_FOREACH (it, &r->scopes) {
+            const struct scope *scope = CONTAINER_OF(it, struct scope, by_name);
+
+            n_futures += scope->n_futures;
+            n_bytes += scope->n_bytes;
+        }
+    }
+    ASSERT(n_futures == e->account.n_futures && n_bytes <= e->account.n_bytes);
+}
+
+void engine_check(const struct engine *e)
+{
+    struct walk w = {0};
+    struct order_place place;
+    uint64_t n = 0;
+
+    order_check(&e->order);
+    table_check(&e->table);
+    table_check(&e->groups.table);
+    for (const struct future *f = order_seek(&e->order, 0, 0, &place); f;
+         f = order_step(&e->order, &place, 0)) {
+        check_future(e, f, &w);
+        ASSERT(engine_find(e, f->scope, &f->id) == f);
+        if (f->group && f->group->of_group.prev == &f->group->group->members) {
+            check_group(f->group->group, &w);
+            w.n_bytes += group_bytes(f->group->group);
+        }
+        n++;
+    }
+    ASSERT(n == e->account.n_futures && n == e->table.n_items && n == e->futures.n_objects);
+    ASSERT(w.n_members == 0);
+    check_functions(e, &w);
+    check_scopes(e);
+    for (int i = 0; i < 6; i++)
+        ASSERT(w.n_by_state[i] == e->n_by_state[i]);
+    ASSERT(e->n_accepted == n + e->n_forgotten);
+    ASSERT(e->account.n_edges == e->edges.n_objects && w.n_edges <= e->edges.n_objects);
+    ASSERT(w.n_collected == e->collected.n);
+    ASSERT(w.n_bytes <= e->account.n_bytes); /* groups without a member are missing from the walk */
+}

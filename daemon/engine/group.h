@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/*
+ * Groups: futures of one namespace under a common name, in the order they joined. A group exists while it has a member
+ * or somebody waits for one. Names are a peer's choice and groups may be as many as futures, so they are in a table of
+ * their own, hashed by hash_bytes.
+ */
+#include "engine/table.h"
+#include "engine/waiter.h"
+
+struct limits_account;
+struct realm;
+
+struct group {
+    const struct realm *realm;
+    uint64_t hash;
+    struct list members;   /* of struct membership.of_group */
+    struct list expecting; /* of struct waiter.expecting */
+    uint64_t n;            /* members */
+    struct bytes *name;
+};
+
+/* A future's place in its group. */
+struct membership {
+    struct list of_group;
+    struct future *future;
+    struct group *group;
+};
+
+struct group_set {
+    struct table table;
+    struct hash_seed seed;
+    struct limits_account *account;
+};
+
+void group_set_init(struct group_set *s, const struct hash_seed *seed, struct limits_account *account);
+void group_set_deinit(struct group_set *s);
+
+/* group_find: NULL = there is none. group_get: find or make; to be used, or given up by group_tidy. 0, -ENOMEM. */
+struct group *group_find(const struct group_set *s, const struct realm *realm, struct span name);
+MUST_CHECK int group_get(struct group_set *s, const struct realm *realm, struct span name,
+                         struct group **ret);
+
+/* group_join: @m becomes the last member. group_leave: it is none any more; the caller tidies. */
+void group_join(struct group *g, struct membership *m, struct future *f);
+void group_leave(struct membership *m);
+
+/* group_tidy: free @g if nobody uses it. */
+void group_tidy(struct group_set *s, struct group *g);
+
+/* group_bytes: what @g is charged with. */
+uint64_t group_bytes(const struct group *g);

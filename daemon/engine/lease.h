@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/*
+ * Leases and who holds them: the life of a task between its queue and its end.
+ *
+ *   queue --claim--> reserved --start--> running --finish--> terminal
+ *     ^----release-----'                    |
+ *     ^----------------------lose-----------'
+ */
+#include "engine/engine.h"
+
+/* The functions of engine.h of the same names; see there. */
+MUST_CHECK int lease_claim(struct engine *e, struct holder *h, int64_t max_run_ns, uint32_t max,
+                           struct lease **ret_leases);
+MUST_CHECK int lease_start(struct engine *e, struct lease *lease, wall_ns_t at);
+MUST_CHECK int lease_finish(struct engine *e, struct lease *lease, struct finish *finish);
+void lease_release(struct engine *e, struct lease *lease);
+MUST_CHECK int lease_lose(struct engine *e, struct lease *lease);
+
+/* lease_take_cancel_outcome: the outcome that engine_cancel has made ready. Owns: the caller, who settles with it. */
+struct outcome *lease_take_cancel_outcome(struct engine *e, struct future *f);

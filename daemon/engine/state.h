@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/*
+ * What the files behind the door share: the engine itself. Nobody outside this folder includes it.
+ */
+#include "engine/engine.h"
+#include "engine/function.h"
+#include "engine/group.h"
+#include "engine/limits.h"
+#include "engine/order.h"
+#include "engine/retention.h"
+#include "engine/scope.h"
+#include "engine/slab.h"
+#include "engine/table.h"
+
+enum {
+    STATE_FORGET_PER_TURN = 1000,
+    STATE_LOSSES_MAX = 3, /* a lost task goes back so many times */
+};
+
+/* Durable futures that changed and that no engine_end has handed out yet. */
+struct fact_list {
+    struct future **at;
+    size_t n, cap;
+};
+
+struct engine {
+    struct engine_config config;
+    mono_ns_t mono;
+    wall_ns_t wall;
+
+    struct hash_seed id_seed; /* of the generator of IDs: SipHash of a counter */
+    uint64_t n_ids;
+    uint64_t last_key;
+    uint64_t revision; /* given last */
+
+    struct slab futures, edges, leases, attempts, outcomes, rares, memberships;
+    struct table table; /* every future, by ID */
+    struct order order; /* every future, in ID order */
+    struct scope_set scopes;
+    struct function_set functions;
+    struct group_set groups;
+    struct sched sched;
+    struct retention retention;
+    struct limits_account account;
+
+    struct fact_list collected, handed_out;
+    size_t n_promised;    /* facts that collected must have room for: turn_promise */
+    uint64_t commit_seq;  /* of the facts being collected */
+    uint64_t durable_seq; /* everything up to it is durable */
+    struct effects effects;
+
+    uint32_t n_holders;
+    uint64_t n_stale_finishes, n_accepted, n_forgotten;
+    uint64_t n_by_state[6];
+};

@@ -1,0 +1,324 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Invariants, per array:
+ *  1. items lie in ascending order of hash (equal hashes side by side);
+ *  2. between an item's home, or `start` where that is later, and its slot there is no free slot;
+ *  3. no item lies before its home, nor before `start`.
+ * From 1 and 2: a search walks from the home to the first larger hash or free slot. A removal shifts what follows one
+ * slot back up to the first item at home: there are no tombstones. Resizing takes the items of `main` from its front;
+ * each goes behind everything in `next`, where its home is.
+ *
+ * Load: growing starts at 0.64 and ends, at TABLE_STEP slots an insert, before 0.80: n * 0.16 inserts move n slots when
+ * each moves 6.25. With the sequence sorted, a search at 0.80 looks at 3 slots on average, hit or miss.
+ * Shrinking starts at 0.32, to 0.51.
+ *
+ * If there is no memory, resizing waits and the array fills; at 7/8 an insert fails.
+ *
+ * The hash of an ID: the two halves, each masked by half of the secret seed, multiplied to 128 bits and folded. To
+ * steer items into one place a peer would have to choose IDs or know the seed. IDs are made here: 48 bits are our
+ * clock, 12 a counter, 62 come from a keyed generator, so that a peer can neither choose nor foresee them, and 62
+ * random bits spread well under any mixing. Looking IDs up changes nothing. Names of groups, which peers do choose,
+ * are hashed by hash_bytes.
+ */
+#include "engine/table.h"
+
+#include "base/mem.h"
+
+#include <errno.h>
+
+enum {
+    SEGMENT_SHIFT = 12,
+    SPARE_SEGMENTS =
+            2, /* behind the last home: 4096 slots and more, many times what order and load can displace */
+};
+_Static_assert(1 << SEGMENT_SHIFT == TABLE_SEGMENT_SLOTS, "shift and size");
+
+__extension__ typedef unsigned __int128 uint128;
+
+void table_init(struct table *t, const struct hash_seed *seed)
+{
+    *t = (struct table){.seed = *seed};
+}
+
+static void array_free(struct table_array *a)
+{
+    for (uint32_t i = 0; i < a->n_segments; i++)
+        mem_free(a->segments[i]);
+    mem_free(a->segments);
+    *a = (struct table_array){0};
+}
+
+void table_deinit(struct table *t)
+{
+    array_free(&t->main);
+    array_free(&t->next);
+}
+
+uint64_t table_hash_id(const struct table *t, const struct id *id)
+{
+    uint64_t a, b;
+    uint128 m;
+
+    __builtin_memcpy(&a, id->b, 8);
+    __builtin_memcpy(&b, id->b + 8, 8);
+    m = (uint128)(a ^ t->seed.k0) * (b ^ t->seed.k1);
+    return (uint64_t)m ^ (uint64_t)(m >> 64);
+}
+
+static inline uint64_t home(const struct table_array *a, uint64_t hash)
+{
+    return (uint64_t)(((uint128)hash * a->n_homes) >> 64);
+}
+
+static inline uint64_t array_end(const struct table_array *a)
+{
+    return (uint64_t)a->n_segments << SEGMENT_SHIFT;
+}
+
+/* The slot at @i; a segment that does not exist is full of free ones. */
+static inline struct table_slot slot_get(const struct table_array *a, uint64_t i)
+{
+    const struct table_slot *segment = a->segments[i >> SEGMENT_SHIFT];
+
+    return segment ? segment[i & (TABLE_SEGMENT_SLOTS - 1)] : (struct table_slot){0};
+}
+
+static inline void slot_set(struct table_array *a, uint64_t i, struct table_slot s)
+{
+    a->segments[i >> SEGMENT_SHIFT][i & (TABLE_SEGMENT_SLOTS - 1)] = s;
+}
+
+/* Where a search for @hash starts. */
+static inline uint64_t first_slot(const struct table_array *a, uint64_t hash)
+{
+    uint64_t h = home(a, hash);
+
+    return h > a->start ? h : a->start;
+}
+
+static int array_init(struct table_array *a, uint64_t n_homes)
+{
+    uint64_t n = (n_homes + TABLE_SEGMENT_SLOTS - 1) / TABLE_SEGMENT_SLOTS + SPARE_SEGMENTS;
+
+    if (n > UINT32_MAX)
+        return -ENOMEM;
+    a->segments = mem_zalloc(n * sizeof *a->segments);
+    if (!a->segments)
+        return -ENOMEM;
+    a->n_segments = (uint32_t)n;
+    a->n_homes = n_homes;
+    a->start = 0;
+    return 0;
+}
+
+/* Make sure that the slot at @i can be written. */
+static int segment_need(struct table *t, struct table_array *a, uint64_t i)
+{
+    struct table_slot **segment = &a->segments[i >> SEGMENT_SHIFT];
+
+    if (LIKELY(*segment))
+        return 0;
+    *segment = mem_zalloc(TABLE_SEGMENT_SLOTS * sizeof **segment);
+    if (!*segment)
+        return -ENOMEM;
+    t->n_slots += TABLE_SEGMENT_SLOTS;
+    return 0;
+}
+
+static void segment_drop(struct table *t, struct table_array *a, uint64_t i)
+{
+    struct table_slot **segment = &a->segments[i >> SEGMENT_SHIFT];
+
+    if (*segment) {
+        *segment = mem_free(*segment);
+        t->n_slots -= TABLE_SEGMENT_SLOTS;
+    }
+}
+
+/* Put @s in its place and shift what is larger, up to the next free slot. 0, -ENOMEM (unchanged). */
+static int array_insert(struct table *t, struct table_array *a, struct table_slot s)
+{
+    uint64_t at = first_slot(a, s.hash), free_at, end = array_end(a);
+    struct table_slot here;
+
+    while (at < end && (here = slot_get(a, at)).item && here.hash <= s.hash)
+        at++;
+    for (free_at = at; free_at < end && slot_get(a, free_at).item;)
+        free_at++;
+    if (free_at >= end || segment_need(t, a, free_at) < 0)
+        return -ENOMEM;
+    for (; free_at > at; free_at--)
+        slot_set(a, free_at, slot_get(a, free_at - 1));
+    slot_set(a, at, s);
+    return 0;
+}
+
+/* Move the items of the next TABLE_STEP slots of main. Stops early where there is no memory. */
+static void step(struct table *t)
+{
+    uint64_t end = array_end(&t->main);
+    uint32_t n_moved = 0;
+
+    for (uint32_t i = 0; i < TABLE_STEP && t->main.start < end; i++) {
+        uint64_t at = t->main.start;
+        struct table_slot s = slot_get(&t->main, at);
+
+        if (!t->main.segments[at >> SEGMENT_SHIFT]) {
+            t->main.start = ((at >> SEGMENT_SHIFT) + 1) << SEGMENT_SHIFT;
+            continue;
+        }
+        if (s.item) {
+            if (array_insert(t, &t->next, s) < 0)
+                break;
+            slot_set(&t->main, at, (struct table_slot){0});
+            t->boundary = s.hash;
+            n_moved++;
+        }
+        if ((++t->main.start & (TABLE_SEGMENT_SLOTS - 1)) == 0)
+            segment_drop(t, &t->main, at);
+    }
+    t->n_moved += n_moved;
+    t->n_moved_max = MAX(t->n_moved_max, n_moved);
+    if (t->main.start == end) {
+        array_free(&t->main);
+        t->main = t->next;
+        t->next = (struct table_array){0};
+        t->boundary = 0;
+    }
+}
+
+static int is_resizing(const struct table *t)
+{
+    return t->next.n_homes != 0;
+}
+
+/* Start to resize where the load asks for it; go on where it has been started. A start that fails is tried again. */
+static void resize(struct table *t)
+{
+    uint64_t n = t->main.n_homes, to = 0;
+
+    if (!is_resizing(t)) {
+        if (t->n_items > n / 25 * 16)
+            to = n + n / 4;
+        else if (t->n_items < n / 25 * 8 && n > TABLE_MIN_SLOTS)
+            to = MAX(n / 8 * 5, (uint64_t)TABLE_MIN_SLOTS);
+        if (to == 0 || array_init(&t->next, to) < 0)
+            return;
+    }
+    step(t);
+}
+
+/* Which array a new item with @hash belongs in. */
+static struct table_array *array_of(struct table *t, uint64_t hash)
+{
+    return is_resizing(t) && hash < t->boundary ? &t->next : &t->main;
+}
+
+int table_insert(struct table *t, uint64_t hash, void *item)
+{
+    struct table_array *a;
+
+    ASSERT(item);
+    if (UNLIKELY(t->main.n_homes == 0) && array_init(&t->main, TABLE_MIN_SLOTS) < 0)
+        return -ENOMEM;
+    resize(t);
+    a = array_of(t, hash);
+    if (UNLIKELY(t->n_items >= a->n_homes / 8 * 7) ||
+        array_insert(t, a, (struct table_slot){.hash = hash, .item = item}) < 0)
+        return -ENOMEM;
+    t->n_items++;
+    return 0;
+}
+
+static void *array_find(const struct table_array *a, uint64_t hash, table_is_fn is, const void *key)
+{
+    uint64_t end = array_end(a);
+    struct table_slot s;
+
+    for (uint64_t at = first_slot(a, hash); at < end && (s = slot_get(a, at)).item && s.hash <= hash; at++)
+        if (s.hash == hash && is(s.item, key))
+            return s.item;
+    return NULL;
+}
+
+void *table_find(const struct table *t, uint64_t hash, table_is_fn is, const void *key)
+{
+    void *item = NULL;
+
+    if (is_resizing(t) && hash <= t->boundary)
+        item = array_find(&t->next, hash, is, key);
+    if (!item && t->main.n_homes && hash >= t->boundary)
+        item = array_find(&t->main, hash, is, key);
+    return item;
+}
+
+/* Take @item out and shift what follows back towards its home. 0 = it is not here. */
+static int array_remove(struct table_array *a, uint64_t hash, const void *item)
+{
+    uint64_t at = first_slot(a, hash), end = array_end(a);
+    struct table_slot s;
+
+    for (;; at++) {
+        if (at >= end || !(s = slot_get(a, at)).item || s.hash > hash)
+            return 0;
+        if (s.item == item)
+            break;
+    }
+    for (; at + 1 < end && (s = slot_get(a, at + 1)).item && first_slot(a, s.hash) <= at; at++)
+        slot_set(a, at, s);
+    slot_set(a, at, (struct table_slot){0});
+    return 1;
+}
+
+void table_remove(struct table *t, uint64_t hash, const void *item)
+{
+    int is_out = 0;
+
+    if (is_resizing(t) && hash <= t->boundary)
+        is_out = array_remove(&t->next, hash, item);
+    if (!is_out && hash >= t->boundary)
+        is_out = array_remove(&t->main, hash, item);
+    ASSERT(is_out);
+    t->n_items--;
+    resize(t);
+}
+
+void table_prefetch(const struct table *t, uint64_t hash)
+{
+    const struct table_array *a = is_resizing(t) && hash < t->boundary ? &t->next : &t->main;
+    const struct table_slot *segment;
+    uint64_t at;
+
+    if (!a->n_homes)
+        return;
+    at = first_slot(a, hash);
+    segment = a->segments[at >> SEGMENT_SHIFT];
+    if (segment)
+        __builtin_prefetch(&segment[at & (TABLE_SEGMENT_SLOTS - 1)], 1);
+}
+
+static uint64_t array_check(const struct table *t, const struct table_array *a, uint64_t low, uint64_t high)
+{
+    uint64_t n = 0, last = 0;
+
+    for (uint64_t at = 0; at < array_end(a); at++) {
+        struct table_slot s = slot_get(a, at);
+
+        if (!s.item)
+            continue;
+        ASSERT(at >= first_slot(a, s.hash) && s.hash >= last && s.hash >= low && s.hash <= high);
+        for (uint64_t before = first_slot(a, s.hash); before < at; before++)
+            ASSERT(slot_get(a, before).item);
+        last = s.hash;
+        n++;
+    }
+    return n;
+}
+
+void table_check(const struct table *t)
+{
+    uint64_t n = array_check(t, &t->main, t->boundary, UINT64_MAX) + array_check(t, &t->next, 0, t->boundary);
+
+    ASSERT(n == t->n_items);
+    ASSERT(t->n_moved_max <= TABLE_STEP);
+}

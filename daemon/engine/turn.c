@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/turn.h"
+
+#include "base/mem.h"
+#include "engine/edge.h"
+#include "engine/state.h"
+
+#include <errno.h>
+
+enum { FACTS_MIN = 64, FACTS_KEEP = 4096 };
+
+static int facts_reserve(struct fact_list *l, size_t n)
+{
+    struct future **at;
+    size_t cap = MAX(l->cap, (size_t)FACTS_MIN);
+
+    if (LIKELY(n <= l->cap))
+        return 0;
+    while (cap < n)
+        cap *= 2;
+    at = mem_realloc(l->at, cap * sizeof(struct future *));
+    if (!at)
+        return -ENOMEM;
+    l->at = at;
+    l->cap = cap;
+    return 0;
+}
+
+int turn_reserve(struct engine *e)
+{
+    return facts_reserve(&e->collected, e->collected.n + e->n_promised + 1);
+}
+
+int turn_promise(struct engine *e, const struct future *f)
+{
+    int r = 0;
+
+    if (f->durability == DURABILITY_DURABLE) {
+        r = facts_reserve(&e->collected, e->collected.n + e->n_promised + 1);
+        if (r == 0)
+            e->n_promised++;
+    }
+    return r;
+}
+
+void turn_promise_kept(struct engine *e, const struct future *f)
+{
+    if (f->durability == DURABILITY_DURABLE) {
+        ASSERT(e->n_promised > 0);
+        e->n_promised--;
+    }
+}
+
+/* Revision and fact; nobody is told yet. */
+static void note(struct engine *e, struct future *f)
+{
+    f->revision = ++e->revision;
+    if (f->durability != DURABILITY_DURABLE)
+        return;
+    f->commit_seq = e->commit_seq;
+    if (!f->is_fact) {
+        ASSERT(e->collected.n < e->collected.cap);
+        f->is_fact = 1;
+        e->collected.at[e->collected.n++] = f;
+    }
+}
+
+void turn_change(struct engine *e, struct future *f)
+{
+    note(e, f);
+    if (UNLIKELY(f->edges))
+        edge_fire(e, f, 0);
+}
+
+static uint64_t *count_of(struct function *fn, enum future_state state)
+{
+    switch (state) {
+    case FUTURE_PENDING: return &fn->n_pending;
+    case FUTURE_RUNNING: return &fn->n_running;
+    case FUTURE_SUCCEEDED: return &fn->n_succeeded;
+    case FUTURE_FAILED: return &fn->n_failed;
+    case FUTURE_CANCELLED: return &fn->n_cancelled;
+    }
+    ASSERT(!"a state of the enum");
+}
+
+/* State and counts: function.n_succeeded and its like only rise, the others follow the future. */
+static void move(struct engine *e, struct future *f, enum future_state to)
+{
+    struct function *fn = f->function;
+
+    if (f->state) {
+        e->n_by_state[f->state]--;
+        --*count_of(fn, (enum future_state)f->state);
+    }
+    future_move(f, to);
+    e->n_by_state[to]++;
+    ++*count_of(fn, to);
+}
+
+void turn_move(struct engine *e, struct future *f, enum future_state to)
+{
+    move(e, f, to);
+    ASSERT(!future_is_terminal(f));
+    turn_change(e, f);
+}
+
+static int64_t retention_of(const struct engine *e, const struct future *f)
+{
+    if (f->rare && f->rare->retention_ns >= 0)
+        return f->rare->retention_ns;
+    if (f->durability == DURABILITY_EPHEMERAL)
+        return e->config.ephemeral_retention_ns;
+    return f->state == FUTURE_SUCCEEDED ? e->config.success_retention_ns : e->config.failure_retention_ns;
+}
+
+void turn_settle(struct engine *e, struct future *f, enum future_state to, struct outcome *outcome)
+{
+    ASSERT(!f->outcome && outcome);
+    move(e, f, to);
+    ASSERT(future_is_terminal(f));
+    f->outcome = outcome;
+    outcome->end_time = e->wall;
+    outcome->expire_time = clock_add(e->wall, retention_of(e, f));
+    limits_charge(&e->account, f->scope, limits_outcome(outcome));
+    retention_add(&e->retention, f);
+    note(e, f);
+    if (f->edges)
+        edge_fire(e, f, 1);
+}
+
+void turn_work(struct engine *e, struct function *fn)
+{
+    if (!list_is_linked(&fn->work))
+        list_push_back(&e->effects.work, &fn->work);
+}
+
+void turn_revoke(struct engine *e, struct lease *lease)
+{
+    if (!list_is_linked(&lease->revoke))
+        list_push_back(&e->effects.revokes, &lease->revoke);
+}
+
+struct outcome *turn_outcome(struct engine *e)
+{
+    struct outcome *o = slab_alloc(&e->outcomes);
+
+    if (o)
+        *o = (struct outcome){0};
+    return o;
+}
+
+struct outcome *turn_outcome_free(struct engine *e, struct outcome *outcome)
+{
+    if (outcome) {
+        bytes_unref(outcome->data);
+        bytes_unref(outcome->content_type);
+        future_error_unref(outcome->error);
+        slab_free(&e->outcomes, outcome);
+    }
+    return NULL;
+}
+
+struct future_rare *turn_rare(struct engine *e, struct future *f)
+{
+    if (f->rare)
+        return f->rare;
+    f->rare = slab_alloc(&e->rares);
+    if (f->rare) {
+        *f->rare = (struct future_rare){.future = f, .retention_ns = -1};
+        limits_charge(&e->account, f->scope, limits_rare(f->rare));
+    }
+    return f->rare;
+}
+
+struct cancel_request *turn_cancel_free(struct engine *e, struct cancel_request *cancel)
+{
+    if (cancel) {
+        bytes_unref(cancel->principal);
+        bytes_unref(cancel->reason);
+        turn_outcome_free(e, cancel->outcome);
+        mem_free(cancel);
+    }
+    return NULL;
+}
+
+void turn_rare_free(struct engine *e, struct future *f)
+{
+    struct future_rare *rare = TAKE_PTR(f->rare);
+
+    if (!rare)
+        return;
+    turn_cancel_free(e, rare->cancel_requested);
+    if (rare->retention_ns >= 0)
+        retention_unreserve(&e->retention);
+    bytes_unref(rare->traceparent);
+    bytes_unref(rare->tag);
+    slab_free(&e->rares, rare);
+}
+
+/* The store has not seen it yet and never will. From the end, because who deletes at once deletes what is new. */
+static void fact_drop(struct fact_list *l, const struct future *f)
+{
+    size_t i = l->n;
+
+    do
+        ASSERT(i > 0);
+    while (l->at[--i] != f);
+    l->at[i] = l->at[--l->n];
+}
+
+void turn_forget(struct engine *e, struct future *f)
+{
+    ASSERT(f->n_pins == 0 && !f->lease && !f->edges);
+    limits_discharge(&e->account, f->scope, limits_future(f));
+    e->account.n_futures--;
+    f->scope->n_futures--;
+    e->n_by_state[f->state]--;
+    e->n_forgotten++;
+    if (f->is_fact)
+        fact_drop(&e->collected, f);
+    retention_remove(&e->retention, f);
+    order_remove(&e->order, f);
+    table_remove(&e->table, table_hash_id(&e->table, &f->id), f);
+    if (f->group) {
+        struct group *g = f->group->group;
+
+        group_leave(f->group);
+        slab_free(&e->memberships, f->group);
+        group_tidy(&e->groups, g);
+    }
+    for (struct attempt *a = f->attempts, *next; a; a = next) {
+        next = a->next;
+        bytes_unref(a->worker);
+        future_error_unref(a->error);
+        slab_free(&e->attempts, a);
+    }
+    turn_outcome_free(e, f->outcome);
+    turn_rare_free(e, f);
+    mem_free(f->labels);
+    bytes_unref(f->task);
+    bytes_unref(f->peer);
+    slab_free(&e->futures, f);
+}
+
+/* The collected facts become the turn's; the other buffer collects from now on. What one huge turn has needed is not
+ * kept. Without memory for what has been promised the facts wait for the next turn, and who is shown them with them. */
+static void hand_out(struct engine *e)
+{
+    struct fact_list empty = e->handed_out;
+
+    if (empty.cap > FACTS_KEEP && e->collected.n < empty.cap / 8)
+        empty = (struct fact_list){.at = mem_free(empty.at)};
+    empty.n = 0;
+    e->effects.facts = NULL;
+    e->effects.n_facts = 0;
+    if (facts_reserve(&empty, e->n_promised) < 0) {
+        e->handed_out = empty;
+        e->effects.next = e->mono;
+        return;
+    }
+    e->handed_out = e->collected;
+    e->collected = empty;
+    for (size_t i = 0; i < e->handed_out.n; i++)
+        e->handed_out.at[i]->is_fact = 0;
+    if (e->handed_out.n)
+        e->commit_seq++;
+    e->effects.facts = e->handed_out.at;
+    e->effects.n_facts = e->handed_out.n;
+    e->effects.commit_seq = e->commit_seq - 1;
+}
+
+void turn_end(struct engine *e)
+{
+    uint32_t budget = STATE_FORGET_PER_TURN;
+    struct future *f;
+    wall_ns_t next;
+
+    while ((f = retention_due(&e->retention, e->wall, &budget)))
+        turn_forget(e, f);
+    next = retention_next(&e->retention);
+    e->effects.next = next <= e->wall ? e->mono : clock_add(e->mono, next - e->wall);
+    hand_out(e);
+}

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/*
+ * What a turn does to futures and what it tells the world of it: every change of a future passes here, and is counted,
+ * numbered, noted for the store and told to those who wait.
+ */
+#include "engine/engine.h"
+
+/* turn_reserve: room for one more fact, so that turn_change cannot fail. 0, -ENOMEM. */
+MUST_CHECK int turn_reserve(struct engine *e);
+
+/* turn_promise: room for one more change of @f at any later time, until turn_promise_kept. 0, -ENOMEM. */
+MUST_CHECK int turn_promise(struct engine *e, const struct future *f);
+void turn_promise_kept(struct engine *e, const struct future *f);
+
+/* turn_change: something of @f has changed. The caller has called turn_reserve. */
+void turn_change(struct engine *e, struct future *f);
+
+/* turn_move: move @f and count it, then turn_change. Not to a terminal state. */
+void turn_move(struct engine *e, struct future *f, enum future_state to);
+
+/* turn_settle: the end of @f: state and outcome together, charged, in its line of retention, told. Takes @outcome. */
+void turn_settle(struct engine *e, struct future *f, enum future_state to, struct outcome *outcome);
+
+/* turn_work: @fn has ready tasks. turn_revoke: the worker of @lease should stop. */
+void turn_work(struct engine *e, struct function *fn);
+void turn_revoke(struct engine *e, struct lease *lease);
+
+/* turn_forget: take @f out of everything and free it. Nothing may pin it and no lease may hold it. */
+void turn_forget(struct engine *e, struct future *f);
+
+/* turn_outcome: an empty outcome. NULL: no memory. turn_outcome_free: with its contents; NULL is allowed. */
+MUST_CHECK struct outcome *turn_outcome(struct engine *e);
+struct outcome *turn_outcome_free(struct engine *e, struct outcome *outcome);
+
+/* turn_rare: the rare part of @f, made if it has none. NULL: no memory. */
+MUST_CHECK struct future_rare *turn_rare(struct engine *e, struct future *f);
+
+/* turn_rare_free: with its contents; discharging is the caller's. turn_cancel_free: likewise; NULL is allowed. */
+void turn_rare_free(struct engine *e, struct future *f);
+struct cancel_request *turn_cancel_free(struct engine *e, struct cancel_request *cancel);
+
+/* turn_end: forget what is due, hand out the facts; next. */
+void turn_end(struct engine *e);
