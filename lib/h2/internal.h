@@ -32,16 +32,18 @@ enum {
     H2_SPARE_STREAMS = 64,         /* kept in the free list */
     H2_SPARE_OUT_BYTES = 4 * 1024, /* of output buffer kept with each */
     H2_TRAILERS_INLINE = 2,
-    H2_EVENTS_KEEP = 256, /* capacities kept between turns */
+    H2_CONTROL_FRAMES_MAX = 8192, /* queued for a peer that does not read, beside four for each stream */
+    H2_EVENTS_KEEP = 256,         /* capacities kept between turns */
     H2_FIELDS_KEEP = 512,
 };
-#define H2_LINGER_NS (5 * NS_PER_S) /* for the last bytes of a session that is over */
+#define H2_LINGER_NS (5 * NS_PER_S)  /* for the last bytes of a session that is over */
+#define H2_REST_NS   (10 * NS_PER_S) /* without a stream before spare memory is given back */
 
 struct h2_stream {
     struct h2_session *session;
     struct list link;       /* session's streams, closing or spare */
     struct list body_link;  /* session's body or body_fresh */
-    struct list write_link; /* session's writing or writing_fresh: while pending > 0 */
+    struct list write_link; /* session's writing or writing_fresh: while output or our end waits */
     mono_ns_t body_at, write_at;
     struct buf out;    /* flushed bytes first, then what the owner has not flushed */
     size_t pending;    /* flushed */
@@ -51,6 +53,7 @@ struct h2_stream {
     unsigned int announced : 1;  /* the owner knows it */
     unsigned int gone : 1;       /* nghttp2 has closed it */
     unsigned int is_reset : 1;   /* RST_STREAM of ours submitted */
+    unsigned int is_closing : 1; /* in closing: no event but on_close any more */
     unsigned int refused : 1;    /* answered 431 by us */
     unsigned int peer_ended : 1; /* END_STREAM received */
     unsigned int ended : 1;      /* END_STREAM sent */
@@ -99,7 +102,8 @@ struct h2_session {
 
     /* ends */
     int failed;             /* sticky -errno: close at once */
-    const char *end_reason; /* static */
+    const char *end_reason; /* static; NULL = open */
+    const char *drain_reason;
     uint32_t end_error;
     const char *flood;         /* a bucket ran dry inside a callback */
     unsigned int ended : 1;    /* GOAWAY submitted, no more events but on_close */
@@ -107,7 +111,9 @@ struct h2_session {
     unsigned int is_dead : 1;  /* the peer does not even take the last bytes */
 
     /* streams */
-    struct list streams, closing, spare;
+    struct list streams; /* open */
+    struct list closing; /* ended by us, on_close is owed */
+    struct list spare;   /* free */
     uint32_t n_streams, n_spare;
     struct h2_stream *last; /* of the latest callback: saves a look-up */
     size_t pending_bytes;
@@ -141,6 +147,7 @@ struct h2_session {
     mono_ns_t ended_at;
     mono_ns_t owner_at; /* when on_tick wants to be called */
     unsigned int owner_woken : 1;
+    unsigned int is_resting : 1; /* spare memory was given back */
 };
 
 /* --- session.c */
@@ -173,7 +180,7 @@ MUST_CHECK int record_callbacks(nghttp2_session_callbacks **ret);
 int record_writable(struct h2_stream *st);
 /* record_clear: forget all events and the fields that belong to whole blocks. */
 void record_clear(struct h2_session *s);
-/* record_free: forget everything. */
+/* record_free: forget everything, and the memory. */
 void record_free(struct h2_session *s);
 /* record_read, the data provider of every stream. */
 ssize_t record_read(nghttp2_session *ng, int32_t id, uint8_t *to, size_t n, uint32_t *flags,

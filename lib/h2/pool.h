@@ -4,13 +4,23 @@
  * The memory of one nghttp2 session: size classes with free lists, because nghttp2 takes and gives back the
  * same few small sizes for every call. Bounded: at most POOL_KEEP_BYTES wait in the lists, the rest goes back
  * through base/mem.h, where every miss comes from (a hit still counts as an allocation for mem_fail_at).
- * Under the address sanitizer nothing is kept, so that a use after free stays visible.
  */
 #include "base/err.h"
 
 #include <stddef.h>
 
 #include <nghttp2/nghttp2.h>
+
+#if defined(__SANITIZE_ADDRESS__)
+#define POOL_KEEPS 0
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define POOL_KEEPS 0
+#endif
+#endif
+#ifndef POOL_KEEPS
+#define POOL_KEEPS 1 /* 0: nothing is kept, so that a use after free stays visible */
+#endif
 
 enum { POOL_STEP_BYTES = 64, POOL_CLASSES = 16, POOL_KEEP_BYTES = 64 * 1024 };
 

@@ -220,6 +220,7 @@ static int on_data_chunk(nghttp2_session *ng, uint8_t flags, int32_t id, const u
         return 0;
     }
     st->unconsumed += n;
+    stream_alive(st);
     e = event_push(s, EV_DATA, st);
     if (!e)
         return NGHTTP2_ERR_CALLBACK_FAILURE;
@@ -362,6 +363,7 @@ static int end_sent(struct h2_session *s, int32_t id)
     if (!st)
         return 0;
     st->ended = 1;
+    list_del(&st->write_link);
     if (s->role != H2_SERVER || st->peer_ended || st->is_reset)
         return 0;
     st->is_reset = 1;

@@ -10,8 +10,6 @@
 #include <errno.h>
 #include <string.h>
 
-enum { CONTROL_FRAMES_MAX = 8192 }; /* queued for a peer that does not read, beside four for each stream */
-
 struct h2_config h2_config_server(void)
 {
     return (struct h2_config){
@@ -114,6 +112,7 @@ int h2_session_new(struct h2_session **ret, enum h2_role role, const struct h2_c
 {
     struct h2_session *s = mem_zalloc(sizeof *s);
 
+    ASSERT(config->stream_window_bytes <= INT32_MAX && config->connection_window_bytes <= INT32_MAX);
     if (!s)
         return -ENOMEM;
     s->role = role;
@@ -121,7 +120,6 @@ int h2_session_new(struct h2_session **ret, enum h2_role role, const struct h2_c
     s->ops = ops;
     s->user = user;
     s->now = now;
-    s->end_reason = "";
     list_init(&s->streams);
     list_init(&s->closing);
     list_init(&s->spare);
@@ -169,7 +167,7 @@ int session_fail(struct h2_session *s, int r)
 {
     if (!s->failed) {
         s->failed = r;
-        if (!*s->end_reason)
+        if (!s->end_reason)
             s->end_reason = "no_memory";
     }
     return s->failed;
@@ -198,7 +196,7 @@ void session_drain(struct h2_session *s, const char *reason)
     if (!session_is_open(s) || s->draining)
         return;
     s->draining = 1;
-    s->end_reason = reason;
+    s->drain_reason = reason;
     if (nghttp2_submit_goaway(s->ng, NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(s->ng),
                               NGHTTP2_NO_ERROR, NULL, 0) != 0)
         session_fail(s, -ENOMEM);
@@ -259,7 +257,7 @@ static void dispatch(struct h2_session *s, const struct event *e)
     struct h2_stream *st = e->stream;
 
     if (e->kind == EV_CLOSE) {
-        stream_close(st, st->is_reset && !st->ended ? st->error : e->n);
+        stream_close(st, st->is_closing ? st->error : e->n);
         return;
     }
     if (e->kind == EV_GOAWAY) {
@@ -267,7 +265,7 @@ static void dispatch(struct h2_session *s, const struct event *e)
             s->ops->on_goaway(s->user, e->n);
         return;
     }
-    if (st->is_reset && !st->ended) /* by the owner above: nothing but on_close */
+    if (st->is_closing)
         return;
     switch (e->kind) {
     case EV_HEADERS: dispatch_headers(s, e); break;
@@ -288,26 +286,33 @@ static void dispatch(struct h2_session *s, const struct event *e)
     }
 }
 
-/* Hand over what was recorded, then what the owner above has ended meanwhile. Each on_close may end more. */
-void session_settle(struct h2_session *s)
+/* What the owner above has ended meanwhile, and everything when the session has ended. Each on_close may end more. */
+static void close_ended(struct h2_session *s)
 {
-    for (uint32_t i = 0; i < s->n_events && session_is_open(s); i++) {
-        struct event e = s->events[i]; /* a copy: record_writable may move the array */
-
-        dispatch(s, &e);
-    }
-    if (!session_is_open(s))
-        close_all(s, s->failed ? H2_INTERNAL_ERROR : s->end_error);
     for (struct list *l; (l = list_first(&s->closing));) {
         struct h2_stream *st = LIST_ENTRY(l, struct h2_stream, link);
 
         stream_close(st, st->error);
     }
+    if (!session_is_open(s))
+        close_all(s, s->failed ? H2_INTERNAL_ERROR : s->end_error);
+}
+
+void session_settle(struct h2_session *s)
+{
+    for (uint32_t i = 0; i < s->n_events; i++) {
+        const struct event *e = &s->events[i];
+
+        if (session_is_open(s) || e->kind == EV_CLOSE)
+            dispatch(s, e);
+    }
+    close_ended(s);
     record_clear(s);
     if (s->above && s->pending_bytes <= H2_OUTPUT_HIGH_BYTES / 2) {
         s->above = 0;
         if (s->ops->on_room && session_is_open(s))
             s->ops->on_room(s->user);
+        close_ended(s);
     }
 }
 
@@ -364,7 +369,8 @@ int h2_session_recv(struct h2_session *s, const uint8_t *p, size_t n, mono_ns_t 
 
         recv_slice(s, p, take);
         session_settle(s);
-        if (nghttp2_session_get_outbound_queue_size(s->ng) > CONTROL_FRAMES_MAX + (size_t)4 * s->n_streams) {
+        if (nghttp2_session_get_outbound_queue_size(s->ng) >
+            H2_CONTROL_FRAMES_MAX + (size_t)4 * s->n_streams) {
             session_flooded(s, "output_flood");
             session_settle(s);
         }
@@ -410,7 +416,9 @@ void h2_session_sent(struct h2_session *s, size_t n, mono_ns_t now)
 {
     ASSERT(n <= s->handed_bytes);
     s->handed_bytes -= n;
-    s->now = s->handed_at = now;
+    s->now = now;
+    if (n)
+        s->handed_at = now;
 }
 
 /* --- questions */
@@ -455,9 +463,11 @@ int h2_session_is_dead(const struct h2_session *s)
 
 const char *h2_session_end_reason(const struct h2_session *s)
 {
-    if (!*s->end_reason && h2_session_is_over(s))
-        return "peer_goaway";
-    return s->draining && !s->ended && !s->failed && !h2_session_is_over(s) ? "" : s->end_reason;
+    if (s->end_reason)
+        return s->end_reason;
+    if (!h2_session_is_over(s))
+        return "";
+    return s->drain_reason ? s->drain_reason : "peer_goaway";
 }
 
 void *h2_session_user(const struct h2_session *s)

@@ -46,6 +46,7 @@ struct h2_stream *stream_new(struct h2_session *s, int32_t id)
     list_init(&st->write_link);
     list_push_back(&s->streams, &st->link);
     s->n_streams++;
+    s->is_resting = 0;
     stream_alive(st);
     return st;
 }
@@ -106,10 +107,7 @@ void stream_close(struct h2_stream *st, uint32_t error)
         s->ops->on_close(st, error);
     stream_credit(s, st->unconsumed);
     trailers_free(st);
-#if defined(__SANITIZE_ADDRESS__)
-    stream_free(st); /* so that a use after on_close is seen */
-#else
-    if (s->n_spare == H2_SPARE_STREAMS) {
+    if (!POOL_KEEPS || s->n_spare == H2_SPARE_STREAMS) {
         stream_free(st);
         return;
     }
@@ -117,7 +115,6 @@ void stream_close(struct h2_stream *st, uint32_t error)
     buf_shrink(&st->out, H2_SPARE_OUT_BYTES);
     list_push_front(&s->spare, &st->link);
     s->n_spare++;
-#endif
 }
 
 void stream_alive(struct h2_stream *st)
@@ -151,10 +148,11 @@ void stream_progress(struct h2_stream *st, size_t n)
     buf_consume(&st->out, n);
     st->pending -= n;
     st->session->pending_bytes -= n;
-    if (st->pending)
+    if (st->pending || st->finishing)
         writing_restart(st);
     else
         list_del(&st->write_link);
+    buf_shrink(&st->out, H2_STREAM_LOW_BYTES);
 }
 
 /* --- what the owner above sees */
@@ -324,6 +322,8 @@ int h2_stream_finish(struct h2_stream *s, const struct h2_header *trailers, size
         return -ENOMEM;
     output_count(s);
     s->finishing = 1;
+    if (!s->pending)
+        writing_restart(s); /* a shut window holds back even an empty last DATA frame */
     data_resume(s);
     return s->session->failed;
 }
@@ -331,7 +331,7 @@ int h2_stream_finish(struct h2_stream *s, const struct h2_header *trailers, size
 /* The stream is over for us: on_close comes with the next settle, whatever nghttp2 still has to do for it. */
 static void stream_closing(struct h2_stream *st, uint32_t error)
 {
-    st->is_reset = 1;
+    st->is_reset = st->is_closing = 1;
     st->error = error;
     output_drop(st);
     list_del(&st->body_link);
@@ -355,8 +355,6 @@ void stream_refuse(struct h2_stream *st)
 {
     static const struct h2_header answer = {SPAN_LIT(":status"), SPAN_LIT("431")};
 
-    if (st->got_final && st->responded)
-        return;
     if (h2_stream_respond(st, &answer, 1, 1, 1) == 0)
         st->refused = 1;
 }
@@ -399,6 +397,7 @@ int h2_session_request(struct h2_session *s, const struct h2_header *headers, si
     if (s->failed)
         return s->failed;
     if (s->ended || s->draining || !nghttp2_session_check_request_allowed(s->ng) ||
+        nghttp2_session_get_outbound_queue_size(s->ng) > H2_CONTROL_FRAMES_MAX ||
         s->n_streams >= nghttp2_session_get_remote_settings(s->ng, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS))
         return H2_E_REFUSED;
     st = stream_new(s, 0);

@@ -11,6 +11,7 @@
  *              bytes handed out that the socket does not take      -> session dead
  *   idle       no stream and no byte                               -> drained
  *   keepalive  a PING without any answer                           -> session over
+ *   rest       no stream: spare memory goes back
  *   linger     the last bytes of a session that is over            -> session dead
  */
 #include "h2/internal.h"
@@ -88,6 +89,11 @@ static mono_ns_t idle_due(const struct h2_session *s)
     return s->n_streams || s->draining ? CLOCK_NEVER : due(s->busy_at, s->config.idle_timeout_ns);
 }
 
+static mono_ns_t rest_due(const struct h2_session *s)
+{
+    return s->n_streams || s->is_resting ? CLOCK_NEVER : due(s->busy_at, H2_REST_NS);
+}
+
 static mono_ns_t keepalive_due(const struct h2_session *s)
 {
     if (s->config.keepalive_ns <= 0)
@@ -130,6 +136,11 @@ static void tick_session(struct h2_session *s)
         tick_keepalive(s);
     if (session_is_open(s))
         tick_streams(s);
+    if (rest_due(s) <= s->now) {
+        s->is_resting = 1;
+        stream_free_spare(s);
+        pool_trim(&s->pool);
+    }
 }
 
 static mono_ns_t next_tick(const struct h2_session *s)
@@ -147,6 +158,7 @@ static mono_ns_t next_tick(const struct h2_session *s)
     next = MIN(next, s->preface_at);
     next = MIN(next, due(abuse_block_since(&s->abuse), s->config.headers_timeout_ns));
     next = MIN(next, idle_due(s));
+    next = MIN(next, rest_due(s));
     next = MIN(next, keepalive_due(s));
     if (body)
         next = MIN(next, due(body->body_at, s->config.body_timeout_ns));

@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "h2/abuse.h"
+#include "pair.h"
+
+static struct h2_config few(void)
+{
+    struct h2_config c = h2_config_server();
+
+    c.resets = c.provoked = c.pings = c.settings = c.priorities = c.window_updates = c.empty_data =
+            (struct h2_rate){3, 2};
+    return c;
+}
+
+static void start(struct abuse *a, enum h2_role role)
+{
+    struct h2_config c = few();
+
+    abuse_init(a, role, &c, NS_PER_S);
+    a->magic_left = 0;
+}
+
+static const char *scan(struct abuse *a, struct buf *b, mono_ns_t now)
+{
+    const char *reason = abuse_scan(a, buf_head(b), buf_len(b), now);
+
+    buf_clear(b);
+    return reason;
+}
+
+static void test_bucket_runs_dry_and_refills(void **state)
+{
+    struct abuse a;
+    mono_ns_t now = NS_PER_S;
+
+    start(&a, H2_SERVER);
+    for (int i = 0; i < 3; i++)
+        assert_null(abuse_charge(&a, ABUSE_RESETS, now));
+    assert_string_equal(abuse_charge(&a, ABUSE_RESETS, now), "reset_flood");
+    now += NS_PER_S / 2; /* one token */
+    assert_null(abuse_charge(&a, ABUSE_RESETS, now));
+    assert_non_null(abuse_charge(&a, ABUSE_RESETS, now));
+    now += 1000 * NS_PER_S; /* never more than the burst */
+    for (int i = 0; i < 3; i++)
+        assert_null(abuse_charge(&a, ABUSE_RESETS, now));
+    assert_non_null(abuse_charge(&a, ABUSE_RESETS, now));
+    now = CLOCK_NEVER; /* no overflow */
+    assert_null(abuse_charge(&a, ABUSE_RESETS, now));
+}
+
+static void test_bucket_extremes(void **state)
+{
+    struct h2_config c = few();
+    struct abuse a;
+
+    c.resets = (struct h2_rate){0, 0};
+    c.pings = (struct h2_rate){UINT32_MAX, UINT32_MAX};
+    abuse_init(&a, H2_SERVER, &c, 0);
+    assert_non_null(abuse_charge(&a, ABUSE_RESETS, 0));
+    assert_non_null(abuse_charge(&a, ABUSE_RESETS, CLOCK_NEVER));
+    for (int i = 0; i < 1000; i++)
+        assert_null(abuse_charge(&a, ABUSE_PINGS, i));
+}
+
+struct frame_case {
+    const char *reason;
+    int type, flags;
+    uint32_t id;
+    const char *payload;
+    size_t n;
+};
+
+/* Three of each are let through, the fourth is named. */
+static void test_each_frame_type_has_its_bucket(void **state)
+{
+    static const struct frame_case cases[] = {
+            {"reset_flood", NGHTTP2_RST_STREAM, 0, 1, "\0\0\0\x8", 4},
+            {"ping_flood", NGHTTP2_PING, 0, 0, "12345678", 8},
+            {"ping_flood", NGHTTP2_PING, F_ACK, 0, "12345678", 8},
+            {"settings_flood", NGHTTP2_SETTINGS, 0, 0, "", 0},
+            {"settings_flood", NGHTTP2_GOAWAY, F_ACK, 0, "\0\0\0\0\0\0\0\0", 8},
+            {"priority_flood", NGHTTP2_PRIORITY, 0, 1, "\0\0\0\0\0", 5},
+            {"priority_flood", NGHTTP2_PRIORITY_UPDATE, 0, 0, "\0\0\0\x1u=1", 7},
+            {"priority_flood", 0xbe, 0, 7, "what", 4},
+            {"window_update_flood", NGHTTP2_WINDOW_UPDATE, 0, 0, "\0\0\0\x1", 4},
+            {"empty_data_flood", NGHTTP2_DATA, 0, 1, "", 0},
+            {"empty_data_flood", NGHTTP2_DATA, F_PADDED, 1, "\x3\0\0\0", 4},
+            {"empty_data_flood", NGHTTP2_DATA, F_PADDED, 1, "\0", 1},
+            {"empty_data_flood", NGHTTP2_DATA, F_PADDED, 1, "\x9", 1}, /* nghttp2 will not like it */
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        const struct frame_case *f = &cases[i];
+        struct buf b = BUF_INIT;
+        struct abuse a;
+
+        start(&a, H2_SERVER);
+        for (int k = 0; k < 3; k++)
+            raw_frame(&b, f->type, f->flags, f->id, f->payload, f->n);
+        assert_null(scan(&a, &b, NS_PER_S));
+        raw_frame(&b, f->type, f->flags, f->id, f->payload, f->n);
+        assert_string_equal(scan(&a, &b, NS_PER_S), f->reason);
+        buf_deinit(&b);
+    }
+}
+
+static void test_honest_frames_cost_nothing(void **state)
+{
+    struct buf b = BUF_INIT;
+    struct abuse a;
+
+    start(&a, H2_SERVER);
+    for (uint32_t i = 0; i < 100; i++) {
+        raw_request(&b, 2 * i + 1, 0);
+        raw_frame(&b, NGHTTP2_DATA, 0, 2 * i + 1, "x", 1);
+        raw_frame(&b, NGHTTP2_DATA, F_PADDED, 2 * i + 1, "\1x\0", 3);
+        raw_frame(&b, NGHTTP2_DATA, F_END_STREAM, 2 * i + 1, "", 0);
+        raw_frame(&b, NGHTTP2_SETTINGS, F_ACK, 0, "", 0);
+        raw_frame(&b, NGHTTP2_PING, 0, 0, "12345678", 8); /* a bandwidth probe */
+        raw_u32(&b, NGHTTP2_WINDOW_UPDATE, 0, 1000);      /* a stream opened, a window */
+        raw_u32(&b, NGHTTP2_WINDOW_UPDATE, 2 * i + 1, 1000);
+    }
+    assert_null(scan(&a, &b, NS_PER_S));
+    assert_null(abuse_settle(&a, NS_PER_S));
+    buf_deinit(&b);
+}
+
+static void test_our_data_explains_windows_and_pings(void **state)
+{
+    struct buf b = BUF_INIT;
+    struct abuse a;
+
+    start(&a, H2_SERVER);
+    for (int i = 0; i < 10; i++)
+        abuse_sent_data(&a);
+    for (int i = 0; i < 20 + 3; i++)
+        raw_u32(&b, NGHTTP2_WINDOW_UPDATE, 1, 10);
+    for (int i = 0; i < 10 + 3; i++)
+        raw_frame(&b, NGHTTP2_PING, 0, 0, "12345678", 8);
+    assert_null(scan(&a, &b, NS_PER_S));
+    raw_frame(&b, NGHTTP2_PING, 0, 0, "12345678", 8);
+    assert_string_equal(scan(&a, &b, NS_PER_S), "ping_flood");
+    a.payload_left = 0; /* it stops at the frame that was too much */
+    raw_u32(&b, NGHTTP2_WINDOW_UPDATE, 1, 10);
+    assert_string_equal(scan(&a, &b, NS_PER_S), "window_update_flood");
+    /* what is explained does not pile up for ever */
+    for (int i = 0; i < 100000; i++)
+        abuse_sent_data(&a);
+    assert_in_range(a.pings_explained, 1, ABUSE_PINGS_EXPLAINED_MAX);
+    assert_in_range(a.windows_explained, 1, ABUSE_WINDOWS_EXPLAINED_MAX + 2);
+    buf_deinit(&b);
+}
+
+static void test_ping_acks_are_owed(void **state)
+{
+    struct buf b = BUF_INIT;
+    struct abuse a;
+
+    start(&a, H2_CLIENT);
+    a.acks_owed = 5;
+    for (int i = 0; i < 5 + 3; i++)
+        raw_frame(&b, NGHTTP2_PING, F_ACK, 0, "12345678", 8);
+    assert_null(scan(&a, &b, NS_PER_S));
+    raw_frame(&b, NGHTTP2_PING, F_ACK, 0, "12345678", 8);
+    assert_string_equal(scan(&a, &b, NS_PER_S), "ping_flood");
+    buf_deinit(&b);
+}
+
+static void test_header_block_has_a_beginning_and_an_end(void **state)
+{
+    struct buf b = BUF_INIT;
+    struct abuse a;
+
+    start(&a, H2_SERVER);
+    assert_int_equal(abuse_block_since(&a), CLOCK_NEVER);
+    raw_frame(&b, NGHTTP2_HEADERS, 0, 1, "abc", 3);
+    assert_null(scan(&a, &b, 5 * NS_PER_S));
+    assert_int_equal(abuse_block_since(&a), 5 * NS_PER_S);
+    raw_frame(&b, NGHTTP2_CONTINUATION, 0, 1, "", 0);
+    assert_null(scan(&a, &b, 6 * NS_PER_S));
+    assert_int_equal(abuse_block_since(&a), 5 * NS_PER_S);
+    raw_head(&b, 2, NGHTTP2_CONTINUATION, F_END_HEADERS, 1);
+    assert_null(scan(&a, &b, 7 * NS_PER_S));
+    assert_int_equal(abuse_block_since(&a), 5 * NS_PER_S); /* its payload is still to come */
+    assert_null(abuse_scan(&a, (const uint8_t *)"ab", 2, 8 * NS_PER_S));
+    assert_int_equal(abuse_block_since(&a), CLOCK_NEVER);
+    raw_frame(&b, NGHTTP2_HEADERS, F_END_HEADERS, 3, "", 0);
+    assert_null(scan(&a, &b, 9 * NS_PER_S));
+    assert_int_equal(abuse_block_since(&a), CLOCK_NEVER);
+    buf_deinit(&b);
+}
+
+static void test_continuations_are_bounded(void **state)
+{
+    struct buf b = BUF_INIT;
+    struct abuse a;
+
+    start(&a, H2_SERVER);
+    for (int block = 0; block < 2; block++) {
+        raw_frame(&b, NGHTTP2_HEADERS, 0, 1, "", 0);
+        for (int i = 0; i < ABUSE_CONTINUATIONS_MAX; i++)
+            raw_frame(&b, NGHTTP2_CONTINUATION, 0, 1, "", 0);
+        assert_null(scan(&a, &b, NS_PER_S));
+    }
+    raw_frame(&b, NGHTTP2_CONTINUATION, F_END_HEADERS, 1, "", 0);
+    assert_string_equal(scan(&a, &b, NS_PER_S), "continuation_flood");
+    buf_deinit(&b);
+}
+
+static void test_headers_on_old_streams_need_an_explanation(void **state)
+{
+    struct buf b = BUF_INIT;
+    struct abuse a;
+
+    start(&a, H2_SERVER);
+    raw_request(&b, 7, 0);
+    for (int i = 0; i < 4; i++)
+        raw_request(&b, 5, 0);
+    assert_null(scan(&a, &b, NS_PER_S));
+    a.headers_unexplained--; /* what record.c does for trailers */
+    assert_null(abuse_settle(&a, NS_PER_S));
+    raw_request(&b, 7, 0);
+    assert_null(scan(&a, &b, NS_PER_S));
+    assert_string_equal(abuse_settle(&a, NS_PER_S), "provoked_reset_flood");
+    buf_deinit(&b);
+}
+
+/* The scanner's state may not depend on how the bytes were cut. */
+static void test_bytes_cut_at_every_boundary(void **state)
+{
+    struct buf b = BUF_INIT;
+    struct abuse whole, cut;
+    struct h2_config c = few();
+
+    raw_preface(&b);
+    raw_request(&b, 1, 0);
+    raw_frame(&b, NGHTTP2_DATA, F_PADDED, 1, "\2hello\0\0", 8);
+    raw_frame(&b, NGHTTP2_DATA, F_PADDED, 1, "\3\0\0\0", 4);
+    raw_frame(&b, NGHTTP2_HEADERS, 0, 3, "xyz", 3);
+    raw_frame(&b, NGHTTP2_CONTINUATION, 0, 3, "", 0);
+    raw_frame(&b, NGHTTP2_CONTINUATION, F_END_HEADERS, 3, "12", 2);
+    raw_u32(&b, NGHTTP2_RST_STREAM, 3, H2_CANCEL);
+    raw_frame(&b, NGHTTP2_PING, 0, 0, "12345678", 8);
+    raw_frame(&b, NGHTTP2_HEADERS, 0, 5, "abcdef", 6);
+    for (size_t n = 0; n <= buf_len(&b); n++)
+        for (size_t step = 1; step <= 11; step += 5) {
+            abuse_init(&whole, H2_SERVER, &c, NS_PER_S);
+            abuse_init(&cut, H2_SERVER, &c, NS_PER_S);
+            assert_null(abuse_scan(&whole, buf_head(&b), n, NS_PER_S));
+            for (size_t at = 0; at < n; at += step)
+                assert_null(abuse_scan(&cut, buf_head(&b) + at, MIN(step, n - at), NS_PER_S));
+            memset(whole.head, 0, sizeof whole.head); /* left over from the last partial head */
+            memset(cut.head, 0, sizeof cut.head);
+            assert_memory_equal(&whole, &cut, sizeof whole);
+        }
+    buf_deinit(&b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+            cmocka_unit_test(test_bucket_runs_dry_and_refills),
+            cmocka_unit_test(test_bucket_extremes),
+            cmocka_unit_test(test_each_frame_type_has_its_bucket),
+            cmocka_unit_test(test_honest_frames_cost_nothing),
+            cmocka_unit_test(test_our_data_explains_windows_and_pings),
+            cmocka_unit_test(test_ping_acks_are_owed),
+            cmocka_unit_test(test_header_block_has_a_beginning_and_an_end),
+            cmocka_unit_test(test_continuations_are_bounded),
+            cmocka_unit_test(test_headers_on_old_streams_need_an_explanation),
+            cmocka_unit_test(test_bytes_cut_at_every_boundary),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
