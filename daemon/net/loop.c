@@ -53,6 +53,8 @@ static void refresh_now(struct loop *loop)
         return;
     loop->is_now_stale = 0;
     loop->now = MAX(loop->now, read_clock(loop));
+    if (loop->hooks.on_wake)
+        loop->hooks.on_wake(loop->hooks.arg, loop->now);
 }
 
 /* --- libevent's own needs */
@@ -180,16 +182,16 @@ static void arm_timer(struct loop *loop)
     loop->armed_ns = first->key;
 }
 
+/* What is set inside, even to the past, waits for the next turn: it gets behind all that are due now (its key is
+ * at least now, and equal keys keep the order of setting), so the first of them ends this one. */
 static void run_timers(struct loop *loop)
 {
-    /* one that is set again inside, to the past, gets behind those of now: it waits for the next turn */
-    for (uint32_t left = loop->timers.n; left > 0; left--) {
-        struct heap_item *first = heap_min(&loop->timers);
-        struct loop_timer *t;
+    const uint64_t set_inside = loop->timers.next_tie;
+    struct heap_item *first;
 
-        if (!first || first->key > loop->now)
-            return;
-        t = CONTAINER_OF(first, struct loop_timer, item);
+    while ((first = heap_min(&loop->timers)) && first->key <= loop->now && first->tie < set_inside) {
+        struct loop_timer *t = CONTAINER_OF(first, struct loop_timer, item);
+
         heap_del(&loop->timers, first);
         loop->stats.n_timers++;
         t->on_time(t->arg, loop->now);
@@ -297,7 +299,7 @@ void loop_timer_set(struct loop_timer *t, mono_ns_t at)
     if (at == CLOCK_NEVER)
         heap_del(&t->loop->timers, &t->item);
     else
-        ASSERT(heap_set(&t->loop->timers, &t->item, at) == 0);
+        ASSERT(heap_set(&t->loop->timers, &t->item, MAX(at, t->loop->now)) == 0);
 }
 
 mono_ns_t loop_timer_at(const struct loop_timer *t)

@@ -24,6 +24,7 @@ struct event;
 struct loop;
 
 struct loop_hooks {
+    void (*on_wake)(void *arg, mono_ns_t now); /* before the first callback after the wait; or NULL */
     void (*on_turn)(void *arg, mono_ns_t now); /* phase 3; NULL = nothing to do */
     int (*is_pending)(
             void *arg); /* whether on_turn has work left, so that the loop must not sleep; or NULL */
