@@ -110,13 +110,23 @@ void call_credit(struct grpc_call *call, size_t held)
     h2_stream_consume(stream_of(call), n);
 }
 
+void call_count(struct grpc_call *call)
+{
+    size_t n = framing_stored(&call->framing);
+
+    call->conn->stored_bytes += n - call->stored;
+    call->stored = n;
+}
+
 void call_end(struct grpc_call *call)
 {
     call->is_over = 1;
     heap_del(&call->conn->deadlines, &call->deadline);
     list_del(&call->link);
+    list_del(&call->wanting);
     if (!call->is_delivering) { /* else call_read does it: a message may lie in there */
         framing_release(&call->framing);
+        call_count(call);
         call_credit(call, 0);
     }
 }
@@ -220,9 +230,19 @@ int grpc_call_send_headers(struct grpc_call *call)
 
 /* --- messages */
 
-int grpc_call_is_writable(const struct grpc_call *call)
+int grpc_call_is_writable(struct grpc_call *call)
 {
-    return call->is_over || h2_stream_is_writable(stream_of(call));
+    struct grpc_conn *conn = call->conn;
+
+    if (call->is_over)
+        return 1;
+    if (!h2_stream_is_writable(stream_of(call)))
+        return 0;
+    if (LIKELY(h2_session_pending_bytes(conn->session) <= H2_OUTPUT_HIGH_BYTES))
+        return 1;
+    if (!list_is_linked(&call->wanting))
+        list_push_back(&conn->wanting, &call->wanting);
+    return 0;
 }
 
 size_t grpc_call_pending(const struct grpc_call *call)

@@ -13,14 +13,17 @@ struct grpc_conn {
     struct grpc_server *server;
     struct h2_session *session;
     struct grpc_peer peer;
-    size_t max_message_bytes;
+    size_t max_message_bytes, max_stored_bytes;
+    size_t stored_bytes;             /* sum of the calls' stored */
     struct heap deadlines;           /* of calls that have one and are not over */
     struct list waiting;             /* complete unary requests: no room for replies, or no budget */
+    struct list wanting;             /* calls that are told (on_writable) when the session has room again */
     struct list backlog;             /* streaming requests with something to hand over, and no budget */
     const struct h2_header *headers; /* of the call whose on_start runs, else NULL */
     size_t n_headers;
-    mono_ns_t turn;  /* what budget is counted for */
-    uint32_t budget; /* messages that may still be handed over in this turn */
+    mono_ns_t tick_at; /* when on_tick wants to be called */
+    mono_ns_t turn;    /* what budget is counted for */
+    uint32_t budget;   /* messages that may still be handed over in this turn */
     int is_freeing;
     struct framing_pool pool;
     struct buf details, text; /* for building trailers */
@@ -44,8 +47,10 @@ struct grpc_call {
     void *user;
     struct call_metadata *metadata; /* owned; NULL when there is none (left) */
     struct list link;               /* in conn's waiting or backlog */
+    struct list wanting;            /* in conn's wanting: it asked to write when the session had no room */
     struct heap_item deadline;
     struct framing framing;
+    size_t stored;            /* bytes in there, as counted in conn->stored_bytes */
     size_t uncredited;        /* bytes received that h2_stream_consume has not been told */
     size_t begun_at;          /* offset of the head of the begun message in its buffer */
     unsigned is_started : 1;  /* on_start has come, on_done is owed */
@@ -63,8 +68,11 @@ struct grpc_call {
 /* call_end: the call is over: out of every queue, nothing more is taken or sent. Again: no effect. */
 void call_end(struct grpc_call *call);
 
-/* call_fail: as grpc_call_fail with a formatted text. */
+/* call_fail: as grpc_call_fail with a formatted text and no details. */
 void call_fail(struct grpc_call *call, enum grpc_code code, const char *format, ...) PRINTF_LIKE(3, 4);
+
+/* call_count: what is stored of the request has changed. */
+void call_count(struct grpc_call *call);
 
 /* call_credit: credit what was received, except @held bytes of it. */
 void call_credit(struct grpc_call *call, size_t held);

@@ -349,10 +349,6 @@ static void on_response(struct grpc_client_call *call, const struct h2_header *h
 
     call->has_headers = 1;
     call->http_status = small_number(find_header(headers, n, SPAN_LIT(":status")), 3);
-    if (n == 0) {
-        cut(call, GRPC_RESOURCE_EXHAUSTED, H2_CANCEL, "the answer's headers exceed the limit");
-        return;
-    }
     if (flags & H2_END) { /* trailers-only */
         read_trailers(call, headers, n);
         return;
@@ -390,14 +386,10 @@ static void on_headers(struct h2_stream *s, const struct h2_header *headers, siz
 {
     struct grpc_client_call *call = call_of(s);
 
-    if (flags & H2_TRAILERS) {
-        if (n)
-            read_trailers(call, headers, n);
-        else
-            cut(call, GRPC_RESOURCE_EXHAUSTED, H2_CANCEL, "the answer's trailers exceed the limit");
-    } else {
+    if (flags & H2_TRAILERS)
+        read_trailers(call, headers, n);
+    else
         on_response(call, headers, n, flags);
-    }
     if (flags & H2_END)
         server_ended(call);
 }
@@ -449,7 +441,7 @@ static void on_close(struct h2_stream *s, uint32_t error)
         else if (error == H2_CANCEL && h2_session_now(client->session) >= call->deadline_ns)
             cut(call, GRPC_DEADLINE_EXCEEDED, H2_CANCEL, "the deadline has passed");
         else
-            cut(call, code_of_reset(error), H2_CANCEL, "the server reset the call (HTTP/2 error %u)", error);
+            cut(call, code_of_reset(error), H2_CANCEL, "the call was reset (HTTP/2 error %u)", error);
     }
     if (call->is_cut)
         framing_release(&call->framing);

@@ -28,7 +28,11 @@
 #include <errno.h>
 #include <string.h>
 
-enum { BACKLOG_SLICE = 16 /* messages of one stream before the next one in the backlog has its turn */ };
+enum {
+    BACKLOG_SLICE = 16,   /* messages of one stream before the next one in the backlog has its turn */
+    STORED_MESSAGES = 16, /* default of max_stored_bytes in messages */
+    RETRY_MS = 1000,
+};
 
 /* --- the table */
 
@@ -174,14 +178,38 @@ static void enqueue(struct list *queue, struct grpc_call *call)
     h2_session_wake(call->conn->session);
 }
 
+static void fail_too_large(struct grpc_call *call)
+{
+    struct grpc_status st;
+    uint32_t n = call->framing.length;
+
+    status_set(&st, GRPC_RESOURCE_EXHAUSTED, "MESSAGE_TOO_LARGE",
+               "a message of %u bytes exceeds the limit of %zu bytes", n, call->conn->max_message_bytes);
+    status_add_metadata(&st, "size", "%u", n);
+    status_add_metadata(&st, "limit", "%zu", call->conn->max_message_bytes);
+    grpc_call_fail(call, &st);
+}
+
+/* Count what @call has stored; the one that brings the connection over its limit ends. */
+static void count_stored(struct grpc_call *call)
+{
+    struct grpc_conn *conn = call->conn;
+    struct grpc_status st;
+
+    call_count(call);
+    if (LIKELY(conn->stored_bytes <= conn->max_stored_bytes) || call->is_over)
+        return;
+    status_set(&st, GRPC_RESOURCE_EXHAUSTED, "CONNECTION_FULL",
+               "the incomplete requests of this connection exceed %zu bytes", conn->max_stored_bytes);
+    status_add_metadata(&st, "limit", "%zu", conn->max_stored_bytes);
+    grpc_call_fail(call, status_set_retry(&st, RETRY_MS));
+}
+
 /* The request cannot be read: @r is what framing said. */
 static void fail_framing(struct grpc_call *call, int r)
 {
     switch (r) {
-    case FRAMING_E_TOO_LARGE:
-        call_fail(call, GRPC_RESOURCE_EXHAUSTED, "a message of %u bytes exceeds the limit of %zu bytes",
-                  call->framing.length, call->conn->max_message_bytes);
-        return;
+    case FRAMING_E_TOO_LARGE: fail_too_large(call); return;
     case FRAMING_E_COMPRESSED:
         call_fail(call, GRPC_INTERNAL, "a message has the compressed flag, but there is no grpc-encoding");
         return;
@@ -213,6 +241,7 @@ static void hand_over(struct grpc_call *call)
     call->method->handler->on_message(call, message);
     call->is_delivering = 0;
     framing_release(&call->framing);
+    call_count(call);
 }
 
 /* What a streaming call is left with when its reading stops: @all says that it came to the end of its data. */
@@ -220,12 +249,16 @@ static void settle(struct grpc_call *call, int all)
 {
     if (UNLIKELY(call->is_over)) {
         framing_release(&call->framing);
+        call_count(call);
         call_credit(call, 0);
         return;
     }
     call_credit(call, all ? 0 : framing_stored(&call->framing));
     if (framing_stored(&call->framing) == 0)
         framing_release(&call->framing);
+    count_stored(call);
+    if (UNLIKELY(call->is_over))
+        return;
     if (all && call->peer_ended && !call->has_half_closed) {
         if (framing_stored(&call->framing)) {
             call_fail(call, GRPC_INTERNAL, "the request ends inside a message");
@@ -391,7 +424,7 @@ static int set_deadline(struct grpc_call *call, struct span timeout)
         call_fail(call, GRPC_RESOURCE_EXHAUSTED, "no memory for the call");
         return 1;
     }
-    if (heap_min(&conn->deadlines) == &call->deadline)
+    if (call->deadline.key < conn->tick_at)
         h2_session_wake(conn->session);
     return 0;
 }
@@ -438,6 +471,7 @@ static void on_request(struct h2_stream *s, const struct h2_header *headers, siz
 
     call->conn = conn;
     list_init(&call->link);
+    list_init(&call->wanting);
     framing_init(&call->framing, &conn->pool);
     if (n == 0) { /* h2 has answered it */
         call->is_over = 1;
@@ -487,11 +521,15 @@ static void on_data(struct h2_stream *s, struct span data)
         r = framing_gather(&call->framing, data, conn->max_message_bytes);
         if (UNLIKELY(r))
             fail_framing(call, r);
+        else
+            count_stored(call);
         call_credit(call, 0);
     } else if (UNLIKELY(call->is_paused || list_is_linked(&call->link))) {
         r = framing_hold(&call->framing, data);
         if (r < 0)
             fail_framing(call, r);
+        else
+            call_count(call); /* not credited: the windows are the limit */
     } else {
         call_read(call, data, budget_left(conn));
     }
@@ -561,10 +599,24 @@ static mono_ns_t on_tick(void *user, mono_ns_t now)
     conn->turn = now;
     conn->budget = full_budget(conn);
     go_on(conn);
-    if (conn->budget == 0 && (!list_is_empty(&conn->backlog) || !list_is_empty(&conn->waiting)))
-        return now;
     item = heap_min(&conn->deadlines);
-    return item ? item->key : CLOCK_NEVER;
+    conn->tick_at = item ? item->key : CLOCK_NEVER;
+    if (conn->budget == 0 && (!list_is_empty(&conn->backlog) || !list_is_empty(&conn->waiting)))
+        conn->tick_at = now;
+    return conn->tick_at;
+}
+
+/* Those that asked to write while there was no room; who finds it used up again asks again, at the end of the line. */
+static void tell_wanting(struct grpc_conn *conn)
+{
+    struct list *l;
+
+    while (has_room(conn) && (l = list_pop_front(&conn->wanting))) {
+        struct grpc_call *call = LIST_ENTRY(l, struct grpc_call, wanting);
+
+        if (call->method->handler->on_writable)
+            call->method->handler->on_writable(call);
+    }
 }
 
 static void on_room(void *user)
@@ -573,6 +625,7 @@ static void on_room(void *user)
 
     (void)budget_left(conn);
     go_on(conn);
+    tell_wanting(conn);
     if (!list_is_empty(&conn->waiting) && has_room(conn))
         h2_session_wake(conn->session);
 }
@@ -601,10 +654,13 @@ int grpc_conn_new(struct grpc_conn **ret, struct grpc_server *server, const stru
     conn->server = server;
     conn->peer = *peer;
     conn->max_message_bytes = server->config.max_message_bytes;
-    conn->turn = now;
+    conn->max_stored_bytes = server->config.max_stored_bytes ? server->config.max_stored_bytes
+                                                             : STORED_MESSAGES * conn->max_message_bytes;
+    conn->turn = conn->tick_at = now;
     conn->budget = full_budget(conn);
     list_init(&conn->waiting);
     list_init(&conn->backlog);
+    list_init(&conn->wanting);
     h2.stream_user_bytes = sizeof(struct grpc_call);
     r = h2_session_new(&conn->session, H2_SERVER, &h2, &server_ops, conn, now);
     if (r < 0) {

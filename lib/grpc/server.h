@@ -14,7 +14,9 @@
  *  3. A unary or server-streaming request is handed over whole, and only when the session has room for
  * replies, so a client that does not read costs at most H2_OUTPUT_HIGH_BYTES and one reply.
  *  4. A streaming request is credited as its messages are handed over; grpc_call_pause stops that.
- *  5. The deadline (grpc-timeout) ends the call with DEADLINE_EXCEEDED here; the handler learns it by
+ *  5. What one connection has sent of requests that are incomplete or wait is bounded (max_stored_bytes):
+ *     beyond, the call that brings more ends RESOURCE_EXHAUSTED.
+ *  6. The deadline (grpc-timeout) ends the call with DEADLINE_EXCEEDED here; the handler learns it by
  * on_done.
  */
 #include "base/hash.h"
@@ -60,7 +62,8 @@ struct grpc_peer {
 };
 
 struct grpc_server_config {
-    size_t max_message_bytes;       /* request messages */
+    size_t max_message_bytes; /* request messages */
+    size_t max_stored_bytes;  /* of one connection: requests that are incomplete or wait; 0 = 16 messages */
     uint32_t max_messages_per_recv; /* of one connection before others get their turn; 0 = no bound */
     struct hash_seed seed;          /* of the table of paths */
 };
@@ -109,7 +112,9 @@ MUST_CHECK int grpc_call_add_metadata(struct grpc_call *call, const char *name, 
  * otherwise). */
 MUST_CHECK int grpc_call_send_headers(struct grpc_call *call);
 
-MUST_CHECK int grpc_call_is_writable(const struct grpc_call *call);
+/* grpc_call_is_writable: whether a reply may be written now, by the stream's window and the session's room. When it
+ * is not, on_writable comes once it is. */
+MUST_CHECK int grpc_call_is_writable(struct grpc_call *call);
 size_t grpc_call_pending(const struct grpc_call *call);
 
 /* grpc_call_begin: start a reply message: append the payload to the returned buffer and nothing else, then
