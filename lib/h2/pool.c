@@ -13,12 +13,10 @@
 
 enum { NO_CLASS = POOL_CLASSES };
 
-struct pool_chunk {
-    alignas(max_align_t) size_t n; /* as asked for */
-    union {
-        size_t class;            /* in use */
-        struct pool_chunk *next; /* kept */
-    };
+struct chunk {
+    alignas(max_align_t) struct list link; /* in live or in the free list of its class */
+    size_t n;                              /* as asked for */
+    size_t class;
     unsigned char bytes[];
 };
 
@@ -31,19 +29,20 @@ static size_t class_of(size_t n)
 
 static size_t class_bytes(size_t class)
 {
-    return sizeof(struct pool_chunk) + (class + 1) * POOL_STEP_BYTES;
+    return sizeof(struct chunk) + (class + 1) * POOL_STEP_BYTES;
 }
 
 void *pool_alloc(struct pool *p, size_t n)
 {
     size_t class = class_of(n);
-    struct pool_chunk *c;
+    struct list *l = class == NO_CLASS ? NULL : list_first(&p->spare[class]);
+    struct chunk *c;
 
-    if (class != NO_CLASS && p->spare[class]) {
+    if (l) {
         if (mem_fail_here())
             return NULL;
-        c = p->spare[class];
-        p->spare[class] = c->next;
+        list_del(l);
+        c = LIST_ENTRY(l, struct chunk, link);
         p->kept_bytes -= class_bytes(class);
     } else {
         if (n > SIZE_MAX - sizeof *c)
@@ -54,18 +53,19 @@ void *pool_alloc(struct pool *p, size_t n)
     }
     c->n = n;
     c->class = class;
+    list_push_front(&p->live, &c->link);
     p->live_bytes += n;
     return c->bytes;
 }
 
-static struct pool_chunk *chunk_of(void *at)
+static struct chunk *chunk_of(void *at)
 {
-    return (struct pool_chunk *)(void *)((unsigned char *)at - offsetof(struct pool_chunk, bytes));
+    return (struct chunk *)(void *)((unsigned char *)at - offsetof(struct chunk, bytes));
 }
 
 void pool_free(struct pool *p, void *at)
 {
-    struct pool_chunk *c;
+    struct chunk *c;
     size_t class;
 
     if (!at)
@@ -74,18 +74,18 @@ void pool_free(struct pool *p, void *at)
     class = c->class;
     ASSERT(class <= NO_CLASS && p->live_bytes >= c->n);
     p->live_bytes -= c->n;
+    list_del(&c->link);
     if (!POOL_KEEPS || class == NO_CLASS || p->kept_bytes + class_bytes(class) > POOL_KEEP_BYTES) {
         mem_free(c);
         return;
     }
-    c->next = p->spare[class];
-    p->spare[class] = c;
+    list_push_front(&p->spare[class], &c->link);
     p->kept_bytes += class_bytes(class);
 }
 
 void *pool_realloc(struct pool *p, void *old, size_t n)
 {
-    struct pool_chunk *c;
+    struct chunk *c;
     void *fresh;
 
     if (!old)
@@ -104,16 +104,23 @@ void *pool_realloc(struct pool *p, void *old, size_t n)
     return fresh;
 }
 
+static void free_all(struct list *chunks)
+{
+    for (struct list *l; (l = list_pop_front(chunks));)
+        mem_free(LIST_ENTRY(l, struct chunk, link));
+}
+
 void pool_trim(struct pool *p)
 {
     for (size_t i = 0; i < POOL_CLASSES; i++)
-        while (p->spare[i]) {
-            struct pool_chunk *c = p->spare[i];
-
-            p->spare[i] = c->next;
-            mem_free(c);
-        }
+        free_all(&p->spare[i]);
     p->kept_bytes = 0;
+}
+
+void pool_reset(struct pool *p)
+{
+    free_all(&p->live);
+    p->live_bytes = 0;
 }
 
 /* --- what nghttp2 calls; its sizes may be 0 */
@@ -149,6 +156,9 @@ static void *mem_realloc_cb(void *old, size_t n, void *user)
 void pool_init(struct pool *p)
 {
     *p = (struct pool){.mem = {p, mem_malloc_cb, mem_free_cb, mem_calloc_cb, mem_realloc_cb}};
+    list_init(&p->live);
+    for (size_t i = 0; i < POOL_CLASSES; i++)
+        list_init(&p->spare[i]);
 }
 
 void pool_deinit(struct pool *p)

@@ -4,8 +4,11 @@
  * The memory of one nghttp2 session: size classes with free lists, because nghttp2 takes and gives back the
  * same few small sizes for every call. Bounded: at most POOL_KEEP_BYTES wait in the lists, the rest goes back
  * through base/mem.h, where every miss comes from (a hit still counts as an allocation for mem_fail_at).
+ * All that is in use is in a list, because after a failed allocation nghttp2 cannot be trusted to free what it
+ * holds: 1.52 frees a DATA item that it leaves attached to its stream when the queue cannot grow, and would
+ * free it again with the session. Such a session's memory is taken back as a whole (pool_reset).
  */
-#include "base/err.h"
+#include "base/list.h"
 
 #include <stddef.h>
 
@@ -24,11 +27,10 @@
 
 enum { POOL_STEP_BYTES = 64, POOL_CLASSES = 16, POOL_KEEP_BYTES = 64 * 1024 };
 
-struct pool_chunk;
-
 struct pool {
     nghttp2_mem mem; /* hand out @mem; its user data is the pool, so a pool never moves */
-    struct pool_chunk *spare[POOL_CLASSES];
+    struct list live;
+    struct list spare[POOL_CLASSES];
     size_t live_bytes; /* in use, as asked for */
     size_t kept_bytes; /* in the free lists, headers included */
 };
@@ -36,6 +38,9 @@ struct pool {
 /* pool_init: an empty pool. pool_deinit: free what is kept; nothing may be in use any more. */
 void pool_init(struct pool *p);
 void pool_deinit(struct pool *p);
+
+/* pool_reset: free what is in use too; whoever holds it must not touch it any more. */
+void pool_reset(struct pool *p);
 
 /* pool_trim: give back all that is kept, for a session that went idle. */
 void pool_trim(struct pool *p);

@@ -127,6 +127,7 @@ int h2_session_new(struct h2_session **ret, enum h2_role role, const struct h2_c
     abuse_init(&s->abuse, role, config, now);
     timers_init(s);
     if (ng_new(s) < 0) {
+        s->failed = -ENOMEM;
         h2_session_free(s);
         return -ENOMEM;
     }
@@ -157,7 +158,10 @@ struct h2_session *h2_session_free(struct h2_session *s)
     s->ended = 1;
     close_all(s, H2_CANCEL);
     record_free(s);
-    nghttp2_session_del(s->ng);
+    if (s->failed)
+        pool_reset(&s->pool);
+    else
+        nghttp2_session_del(s->ng);
     stream_free_spare(s);
     pool_deinit(&s->pool);
     return mem_free(s);
@@ -369,8 +373,8 @@ int h2_session_recv(struct h2_session *s, const uint8_t *p, size_t n, mono_ns_t 
 
         recv_slice(s, p, take);
         session_settle(s);
-        if (nghttp2_session_get_outbound_queue_size(s->ng) >
-            H2_CONTROL_FRAMES_MAX + (size_t)4 * s->n_streams) {
+        if (!s->failed && nghttp2_session_get_outbound_queue_size(s->ng) >
+                                  H2_CONTROL_FRAMES_MAX + (size_t)4 * s->n_streams) {
             session_flooded(s, "output_flood");
             session_settle(s);
         }

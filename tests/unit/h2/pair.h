@@ -96,6 +96,8 @@ static inline void peer_answer(struct h2_stream *st)
 {
     struct note *note = note_of(st);
 
+    if (st->responded) /* by a hook */
+        return;
     (void)!h2_stream_respond(st, pair_response, ARRAY_LEN(pair_response), 0, 1);
     if (buf_len(&note->body))
         (void)!buf_append(h2_stream_out(st), buf_head(&note->body), buf_len(&note->body));

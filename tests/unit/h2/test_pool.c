@@ -111,6 +111,21 @@ static void test_what_nghttp2_calls(void **state)
     pool_deinit(&p);
 }
 
+static void test_reset_takes_back_what_is_in_use(void **state)
+{
+    struct pool p;
+    void *spare;
+
+    pool_init(&p);
+    assert_non_null(pool_alloc(&p, 10));
+    assert_non_null(pool_alloc(&p, 10000));
+    assert_non_null(spare = pool_alloc(&p, 100));
+    pool_free(&p, spare);
+    pool_reset(&p);
+    assert_int_equal(p.live_bytes, 0);
+    pool_deinit(&p); /* the sanitizer says what was left */
+}
+
 static void test_each_allocation_may_fail(void **state)
 {
     FAIL_EACH_ALLOCATION(nth)
@@ -139,6 +154,7 @@ int main(void)
             cmocka_unit_test(test_keeps_a_bounded_amount),
             cmocka_unit_test(test_realloc_keeps_the_bytes),
             cmocka_unit_test(test_what_nghttp2_calls),
+            cmocka_unit_test(test_reset_takes_back_what_is_in_use),
             cmocka_unit_test(test_each_allocation_may_fail),
     };
 
