@@ -7,15 +7,8 @@
 #include <errno.h>
 #include <string.h>
 
-/* A row without a handler answers UNIMPLEMENTED. */
 static const struct grpc_method rows[] = {
         {"/futured.v1.Workers/Attach", GRPC_BIDI, &attach_handler, NULL},
-        {"/futured.v1.Workers/Claim", GRPC_UNARY, NULL, NULL},
-        {"/futured.v1.Workers/Renew", GRPC_UNARY, NULL, NULL},
-        {"/futured.v1.Workers/Finish", GRPC_UNARY, NULL, NULL},
-        {"/futured.v1.Workers/ListWorkers", GRPC_UNARY, NULL, NULL},
-        {"/futured.v1.Workers/DrainWorker", GRPC_UNARY, NULL, NULL},
-        {"/futured.v1.Workers/KillWorker", GRPC_UNARY, NULL, NULL},
 };
 
 int dispatch_new(struct dispatch **ret, struct engine *e, const struct dispatch_config *config)

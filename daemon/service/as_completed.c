@@ -54,7 +54,7 @@ static void on_start(struct grpc_call *call)
     }
     ac->service = futures_of(call);
     idset_init(&ac->seen, &ac->service->seed);
-    waiting_init(&ac->waiting, WAITER_EACH, 0, call, on_news);
+    waiting_init(&ac->waiting, &ac->service->waitings, WAITER_EACH, 0, call, on_news);
     grpc_call_set_user(call, ac);
 }
 
@@ -148,7 +148,7 @@ static void on_done(struct grpc_call *call, enum grpc_end end)
 
     if (!ac)
         return;
-    engine_waiter_drop(ac->service->engine, &ac->waiting.waiter);
+    waiting_deinit(&ac->waiting, ac->service->engine);
     idset_deinit(&ac->seen);
     mem_free(ac);
 }

@@ -243,7 +243,7 @@ static const struct grpc_handler get_handler = {.on_message = on_get},
                                  delete_handler = {.on_message = on_delete},
                                  annotate_handler = {.on_message = on_annotate};
 
-/* A row without a handler answers UNIMPLEMENTED. */
+/* The methods that are built; unimplemented.c has the others. */
 static const struct grpc_method rows[] = {
         {"/futured.v1.Futures/Submit", GRPC_UNARY, &submit_handler, NULL},
         {"/futured.v1.Futures/SubmitStream", GRPC_BIDI, &submit_stream_handler, NULL},
@@ -254,16 +254,9 @@ static const struct grpc_method rows[] = {
         {"/futured.v1.Futures/AsCompleted", GRPC_BIDI, &as_completed_handler, NULL},
         {"/futured.v1.Futures/Watch", GRPC_SERVER_STREAM, &watch_handler, NULL},
         {"/futured.v1.Futures/List", GRPC_UNARY, &list_handler, NULL},
-        {"/futured.v1.Futures/Count", GRPC_UNARY, NULL, NULL},
         {"/futured.v1.Futures/Annotate", GRPC_UNARY, &annotate_handler, NULL},
-        {"/futured.v1.Futures/Reschedule", GRPC_UNARY, NULL, NULL},
         {"/futured.v1.Futures/Cancel", GRPC_UNARY, &cancel_handler, NULL},
-        {"/futured.v1.Futures/Retry", GRPC_UNARY, NULL, NULL},
         {"/futured.v1.Futures/Delete", GRPC_UNARY, &delete_handler, NULL},
-        {"/futured.v1.Futures/CancelMany", GRPC_UNARY, NULL, NULL},
-        {"/futured.v1.Futures/RetryMany", GRPC_UNARY, NULL, NULL},
-        {"/futured.v1.Futures/DeleteMany", GRPC_UNARY, NULL, NULL},
-        {"/futured.v1.Futures/Explain", GRPC_UNARY, NULL, NULL},
 };
 
 int futures_new(struct futures **ret, struct engine *e, size_t max_message_bytes,
@@ -278,6 +271,7 @@ int futures_new(struct futures **ret, struct engine *e, size_t max_message_bytes
     s->seed = *seed;
     s->timeouts = HEAP_INIT;
     caller_cache_init(&s->callers, e, seed);
+    list_init(&s->waitings);
     s->n_methods = ARRAY_LEN(rows);
     _Static_assert(ARRAY_LEN(rows) <= ARRAY_LEN(s->methods), "room for every method");
     memcpy(s->methods, rows, sizeof rows);
@@ -305,4 +299,15 @@ const struct grpc_method *futures_methods(const struct futures *s, size_t *ret_n
 void futures_drain(struct futures *s)
 {
     s->is_draining = 1;
+}
+
+void futures_shutdown(struct futures *s)
+{
+    struct grpc_status st;
+
+    status_set_retry(status_set(&st, GRPC_UNAVAILABLE, "STOPPING",
+                                "the daemon is stopping; what you waited for has not ended"),
+                     1000);
+    LIST_FOREACH (l, &s->waitings)
+        grpc_call_fail(LIST_ENTRY(l, struct waiting, link)->call, &st);
 }

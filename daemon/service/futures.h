@@ -33,3 +33,6 @@ mono_ns_t futures_tick(struct futures *s, mono_ns_t now);
 
 /* futures_drain: from now on nothing is accepted: UNAVAILABLE with RetryInfo. Reads go on. */
 void futures_drain(struct futures *s);
+
+/* futures_shutdown: end every call that waits with UNAVAILABLE: nothing more will finish. */
+void futures_shutdown(struct futures *s);

@@ -16,6 +16,7 @@ struct futures {
     struct heap timeouts; /* of struct wait_call.timeout */
     struct hash_seed seed;
     struct caller_cache callers;
+    struct list waitings; /* of struct waiting.link: all calls that wait for futures */
     struct grpc_method methods[24];
     size_t n_methods;
 };

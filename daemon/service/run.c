@@ -41,7 +41,7 @@ static struct run *run_new(struct grpc_call *call, void (*on_news)(struct waitin
     if (!run)
         return NULL;
     run->service = futures_of(call);
-    waiting_init(&run->waiting, WAITER_EACH, 0, call, on_news);
+    waiting_init(&run->waiting, &run->service->waitings, WAITER_EACH, 0, call, on_news);
     grpc_call_set_user(call, run);
     return run;
 }
@@ -106,7 +106,7 @@ static void on_run_done(struct grpc_call *call, enum grpc_end end)
 
     if (!run)
         return;
-    engine_waiter_drop(run->service->engine, &run->waiting.waiter);
+    waiting_deinit(&run->waiting, run->service->engine);
     mem_free(run);
 }
 

@@ -279,7 +279,7 @@ static void on_wait(struct grpc_call *grpc, struct span message)
         return;
     }
     call->service = futures_of(grpc);
-    waiting_init(&call->waiting, mode,
+    waiting_init(&call->waiting, &call->service->waitings, mode,
                  request.return_when == RETURN_FIRST_COMPLETED ? 1 : (uint32_t)request.count, grpc,
                  on_wait_news);
     grpc_call_set_user(grpc, call);
@@ -313,7 +313,7 @@ static void on_wait_done(struct grpc_call *grpc, enum grpc_end end)
 
     if (!call)
         return;
-    engine_waiter_drop(call->service->engine, &call->waiting.waiter);
+    waiting_deinit(&call->waiting, call->service->engine);
     heap_del(&call->service->timeouts, &call->timeout);
     bytes_unref(call->request);
     bytes_unref(call->group);

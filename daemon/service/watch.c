@@ -157,7 +157,7 @@ static void on_watch(struct grpc_call *call, struct span message)
         return;
     }
     watch->service = futures_of(call);
-    waiting_init(&watch->waiting, WAITER_WATCH, 0, call, on_news);
+    waiting_init(&watch->waiting, &watch->service->waitings, WAITER_WATCH, 0, call, on_news);
     grpc_call_set_user(call, watch);
     if (read_watch(message, watch, &id, &after, &st)) {
         grpc_call_fail(call, &st);
@@ -197,7 +197,7 @@ static void on_watch_done(struct grpc_call *call, enum grpc_end end)
 
     if (!watch)
         return;
-    engine_waiter_drop(watch->service->engine, &watch->waiting.waiter);
+    waiting_deinit(&watch->waiting, watch->service->engine);
     mem_free(watch);
 }
 
