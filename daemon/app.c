@@ -14,6 +14,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "daemon/executor.h"
 #include "daemon/journal.h"
 #include "daemon/net/conn.h"
 #include "daemon/net/listener.h"
@@ -55,6 +56,7 @@ struct app {
     struct health *health;
     struct reflection *reflection;
     struct conn_set *conns;
+    struct executor *executor;
     struct listener **listeners;
     size_t n_listeners;
     int has_port_file;
@@ -72,6 +74,8 @@ static int step_failed(const char *step, int r)
 
 static void stop_now(struct app *app)
 {
+    if (app->executor)
+        executor_stop(app->executor);
     conn_set_abort(app->conns, "stopped"); /* the GOAWAYs go out at the end of this turn */
     loop_stop(app->loop);
 }
@@ -80,7 +84,7 @@ static void stop_if_empty(void *arg)
 {
     struct app *app = arg;
 
-    if (app->is_draining && conn_set_stats(app->conns).n_open == 0)
+    if (app->is_draining && conn_set_stats(app->conns).n_open == 0 && executor_n_workers(app->executor) == 0)
         loop_stop(app->loop);
 }
 
@@ -110,6 +114,7 @@ static void drain(struct app *app)
     health_shutdown(app->health);
     stop_listening(app);
     conn_set_drain(app->conns);
+    executor_drain(app->executor);
     loop_timer_set(&app->drain_timer, clock_add(loop_now(app->loop), app->config->drain_timeout_ns));
     stop_if_empty(app);
 }
@@ -127,6 +132,42 @@ static void on_signal(void *arg, int signo)
         LOG_EVENT(LOG_NOTICE, "stopping_at_once", LOG_NUM("connections", conn_set_stats(app->conns).n_open));
         stop_now(app);
     }
+}
+
+/* What runs has ended, and its answers are on their way: nothing more will come of the rest. */
+static void on_drained(void *arg)
+{
+    struct app *app = arg;
+
+    executor_stop(app->executor);
+}
+
+/* --- the turn */
+
+static void on_wake(void *arg, mono_ns_t now)
+{
+    struct app *app = arg;
+
+    if (app->executor)
+        executor_wake(app->executor, now);
+}
+
+static void on_turn(void *arg, mono_ns_t now)
+{
+    struct app *app = arg;
+
+    if (!app->executor)
+        return;
+    executor_turn(app->executor, now);
+    if (app->is_draining)
+        stop_if_empty(app);
+}
+
+static int is_pending(void *arg)
+{
+    struct app *app = arg;
+
+    return app->executor && executor_is_pending(app->executor);
 }
 
 /* --- connections */
@@ -280,6 +321,46 @@ static int start_conns(struct app *app)
     return conn_set_new(&app->conns, app->loop, &config);
 }
 
+static void tell_ready(const struct app *app)
+{
+    const char *first = app->n_listeners ? listener_address(app->listeners[0])->text : "nothing";
+
+    sd_notifyf(0, "READY=1\nSTATUS=Serving on %s%s", first, app->n_listeners > 1 ? " and others" : "");
+    LOG_EVENT(LOG_NOTICE, "started", LOG_STR("version", FUTURED_VERSION), LOG_NUM("pid", getpid()),
+              LOG_STR("address", first));
+}
+
+/* Somebody can take work: say so to whoever waits for it. */
+static void on_ready(void *arg)
+{
+    struct app *app = arg;
+
+    if (app->is_draining)
+        return;
+    health_set_all(app->health, HEALTH_SERVING);
+    tell_ready(app);
+}
+
+static int start_executor(struct app *app)
+{
+    const struct executor_config config = {
+            .config = app->config,
+            .loop = app->loop,
+            .conns = app->conns,
+            .server = app->server,
+            .on_ready = on_ready,
+            .on_drained = on_drained,
+            .arg = app,
+    };
+
+    return executor_new(&app->executor, &config);
+}
+
+static int start_workers(struct app *app)
+{
+    return executor_start(app->executor);
+}
+
 /* The default address lies in a directory of the user's, which nobody else makes. */
 static void make_directory(const struct address *address)
 {
@@ -383,28 +464,21 @@ static int write_port_file(struct app *app)
     return r;
 }
 
-static void tell_ready(const struct app *app)
-{
-    const char *first = app->n_listeners ? listener_address(app->listeners[0])->text : "nothing";
-
-    sd_notifyf(0, "READY=1\nSTATUS=Serving on %s%s", first, app->n_listeners > 1 ? " and others" : "");
-    LOG_EVENT(LOG_NOTICE, "started", LOG_STR("version", FUTURED_VERSION), LOG_NUM("pid", getpid()),
-              LOG_STR("address", first));
-}
-
 /* --- the whole */
 
 static const struct {
     const char *name;
     int (*start)(struct app *app);
 } steps[] = {
-        {"signals", start_signals},     {"services", start_services}, {"connections", start_conns},
-        {"listeners", start_listening}, {"watchdog", start_watchdog}, {"port file", write_port_file},
+        {"signals", start_signals},     {"services", start_services},   {"connections", start_conns},
+        {"executor", start_executor},   {"listeners", start_listening}, {"watchdog", start_watchdog},
+        {"port file", write_port_file}, {"workers", start_workers},
 };
 
 static int app_init(struct app *app, const struct app_options *options)
 {
-    const struct loop_hooks hooks = {.arg = app};
+    const struct loop_hooks hooks = {
+            .on_wake = on_wake, .on_turn = on_turn, .is_pending = is_pending, .arg = app};
     int r;
 
     *app = (struct app){.options = options, .config = options->config};
@@ -420,8 +494,6 @@ static int app_init(struct app *app, const struct app_options *options)
         if (r < 0)
             return step_failed(steps[i].name, r);
     }
-    health_set_all(app->health, HEALTH_SERVING);
-    tell_ready(app);
     return 0;
 }
 
@@ -431,6 +503,7 @@ static void app_deinit(struct app *app)
         unlink(app->config->port_file);
     stop_listening(app);
     conn_set_free(app->conns);
+    executor_free(app->executor);
     reflection_free(app->reflection);
     health_free(app->health);
     grpc_server_free(app->server);

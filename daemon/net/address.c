@@ -23,7 +23,7 @@ static int parse_unix(const char *path, struct address *a, const char **ret_why)
 
     if (strncmp(path, "///", 3) == 0) /* the other spelling of gRPC: unix:///path */
         path += 2;
-    if (*path != '/')
+    if (*path != '/' || path[1] == '/')
         return refuse(ret_why, "the path of a Unix socket starts with / (unix:/run/futured/futured.sock)");
     if (strlen(path) >= sizeof sun->sun_path)
         return refuse(ret_why, "the path of a Unix socket has at most 107 bytes");

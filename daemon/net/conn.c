@@ -103,6 +103,7 @@ static void free_conn(struct conn *c)
         if (c->peer.trust != CONN_OWN)
             set->n_counted--;
     }
+    set->stats.bytes_waiting -= buf_len(&c->out);
     buf_deinit(&c->out);
     err_close(&c->fd);
     mem_free(c);
@@ -128,7 +129,7 @@ static int send_some(struct conn *c, struct buf *from, mono_ns_t now)
 }
 
 /* What was left over first, then what the session has, into the buffer that all share. */
-static int push(struct conn *c, mono_ns_t now)
+static int push_bytes(struct conn *c, mono_ns_t now)
 {
     struct buf *out = &c->set->out;
     int r;
@@ -146,6 +147,16 @@ static int push(struct conn *c, mono_ns_t now)
         r = buf_append(&c->out, buf_head(out), buf_len(out));
     buf_clear(out);
     buf_shrink(out, (size_t)2 * CONN_SEND_BYTES);
+    return r;
+}
+
+static int push(struct conn *c, mono_ns_t now)
+{
+    int r;
+
+    c->set->stats.bytes_waiting -= buf_len(&c->out);
+    r = push_bytes(c, now);
+    c->set->stats.bytes_waiting += buf_len(&c->out);
     return r;
 }
 

@@ -60,6 +60,7 @@ struct conn_stats {
     uint32_t n_open;
     uint64_t n_opened, n_refused; /* refused: over max_conns, or no descriptor or memory was left */
     uint64_t bytes_in, bytes_out;
+    uint64_t bytes_waiting; /* for sockets that take no more now */
 };
 
 /* conn_set_new: Owns: the caller. @config is copied. 0, -ENOMEM. */
