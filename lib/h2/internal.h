@@ -20,7 +20,7 @@
 #include "base/buf.h"
 #include "base/list.h"
 #include "h2/abuse.h"
-#include "h2/pool.h"
+#include "h2/mempool.h"
 #include "h2/session.h"
 
 #include <stdalign.h>
@@ -89,7 +89,7 @@ struct field_ref {
 
 struct h2_session {
     nghttp2_session *ng;
-    struct pool pool;
+    struct mempool pool;
     struct abuse abuse;
     struct h2_config config;
     const struct h2_ops *ops;

@@ -123,7 +123,7 @@ int h2_session_new(struct h2_session **ret, enum h2_role role, const struct h2_c
     list_init(&s->streams);
     list_init(&s->closing);
     list_init(&s->spare);
-    pool_init(&s->pool);
+    mempool_init(&s->pool);
     abuse_init(&s->abuse, role, config, now);
     timers_init(s);
     if (ng_new(s) < 0) {
@@ -159,11 +159,11 @@ struct h2_session *h2_session_free(struct h2_session *s)
     close_all(s, H2_CANCEL);
     record_free(s);
     if (s->failed)
-        pool_reset(&s->pool);
+        mempool_reset(&s->pool);
     else
         nghttp2_session_del(s->ng);
     stream_free_spare(s);
-    pool_deinit(&s->pool);
+    mempool_deinit(&s->pool);
     return mem_free(s);
 }
 

@@ -139,7 +139,7 @@ static void tick_session(struct h2_session *s)
     if (rest_due(s) <= s->now) {
         s->is_resting = 1;
         stream_free_spare(s);
-        pool_trim(&s->pool);
+        mempool_trim(&s->pool);
     }
 }
 

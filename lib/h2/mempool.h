@@ -6,7 +6,7 @@
  * through base/mem.h, where every miss comes from (a hit still counts as an allocation for mem_fail_at).
  * All that is in use is in a list, because after a failed allocation nghttp2 cannot be trusted to free what it
  * holds: 1.52 frees a DATA item that it leaves attached to its stream when the queue cannot grow, and would
- * free it again with the session. Such a session's memory is taken back as a whole (pool_reset).
+ * free it again with the session. Such a session's memory is taken back as a whole (mempool_reset).
  */
 #include "base/list.h"
 
@@ -27,7 +27,7 @@
 
 enum { POOL_STEP_BYTES = 64, POOL_CLASSES = 16, POOL_KEEP_BYTES = 64 * 1024 };
 
-struct pool {
+struct mempool {
     nghttp2_mem mem; /* hand out @mem; its user data is the pool, so a pool never moves */
     struct list live;
     struct list spare[POOL_CLASSES];
@@ -35,17 +35,17 @@ struct pool {
     size_t kept_bytes; /* in the free lists, headers included */
 };
 
-/* pool_init: an empty pool. pool_deinit: free what is kept; nothing may be in use any more. */
-void pool_init(struct pool *p);
-void pool_deinit(struct pool *p);
+/* mempool_init: an empty pool. mempool_deinit: free what is kept; nothing may be in use any more. */
+void mempool_init(struct mempool *p);
+void mempool_deinit(struct mempool *p);
 
-/* pool_reset: free what is in use too; whoever holds it must not touch it any more. */
-void pool_reset(struct pool *p);
+/* mempool_reset: free what is in use too; whoever holds it must not touch it any more. */
+void mempool_reset(struct mempool *p);
 
-/* pool_trim: give back all that is kept, for a session that went idle. */
-void pool_trim(struct pool *p);
+/* mempool_trim: give back all that is kept, for a session that went idle. */
+void mempool_trim(struct mempool *p);
 
-/* pool_alloc, pool_realloc, pool_free: as malloc, realloc, free. NULL: no memory. What nghttp2 calls. */
-MUST_CHECK void *pool_alloc(struct pool *p, size_t n);
-MUST_CHECK void *pool_realloc(struct pool *p, void *old, size_t n);
-void pool_free(struct pool *p, void *at);
+/* mempool_alloc, mempool_realloc, mempool_free: as malloc, realloc, free. NULL: no memory. What nghttp2 calls. */
+MUST_CHECK void *mempool_alloc(struct mempool *p, size_t n);
+MUST_CHECK void *mempool_realloc(struct mempool *p, void *old, size_t n);
+void mempool_free(struct mempool *p, void *at);

@@ -3,7 +3,7 @@
  * A chunk is a header and the bytes asked for, rounded up to its class. Class c holds up to
  * (c + 1) * POOL_STEP_BYTES; anything larger has no class and never waits in a list.
  */
-#include "h2/pool.h"
+#include "h2/mempool.h"
 
 #include "base/mem.h"
 
@@ -32,7 +32,7 @@ static size_t class_bytes(size_t class)
     return sizeof(struct chunk) + (class + 1) * POOL_STEP_BYTES;
 }
 
-void *pool_alloc(struct pool *p, size_t n)
+void *mempool_alloc(struct mempool *p, size_t n)
 {
     size_t class = class_of(n);
     struct list *l = class == NO_CLASS ? NULL : list_first(&p->spare[class]);
@@ -63,7 +63,7 @@ static struct chunk *chunk_of(void *at)
     return (struct chunk *)(void *)((unsigned char *)at - offsetof(struct chunk, bytes));
 }
 
-void pool_free(struct pool *p, void *at)
+void mempool_free(struct mempool *p, void *at)
 {
     struct chunk *c;
     size_t class;
@@ -83,24 +83,24 @@ void pool_free(struct pool *p, void *at)
     p->kept_bytes += class_bytes(class);
 }
 
-void *pool_realloc(struct pool *p, void *old, size_t n)
+void *mempool_realloc(struct mempool *p, void *old, size_t n)
 {
     struct chunk *c;
     void *fresh;
 
     if (!old)
-        return pool_alloc(p, n);
+        return mempool_alloc(p, n);
     c = chunk_of(old);
     if (c->class != NO_CLASS && class_of(n) == c->class) {
         p->live_bytes += n - c->n;
         c->n = n;
         return old;
     }
-    fresh = pool_alloc(p, n);
+    fresh = mempool_alloc(p, n);
     if (!fresh)
         return NULL;
     memcpy(fresh, old, MIN(n, c->n));
-    pool_free(p, old);
+    mempool_free(p, old);
     return fresh;
 }
 
@@ -110,14 +110,14 @@ static void free_all(struct list *chunks)
         mem_free(LIST_ENTRY(l, struct chunk, link));
 }
 
-void pool_trim(struct pool *p)
+void mempool_trim(struct mempool *p)
 {
     for (size_t i = 0; i < POOL_CLASSES; i++)
         free_all(&p->spare[i]);
     p->kept_bytes = 0;
 }
 
-void pool_reset(struct pool *p)
+void mempool_reset(struct mempool *p)
 {
     free_all(&p->live);
     p->live_bytes = 0;
@@ -127,12 +127,12 @@ void pool_reset(struct pool *p)
 
 static void *mem_malloc_cb(size_t n, void *user)
 {
-    return pool_alloc(user, n);
+    return mempool_alloc(user, n);
 }
 
 static void mem_free_cb(void *at, void *user)
 {
-    pool_free(user, at);
+    mempool_free(user, at);
 }
 
 static void *mem_calloc_cb(size_t count, size_t each, void *user)
@@ -142,7 +142,7 @@ static void *mem_calloc_cb(size_t count, size_t each, void *user)
 
     if (__builtin_mul_overflow(count, each, &n))
         return NULL;
-    at = pool_alloc(user, n);
+    at = mempool_alloc(user, n);
     if (at)
         memset(at, 0, n);
     return at;
@@ -150,19 +150,19 @@ static void *mem_calloc_cb(size_t count, size_t each, void *user)
 
 static void *mem_realloc_cb(void *old, size_t n, void *user)
 {
-    return pool_realloc(user, old, n);
+    return mempool_realloc(user, old, n);
 }
 
-void pool_init(struct pool *p)
+void mempool_init(struct mempool *p)
 {
-    *p = (struct pool){.mem = {p, mem_malloc_cb, mem_free_cb, mem_calloc_cb, mem_realloc_cb}};
+    *p = (struct mempool){.mem = {p, mem_malloc_cb, mem_free_cb, mem_calloc_cb, mem_realloc_cb}};
     list_init(&p->live);
     for (size_t i = 0; i < POOL_CLASSES; i++)
         list_init(&p->spare[i]);
 }
 
-void pool_deinit(struct pool *p)
+void mempool_deinit(struct mempool *p)
 {
     ASSERT(p->live_bytes == 0);
-    pool_trim(p);
+    mempool_trim(p);
 }
