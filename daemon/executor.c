@@ -1,0 +1,404 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Who knows whom: dispatch asks for a worker's page and for its death through struct dispatch_pool; the pool tells of
+ * births and deaths through struct pool_ops; both end here, so neither includes the other.
+ */
+#include "daemon/executor.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "daemon/net/conn.h"
+#include "daemon/net/loop.h"
+#include "dispatch/dispatch.h"
+#include "engine/engine.h"
+#include "pool/pool.h"
+#include "service/functions.h"
+#include "service/futures.h"
+#include "service/unimplemented.h"
+#include "worker/spec.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <sys/random.h>
+#include <sys/wait.h>
+
+enum {
+    RESULT_RESERVE_BYTES = 64 * 1024, /* of a message: what may stand beside a result in it */
+    POOL_BURST = 5,
+    EPOCH_MASK =
+            0xffffff, /* without a store the start time is the epoch: revisions rise from start to start */
+};
+
+/* The functions of the plugin that comes with the daemon. */
+static const char *const shipped[] = {"echo", "sleep", "sha256", "gzip", "gunzip", "fail"};
+
+struct executor {
+    struct executor_config config;
+    struct engine *engine;
+    struct futures *futures;
+    struct functions *functions;
+    struct dispatch *dispatch;
+    struct pool *pool; /* NULL: no workers configured */
+    struct effects *effects;
+    struct loop_watch pool_watch;
+    struct loop_timer pool_timer, turn_timer;
+    int spec_fd;
+    int is_ready, is_draining, is_drained;
+};
+
+/* ---- the pool */
+
+static void turn_pool(struct executor *x, mono_ns_t now)
+{
+    loop_timer_set(&x->pool_timer, pool_turn(x->pool, now));
+}
+
+static void on_pool_fd(void *arg, int what)
+{
+    struct executor *x = arg;
+
+    turn_pool(x, loop_now(x->config.loop));
+}
+
+static void on_pool_timer(void *arg, mono_ns_t now)
+{
+    turn_pool(arg, now);
+}
+
+static void on_spawn(void *context, uint64_t key, pid_t pid, int fd)
+{
+    struct executor *x = context;
+    struct conn_peer peer = {.trust = CONN_OWN, .worker_key = key};
+    int r;
+
+    snprintf(peer.address, sizeof peer.address, "worker:%d", (int)pid);
+    LOG_EVENT(LOG_INFO, "worker_started", LOG_NUM("worker", key), LOG_NUM("pid", pid));
+    r = conn_set_adopt(x->config.conns, fd, &peer, NULL);
+    if (r == 0)
+        return;
+    LOG_EVENT(LOG_ERROR, "worker_lost", LOG_NUM("pid", pid), LOG_STR("why", "its socket cannot be served"),
+              LOG_ERRNO(r));
+    pool_kill(x->pool, key);
+}
+
+static void on_exit_of(void *context, uint64_t key, pid_t pid, int wait_status, int asked)
+{
+    struct executor *x = context;
+
+    if (WIFSIGNALED(wait_status))
+        LOG_EVENT(asked ? LOG_INFO : LOG_WARNING, "worker_killed", LOG_NUM("worker", key),
+                  LOG_NUM("pid", pid), LOG_NUM("signal", WTERMSIG(wait_status)),
+                  LOG_STR("name", strsignal(WTERMSIG(wait_status))));
+    else
+        LOG_EVENT(asked ? LOG_INFO : LOG_WARNING, "worker_exited", LOG_NUM("worker", key),
+                  LOG_NUM("pid", pid), LOG_NUM("exit_code", WEXITSTATUS(wait_status)));
+    dispatch_worker_died(x->dispatch, key, wait_status, asked);
+}
+
+static void become_ready(struct executor *x)
+{
+    if (x->is_ready)
+        return;
+    x->is_ready = 1;
+    x->config.on_ready(x->config.arg);
+}
+
+static void on_throttle(void *context, int last_wait_status, mono_ns_t until)
+{
+    struct executor *x = context;
+
+    LOG_EVENT(LOG_ERROR, "workers_die_at_start",
+              LOG_NUM(WIFSIGNALED(last_wait_status) ? "signal" : "exit_code",
+                      WIFSIGNALED(last_wait_status) ? WTERMSIG(last_wait_status)
+                                                    : WEXITSTATUS(last_wait_status)),
+              LOG_NUM("retry_in_ms", (until - loop_now(x->config.loop)) / NS_PER_MS),
+              LOG_STR("hint", "look at what the workers wrote before this line"));
+    become_ready(x); /* clients may ask and submit; tasks wait */
+}
+
+static const struct runpage *page_of(void *context, uint64_t key)
+{
+    const struct executor *x = context;
+
+    return pool_page(x->pool, key);
+}
+
+static void kill_worker(void *context, uint64_t key, const char *why)
+{
+    struct executor *x = context;
+
+    LOG_EVENT(LOG_WARNING, "worker_kill", LOG_NUM("worker", key), LOG_NUM("pid", pool_pid(x->pool, key)),
+              LOG_STR("why", why));
+    pool_kill(x->pool, key);
+}
+
+/* ---- the turn */
+
+static void on_turn_timer(void *arg, mono_ns_t now)
+{
+    /* nothing to do here: executor_turn comes in this same turn of the loop */
+}
+
+void executor_wake(struct executor *x, mono_ns_t now)
+{
+    engine_begin(x->engine, now, clock_wall());
+}
+
+/* Without a store whatever the turn changed is as durable as it gets, at once. */
+static void commit(struct executor *x)
+{
+    if (x->effects->n_facts)
+        engine_durable(x->engine, x->effects->commit_seq);
+}
+
+static void check_drained(struct executor *x)
+{
+    if (!x->is_draining || x->is_drained || dispatch_n_leases(x->dispatch) > 0)
+        return;
+    x->is_drained = 1;
+    futures_shutdown(x->futures);
+    x->config.on_drained(x->config.arg);
+}
+
+void executor_turn(struct executor *x, mono_ns_t now)
+{
+    mono_ns_t next = dispatch_tick(x->dispatch, now);
+    struct list *l;
+
+    x->effects = engine_end(x->engine);
+    commit(x);
+    while ((l = list_pop_front(&x->effects->answers)))
+        futures_answer(LIST_ENTRY(l, struct waiter, answer));
+    dispatch_run(x->dispatch, x->effects);
+    next = MIN(next, futures_tick(x->futures, now));
+    next = MIN(next, x->effects->next);
+    loop_timer_set(&x->turn_timer, next);
+    if (!x->is_ready && dispatch_n_ready(x->dispatch) > 0)
+        become_ready(x);
+    check_drained(x);
+}
+
+int executor_is_pending(const struct executor *x)
+{
+    return x->effects && (x->effects->n_facts > 0 || !list_is_empty(&x->effects->answers) ||
+                          !list_is_empty(&x->effects->work) || !list_is_empty(&x->effects->revokes));
+}
+
+/* ---- starting */
+
+static int new_engine(struct executor *x, struct hash_seed *ret_seed)
+{
+    struct engine_config config = engine_config_default();
+
+    if (getrandom(ret_seed, sizeof *ret_seed, 0) != (ssize_t)sizeof *ret_seed ||
+        getrandom(&config.random, sizeof config.random, 0) != (ssize_t)sizeof config.random)
+        return -errno;
+    config.limits = x->config.config->limits;
+    config.seed = *ret_seed;
+    config.epoch = (uint32_t)(clock_wall() / NS_PER_S) & EPOCH_MASK;
+    return engine_new(&x->engine, &config);
+}
+
+/* What workers will offer is known from the start, so that a task may be submitted before the first one has said Hello. */
+static int add_functions(struct executor *x)
+{
+    const struct config *config = x->config.config;
+
+    for (size_t i = 0; i < ARRAY_LEN(shipped); i++)
+        if (!engine_function_add(x->engine, span_of_string(shipped[i]), (struct span){0}))
+            return -ENOMEM;
+    for (size_t i = 0; i < config->n_functions; i++)
+        if (!engine_function_add(x->engine, span_of_string(config->functions[i].name),
+                                 span_of_string(config->functions[i].doc)))
+            return -ENOMEM;
+    return 0;
+}
+
+static int add_rows(struct executor *x, const struct grpc_method *rows, size_t n)
+{
+    int r = grpc_server_add(x->config.server, rows, n);
+
+    return r > 0 ? -EEXIST : r;
+}
+
+static int add_methods(struct executor *x)
+{
+    const struct grpc_method *rows;
+    size_t n;
+    int r;
+
+    rows = futures_methods(x->futures, &n);
+    r = add_rows(x, rows, n);
+    rows = functions_methods(x->functions, &n);
+    if (r == 0)
+        r = add_rows(x, rows, n);
+    rows = dispatch_methods(x->dispatch, &n);
+    if (r == 0)
+        r = add_rows(x, rows, n);
+    rows = unimplemented_methods(&n);
+    return r == 0 ? add_rows(x, rows, n) : r;
+}
+
+static int new_services(struct executor *x, const struct hash_seed *seed)
+{
+    size_t max_message = x->config.config->limits.max_message_bytes;
+    const struct dispatch_config config = {
+            .max_message_bytes = max_message,
+            .max_result_bytes = max_message - RESULT_RESERVE_BYTES,
+            .pool = {.page = page_of, .kill = kill_worker, .context = x},
+    };
+    int r = futures_new(&x->futures, x->engine, max_message, seed);
+
+    if (r == 0)
+        r = functions_new(&x->functions, x->engine, max_message);
+    if (r == 0)
+        r = dispatch_new(&x->dispatch, x->engine, &config);
+    return r == 0 ? add_methods(x) : r;
+}
+
+int executor_new(struct executor **ret, const struct executor_config *config)
+{
+    struct executor *x = mem_zalloc(sizeof *x);
+    struct hash_seed seed;
+    int r;
+
+    if (!x)
+        return -ENOMEM;
+    x->config = *config;
+    x->spec_fd = -1;
+    r = loop_timer_init(&x->pool_timer, config->loop, on_pool_timer, x);
+    if (r == 0)
+        r = loop_timer_init(&x->turn_timer, config->loop, on_turn_timer, x);
+    if (r == 0)
+        r = new_engine(x, &seed);
+    if (r == 0)
+        r = add_functions(x);
+    if (r == 0)
+        r = new_services(x, &seed);
+    if (r < 0) {
+        executor_free(x);
+        return r;
+    }
+    engine_begin(x->engine, loop_now(config->loop), clock_wall());
+    *ret = x;
+    return 0;
+}
+
+struct executor *executor_free(struct executor *x)
+{
+    if (!x)
+        return NULL;
+    loop_watch_deinit(&x->pool_watch);
+    pool_free(x->pool);
+    loop_timer_deinit(&x->pool_timer);
+    loop_timer_deinit(&x->turn_timer);
+    dispatch_free(x->dispatch);
+    functions_free(x->functions);
+    futures_free(x->futures);
+    engine_free(x->engine);
+    err_close(&x->spec_fd);
+    return mem_free(x);
+}
+
+/* The pool's executable stands beside our own, so that a build tree runs in place; installed, in the private directory. */
+static int find_worker(char *path, size_t size)
+{
+    ssize_t n = readlink("/proc/self/exe", path, size - 1);
+    char *slash;
+
+    if (n < 0)
+        return -errno;
+    path[n] = '\0';
+    slash = strrchr(path, '/');
+    if (!slash || (size_t)(slash - path) + sizeof "/futured-worker" > size)
+        return -ENAMETOOLONG;
+    memcpy(slash, "/futured-worker", sizeof "/futured-worker");
+    if (access(path, X_OK) == 0)
+        return 0;
+    snprintf(path, size, "%s", FUTURED_WORKER_PATH);
+    return access(path, X_OK) == 0 ? 0 : -errno;
+}
+
+static int write_spec(struct executor *x)
+{
+    const struct config *config = x->config.config;
+    struct spec spec = {.n_commands = (uint32_t)config->n_functions};
+    int r;
+
+    spec.commands = mem_zalloc((config->n_functions + 1) * sizeof *spec.commands);
+    if (!spec.commands)
+        return -ENOMEM;
+    for (size_t i = 0; i < config->n_functions; i++)
+        spec.commands[i] = (struct spec_command){.name = config->functions[i].name,
+                                                 .line = config->functions[i].command,
+                                                 .doc = config->functions[i].doc,
+                                                 .is_shell = config->functions[i].shell};
+    r = spec_write(&spec, &x->spec_fd);
+    mem_free(spec.commands);
+    if (r > 0) {
+        LOG_EVENT(LOG_ERROR, "too_many_functions", LOG_STR("text", spec_error_text(r)));
+        return -E2BIG;
+    }
+    return r;
+}
+
+int executor_start(struct executor *x)
+{
+    const struct pool_ops ops = {
+            .on_spawn = on_spawn, .on_exit = on_exit_of, .on_throttle = on_throttle, .context = x};
+    struct pool_config config = {
+            .n_workers = x->config.config->workers, .grace_ns = 5 * NS_PER_S, .burst = POOL_BURST};
+    char path[4096];
+    int r;
+
+    if (config.n_workers == 0) {
+        become_ready(x);
+        return 0;
+    }
+    r = find_worker(path, sizeof path);
+    if (r < 0) {
+        LOG_EVENT(LOG_ERROR, "no_worker_program", LOG_STR("path", path), LOG_ERRNO(r));
+        return r;
+    }
+    config.worker_path = path;
+    r = write_spec(x);
+    if (r < 0)
+        return r;
+    config.spec_fd = x->spec_fd;
+    r = pool_new(&x->pool, &config, &ops);
+    if (r < 0)
+        return r;
+    loop_watch_init(&x->pool_watch, x->config.loop, pool_fd(x->pool), on_pool_fd, x);
+    r = loop_watch_set(&x->pool_watch, LOOP_READ);
+    if (r == 0)
+        turn_pool(x, loop_now(x->config.loop));
+    return r;
+}
+
+/* ---- stopping */
+
+void executor_drain(struct executor *x)
+{
+    x->is_draining = 1;
+    futures_drain(x->futures);
+    dispatch_drain(x->dispatch);
+    loop_timer_set(&x->turn_timer, loop_now(x->config.loop));
+}
+
+void executor_stop(struct executor *x)
+{
+    if (x->pool) {
+        pool_stop_all(x->pool, loop_now(x->config.loop));
+        turn_pool(x, loop_now(x->config.loop));
+    }
+}
+
+uint32_t executor_n_workers(const struct executor *x)
+{
+    return x->pool ? pool_n_alive(x->pool) : 0;
+}
