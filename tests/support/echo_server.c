@@ -24,6 +24,7 @@ int main(int argc, char *argv[])
         fputs("futured-echo: no memory\n", stderr);
         return 1;
     }
+    config->workers = 0; /* it answers by itself and runs no tasks */
     options.config = config;
     options.methods = echo_methods(echo, &options.n_methods);
     options.descriptors = echo_descriptor_set();
