@@ -43,12 +43,12 @@ static int bucket_take(struct abuse_bucket *b, mono_ns_t now)
     return 1;
 }
 
-const char *abuse_charge(struct abuse *a, enum abuse_kind kind, mono_ns_t now)
+const char *h2_abuse_charge(struct abuse *a, enum abuse_kind kind, mono_ns_t now)
 {
     return LIKELY(bucket_take(&a->buckets[kind], now)) ? NULL : reasons[kind];
 }
 
-void abuse_init(struct abuse *a, enum h2_role role, const struct h2_config *config, mono_ns_t now)
+void h2_abuse_init(struct abuse *a, enum h2_role role, const struct h2_config *config, mono_ns_t now)
 {
     *a = (struct abuse){.is_server = role == H2_SERVER, .magic_left = role == H2_SERVER ? MAGIC_BYTES : 0};
     bucket_init(&a->buckets[ABUSE_RESETS], config->resets, now);
@@ -70,7 +70,7 @@ static const char *on_ping(struct abuse *a, mono_ns_t now)
         --*explained;
         return NULL;
     }
-    return abuse_charge(a, ABUSE_PINGS, now);
+    return h2_abuse_charge(a, ABUSE_PINGS, now);
 }
 
 static void on_block(struct abuse *a, uint32_t id, mono_ns_t now)
@@ -96,7 +96,7 @@ static const char *on_data(struct abuse *a, uint32_t payload_bytes, mono_ns_t no
             a->pings_explained++;
         return NULL;
     }
-    return a->flags & NGHTTP2_FLAG_END_STREAM ? NULL : abuse_charge(a, ABUSE_EMPTY_DATA, now);
+    return a->flags & NGHTTP2_FLAG_END_STREAM ? NULL : h2_abuse_charge(a, ABUSE_EMPTY_DATA, now);
 }
 
 /* A frame's nine bytes are complete. The switch is the table of what each type costs. */
@@ -118,18 +118,19 @@ static const char *on_frame(struct abuse *a, const uint8_t *h, mono_ns_t now)
     case NGHTTP2_PUSH_PROMISE: on_block(a, id, now); return NULL;
     case NGHTTP2_CONTINUATION:
         return ++a->n_continuations > ABUSE_CONTINUATIONS_MAX ? "continuation_flood" : NULL;
-    case NGHTTP2_RST_STREAM: return abuse_charge(a, ABUSE_RESETS, now);
+    case NGHTTP2_RST_STREAM: return h2_abuse_charge(a, ABUSE_RESETS, now);
     case NGHTTP2_PING: return on_ping(a, now);
     case NGHTTP2_WINDOW_UPDATE:
         if (a->windows_explained > 0) {
             a->windows_explained--;
             return NULL;
         }
-        return abuse_charge(a, ABUSE_WINDOWS, now);
-    case NGHTTP2_SETTINGS: return a->flags & NGHTTP2_FLAG_ACK ? NULL : abuse_charge(a, ABUSE_SETTINGS, now);
+        return h2_abuse_charge(a, ABUSE_WINDOWS, now);
+    case NGHTTP2_SETTINGS:
+        return a->flags & NGHTTP2_FLAG_ACK ? NULL : h2_abuse_charge(a, ABUSE_SETTINGS, now);
     case NGHTTP2_GOAWAY:
-        return abuse_charge(a, ABUSE_SETTINGS, now);        /* makes nghttp2 walk over all streams too */
-    default: return abuse_charge(a, ABUSE_PRIORITIES, now); /* PRIORITY, PRIORITY_UPDATE, unknown types */
+        return h2_abuse_charge(a, ABUSE_SETTINGS, now);        /* makes nghttp2 walk over all streams too */
+    default: return h2_abuse_charge(a, ABUSE_PRIORITIES, now); /* PRIORITY, PRIORITY_UPDATE, unknown types */
     }
 }
 
@@ -140,7 +141,7 @@ static void on_frame_end(struct abuse *a)
         a->in_block = 0;
 }
 
-const char *abuse_scan(struct abuse *a, const uint8_t *p, size_t n, mono_ns_t now)
+const char *h2_abuse_scan(struct abuse *a, const uint8_t *p, size_t n, mono_ns_t now)
 {
     const uint8_t *end = p + n;
     const char *reason = NULL;
@@ -181,11 +182,11 @@ const char *abuse_scan(struct abuse *a, const uint8_t *p, size_t n, mono_ns_t no
     return reason;
 }
 
-const char *abuse_settle(struct abuse *a, mono_ns_t now)
+const char *h2_abuse_settle(struct abuse *a, mono_ns_t now)
 {
     const char *reason = NULL;
 
     for (; a->headers_unexplained > 0 && !reason; a->headers_unexplained--)
-        reason = abuse_charge(a, ABUSE_PROVOKED, now);
+        reason = h2_abuse_charge(a, ABUSE_PROVOKED, now);
     return reason;
 }

@@ -57,19 +57,19 @@ struct abuse {
     int32_t headers_unexplained; /* HEADERS on streams opened before; nghttp2 takes back those on open ones */
 };
 
-void abuse_init(struct abuse *a, enum h2_role role, const struct h2_config *config, mono_ns_t now);
+void h2_abuse_init(struct abuse *a, enum h2_role role, const struct h2_config *config, mono_ns_t now);
 
-/* abuse_scan: account for @n received bytes. NULL, or the end reason ("ping_flood") of a bucket run dry. */
-MUST_CHECK const char *abuse_scan(struct abuse *a, const uint8_t *p, size_t n, mono_ns_t now);
+/* h2_abuse_scan: account for @n received bytes. NULL, or the end reason ("ping_flood") of a bucket run dry. */
+MUST_CHECK const char *h2_abuse_scan(struct abuse *a, const uint8_t *p, size_t n, mono_ns_t now);
 
-/* abuse_charge: take one token of @kind. NULL, or the end reason. */
-MUST_CHECK const char *abuse_charge(struct abuse *a, enum abuse_kind kind, mono_ns_t now);
+/* h2_abuse_charge: take one token of @kind. NULL, or the end reason. */
+MUST_CHECK const char *h2_abuse_charge(struct abuse *a, enum abuse_kind kind, mono_ns_t now);
 
-/* abuse_settle: charge the HEADERS of this turn that nothing explained. NULL, or the end reason. */
-MUST_CHECK const char *abuse_settle(struct abuse *a, mono_ns_t now);
+/* h2_abuse_settle: charge the HEADERS of this turn that nothing explained. NULL, or the end reason. */
+MUST_CHECK const char *h2_abuse_settle(struct abuse *a, mono_ns_t now);
 
-/* abuse_sent_data: one DATA frame of ours went out. */
-static inline void abuse_sent_data(struct abuse *a)
+/* h2_abuse_sent_data: one DATA frame of ours went out. */
+static inline void h2_abuse_sent_data(struct abuse *a)
 {
     if (a->pings_explained < ABUSE_PINGS_EXPLAINED_MAX)
         a->pings_explained++;
@@ -77,8 +77,8 @@ static inline void abuse_sent_data(struct abuse *a)
         a->windows_explained += 2;
 }
 
-/* abuse_block_since: when the header block at hand began, CLOCK_NEVER when there is none. */
-static inline mono_ns_t abuse_block_since(const struct abuse *a)
+/* h2_abuse_block_since: when the header block at hand began, CLOCK_NEVER when there is none. */
+static inline mono_ns_t h2_abuse_block_since(const struct abuse *a)
 {
     return a->in_block ? a->block_at : CLOCK_NEVER;
 }

@@ -9,11 +9,11 @@
  *   timers.c   the timeouts and h2_session_tick
  *
  * Invariants:
- *  1. s->inside counts recv/send/tick/abort/free on the stack. Events go up only from session_settle, which
- *     never nests; what happens outside asks for it by session_touch.
- *  2. An event holds its stream's address. A stream is given back only by stream_close, which runs when the
+ *  1. s->inside counts recv/send/tick/abort/free on the stack. Events go up only from h2_session_settle, which
+ *     never nests; what happens outside asks for it by h2_session_touch.
+ *  2. An event holds its stream's address. A stream is given back only by h2_stream_close, which runs when the
  *     events of this turn are all handed over, or for its EV_CLOSE, its last event.
- *  3. A stream that nghttp2 may still name has nghttp2's user data pointing to it; stream_close clears that.
+ *  3. A stream that nghttp2 may still name has nghttp2's user data pointing to it; h2_stream_close clears that.
  *  4. s->pending_bytes is the sum of the streams' pending; s->n_streams the length of streams + closing.
  *  5. s->now is stale outside; what is stamped there waits in the _fresh lists until the next enter.
  */
@@ -152,56 +152,56 @@ struct h2_session {
 
 /* --- session.c */
 
-/* session_end: GOAWAY(@error) with @reason; nothing more is recorded. Streams end in the next settle. */
-void session_end(struct h2_session *s, uint32_t error, const char *reason);
-/* session_fail: @r (-errno) from now on; the first one stays. Returns it. */
-int session_fail(struct h2_session *s, int r);
-/* session_touch: something is to be sent, or a timer moved; wakes the owner when nothing of us is running. */
-void session_touch(struct h2_session *s);
-/* session_enter, session_leave: around everything that lets events go up. session_settle: hand them over. */
-void session_enter(struct h2_session *s, mono_ns_t now);
-void session_settle(struct h2_session *s);
-void session_leave(struct h2_session *s);
-/* session_flooded: end the session if @reason is not NULL. */
-void session_flooded(struct h2_session *s, const char *reason);
-/* session_drain: as h2_session_drain, for @reason. */
-void session_drain(struct h2_session *s, const char *reason);
+/* h2_session_end: GOAWAY(@error) with @reason; nothing more is recorded. Streams end in the next settle. */
+void h2_session_end(struct h2_session *s, uint32_t error, const char *reason);
+/* h2_session_fail: @r (-errno) from now on; the first one stays. Returns it. */
+int h2_session_fail(struct h2_session *s, int r);
+/* h2_session_touch: something is to be sent, or a timer moved; wakes the owner when nothing of us is running. */
+void h2_session_touch(struct h2_session *s);
+/* h2_session_enter, h2_session_leave: around everything that lets events go up. h2_session_settle: hand them over. */
+void h2_session_enter(struct h2_session *s, mono_ns_t now);
+void h2_session_settle(struct h2_session *s);
+void h2_session_leave(struct h2_session *s);
+/* h2_session_flooded: end the session if @reason is not NULL. */
+void h2_session_flooded(struct h2_session *s, const char *reason);
+/* h2_session_drain_for: as h2_session_drain, for @reason. */
+void h2_session_drain_for(struct h2_session *s, const char *reason);
 
-static inline int session_is_open(const struct h2_session *s)
+static inline int h2_session_is_open(const struct h2_session *s)
 {
     return !s->ended && !s->failed;
 }
 
 /* --- record.c */
 
-/* record_callbacks: the set of callbacks for nghttp2. 0, -ENOMEM. */
-MUST_CHECK int record_callbacks(nghttp2_session_callbacks **ret);
-/* record_writable: note that @st has room again. */
-int record_writable(struct h2_stream *st);
-/* record_clear: forget all events and the fields that belong to whole blocks. */
-void record_clear(struct h2_session *s);
-/* record_free: forget everything, and the memory. */
-void record_free(struct h2_session *s);
-/* record_read, the data provider of every stream. */
-ssize_t record_read(nghttp2_session *ng, int32_t id, uint8_t *to, size_t n, uint32_t *flags,
-                    nghttp2_data_source *source, void *user);
+/* h2_record_callbacks: the set of callbacks for nghttp2. 0, -ENOMEM. */
+MUST_CHECK int h2_record_callbacks(nghttp2_session_callbacks **ret);
+/* h2_record_writable: note that @st has room again. */
+int h2_record_writable(struct h2_stream *st);
+/* h2_record_clear: forget all events and the fields that belong to whole blocks. */
+void h2_record_clear(struct h2_session *s);
+/* h2_record_free: forget everything, and the memory. */
+void h2_record_free(struct h2_session *s);
+/* h2_record_read, the data provider of every stream. */
+ssize_t h2_record_read(nghttp2_session *ng, int32_t id, uint8_t *to, size_t n, uint32_t *flags,
+                       nghttp2_data_source *source, void *user);
 
 /* --- stream.c */
 
-/* stream_new: a stream of @s. NULL: no memory. */
-MUST_CHECK struct h2_stream *stream_new(struct h2_session *s, int32_t id);
-/* stream_close: on_close(@error) and back to the free list. */
-void stream_close(struct h2_stream *st, uint32_t error);
-/* stream_refuse: answer 431 and forget the body. */
-void stream_refuse(struct h2_stream *st);
-/* stream_alive: a frame of its own came, so body_timeout starts again. */
-void stream_alive(struct h2_stream *st);
-/* stream_progress: @n pending bytes went out. */
-void stream_progress(struct h2_stream *st, size_t n);
-void stream_free_spare(struct h2_session *s);
+/* h2_stream_new: a stream of @s. NULL: no memory. */
+MUST_CHECK struct h2_stream *h2_stream_new(struct h2_session *s, int32_t id);
+/* h2_stream_close: on_close(@error) and back to the free list. */
+void h2_stream_close(struct h2_stream *st, uint32_t error);
+/* h2_stream_refuse: answer 431 and forget the body. */
+void h2_stream_refuse(struct h2_stream *st);
+/* h2_stream_alive: a frame of its own came, so body_timeout starts again. */
+void h2_stream_alive(struct h2_stream *st);
+/* h2_stream_progress: @n pending bytes went out. */
+void h2_stream_progress(struct h2_stream *st, size_t n);
+void h2_stream_free_spare(struct h2_session *s);
 
 /* --- timers.c */
 
-void timers_init(struct h2_session *s);
-/* timers_stamp: @s->now is fresh; what was stamped outside starts now. */
-void timers_stamp(struct h2_session *s);
+void h2_timers_init(struct h2_session *s);
+/* h2_timers_stamp: @s->now is fresh; what was stamped outside starts now. */
+void h2_timers_stamp(struct h2_session *s);

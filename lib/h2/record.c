@@ -23,7 +23,7 @@ static struct event *event_push(struct h2_session *s, enum event_kind kind, stru
 
         e = mem_realloc(s->events, cap * sizeof *e);
         if (!e) {
-            session_fail(s, -ENOMEM);
+            h2_session_fail(s, -ENOMEM);
             return NULL;
         }
         s->events = e;
@@ -34,7 +34,7 @@ static struct event *event_push(struct h2_session *s, enum event_kind kind, stru
     return e;
 }
 
-int record_writable(struct h2_stream *st)
+int h2_record_writable(struct h2_stream *st)
 {
     return event_push(st->session, EV_WRITABLE, st) ? 0 : -ENOMEM;
 }
@@ -46,11 +46,11 @@ static int fields_grow(struct h2_session *s)
     struct field_ref *refs;
 
     if (!fields)
-        return session_fail(s, -ENOMEM);
+        return h2_session_fail(s, -ENOMEM);
     s->fields = fields;
     refs = mem_realloc(s->refs, cap * sizeof *refs);
     if (!refs)
-        return session_fail(s, -ENOMEM);
+        return h2_session_fail(s, -ENOMEM);
     s->refs = refs;
     s->cap_fields = cap;
     return 0;
@@ -64,7 +64,7 @@ static void fields_drop(struct h2_session *s, uint32_t first, uint32_t end)
     }
 }
 
-void record_clear(struct h2_session *s)
+void h2_record_clear(struct h2_session *s)
 {
     uint32_t left = s->n_fields - s->block_first; /* of a block that is not whole yet */
 
@@ -87,7 +87,7 @@ void record_clear(struct h2_session *s)
     }
 }
 
-void record_free(struct h2_session *s)
+void h2_record_free(struct h2_session *s)
 {
     fields_drop(s, 0, s->n_fields);
     s->n_fields = s->n_events = s->block_first = 0;
@@ -125,7 +125,7 @@ static int on_begin_headers(nghttp2_session *ng, const nghttp2_frame *frame, voi
     s->n_fields = s->block_first;
     s->block_n = s->block_bytes = 0;
     if (frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
-        s->block = stream_new(s, frame->hd.stream_id);
+        s->block = h2_stream_new(s, frame->hd.stream_id);
         if (!s->block)
             return NGHTTP2_ERR_CALLBACK_FAILURE;
         nghttp2_session_set_stream_user_data(ng, frame->hd.stream_id, s->block);
@@ -202,7 +202,7 @@ static int on_headers_frame(struct h2_session *s, const nghttp2_frame *frame)
     e->first = s->block_first;
     e->n = s->n_fields - s->block_first;
     block_close(s);
-    stream_alive(st);
+    h2_stream_alive(st);
     return 0;
 }
 
@@ -220,7 +220,7 @@ static int on_data_chunk(nghttp2_session *ng, uint8_t flags, int32_t id, const u
         return 0;
     }
     st->unconsumed += n;
-    stream_alive(st);
+    h2_stream_alive(st);
     e = event_push(s, EV_DATA, st);
     if (!e)
         return NGHTTP2_ERR_CALLBACK_FAILURE;
@@ -239,7 +239,7 @@ static int on_data_frame(struct h2_session *s, const nghttp2_frame *frame)
         if (!event_push(s, EV_END, st))
             return NGHTTP2_ERR_CALLBACK_FAILURE;
     }
-    stream_alive(st);
+    h2_stream_alive(st);
     return 0;
 }
 
@@ -269,7 +269,7 @@ static int on_invalid_frame(nghttp2_session *ng, const nghttp2_frame *frame, int
     struct h2_session *s = user;
 
     if (error == NGHTTP2_ERR_REFUSED_STREAM && !s->flood)
-        s->flood = abuse_charge(&s->abuse, ABUSE_RESETS, s->now);
+        s->flood = h2_abuse_charge(&s->abuse, ABUSE_RESETS, s->now);
     return 0;
 }
 
@@ -300,8 +300,8 @@ static int on_stream_close(nghttp2_session *ng, int32_t id, uint32_t error, void
 
 /* --- sending */
 
-ssize_t record_read(nghttp2_session *ng, int32_t id, uint8_t *to, size_t n, uint32_t *flags,
-                    nghttp2_data_source *source, void *user)
+ssize_t h2_record_read(nghttp2_session *ng, int32_t id, uint8_t *to, size_t n, uint32_t *flags,
+                       nghttp2_data_source *source, void *user)
 {
     struct h2_stream *st = source->ptr;
     size_t take = MIN(st->pending, n);
@@ -314,7 +314,7 @@ ssize_t record_read(nghttp2_session *ng, int32_t id, uint8_t *to, size_t n, uint
         *flags |= NGHTTP2_DATA_FLAG_EOF;
         if (st->n_trailers) {
             if (nghttp2_submit_trailer(ng, id, st->trailers, st->n_trailers) != 0) {
-                session_fail(st->session, -ENOMEM);
+                h2_session_fail(st->session, -ENOMEM);
                 return NGHTTP2_ERR_CALLBACK_FAILURE;
             }
             *flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
@@ -335,18 +335,18 @@ static int on_send_data(nghttp2_session *ng, nghttp2_frame *frame, const uint8_t
     uint8_t *to;
 
     if (buf_reserve(s->out, HEAD_BYTES + n) < 0) {
-        session_fail(s, -ENOMEM);
+        h2_session_fail(s, -ENOMEM);
         return NGHTTP2_ERR_CALLBACK_FAILURE;
     }
     to = buf_tail(s->out);
     memcpy(to, head, HEAD_BYTES);
     memcpy(to + HEAD_BYTES, buf_head(&st->out), n);
     buf_commit(s->out, HEAD_BYTES + n);
-    stream_progress(st, n);
+    h2_stream_progress(st, n);
     s->last = st;
     if (st->was_full && st->pending <= H2_STREAM_LOW_BYTES) {
         st->was_full = 0;
-        if (record_writable(st) < 0)
+        if (h2_record_writable(st) < 0)
             return NGHTTP2_ERR_CALLBACK_FAILURE;
     }
     if (buf_len(s->out) < s->out_limit)
@@ -377,12 +377,12 @@ static void goaway_sent(struct h2_session *s, uint32_t error)
     if (s->ended || error == NGHTTP2_NO_ERROR)
         return;
     /* nghttp2's own decision: the peer broke the protocol */
-    session_end(s, error,
-                error == NGHTTP2_COMPRESSION_ERROR    ? "compression_error"
-                : error == NGHTTP2_FLOW_CONTROL_ERROR ? "flow_control_error"
-                : error == NGHTTP2_FRAME_SIZE_ERROR   ? "frame_size_error"
-                : error == NGHTTP2_INTERNAL_ERROR     ? "internal_error"
-                                                      : "protocol_error");
+    h2_session_end(s, error,
+                   error == NGHTTP2_COMPRESSION_ERROR    ? "compression_error"
+                   : error == NGHTTP2_FLOW_CONTROL_ERROR ? "flow_control_error"
+                   : error == NGHTTP2_FRAME_SIZE_ERROR   ? "frame_size_error"
+                   : error == NGHTTP2_INTERNAL_ERROR     ? "internal_error"
+                                                         : "protocol_error");
 }
 
 static int on_frame_send(nghttp2_session *ng, const nghttp2_frame *frame, void *user)
@@ -391,13 +391,13 @@ static int on_frame_send(nghttp2_session *ng, const nghttp2_frame *frame, void *
     struct h2_stream *st;
 
     switch (frame->hd.type) {
-    case NGHTTP2_DATA: abuse_sent_data(&s->abuse); __attribute__((fallthrough));
+    case NGHTTP2_DATA: h2_abuse_sent_data(&s->abuse); __attribute__((fallthrough));
     case NGHTTP2_HEADERS:
         return frame->hd.flags & NGHTTP2_FLAG_END_STREAM ? end_sent(s, frame->hd.stream_id) : 0;
     case NGHTTP2_RST_STREAM:
         st = stream_of(s, frame->hd.stream_id);
         if (st && !st->is_reset && !s->flood)
-            s->flood = abuse_charge(&s->abuse, ABUSE_PROVOKED, s->now);
+            s->flood = h2_abuse_charge(&s->abuse, ABUSE_PROVOKED, s->now);
         return 0;
     case NGHTTP2_GOAWAY: goaway_sent(s, frame->goaway.error_code); return 0;
     default: return 0;
@@ -421,7 +421,7 @@ static int on_frame_not_send(nghttp2_session *ng, const nghttp2_frame *frame, in
                    : NGHTTP2_ERR_CALLBACK_FAILURE;
 }
 
-int record_callbacks(nghttp2_session_callbacks **ret)
+int h2_record_callbacks(nghttp2_session_callbacks **ret)
 {
     nghttp2_session_callbacks *c;
 

@@ -82,7 +82,7 @@ static int ng_new(struct h2_session *s)
     nghttp2_option *option = NULL;
     int r;
 
-    if (record_callbacks(&callbacks) < 0)
+    if (h2_record_callbacks(&callbacks) < 0)
         return -ENOMEM;
     if (mem_fail_here() || nghttp2_option_new(&option) != 0) {
         nghttp2_session_callbacks_del(callbacks);
@@ -124,8 +124,8 @@ int h2_session_new(struct h2_session **ret, enum h2_role role, const struct h2_c
     list_init(&s->closing);
     list_init(&s->spare);
     mempool_init(&s->pool);
-    abuse_init(&s->abuse, role, config, now);
-    timers_init(s);
+    h2_abuse_init(&s->abuse, role, config, now);
+    h2_timers_init(s);
     if (ng_new(s) < 0) {
         s->failed = -ENOMEM;
         h2_session_free(s);
@@ -145,7 +145,7 @@ static void close_all(struct h2_session *s, uint32_t error)
             l = list_first(&s->streams);
         if (!l)
             return;
-        stream_close(LIST_ENTRY(l, struct h2_stream, link), error);
+        h2_stream_close(LIST_ENTRY(l, struct h2_stream, link), error);
     }
 }
 
@@ -157,17 +157,17 @@ struct h2_session *h2_session_free(struct h2_session *s)
     s->inside = 1;
     s->ended = 1;
     close_all(s, H2_CANCEL);
-    record_free(s);
+    h2_record_free(s);
     if (s->failed)
         mempool_reset(&s->pool);
     else
         nghttp2_session_del(s->ng);
-    stream_free_spare(s);
+    h2_stream_free_spare(s);
     mempool_deinit(&s->pool);
     return mem_free(s);
 }
 
-int session_fail(struct h2_session *s, int r)
+int h2_session_fail(struct h2_session *s, int r)
 {
     if (!s->failed) {
         s->failed = r;
@@ -177,64 +177,64 @@ int session_fail(struct h2_session *s, int r)
     return s->failed;
 }
 
-void session_end(struct h2_session *s, uint32_t error, const char *reason)
+void h2_session_end(struct h2_session *s, uint32_t error, const char *reason)
 {
-    if (!session_is_open(s))
+    if (!h2_session_is_open(s))
         return;
     s->ended = 1;
     s->ended_at = s->now;
     s->end_error = error == H2_NO_ERROR ? H2_CANCEL : error;
     s->end_reason = reason;
     if (nghttp2_session_terminate_session(s->ng, error) != 0)
-        session_fail(s, -ENOMEM);
+        h2_session_fail(s, -ENOMEM);
 }
 
-void session_flooded(struct h2_session *s, const char *reason)
+void h2_session_flooded(struct h2_session *s, const char *reason)
 {
     if (UNLIKELY(reason != NULL))
-        session_end(s, H2_ENHANCE_YOUR_CALM, reason);
+        h2_session_end(s, H2_ENHANCE_YOUR_CALM, reason);
 }
 
-void session_drain(struct h2_session *s, const char *reason)
+void h2_session_drain_for(struct h2_session *s, const char *reason)
 {
-    if (!session_is_open(s) || s->draining)
+    if (!h2_session_is_open(s) || s->draining)
         return;
     s->draining = 1;
     s->drain_reason = reason;
     if (nghttp2_submit_goaway(s->ng, NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(s->ng),
                               NGHTTP2_NO_ERROR, NULL, 0) != 0)
-        session_fail(s, -ENOMEM);
+        h2_session_fail(s, -ENOMEM);
 }
 
 void h2_session_drain(struct h2_session *s)
 {
-    session_drain(s, "drained");
-    session_touch(s);
+    h2_session_drain_for(s, "drained");
+    h2_session_touch(s);
 }
 
 void h2_session_abort(struct h2_session *s, uint32_t error, const char *reason)
 {
-    session_end(s, error, reason);
+    h2_session_end(s, error, reason);
     if (!s->inside) {
-        session_enter(s, s->now);
-        session_settle(s);
-        session_leave(s);
+        h2_session_enter(s, s->now);
+        h2_session_settle(s);
+        h2_session_leave(s);
     }
-    session_touch(s);
+    h2_session_touch(s);
 }
 
 /* --- events */
 
-void session_enter(struct h2_session *s, mono_ns_t now)
+void h2_session_enter(struct h2_session *s, mono_ns_t now)
 {
     ASSERT(!s->inside);
     s->inside = 1;
     s->now = now;
     if (!list_is_empty(&s->body_fresh) || !list_is_empty(&s->writing_fresh))
-        timers_stamp(s);
+        h2_timers_stamp(s);
 }
 
-void session_leave(struct h2_session *s)
+void h2_session_leave(struct h2_session *s)
 {
     s->inside = 0;
 }
@@ -248,7 +248,7 @@ static void dispatch_headers(struct h2_session *s, const struct event *e)
         st->announced = 1;
         s->ops->on_headers(st, s->fields + e->first, e->n, flags);
     } else if (s->role == H2_SERVER && !(flags & H2_TRAILERS)) {
-        stream_refuse(st);
+        h2_stream_refuse(st);
         st->announced = 1;
         s->ops->on_headers(st, NULL, 0, flags);
     } else {
@@ -261,7 +261,7 @@ static void dispatch(struct h2_session *s, const struct event *e)
     struct h2_stream *st = e->stream;
 
     if (e->kind == EV_CLOSE) {
-        stream_close(st, st->is_closing ? st->error : e->n);
+        h2_stream_close(st, st->is_closing ? st->error : e->n);
         return;
     }
     if (e->kind == EV_GOAWAY) {
@@ -296,31 +296,31 @@ static void close_ended(struct h2_session *s)
     for (struct list *l; (l = list_first(&s->closing));) {
         struct h2_stream *st = LIST_ENTRY(l, struct h2_stream, link);
 
-        stream_close(st, st->error);
+        h2_stream_close(st, st->error);
     }
-    if (!session_is_open(s))
+    if (!h2_session_is_open(s))
         close_all(s, s->failed ? H2_INTERNAL_ERROR : s->end_error);
 }
 
-void session_settle(struct h2_session *s)
+void h2_session_settle(struct h2_session *s)
 {
     for (uint32_t i = 0; i < s->n_events; i++) {
         const struct event *e = &s->events[i];
 
-        if (session_is_open(s) || e->kind == EV_CLOSE)
+        if (h2_session_is_open(s) || e->kind == EV_CLOSE)
             dispatch(s, e);
     }
     close_ended(s);
-    record_clear(s);
+    h2_record_clear(s);
     if (s->above && s->pending_bytes <= H2_OUTPUT_HIGH_BYTES / 2) {
         s->above = 0;
-        if (s->ops->on_room && session_is_open(s))
+        if (s->ops->on_room && h2_session_is_open(s))
             s->ops->on_room(s->user);
         close_ended(s);
     }
 }
 
-void session_touch(struct h2_session *s)
+void h2_session_touch(struct h2_session *s)
 {
     if (!s->inside && s->wake)
         s->wake(s->wake_arg);
@@ -333,11 +333,11 @@ static void recv_error(struct h2_session *s, ssize_t r)
     if (s->failed)
         return;
     switch (r) {
-    case NGHTTP2_ERR_BAD_CLIENT_MAGIC: session_end(s, H2_PROTOCOL_ERROR, "bad_preface"); break;
-    case NGHTTP2_ERR_FLOODED: session_end(s, H2_ENHANCE_YOUR_CALM, "ack_flood"); break;
+    case NGHTTP2_ERR_BAD_CLIENT_MAGIC: h2_session_end(s, H2_PROTOCOL_ERROR, "bad_preface"); break;
+    case NGHTTP2_ERR_FLOODED: h2_session_end(s, H2_ENHANCE_YOUR_CALM, "ack_flood"); break;
     case NGHTTP2_ERR_NOMEM:
-    case NGHTTP2_ERR_CALLBACK_FAILURE: session_fail(s, -ENOMEM); break;
-    default: session_end(s, H2_ENHANCE_YOUR_CALM, "continuation_flood"); break;
+    case NGHTTP2_ERR_CALLBACK_FAILURE: h2_session_fail(s, -ENOMEM); break;
+    default: h2_session_end(s, H2_ENHANCE_YOUR_CALM, "continuation_flood"); break;
     }
 }
 
@@ -345,43 +345,43 @@ static void recv_slice(struct h2_session *s, const uint8_t *p, size_t n)
 {
     ssize_t r;
 
-    session_flooded(s, abuse_scan(&s->abuse, p, n, s->now));
-    if (!session_is_open(s))
+    h2_session_flooded(s, h2_abuse_scan(&s->abuse, p, n, s->now));
+    if (!h2_session_is_open(s))
         return;
     r = nghttp2_session_mem_recv(s->ng, p, n);
     if (UNLIKELY(r < 0))
         recv_error(s, r);
     if (UNLIKELY(s->abuse.headers_unexplained > 0))
-        session_flooded(s, abuse_settle(&s->abuse, s->now));
-    session_flooded(s, s->flood);
-    if (s->orphan_bytes && session_is_open(s)) {
+        h2_session_flooded(s, h2_abuse_settle(&s->abuse, s->now));
+    h2_session_flooded(s, s->flood);
+    if (s->orphan_bytes && h2_session_is_open(s)) {
         if (nghttp2_session_consume_connection(s->ng, s->orphan_bytes) != 0)
-            session_fail(s, -ENOMEM);
+            h2_session_fail(s, -ENOMEM);
         s->orphan_bytes = 0;
     }
 }
 
 int h2_session_recv(struct h2_session *s, const uint8_t *p, size_t n, mono_ns_t now)
 {
-    session_enter(s, now);
+    h2_session_enter(s, now);
     if (n) {
         s->received_at = s->busy_at = now;
         s->ping_at = CLOCK_NEVER;
     }
-    while (n && session_is_open(s)) {
+    while (n && h2_session_is_open(s)) {
         size_t take = MIN(n, (size_t)H2_SLICE_BYTES);
 
         recv_slice(s, p, take);
-        session_settle(s);
+        h2_session_settle(s);
         if (!s->failed && nghttp2_session_get_outbound_queue_size(s->ng) >
                                   H2_CONTROL_FRAMES_MAX + (size_t)4 * s->n_streams) {
-            session_flooded(s, "output_flood");
-            session_settle(s);
+            h2_session_flooded(s, "output_flood");
+            h2_session_settle(s);
         }
         p += take;
         n -= take;
     }
-    session_leave(s);
+    h2_session_leave(s);
     return s->failed ? s->failed : h2_session_wants_read(s) ? 0 : H2_E_OVER;
 }
 
@@ -392,7 +392,7 @@ int h2_session_send(struct h2_session *s, struct buf *out, size_t limit, mono_ns
     size_t before = buf_len(out);
     const uint8_t *p;
 
-    session_enter(s, now);
+    h2_session_enter(s, now);
     s->out = out;
     s->out_limit = limit;
     while (!s->failed && buf_len(out) < limit) {
@@ -401,7 +401,7 @@ int h2_session_send(struct h2_session *s, struct buf *out, size_t limit, mono_ns
         if (n > 0 && buf_append(out, p, (size_t)n) < 0)
             n = NGHTTP2_ERR_NOMEM;
         if (n < 0)
-            session_fail(s, -ENOMEM);
+            h2_session_fail(s, -ENOMEM);
         if (n == 0 && !s->paused)
             break;
         s->paused = 0;
@@ -410,9 +410,9 @@ int h2_session_send(struct h2_session *s, struct buf *out, size_t limit, mono_ns
     if (s->handed_bytes == 0)
         s->handed_at = now;
     s->handed_bytes += buf_len(out) - before;
-    session_flooded(s, s->flood);
-    session_settle(s);
-    session_leave(s);
+    h2_session_flooded(s, s->flood);
+    h2_session_settle(s);
+    h2_session_leave(s);
     return s->failed;
 }
 
@@ -447,7 +447,7 @@ mono_ns_t h2_session_now(const struct h2_session *s)
 
 int h2_session_wants_read(const struct h2_session *s)
 {
-    return session_is_open(s) && nghttp2_session_want_read(s->ng);
+    return h2_session_is_open(s) && nghttp2_session_want_read(s->ng);
 }
 
 int h2_session_wants_write(const struct h2_session *s)

@@ -17,7 +17,7 @@ static size_t stream_bytes(const struct h2_session *s)
     return sizeof(struct h2_stream) + s->config.stream_user_bytes;
 }
 
-struct h2_stream *stream_new(struct h2_session *s, int32_t id)
+struct h2_stream *h2_stream_new(struct h2_session *s, int32_t id)
 {
     struct list *l = list_pop_front(&s->spare);
     struct h2_stream *st = l ? LIST_ENTRY(l, struct h2_stream, link) : NULL;
@@ -34,7 +34,7 @@ struct h2_stream *stream_new(struct h2_session *s, int32_t id)
         st = mem_alloc(stream_bytes(s));
     }
     if (!st) {
-        session_fail(s, -ENOMEM);
+        h2_session_fail(s, -ENOMEM);
         return NULL;
     }
     memset(st, 0, stream_bytes(s));
@@ -47,7 +47,7 @@ struct h2_stream *stream_new(struct h2_session *s, int32_t id)
     list_push_back(&s->streams, &st->link);
     s->n_streams++;
     s->is_resting = 0;
-    stream_alive(st);
+    h2_stream_alive(st);
     return st;
 }
 
@@ -57,7 +57,7 @@ static void stream_free(struct h2_stream *st)
     mem_free(st);
 }
 
-void stream_free_spare(struct h2_session *s)
+void h2_stream_free_spare(struct h2_session *s)
 {
     for (struct list *l; (l = list_pop_front(&s->spare));)
         stream_free(LIST_ENTRY(l, struct h2_stream, link));
@@ -83,11 +83,11 @@ static void output_drop(struct h2_stream *st)
 
 static void stream_credit(struct h2_session *s, size_t n)
 {
-    if (n && session_is_open(s) && nghttp2_session_consume_connection(s->ng, n) != 0)
-        session_fail(s, -ENOMEM);
+    if (n && h2_session_is_open(s) && nghttp2_session_consume_connection(s->ng, n) != 0)
+        h2_session_fail(s, -ENOMEM);
 }
 
-void stream_close(struct h2_stream *st, uint32_t error)
+void h2_stream_close(struct h2_stream *st, uint32_t error)
 {
     struct h2_session *s = st->session;
 
@@ -117,7 +117,7 @@ void stream_close(struct h2_stream *st, uint32_t error)
     s->n_spare++;
 }
 
-void stream_alive(struct h2_stream *st)
+void h2_stream_alive(struct h2_stream *st)
 {
     struct h2_session *s = st->session;
 
@@ -143,7 +143,7 @@ static void writing_restart(struct h2_stream *st)
     list_push_back(s->inside ? &s->writing : &s->writing_fresh, &st->write_link);
 }
 
-void stream_progress(struct h2_stream *st, size_t n)
+void h2_stream_progress(struct h2_stream *st, size_t n)
 {
     buf_consume(&st->out, n);
     st->pending -= n;
@@ -194,7 +194,7 @@ int h2_stream_is_writable(const struct h2_stream *s)
 
 static int is_mute(const struct h2_stream *st)
 {
-    return st->gone || st->is_reset || st->refused || !session_is_open(st->session);
+    return st->gone || st->is_reset || st->refused || !h2_session_is_open(st->session);
 }
 
 /* nghttp2 does not change what it is given, its structure only has no const. */
@@ -215,7 +215,7 @@ static void nv_fill(nghttp2_nv *nva, const struct h2_header *headers, size_t n, 
 
 int h2_stream_respond(struct h2_stream *s, const struct h2_header *headers, size_t n, int end, int is_static)
 {
-    nghttp2_data_provider provider = {.source.ptr = s, .read_callback = record_read};
+    nghttp2_data_provider provider = {.source.ptr = s, .read_callback = h2_record_read};
     nghttp2_nv nva[H2_HEADERS_MAX];
 
     ASSERT(n <= H2_HEADERS_MAX && s->session->role == H2_SERVER);
@@ -224,10 +224,10 @@ int h2_stream_respond(struct h2_stream *s, const struct h2_header *headers, size
     ASSERT(!s->responded && !(end && s->pending));
     nv_fill(nva, headers, n, is_static);
     if (nghttp2_submit_response(s->session->ng, s->id, nva, n, end ? NULL : &provider) != 0)
-        return session_fail(s->session, -ENOMEM);
+        return h2_session_fail(s->session, -ENOMEM);
     s->responded = 1;
     s->finishing = !!end;
-    session_touch(s->session);
+    h2_session_touch(s->session);
     return 0;
 }
 
@@ -244,9 +244,9 @@ static void data_resume(struct h2_stream *st)
     if (st->deferred) {
         st->deferred = 0;
         if (nghttp2_session_resume_data(s->ng, st->id) == NGHTTP2_ERR_NOMEM)
-            session_fail(s, -ENOMEM);
+            h2_session_fail(s, -ENOMEM);
     }
-    session_touch(s);
+    h2_session_touch(s);
 }
 
 static void output_count(struct h2_stream *st)
@@ -343,15 +343,15 @@ void h2_stream_reset(struct h2_stream *s, uint32_t error)
 {
     struct h2_session *session = s->session;
 
-    if (s->gone || s->is_reset || !session_is_open(session))
+    if (s->gone || s->is_reset || !h2_session_is_open(session))
         return;
     if (nghttp2_submit_rst_stream(session->ng, NGHTTP2_FLAG_NONE, s->id, error) != 0)
-        session_fail(session, -ENOMEM);
+        h2_session_fail(session, -ENOMEM);
     stream_closing(s, error == H2_NO_ERROR ? H2_CANCEL : error);
-    session_touch(session);
+    h2_session_touch(session);
 }
 
-void stream_refuse(struct h2_stream *st)
+void h2_stream_refuse(struct h2_stream *st)
 {
     static const struct h2_header answer = {SPAN_LIT(":status"), SPAN_LIT("431")};
 
@@ -365,14 +365,14 @@ void h2_stream_consume(struct h2_stream *s, size_t n)
 
     ASSERT(n <= s->unconsumed);
     s->unconsumed -= n;
-    if (!session_is_open(session))
+    if (!h2_session_is_open(session))
         return;
     /* no more is to come for a stream whose peer has ended, so only the connection needs the credit */
     if ((s->peer_ended || s->gone ? nghttp2_session_consume_connection(session->ng, n)
                                   : nghttp2_session_consume(session->ng, s->id, n)) != 0)
-        session_fail(session, -ENOMEM);
+        h2_session_fail(session, -ENOMEM);
     if (!session->inside && nghttp2_session_want_write(session->ng))
-        session_touch(session);
+        h2_session_touch(session);
 }
 
 void h2_stream_expect_body(struct h2_stream *s, int expects)
@@ -381,14 +381,14 @@ void h2_stream_expect_body(struct h2_stream *s, int expects)
     if (s->gone || s->is_reset)
         return;
     list_del(&s->body_link);
-    stream_alive(s);
-    session_touch(s->session);
+    h2_stream_alive(s);
+    h2_session_touch(s->session);
 }
 
 int h2_session_request(struct h2_session *s, const struct h2_header *headers, size_t n, int end,
                        struct h2_stream **ret)
 {
-    nghttp2_data_provider provider = {.read_callback = record_read};
+    nghttp2_data_provider provider = {.read_callback = h2_record_read};
     nghttp2_nv nva[H2_HEADERS_MAX];
     struct h2_stream *st;
     int32_t id;
@@ -400,7 +400,7 @@ int h2_session_request(struct h2_session *s, const struct h2_header *headers, si
         nghttp2_session_get_outbound_queue_size(s->ng) > H2_CONTROL_FRAMES_MAX ||
         s->n_streams >= nghttp2_session_get_remote_settings(s->ng, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS))
         return H2_E_REFUSED;
-    st = stream_new(s, 0);
+    st = h2_stream_new(s, 0);
     if (!st)
         return s->failed;
     provider.source.ptr = st;
@@ -408,13 +408,13 @@ int h2_session_request(struct h2_session *s, const struct h2_header *headers, si
     id = nghttp2_submit_request(s->ng, NULL, nva, n, end ? NULL : &provider, st);
     if (id < 0) {
         st->gone = 1;
-        stream_close(st, H2_REFUSED_STREAM);
-        return id == NGHTTP2_ERR_NOMEM ? session_fail(s, -ENOMEM) : H2_E_REFUSED;
+        h2_stream_close(st, H2_REFUSED_STREAM);
+        return id == NGHTTP2_ERR_NOMEM ? h2_session_fail(s, -ENOMEM) : H2_E_REFUSED;
     }
     st->id = id;
     st->announced = st->responded = 1;
     st->finishing = !!end;
-    session_touch(s);
+    h2_session_touch(s);
     *ret = st;
     return 0;
 }

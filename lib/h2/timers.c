@@ -37,7 +37,7 @@ static struct h2_stream *first_writing(const struct h2_session *s)
     return l ? LIST_ENTRY(l, struct h2_stream, write_link) : NULL;
 }
 
-void timers_init(struct h2_session *s)
+void h2_timers_init(struct h2_session *s)
 {
     list_init(&s->body);
     list_init(&s->body_fresh);
@@ -49,7 +49,7 @@ void timers_init(struct h2_session *s)
     s->owner_at = s->ops->on_tick ? s->now : CLOCK_NEVER;
 }
 
-void timers_stamp(struct h2_session *s)
+void h2_timers_stamp(struct h2_session *s)
 {
     LIST_FOREACH (l, &s->body_fresh)
         LIST_ENTRY(l, struct h2_stream, body_link)->body_at = s->now;
@@ -108,37 +108,37 @@ static void tick_keepalive(struct h2_session *s)
     if (keepalive_due(s) > s->now)
         return;
     if (s->ping_at != CLOCK_NEVER) {
-        session_end(s, H2_NO_ERROR, "keepalive_timeout");
+        h2_session_end(s, H2_NO_ERROR, "keepalive_timeout");
         return;
     }
     s->ping_at = s->now;
     s->abuse.acks_owed++;
     if (nghttp2_submit_ping(s->ng, NGHTTP2_FLAG_NONE, NULL) != 0)
-        session_fail(s, -ENOMEM);
+        h2_session_fail(s, -ENOMEM);
 }
 
 static void tick_session(struct h2_session *s)
 {
     if (socket_due(s) <= s->now) {
-        session_end(s, H2_CANCEL, "write_timeout"); /* when it has not ended for another reason */
+        h2_session_end(s, H2_CANCEL, "write_timeout"); /* when it has not ended for another reason */
         s->is_dead = 1;
         return;
     }
-    if (!session_is_open(s))
+    if (!h2_session_is_open(s))
         return;
     if (s->preface_at <= s->now)
-        session_end(s, H2_PROTOCOL_ERROR, "preface_timeout");
-    else if (due(abuse_block_since(&s->abuse), s->config.headers_timeout_ns) <= s->now)
-        session_end(s, H2_ENHANCE_YOUR_CALM, "headers_timeout");
+        h2_session_end(s, H2_PROTOCOL_ERROR, "preface_timeout");
+    else if (due(h2_abuse_block_since(&s->abuse), s->config.headers_timeout_ns) <= s->now)
+        h2_session_end(s, H2_ENHANCE_YOUR_CALM, "headers_timeout");
     else if (idle_due(s) <= s->now)
-        session_drain(s, "idle_timeout");
-    if (session_is_open(s))
+        h2_session_drain_for(s, "idle_timeout");
+    if (h2_session_is_open(s))
         tick_keepalive(s);
-    if (session_is_open(s))
+    if (h2_session_is_open(s))
         tick_streams(s);
     if (rest_due(s) <= s->now) {
         s->is_resting = 1;
-        stream_free_spare(s);
+        h2_stream_free_spare(s);
         mempool_trim(&s->pool);
     }
 }
@@ -156,7 +156,7 @@ static mono_ns_t next_tick(const struct h2_session *s)
         return next;
     next = MIN(next, s->owner_at);
     next = MIN(next, s->preface_at);
-    next = MIN(next, due(abuse_block_since(&s->abuse), s->config.headers_timeout_ns));
+    next = MIN(next, due(h2_abuse_block_since(&s->abuse), s->config.headers_timeout_ns));
     next = MIN(next, idle_due(s));
     next = MIN(next, rest_due(s));
     next = MIN(next, keepalive_due(s));
@@ -169,13 +169,13 @@ static mono_ns_t next_tick(const struct h2_session *s)
 
 mono_ns_t h2_session_tick(struct h2_session *s, mono_ns_t now)
 {
-    session_enter(s, now);
+    h2_session_enter(s, now);
     tick_session(s);
-    if (s->ops->on_tick && session_is_open(s) && (s->owner_woken || s->owner_at <= now)) {
+    if (s->ops->on_tick && h2_session_is_open(s) && (s->owner_woken || s->owner_at <= now)) {
         s->owner_woken = 0;
         s->owner_at = s->ops->on_tick(s->user, now);
     }
-    session_settle(s);
-    session_leave(s);
+    h2_session_settle(s);
+    h2_session_leave(s);
     return next_tick(s);
 }

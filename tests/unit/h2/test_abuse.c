@@ -15,13 +15,13 @@ static void start(struct abuse *a, enum h2_role role)
 {
     struct h2_config c = few();
 
-    abuse_init(a, role, &c, NS_PER_S);
+    h2_abuse_init(a, role, &c, NS_PER_S);
     a->magic_left = 0;
 }
 
 static const char *scan(struct abuse *a, struct buf *b, mono_ns_t now)
 {
-    const char *reason = abuse_scan(a, buf_head(b), buf_len(b), now);
+    const char *reason = h2_abuse_scan(a, buf_head(b), buf_len(b), now);
 
     buf_clear(b);
     return reason;
@@ -34,17 +34,17 @@ static void test_bucket_runs_dry_and_refills(void **state)
 
     start(&a, H2_SERVER);
     for (int i = 0; i < 3; i++)
-        assert_null(abuse_charge(&a, ABUSE_RESETS, now));
-    assert_string_equal(abuse_charge(&a, ABUSE_RESETS, now), "reset_flood");
+        assert_null(h2_abuse_charge(&a, ABUSE_RESETS, now));
+    assert_string_equal(h2_abuse_charge(&a, ABUSE_RESETS, now), "reset_flood");
     now += NS_PER_S / 2; /* one token */
-    assert_null(abuse_charge(&a, ABUSE_RESETS, now));
-    assert_non_null(abuse_charge(&a, ABUSE_RESETS, now));
+    assert_null(h2_abuse_charge(&a, ABUSE_RESETS, now));
+    assert_non_null(h2_abuse_charge(&a, ABUSE_RESETS, now));
     now += 1000 * NS_PER_S; /* never more than the burst */
     for (int i = 0; i < 3; i++)
-        assert_null(abuse_charge(&a, ABUSE_RESETS, now));
-    assert_non_null(abuse_charge(&a, ABUSE_RESETS, now));
+        assert_null(h2_abuse_charge(&a, ABUSE_RESETS, now));
+    assert_non_null(h2_abuse_charge(&a, ABUSE_RESETS, now));
     now = CLOCK_NEVER; /* no overflow */
-    assert_null(abuse_charge(&a, ABUSE_RESETS, now));
+    assert_null(h2_abuse_charge(&a, ABUSE_RESETS, now));
 }
 
 static void test_bucket_extremes(void **state)
@@ -54,11 +54,11 @@ static void test_bucket_extremes(void **state)
 
     c.resets = (struct h2_rate){0, 0};
     c.pings = (struct h2_rate){UINT32_MAX, UINT32_MAX};
-    abuse_init(&a, H2_SERVER, &c, 0);
-    assert_non_null(abuse_charge(&a, ABUSE_RESETS, 0));
-    assert_non_null(abuse_charge(&a, ABUSE_RESETS, CLOCK_NEVER));
+    h2_abuse_init(&a, H2_SERVER, &c, 0);
+    assert_non_null(h2_abuse_charge(&a, ABUSE_RESETS, 0));
+    assert_non_null(h2_abuse_charge(&a, ABUSE_RESETS, CLOCK_NEVER));
     for (int i = 0; i < 1000; i++)
-        assert_null(abuse_charge(&a, ABUSE_PINGS, i));
+        assert_null(h2_abuse_charge(&a, ABUSE_PINGS, i));
 }
 
 struct frame_case {
@@ -120,7 +120,7 @@ static void test_honest_frames_cost_nothing(void **state)
         raw_u32(&b, NGHTTP2_WINDOW_UPDATE, 2 * i + 1, 1000);
     }
     assert_null(scan(&a, &b, NS_PER_S));
-    assert_null(abuse_settle(&a, NS_PER_S));
+    assert_null(h2_abuse_settle(&a, NS_PER_S));
     buf_deinit(&b);
 }
 
@@ -131,7 +131,7 @@ static void test_our_data_explains_windows_and_pings(void **state)
 
     start(&a, H2_SERVER);
     for (int i = 0; i < 10; i++)
-        abuse_sent_data(&a);
+        h2_abuse_sent_data(&a);
     for (int i = 0; i < 20 + 3; i++)
         raw_u32(&b, NGHTTP2_WINDOW_UPDATE, 1, 10);
     for (int i = 0; i < 10 + 3; i++)
@@ -144,7 +144,7 @@ static void test_our_data_explains_windows_and_pings(void **state)
     assert_string_equal(scan(&a, &b, NS_PER_S), "window_update_flood");
     /* what is explained does not pile up for ever */
     for (int i = 0; i < 100000; i++)
-        abuse_sent_data(&a);
+        h2_abuse_sent_data(&a);
     assert_in_range(a.pings_explained, 1, ABUSE_PINGS_EXPLAINED_MAX);
     assert_in_range(a.windows_explained, 1, ABUSE_WINDOWS_EXPLAINED_MAX + 2);
     buf_deinit(&b);
@@ -171,21 +171,21 @@ static void test_header_block_has_a_beginning_and_an_end(void **state)
     struct abuse a;
 
     start(&a, H2_SERVER);
-    assert_int_equal(abuse_block_since(&a), CLOCK_NEVER);
+    assert_int_equal(h2_abuse_block_since(&a), CLOCK_NEVER);
     raw_frame(&b, NGHTTP2_HEADERS, 0, 1, "abc", 3);
     assert_null(scan(&a, &b, 5 * NS_PER_S));
-    assert_int_equal(abuse_block_since(&a), 5 * NS_PER_S);
+    assert_int_equal(h2_abuse_block_since(&a), 5 * NS_PER_S);
     raw_frame(&b, NGHTTP2_CONTINUATION, 0, 1, "", 0);
     assert_null(scan(&a, &b, 6 * NS_PER_S));
-    assert_int_equal(abuse_block_since(&a), 5 * NS_PER_S);
+    assert_int_equal(h2_abuse_block_since(&a), 5 * NS_PER_S);
     raw_head(&b, 2, NGHTTP2_CONTINUATION, F_END_HEADERS, 1);
     assert_null(scan(&a, &b, 7 * NS_PER_S));
-    assert_int_equal(abuse_block_since(&a), 5 * NS_PER_S); /* its payload is still to come */
-    assert_null(abuse_scan(&a, (const uint8_t *)"ab", 2, 8 * NS_PER_S));
-    assert_int_equal(abuse_block_since(&a), CLOCK_NEVER);
+    assert_int_equal(h2_abuse_block_since(&a), 5 * NS_PER_S); /* its payload is still to come */
+    assert_null(h2_abuse_scan(&a, (const uint8_t *)"ab", 2, 8 * NS_PER_S));
+    assert_int_equal(h2_abuse_block_since(&a), CLOCK_NEVER);
     raw_frame(&b, NGHTTP2_HEADERS, F_END_HEADERS, 3, "", 0);
     assert_null(scan(&a, &b, 9 * NS_PER_S));
-    assert_int_equal(abuse_block_since(&a), CLOCK_NEVER);
+    assert_int_equal(h2_abuse_block_since(&a), CLOCK_NEVER);
     buf_deinit(&b);
 }
 
@@ -217,10 +217,10 @@ static void test_headers_on_old_streams_need_an_explanation(void **state)
         raw_request(&b, 5, 0);
     assert_null(scan(&a, &b, NS_PER_S));
     a.headers_unexplained--; /* what record.c does for trailers */
-    assert_null(abuse_settle(&a, NS_PER_S));
+    assert_null(h2_abuse_settle(&a, NS_PER_S));
     raw_request(&b, 7, 0);
     assert_null(scan(&a, &b, NS_PER_S));
-    assert_string_equal(abuse_settle(&a, NS_PER_S), "provoked_reset_flood");
+    assert_string_equal(h2_abuse_settle(&a, NS_PER_S), "provoked_reset_flood");
     buf_deinit(&b);
 }
 
@@ -243,11 +243,11 @@ static void test_bytes_cut_at_every_boundary(void **state)
     raw_frame(&b, NGHTTP2_HEADERS, 0, 5, "abcdef", 6);
     for (size_t n = 0; n <= buf_len(&b); n++)
         for (size_t step = 1; step <= 11; step += 5) {
-            abuse_init(&whole, H2_SERVER, &c, NS_PER_S);
-            abuse_init(&cut, H2_SERVER, &c, NS_PER_S);
-            assert_null(abuse_scan(&whole, buf_head(&b), n, NS_PER_S));
+            h2_abuse_init(&whole, H2_SERVER, &c, NS_PER_S);
+            h2_abuse_init(&cut, H2_SERVER, &c, NS_PER_S);
+            assert_null(h2_abuse_scan(&whole, buf_head(&b), n, NS_PER_S));
             for (size_t at = 0; at < n; at += step)
-                assert_null(abuse_scan(&cut, buf_head(&b) + at, MIN(step, n - at), NS_PER_S));
+                assert_null(h2_abuse_scan(&cut, buf_head(&b) + at, MIN(step, n - at), NS_PER_S));
             memset(whole.head, 0, sizeof whole.head); /* left over from the last partial head */
             memset(cut.head, 0, sizeof cut.head);
             assert_memory_equal(&whole, &cut, sizeof whole);
