@@ -20,7 +20,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LINE_MAX_BYTES = 8192, SECTION_MAX_BYTES = 300, FILES_MAX = 10000 };
+enum {
+    BUFFER_BYTES = 8192,
+    LINE_MAX_BYTES = BUFFER_BYTES - 4 /* \r, \n, NUL and one */,
+    SECTION_MAX_BYTES = 300,
+    FILES_MAX = 10000
+};
 
 static const char function_prefix[] = "function.";
 
@@ -31,8 +36,7 @@ struct source {
     const char *path;
     int is_part;
     unsigned int line;
-    int r;             /* -ENOMEM */
-    int is_line_wrong; /* said already */
+    int r; /* -ENOMEM */
 
     char section[SECTION_MAX_BYTES];
     const char *table_section;          /* of the table; NULL: what stands here is passed over */
@@ -203,18 +207,18 @@ static int read_line(FILE *file, char *to, size_t size, const char **ret_why)
 static char *on_line(char *to, int size, void *arg)
 {
     struct source *src = arg;
-    char line[LINE_MAX_BYTES];
+    char line[LINE_MAX_BYTES + 1];
     const char *why, *text = line;
 
-    ASSERT(size >= 8);
-    if (src->r < 0 || !read_line(src->file, line, MIN(sizeof line, (size_t)size - 2), &why))
+    ASSERT(size >= BUFFER_BYTES);
+    if (src->r < 0 || !read_line(src->file, line, sizeof line, &why))
         return NULL;
     if (src->line == 0 && strncmp(line, "\xef\xbb\xbf", 3) == 0) /* a byte order mark */
         text += 3;
     src->line++;
     text += strspn(text, " \t\r");
     if (why) {
-        WRONG(src, "%s; at most %d bytes of UTF-8 are allowed", why, LINE_MAX_BYTES - 4);
+        WRONG(src, "%s; at most %d bytes of UTF-8 are allowed", why, LINE_MAX_BYTES);
         text = "";
     } else if (*text == '[') {
         note_section(src, text);
@@ -268,8 +272,8 @@ int config_read_file(struct config *c, const char *path, int is_part, struct con
         return 0;
     }
     ini_use_stack = false;
-    ini_initial_alloc = LINE_MAX_BYTES;
-    ini_max_line = LINE_MAX_BYTES;
+    ini_initial_alloc = BUFFER_BYTES;
+    ini_max_line = BUFFER_BYTES;
     ini_allow_realloc = false;
     ini_allow_multiline = false;
     ini_allow_inline_comments = false;
