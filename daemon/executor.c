@@ -200,7 +200,7 @@ static int new_engine(struct executor *x, struct hash_seed *ret_seed)
         return -errno;
     config.limits = x->config.config->limits;
     config.seed = *ret_seed;
-    config.epoch = (uint32_t)(clock_wall() / NS_PER_S) & EPOCH_MASK;
+    config.epoch = 1; /* without a store nothing of an earlier start is left that it could be told from */
     return engine_new(&x->engine, &config);
 }
 
