@@ -150,10 +150,12 @@ static mono_ns_t next_tick(const struct h2_session *s)
 
     if (s->is_dead || s->failed)
         return CLOCK_NEVER;
-    if (s->owner_woken || !list_is_empty(&s->closing))
+    if (!list_is_empty(&s->closing))
         return s->now;
-    if (s->ended)
+    if (s->ended) /* on_tick does not come any more */
         return next;
+    if (s->owner_woken)
+        return s->now;
     next = MIN(next, s->owner_at);
     next = MIN(next, s->preface_at);
     next = MIN(next, due(h2_abuse_block_since(&s->abuse), s->config.headers_timeout_ns));
