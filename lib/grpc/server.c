@@ -397,7 +397,7 @@ static int find_method(struct grpc_call *call, struct span path)
     slash = path.len > 1 ? memchr(path.p + 1, '/', path.len - 1) : NULL;
     if (slash)
         service = (struct span){path.p + 1, (size_t)(slash - path.p) - 1};
-    if (slash && grpc_server_has_service(server, service))
+    if (slash && service.len && grpc_server_has_service(server, service))
         call_fail(call, GRPC_UNIMPLEMENTED, "unknown method %.*s", SPAN_ARGS(path));
     else
         call_fail(call, GRPC_UNIMPLEMENTED, "unknown service: %.*s", SPAN_ARGS(path));
