@@ -52,7 +52,7 @@ static void append(struct h2_stream *st, size_t n)
 {
     struct buf *out = h2_stream_out(st);
 
-    if (st->finishing || buf_reserve(out, n) < 0)
+    if (n == 0 || st->finishing || buf_reserve(out, n) < 0)
         return;
     memset(buf_tail(out), 'e', n);
     buf_commit(out, n);

@@ -629,7 +629,7 @@ static void random_step(struct pair *pair, struct test_random *r, struct peer *p
         break;
     default:
         if (!st->finishing)
-            fill(st, test_random_below(r, test_random_below(r, 10) ? 3000 : 300000));
+            fill(st, 1 + test_random_below(r, test_random_below(r, 10) ? 3000 : 300000));
         break;
     }
 }
