@@ -58,7 +58,7 @@ static int store_bytes(const struct wire_field *f, struct codec_bytes *to)
 
 static int store_time(const struct wire_field *f, int is_duration, struct codec_time *to)
 {
-    int e = read_time(f->bytes, is_duration, &to->ns);
+    int e = to->is_set ? CODEC_E_TWICE : read_time(f->bytes, is_duration, &to->ns);
 
     if (e == 0)
         to->is_set = 1;

@@ -62,7 +62,7 @@ struct codec_table {
 /* codec_read: decode @message into @ret, which the caller has zeroed.
  *   Return: 0; CODEC_E_MALFORMED (not protobuf); CODEC_E_TYPE (wrong wire type); CODEC_E_UTF8; CODEC_E_RANGE
  * (a duration or timestamp beyond what its type or 292 years allow); CODEC_E_TWICE. *ret_field names the
- * field ("" for MALFORMED). */
+ * field ("" where @message itself is malformed). */
 enum { CODEC_E_MALFORMED = 1, CODEC_E_TYPE, CODEC_E_UTF8, CODEC_E_RANGE, CODEC_E_TWICE };
 MUST_CHECK int codec_read(const struct codec_table *table, struct span message, void *ret,
                           const char **ret_field);

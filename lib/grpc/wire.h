@@ -26,7 +26,7 @@ struct wire_reader {
 
 static inline struct wire_reader wire_reader(struct span s)
 {
-    return (struct wire_reader){s.p, s.p + s.len};
+    return (struct wire_reader){s.p, s.p ? s.p + s.len : NULL}; /* C knows no sum of NULL and 0 */
 }
 
 /* wire_next: read one field.
