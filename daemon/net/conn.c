@@ -77,8 +77,8 @@ static void free_owner(struct conn *c)
 /* What anybody may do is said for those who look for it, what hints at trouble for all. */
 static void log_end(const struct conn *c)
 {
-    static const char *const usual[] = {"",       "drained", "idle_timeout", "peer_closed", "peer_goaway",
-                                        "stopped"};
+    static const char *const usual[] = {"",           "drained", "idle_timeout", "peer_closed", "peer_goaway",
+                                        "peer_reset", "stopped"};
     enum log_level level = LOG_INFO;
 
     for (size_t i = 0; i < ARRAY_LEN(usual); i++)
