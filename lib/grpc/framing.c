@@ -151,7 +151,8 @@ int framing_gather(struct framing *f, struct span in, size_t max_bytes)
         n = MIN(have, (size_t)FRAMING_HEAD_BYTES);
         if (n)
             memcpy(head, buf_head(&f->raw) + f->lent, n);
-        memcpy(head + n, in.p, FRAMING_HEAD_BYTES - n);
+        if (n < FRAMING_HEAD_BYTES)
+            memcpy(head + n, in.p, FRAMING_HEAD_BYTES - n);
         r = check_head(f, head, max_bytes);
         if (r)
             return r;
