@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * futured-load: one thread that keeps a number of echo calls in flight on a number of connections and checks
- * every answer: status, content, order. Built on lib/grpc's client and epoll, so that the client costs little
+ * futured-load: one thread that keeps a number of calls in flight on a number of connections and checks every
+ * answer: status, content, order. Built on lib/grpc's client and epoll, so that the client costs little
  * beside the server that is measured.
  *
  *   unary   each of the --in-flight slots of a connection has one call open
- *   stream  one Bidi call a connection, with --in-flight messages unanswered
+ *   stream  one call a connection, with --in-flight messages unanswered
  *
  * It warms up, then measures for --duration seconds (or --count answers), then lets what is open finish.
  * Prints one JSON object. A wrong answer or a lost connection ends it with status 1.
@@ -17,7 +17,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "grpc/client.h"
-#include "grpc/wire.h"
+#include "tests/bench/dialect.h"
 #include "tests/bench/histogram.h"
 
 #include <errno.h>
@@ -42,7 +42,8 @@
 enum {
     RECV_BYTES = 256 * 1024,
     SEND_BYTES = 128 * 1024,
-    SIZE_MIN = 16, /* a payload begins with connection and number */
+    SIZE_MIN = 16,            /* a payload begins with a mark */
+    MESSAGE_ROOM_BYTES = 128, /* around the payload */
     CONNECTIONS_MAX = 4096,
     IN_FLIGHT_MAX = 65536,
     SILENCE_MS = 30000, /* without a single answer: something hangs */
@@ -50,8 +51,7 @@ enum {
 
 struct options {
     const char *address;
-    const char *path;
-    int is_stream;
+    const struct dialect *dialect;
     uint32_t connections, in_flight;
     size_t size;
     double duration_s, warmup_s;
@@ -62,12 +62,13 @@ struct options {
 struct load;
 struct conn;
 
-/* One message in flight. Unary: one slot a call; stream: a ring, answered in order. */
+/* One message in flight. Unary: one slot a call; stream: what a slot sent is answered before it sends again. */
 struct slot {
     struct conn *conn;
     mono_ns_t since;
     uint64_t number;
     int is_answered;
+    int is_open; /* of a stream: sent and not answered */
 };
 
 struct conn {
@@ -79,8 +80,10 @@ struct conn {
     struct buf out;
     struct slot *slots;
     struct grpc_client_call *stream;
-    uint32_t head, n_open; /* of the ring; n_open also counts unary calls */
+    uint32_t head;   /* of an ordered stream: the slot whose answer comes next */
+    uint32_t n_open; /* calls, or messages of the stream, that are not answered */
     uint64_t next_number;
+    char last_id[64]; /* of an accepted future: they rise */
 };
 
 enum phase { WARMING, MEASURING, ENDING };
@@ -90,7 +93,7 @@ struct load {
     int epoll_fd;
     struct conn *conns;
     uint8_t *in;
-    uint8_t *message; /* scratch: one EchoRequest, which is also its EchoResponse */
+    uint8_t *message; /* the request, of which only the head of the payload changes */
     size_t message_bytes, payload_at;
     enum phase phase;
     mono_ns_t now, started, ended;
@@ -174,19 +177,58 @@ static void answered(struct load *l, const struct slot *s)
 
 /* --- calls */
 
-static void make_message(struct load *l, uint32_t conn, uint64_t number)
-{
-    uint64_t words[2] = {conn, number};
+/* What makes a payload unlike all others: where it is waited for, and its number. */
+struct mark {
+    uint32_t conn, slot;
+    uint64_t number;
+};
 
-    memcpy(l->message + l->payload_at, words, sizeof words);
+static struct mark mark_of(const struct slot *s)
+{
+    return (struct mark){s->conn->index, (uint32_t)(s - s->conn->slots), s->number};
 }
 
-static void check_message(struct load *l, const struct slot *s, struct span message)
+static struct span make_message(struct load *l, const struct slot *s)
 {
-    make_message(l, s->conn->index, s->number);
-    if (message.len != l->message_bytes || memcmp(message.p, l->message, message.len) != 0)
-        die("a wrong answer: %zu bytes to request %" PRIu64 " of connection %u", message.len, s->number,
-            s->conn->index);
+    struct mark mark = mark_of(s);
+
+    _Static_assert(sizeof mark == SIZE_MIN, "the smallest payload holds a mark");
+    memcpy(l->message + l->payload_at, &mark, sizeof mark);
+    return (struct span){l->message, l->message_bytes};
+}
+
+/* The slot that an answer belongs to; @expected where that is known before. */
+static struct slot *check_message(struct conn *c, struct slot *expected, struct span message)
+{
+    struct load *l = c->load;
+    struct span payload = l->o.dialect->read(message);
+    struct slot *s = expected;
+    struct mark mark, wanted;
+
+    if (!payload.len)
+        die("a wrong answer of %zu bytes on connection %u", message.len, c->index);
+    if (l->o.dialect->gives_id) {
+        char id[sizeof c->last_id];
+
+        snprintf(id, sizeof id, "%.*s", (int)payload.len, (const char *)payload.p);
+        if (strcmp(id, c->last_id) <= 0)
+            die("connection %u: the ID %s does not rise", c->index, id);
+        memcpy(c->last_id, id, sizeof id);
+        return s;
+    }
+    if (payload.len != l->o.size)
+        die("a payload of %zu bytes came back as one of %zu", l->o.size, payload.len);
+    memcpy(&mark, payload.p, sizeof mark);
+    if (!s)
+        s = mark.slot < l->o.in_flight ? &c->slots[mark.slot] : NULL;
+    if (!s)
+        die("an answer to a question that was never asked");
+    wanted = mark_of(s);
+    if (memcmp(&mark, &wanted, sizeof mark) != 0 ||
+        memcmp(payload.p + sizeof mark, l->message + l->payload_at + sizeof mark, l->o.size - sizeof mark) !=
+                0)
+        die("a wrong payload to request %" PRIu64 " of connection %u", s->number, c->index);
+    return s;
 }
 
 static void unary_start(struct slot *s);
@@ -198,7 +240,7 @@ static void unary_on_message(struct grpc_client_call *call, struct span message)
     if (s->is_answered)
         die("two answers to one unary call");
     s->is_answered = 1;
-    check_message(s->conn->load, s, message);
+    (void)check_message(s->conn, s, message);
 }
 
 static void unary_on_done(struct grpc_client_call *call, const struct grpc_status *status)
@@ -224,23 +266,21 @@ static void unary_start(struct slot *s)
     s->since = l->now;
     s->number = s->conn->next_number++;
     s->is_answered = 0;
-    make_message(l, s->conn->index, s->number);
-    if (grpc_client_call_new(&call, s->conn->client, l->o.path, NULL, &unary_handler, s, l->now) != 0 ||
-        grpc_client_call_send(call, (struct span){l->message, l->message_bytes}) < 0 ||
-        grpc_client_call_half_close(call) < 0)
+    if (grpc_client_call_new(&call, s->conn->client, l->o.dialect->path, NULL, &unary_handler, s, l->now) !=
+                0 ||
+        grpc_client_call_send(call, make_message(l, s)) < 0 || grpc_client_call_half_close(call) < 0)
         die("a call cannot be started (more in flight than the server allows?)");
     s->conn->n_open++;
 }
 
-static void stream_send(struct conn *c)
+static void stream_send(struct slot *s)
 {
-    struct load *l = c->load;
-    struct slot *s = &c->slots[(c->head + c->n_open) % l->o.in_flight];
+    struct conn *c = s->conn;
 
-    s->since = l->now;
+    s->since = c->load->now;
     s->number = c->next_number++;
-    make_message(l, c->index, s->number);
-    if (grpc_client_call_send(c->stream, (struct span){l->message, l->message_bytes}) < 0)
+    s->is_open = 1;
+    if (grpc_client_call_send(c->stream, make_message(c->load, s)) < 0)
         die("no memory");
     c->n_open++;
 }
@@ -249,15 +289,16 @@ static void stream_on_message(struct grpc_client_call *call, struct span message
 {
     struct conn *c = grpc_client_call_user(call);
     struct load *l = c->load;
+    struct slot *s = check_message(c, l->o.dialect->is_ordered ? &c->slots[c->head] : NULL, message);
 
-    if (!c->n_open)
+    if (!s->is_open)
         die("an answer without a question");
-    check_message(l, &c->slots[c->head], message);
-    answered(l, &c->slots[c->head]);
+    s->is_open = 0;
+    answered(l, s);
     c->head = (c->head + 1) % l->o.in_flight;
     c->n_open--;
     if (l->phase != ENDING)
-        stream_send(c);
+        stream_send(s);
 }
 
 static void stream_on_done(struct grpc_client_call *call, const struct grpc_status *status)
@@ -276,15 +317,16 @@ static void conn_start(struct conn *c)
 {
     struct load *l = c->load;
 
-    if (!l->o.is_stream) {
+    if (!l->o.dialect->is_stream) {
         for (uint32_t i = 0; i < l->o.in_flight; i++)
             unary_start(&c->slots[i]);
         return;
     }
-    if (grpc_client_call_new(&c->stream, c->client, l->o.path, NULL, &stream_handler, c, l->now) != 0)
+    if (grpc_client_call_new(&c->stream, c->client, l->o.dialect->path, NULL, &stream_handler, c, l->now) !=
+        0)
         die("the stream cannot be opened");
     for (uint32_t i = 0; i < l->o.in_flight; i++)
-        stream_send(c);
+        stream_send(&c->slots[i]);
 }
 
 /* --- sockets */
@@ -471,17 +513,17 @@ static void print_result(const struct load *l)
 
 static void usage(FILE *to)
 {
-    fputs("futured-load --address unix:/PATH|A.B.C.D:PORT [OPTION]...\n"
-          "  --mode unary|stream   what is in flight: calls, or messages of one call a connection (unary)\n"
-          "  --path /PKG.SVC/M     the method (that of the echo service for the mode)\n"
-          "  --connections N       (8)\n"
-          "  --in-flight N         per connection (32)\n"
-          "  --size BYTES          of the payload (100)\n"
-          "  --warmup SECONDS      (0.5)\n"
-          "  --duration SECONDS    (3)\n"
-          "  --count N             answers to measure, instead of a duration\n"
-          "  --server-pid PID      whose CPU time is reported\n",
-          to);
+    fprintf(to,
+            "futured-load --address unix:/PATH|A.B.C.D:PORT [OPTION]...\n"
+            "  --mode MODE           what is asked: %s (echo)\n"
+            "  --connections N       (8)\n"
+            "  --in-flight N         per connection (32)\n"
+            "  --size BYTES          of the payload (100)\n"
+            "  --warmup SECONDS      (0.5)\n"
+            "  --duration SECONDS    (3)\n"
+            "  --count N             answers to measure, instead of a duration\n"
+            "  --server-pid PID      whose CPU time is reported\n",
+            dialect_names());
 }
 
 static uint64_t number(const char *text, uint64_t min, uint64_t max)
@@ -507,10 +549,17 @@ static double seconds(const char *text)
 static int parse(struct options *o, int argc, char **argv)
 {
     static const struct option table[] = {
-            {"address", 1, NULL, 'a'},     {"mode", 1, NULL, 'm'},      {"path", 1, NULL, 'p'},
-            {"connections", 1, NULL, 'c'}, {"in-flight", 1, NULL, 'i'}, {"size", 1, NULL, 's'},
-            {"warmup", 1, NULL, 'w'},      {"duration", 1, NULL, 'd'},  {"count", 1, NULL, 'n'},
-            {"server-pid", 1, NULL, 'P'},  {"help", 0, NULL, 'h'},      {0},
+            {"address", 1, NULL, 'a'},
+            {"mode", 1, NULL, 'm'},
+            {"connections", 1, NULL, 'c'},
+            {"in-flight", 1, NULL, 'i'},
+            {"size", 1, NULL, 's'},
+            {"warmup", 1, NULL, 'w'},
+            {"duration", 1, NULL, 'd'},
+            {"count", 1, NULL, 'n'},
+            {"server-pid", 1, NULL, 'P'},
+            {"help", 0, NULL, 'h'},
+            {0},
     };
     int c;
 
@@ -518,11 +567,10 @@ static int parse(struct options *o, int argc, char **argv)
         switch (c) {
         case 'a': o->address = optarg; break;
         case 'm':
-            o->is_stream = strcmp(optarg, "stream") == 0;
-            if (!o->is_stream && strcmp(optarg, "unary") != 0)
-                die("%s: unary or stream is allowed", optarg);
+            o->dialect = dialect_find(optarg);
+            if (!o->dialect)
+                die("%s: one of %s is allowed", optarg, dialect_names());
             break;
-        case 'p': o->path = optarg; break;
         case 'c': o->connections = (uint32_t)number(optarg, 1, CONNECTIONS_MAX); break;
         case 'i': o->in_flight = (uint32_t)number(optarg, 1, IN_FLIGHT_MAX); break;
         case 's': o->size = number(optarg, SIZE_MIN, 16 << 20); break;
@@ -538,8 +586,8 @@ static int parse(struct options *o, int argc, char **argv)
         usage(stderr);
         return 2;
     }
-    if (!o->path)
-        o->path = o->is_stream ? "/futured.test.v1.Echo/Bidi" : "/futured.test.v1.Echo/Unary";
+    if (!o->dialect)
+        o->dialect = dialect_find("echo");
     return -1;
 }
 
@@ -548,12 +596,10 @@ static void load_init(struct load *l)
     l->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     l->conns = mem_zalloc(l->o.connections * sizeof *l->conns);
     l->in = mem_alloc(RECV_BYTES);
-    l->message_bytes = wire_len_field(1, l->o.size);
-    l->message = mem_alloc(l->message_bytes);
+    l->message = mem_alloc(l->o.size + MESSAGE_ROOM_BYTES);
     if (l->epoll_fd < 0 || !l->conns || !l->in || !l->message)
         die("no memory");
-    l->payload_at = (size_t)(wire_put_len(l->message, 1, l->o.size) - l->message);
-    memset(l->message + l->payload_at, 'x', l->o.size);
+    l->message_bytes = l->o.dialect->write(l->message, l->o.size, &l->payload_at);
     l->now = l->started = clock_mono();
     for (uint32_t i = 0; i < l->o.connections; i++)
         conn_open(l, i);
