@@ -63,7 +63,6 @@ struct grpc_client_call {
     size_t uncredited, begun_at;
     mono_ns_t deadline_ns;
     int http_status;
-    unsigned has_headers : 1; /* the response's header block has come */
     unsigned has_status : 1;
     unsigned has_begun : 1;
     unsigned has_half_closed : 1; /* our side */
@@ -154,12 +153,30 @@ static int small_number(struct span s, size_t n_max)
     return n;
 }
 
-static struct span find_header(const struct h2_header *headers, size_t n, struct span name)
+/* What one header block of the server says. */
+struct answer {
+    struct span http_status, content_type, encoding, code, message, details;
+};
+
+static void read_answer(const struct h2_header *headers, size_t n, struct answer *ret)
 {
-    for (size_t i = 0; i < n; i++)
-        if (span_eq(headers[i].name, name))
-            return headers[i].value;
-    return (struct span){0};
+    *ret = (struct answer){0};
+    for (size_t i = 0; i < n; i++) {
+        struct span name = headers[i].name, value = headers[i].value;
+
+        if (METADATA_IS(name, ":status"))
+            ret->http_status = value;
+        else if (METADATA_IS(name, "content-type"))
+            ret->content_type = value;
+        else if (METADATA_IS(name, "grpc-encoding"))
+            ret->encoding = value;
+        else if (METADATA_IS(name, "grpc-status"))
+            ret->code = value;
+        else if (METADATA_IS(name, "grpc-message"))
+            ret->message = value;
+        else if (METADATA_IS(name, "grpc-status-details-bin"))
+            ret->details = value;
+    }
 }
 
 /* The details, where they can be read and memory allows; code and message stay those of the trailers. */
@@ -179,35 +196,33 @@ static void read_details(struct grpc_client_call *call, struct span text)
     call->status = details;
 }
 
-static void read_trailers(struct grpc_client_call *call, const struct h2_header *headers, size_t n)
+static void read_status(struct grpc_client_call *call, const struct answer *answer)
 {
-    struct span code = find_header(headers, n, SPAN_LIT("grpc-status")), text;
     struct buf *to = &call->client->text;
-    int number = small_number(code, 9);
+    int number = small_number(answer->code, 9);
 
     if (call->has_status)
         return;
-    if (code.p && number < 0)
+    if (number >= 0)
+        status_clear(&call->status, status_code((uint64_t)number));
+    else if (answer->code.p)
         status_set(&call->status, GRPC_UNKNOWN, "", "the server sent a grpc-status that is no number");
-    else if (!code.p && call->http_status != STATUS_OK_HTTP)
+    else if (call->http_status != STATUS_OK_HTTP)
         status_set(&call->status, code_of_http(call->http_status), "", "the server answered HTTP status %d",
                    call->http_status);
-    else if (!code.p)
-        status_set(&call->status, GRPC_UNKNOWN, "", "the server sent no grpc-status");
     else
-        status_set(&call->status, status_code((uint64_t)number), "", "%s", "");
+        status_set(&call->status, GRPC_UNKNOWN, "", "the server sent no grpc-status");
     note_status(call);
     if (number < 0)
         return;
-    text = find_header(headers, n, SPAN_LIT("grpc-message"));
     buf_clear(to);
-    if (text.len && buf_reserve(to, text.len) == 0) {
-        text = (struct span){buf_tail(to), metadata_percent_decode(text, (char *)buf_tail(to))};
-        status_set_message(&call->status, text);
+    if (answer->message.len && buf_reserve(to, answer->message.len) == 0) {
+        size_t n = metadata_percent_decode(answer->message, (char *)buf_tail(to));
+
+        status_set_message(&call->status, (struct span){buf_tail(to), n});
     }
-    text = find_header(headers, n, SPAN_LIT("grpc-status-details-bin"));
-    if (text.len)
-        read_details(call, text);
+    if (answer->details.len)
+        read_details(call, answer->details);
 }
 
 /* --- the end of a call */
@@ -312,7 +327,7 @@ static void go_on(struct grpc_client_call *call)
 
 static int is_reserved(struct span name)
 {
-    return name.len == 0 || name.p[0] == ':' || span_eq(name, SPAN_LIT("content-type")) ||
+    return name.len == 0 || name.p[0] == ':' || METADATA_IS(name, "content-type") ||
            (name.len > 5 && memcmp(name.p, "grpc-", 5) == 0);
 }
 
@@ -345,28 +360,21 @@ static void give_headers(struct grpc_client_call *call, const struct h2_header *
 
 static void on_response(struct grpc_client_call *call, const struct h2_header *headers, size_t n, int flags)
 {
-    struct span encoding = find_header(headers, n, SPAN_LIT("grpc-encoding"));
+    struct answer answer;
 
-    call->has_headers = 1;
-    call->http_status = small_number(find_header(headers, n, SPAN_LIT(":status")), 3);
-    if (flags & H2_END) { /* trailers-only */
-        read_trailers(call, headers, n);
-        return;
-    }
-    if (call->http_status != STATUS_OK_HTTP) {
+    read_answer(headers, n, &answer);
+    call->http_status = small_number(answer.http_status, 3);
+    if (flags & H2_END) /* trailers-only */
+        read_status(call, &answer);
+    else if (call->http_status != STATUS_OK_HTTP)
         cut(call, code_of_http(call->http_status), H2_CANCEL, "the server answered HTTP status %d",
             call->http_status);
-        return;
-    }
-    if (!metadata_is_grpc(find_header(headers, n, SPAN_LIT("content-type")))) {
+    else if (!metadata_is_grpc(answer.content_type))
         cut(call, GRPC_UNKNOWN, H2_CANCEL, "the server's answer is not gRPC");
-        return;
-    }
-    if (encoding.len && !span_eq(encoding, SPAN_LIT("identity"))) {
+    else if (answer.encoding.len && !METADATA_IS(answer.encoding, "identity"))
         cut(call, GRPC_INTERNAL, H2_CANCEL, "the server's answer has an encoding that was not offered");
-        return;
-    }
-    give_headers(call, headers, n);
+    else
+        give_headers(call, headers, n);
 }
 
 /* The server has ended: when our side is open still, it is of no use any more. */
@@ -385,11 +393,14 @@ static void server_ended(struct grpc_client_call *call)
 static void on_headers(struct h2_stream *s, const struct h2_header *headers, size_t n, int flags)
 {
     struct grpc_client_call *call = call_of(s);
+    struct answer answer;
 
-    if (flags & H2_TRAILERS)
-        read_trailers(call, headers, n);
-    else
+    if (flags & H2_TRAILERS) {
+        read_answer(headers, n, &answer);
+        read_status(call, &answer);
+    } else {
         on_response(call, headers, n, flags);
+    }
     if (flags & H2_END)
         server_ended(call);
 }

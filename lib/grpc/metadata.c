@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "grpc/metadata.h"
 
-#include <stdio.h>
 #include <string.h>
 
 enum { TIMEOUT_DIGITS = 8, TIMEOUT_MAX = 99999999 };
@@ -37,7 +36,8 @@ int metadata_timeout_parse(struct span text, int64_t *ret_ns)
 
 size_t metadata_timeout_format(int64_t timeout_ns, char text[static METADATA_TIMEOUT_BYTES])
 {
-    size_t i = 0;
+    char digits[TIMEOUT_DIGITS];
+    size_t i = 0, n_digits = 0;
     int64_t n;
 
     ASSERT(timeout_ns >= 0);
@@ -46,7 +46,15 @@ size_t metadata_timeout_format(int64_t timeout_ns, char text[static METADATA_TIM
         if (n <= TIMEOUT_MAX)
             break;
     }
-    return (size_t)snprintf(text, METADATA_TIMEOUT_BYTES, "%d%c", (int)n, timeout_units[i].unit);
+    do {
+        digits[n_digits++] = (char)('0' + n % 10);
+        n /= 10;
+    } while (n);
+    for (size_t k = 0; k < n_digits; k++)
+        text[k] = digits[n_digits - 1 - k];
+    text[n_digits] = timeout_units[i].unit;
+    text[n_digits + 1] = '\0';
+    return n_digits + 1;
 }
 
 int metadata_is_grpc(struct span content_type)

@@ -7,6 +7,8 @@
 #include "base/bytes.h"
 #include "base/clock.h"
 
+#include <string.h>
+
 /* metadata_timeout_parse: 1 to 8 digits and a unit of H M S m u n; CLOCK_NEVER for what does not fit.
  *   Return: 0; METADATA_E_MALFORMED. */
 enum { METADATA_E_MALFORMED = 1 };
@@ -15,6 +17,11 @@ MUST_CHECK int metadata_timeout_parse(struct span text, int64_t *ret_ns);
 /* metadata_timeout_format: @timeout_ns >= 0, rounded up to what 8 digits hold; the length without the NUL. */
 enum { METADATA_TIMEOUT_BYTES = 10 };
 size_t metadata_timeout_format(int64_t timeout_ns, char text[static METADATA_TIMEOUT_BYTES]);
+
+/* METADATA_IS: whether the span @name is the string literal @lit. For loops over header fields: nearly every
+ * field is passed by its length. */
+#define METADATA_IS(name, lit) \
+    ((name).len == sizeof(lit) - 1 && memcmp((name).p, "" lit, sizeof(lit) - 1) == 0)
 
 /* metadata_is_grpc: whether a content-type is application/grpc, alone or followed by + or ; */
 MUST_CHECK int metadata_is_grpc(struct span content_type);

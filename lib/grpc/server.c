@@ -346,24 +346,21 @@ struct request {
 
 static void read_headers(const struct h2_header *headers, size_t n, struct request *ret)
 {
-    static const struct {
-        struct span name;
-        size_t offset;
-    } fields[] = {
-            {{(const uint8_t *)":method", 7}, offsetof(struct request, method)},
-            {{(const uint8_t *)":path", 5}, offsetof(struct request, path)},
-            {{(const uint8_t *)"content-type", 12}, offsetof(struct request, content_type)},
-            {{(const uint8_t *)"grpc-timeout", 12}, offsetof(struct request, timeout)},
-            {{(const uint8_t *)"grpc-encoding", 13}, offsetof(struct request, encoding)},
-    };
-
     *ret = (struct request){0};
-    for (size_t i = 0; i < n; i++)
-        for (size_t k = 0; k < ARRAY_LEN(fields); k++)
-            if (span_eq(headers[i].name, fields[k].name)) {
-                *(struct span *)(void *)((char *)ret + fields[k].offset) = headers[i].value;
-                break;
-            }
+    for (size_t i = 0; i < n; i++) {
+        struct span name = headers[i].name, value = headers[i].value;
+
+        if (METADATA_IS(name, ":path"))
+            ret->path = value;
+        else if (METADATA_IS(name, ":method"))
+            ret->method = value;
+        else if (METADATA_IS(name, "content-type"))
+            ret->content_type = value;
+        else if (METADATA_IS(name, "grpc-timeout"))
+            ret->timeout = value;
+        else if (METADATA_IS(name, "grpc-encoding"))
+            ret->encoding = value;
+    }
 }
 
 /* Not gRPC: a plain HTTP answer, so that no other client takes it for one. */
@@ -478,7 +475,7 @@ static void on_request(struct h2_stream *s, const struct h2_header *headers, siz
         return;
     }
     read_headers(headers, n, &request);
-    if (!span_eq(request.method, SPAN_LIT("POST"))) {
+    if (!METADATA_IS(request.method, "POST")) {
         refuse(call, "405");
         return;
     }
@@ -488,7 +485,7 @@ static void on_request(struct h2_stream *s, const struct h2_header *headers, siz
     }
     if (find_method(call, request.path))
         return;
-    if (request.encoding.len && !span_eq(request.encoding, SPAN_LIT("identity"))) {
+    if (request.encoding.len && !METADATA_IS(request.encoding, "identity")) {
         call_fail(call, GRPC_UNIMPLEMENTED, "grpc-encoding \"%.*s\" is not supported",
                   SPAN_ARGS(request.encoding));
         return;

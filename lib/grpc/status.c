@@ -102,8 +102,9 @@ __attribute__((format(printf, 3, 0))) static void put_formatted(char *to, size_t
     put_text(to, size, text, n < 0 ? 0 : MIN((size_t)n, sizeof text - 1));
 }
 
-static void clear(struct grpc_status *st, enum grpc_code code)
+struct grpc_status *status_clear(struct grpc_status *st, enum grpc_code code)
 {
+    /* not the whole of it: it is large, and what counts says how much of the rest is there */
     st->code = code;
     st->message[0] = st->reason[0] = '\0';
     st->retry_delay_ms = -1;
@@ -111,6 +112,7 @@ static void clear(struct grpc_status *st, enum grpc_code code)
     st->resource_type[0] = st->resource_name[0] = '\0';
     st->quota_subject[0] = st->quota_description[0] = '\0';
     st->precondition_type[0] = st->precondition_subject[0] = '\0';
+    return st;
 }
 
 struct grpc_status *status_set(struct grpc_status *st, enum grpc_code code, const char *reason,
@@ -122,7 +124,7 @@ struct grpc_status *status_set(struct grpc_status *st, enum grpc_code code, cons
     va_start(args, format);
     put_formatted(message, sizeof message, format, args);
     va_end(args);
-    clear(st, code);
+    status_clear(st, code);
     put_string(st->message, sizeof st->message, message);
     put_string(st->reason, sizeof st->reason, reason);
     return st;
@@ -508,7 +510,7 @@ int status_decode(struct span message, struct grpc_status *ret)
     struct wire_field f;
     int r;
 
-    clear(ret, GRPC_OK);
+    status_clear(ret, GRPC_OK);
     while ((r = wire_next(&in, &f)) == 0) {
         if (f.number == 1 && f.type == WIRE_VARINT)
             ret->code = status_code(f.value);

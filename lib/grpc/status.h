@@ -55,6 +55,9 @@ struct grpc_status {
     char precondition_type[64], precondition_subject[STATUS_TEXT_MAX_BYTES]; /* PreconditionFailure */
 };
 
+/* status_clear: start over with a code alone. Returns @st. */
+struct grpc_status *status_clear(struct grpc_status *st, enum grpc_code code);
+
 /* status_set: start over with a code, a reason ("" = none) and a formatted text. Returns @st. */
 struct grpc_status *status_set(struct grpc_status *st, enum grpc_code code, const char *reason,
                                const char *format, ...) PRINTF_LIKE(4, 5);
