@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/*
+ * How commands show what they found: as text for people, or as JSON for programs. A command says what there is,
+ * the output decides how it looks; no command knows which one it has.
+ *
+ * One thing: output_future and so on. Several of a kind: output_begin, one call each, output_end; text makes a
+ * table of them, --json one array, --jsonl a line each.
+ */
+#include <stdio.h>
+
+#include <futured/client.h>
+
+enum output_format { OUTPUT_TEXT, OUTPUT_JSON, OUTPUT_JSONL };
+
+enum output_list {
+    OUTPUT_FUTURES,   /* of output_row */
+    OUTPUT_FUNCTIONS, /* of output_function */
+    OUTPUT_LINES,     /* of anything else; without a head */
+};
+
+struct output;
+
+struct output_ops {
+    void (*begin)(struct output *out, enum output_list kind);
+    void (*end)(struct output *out);
+    void (*future)(struct output *out, const struct futured_future *future); /* whole */
+    void (*row)(struct output *out, const struct futured_future *future);    /* in a list of futures */
+    void (*line)(struct output *out, const struct futured_future *future);   /* its state in a line */
+    void (*function)(struct output *out, const struct futured_function *function);
+    void (*event)(struct output *out, const struct futured_event *event);
+    void (*waited)(struct output *out, const struct futured_waited *waited);
+    void (*fact)(struct output *out, const char *key, const char *value, const char *text);
+};
+
+struct output {
+    const struct output_ops *ops;
+    FILE *to;
+    int is_colour; /* text only */
+    int is_line;   /* JSON only: one line each */
+    int is_list;   /* between begin and end */
+    int n_items;
+    int failed; /* something could not be shown: memory */
+};
+
+extern const struct output_ops output_text_ops, output_json_ops;
+
+/* output_init: to @to, which is the caller's. Colour: text on a terminal that can, unless NO_COLOR is set. */
+void output_init(struct output *out, enum output_format format, FILE *to);
+
+/* output_close: what has been written is out. 0; OUTPUT_E_MEMORY; -errno of a write that failed. */
+enum { OUTPUT_E_MEMORY = 1 };
+__attribute__((warn_unused_result)) int output_close(struct output *out);
+
+static inline void output_begin(struct output *out, enum output_list kind)
+{
+    out->is_list = 1;
+    out->n_items = 0;
+    out->ops->begin(out, kind);
+}
+
+static inline void output_end(struct output *out)
+{
+    out->ops->end(out);
+    out->is_list = 0;
+}
+
+static inline void output_future(struct output *out, const struct futured_future *future)
+{
+    out->ops->future(out, future);
+}
+
+static inline void output_row(struct output *out, const struct futured_future *future)
+{
+    out->ops->row(out, future);
+    out->n_items++;
+}
+
+static inline void output_line(struct output *out, const struct futured_future *future)
+{
+    out->ops->line(out, future);
+    out->n_items++;
+}
+
+static inline void output_function(struct output *out, const struct futured_function *function)
+{
+    out->ops->function(out, function);
+    out->n_items++;
+}
+
+static inline void output_event(struct output *out, const struct futured_event *event)
+{
+    out->ops->event(out, event);
+    out->n_items++;
+}
+
+static inline void output_waited(struct output *out, const struct futured_waited *waited)
+{
+    out->ops->waited(out, waited);
+}
+
+/* output_fact: what is no message: {KEY: VALUE} in JSON, the line @text for people. */
+static inline void output_fact(struct output *out, const char *key, const char *value, const char *text)
+{
+    out->ops->fact(out, key, value, text);
+}

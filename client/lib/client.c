@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "client/lib/client.h"
+
+#include "base/mem.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+/* --- how calls end */
+
+int futured_client_fail(struct futured_client *client, const struct grpc_status *status,
+                        const char *future_id)
+{
+    client->last.raw = *status;
+    snprintf(client->last.future_id, sizeof client->last.future_id, "%s", future_id);
+    return futured_status_fill(&client->last);
+}
+
+static int fail_here(struct futured_client *client, enum grpc_code code, const char *reason,
+                     const char *message)
+{
+    status_set(&client->last.raw, code, reason, "%s", message);
+    client->last.future_id[0] = '\0';
+    return futured_status_fill(&client->last);
+}
+
+int futured_client_done(struct futured_client *client)
+{
+    if (client->last.view.code == FUTURED_OK && !client->last.future_id[0])
+        return FUTURED_OK;
+    return fail_here(client, GRPC_OK, "", "");
+}
+
+int futured_client_no_memory(struct futured_client *client)
+{
+    return fail_here(client, GRPC_RESOURCE_EXHAUSTED, "NO_MEMORY", "this process is out of memory");
+}
+
+const struct futured_status *futured_client_status(const struct futured_client *client)
+{
+    return &client->last.view;
+}
+
+/* --- the connection */
+
+mono_ns_t futured_client_until(const struct futured_client *client)
+{
+    return client->timeout_ns > 0 ? clock_add(clock_mono(), client->timeout_ns) : CLOCK_NEVER;
+}
+
+int futured_client_ensure(struct futured_client *client)
+{
+    char text[FUTURED_ADDRESS_BYTES + 128];
+
+    if (client->conn) /* it may have ended while nobody looked */
+        futured_conn_turn(client->conn, POLLIN, clock_mono());
+    if (client->conn && futured_conn_state(client->conn) == FUTURED_CONN_LOST)
+        client->conn = futured_conn_free(client->conn);
+    if (client->conn)
+        return FUTURED_OK;
+    if (client->address_error) {
+        snprintf(text, sizeof text, "the address `%s` %s", client->address.text, client->address_error);
+        return fail_here(client, GRPC_INVALID_ARGUMENT, "BAD_ADDRESS", text);
+    }
+    if (futured_conn_new(&client->conn, &client->address, clock_mono()) < 0)
+        return futured_client_no_memory(client);
+    if (futured_conn_state(client->conn) == FUTURED_CONN_LOST)
+        return futured_client_fail(client, futured_conn_why(client->conn), "");
+    return FUTURED_OK;
+}
+
+int futured_client_adopt(struct futured_client *client, int fd)
+{
+    ASSERT(!client->conn);
+    return futured_conn_new_fd(&client->conn, &client->address, fd, clock_mono());
+}
+
+static int wait_ppoll(void *arg, struct pollfd *fd, const struct timespec *timeout)
+{
+    return ppoll(fd, 1, timeout, NULL);
+}
+
+static short wait_for(struct futured_client *client, mono_ns_t now, mono_ns_t due)
+{
+    struct pollfd fd = {.fd = futured_conn_fd(client->conn), .events = futured_conn_events(client->conn)};
+    int64_t span = due > now ? due - now : 0;
+    const struct timespec timeout = {.tv_sec = span / NS_PER_S, .tv_nsec = span % NS_PER_S};
+
+    if (client->wait(client->wait_arg, &fd, due == CLOCK_NEVER ? NULL : &timeout) <= 0)
+        return 0; /* time, or a signal: the caller looks at the clock */
+    return fd.revents;
+}
+
+int futured_client_drive(struct futured_client *client, mono_ns_t until, int (*is_done)(void *arg), void *arg)
+{
+    short revents = 0;
+
+    while (client->conn) {
+        mono_ns_t now = clock_mono();
+
+        futured_conn_turn(client->conn, revents, now);
+        if (is_done(arg) || futured_conn_state(client->conn) == FUTURED_CONN_LOST)
+            break;
+        if (now >= until)
+            return FUTURED_CLIENT_E_LATE;
+        revents = wait_for(client, now, MIN(until, futured_conn_due(client->conn)));
+    }
+    return 0;
+}
+
+void futured_client_poke(struct futured_client *client)
+{
+    if (client->conn)
+        futured_conn_turn(client->conn, 0, clock_mono());
+}
+
+static int is_open(void *arg)
+{
+    const struct futured_client *client = arg;
+
+    return futured_conn_state(client->conn) == FUTURED_CONN_OPEN;
+}
+
+int futured_client_connect(struct futured_client *client)
+{
+    struct grpc_status late;
+    int code = futured_client_ensure(client);
+
+    if (code)
+        return code;
+    if (futured_client_drive(client, futured_client_until(client), is_open, client)) {
+        status_set(&late, GRPC_DEADLINE_EXCEEDED, "", "cannot connect to %s within the time given",
+                   client->address.text);
+        return futured_client_fail(client, &late, "");
+    }
+    if (futured_conn_state(client->conn) == FUTURED_CONN_LOST)
+        return futured_client_fail(client, futured_conn_why(client->conn), "");
+    return futured_client_done(client);
+}
+
+/* --- birth and death */
+
+struct futured_client *futured_client_new(const char *address)
+{
+    struct futured_client *client = mem_zalloc(sizeof *client);
+    char text[FUTURED_ADDRESS_BYTES];
+
+    if (!client)
+        return NULL;
+    client->wait = wait_ppoll;
+    if (!address) {
+        futured_address_default(text);
+        address = text;
+    }
+    if (futured_address_parse(address, &client->address, &client->address_error) == 0)
+        client->address_error = NULL;
+    (void)fail_here(client, GRPC_OK, "", "");
+    return client;
+}
+
+struct futured_client *futured_client_free(struct futured_client *client)
+{
+    if (!client)
+        return NULL;
+    futured_conn_free(client->conn);
+    return mem_free(client);
+}
+
+void futured_client_set_timeout(struct futured_client *client, int64_t timeout_ns)
+{
+    client->timeout_ns = timeout_ns;
+}
+
+const char *futured_client_address(const struct futured_client *client)
+{
+    return client->address.text;
+}

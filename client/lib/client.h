@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/*
+ * The blocking client: one connection, driven by poll(2) while somebody waits, and how the last call ended.
+ * What comes for other calls meanwhile (an open watch, a pipeline) goes into their queues.
+ */
+#include "client/lib/conn.h"
+#include "client/lib/status.h"
+
+#include <poll.h>
+
+struct futured_client {
+    struct futured_address address;
+    const char *address_error; /* NULL: the address is valid */
+    struct futured_conn *conn; /* NULL before the first call */
+    int64_t timeout_ns;        /* <= 0: none */
+    struct futured_status_box last;
+    /* How to wait: ppoll(2) but for tests, which let the other side run instead. As ppoll: < 0 sets errno. */
+    int (*wait)(void *arg, struct pollfd *fd, const struct timespec *timeout);
+    void *wait_arg;
+};
+
+/* futured_client_fail: note how a call ended. Returns the code. */
+int futured_client_fail(struct futured_client *client, const struct grpc_status *status,
+                        const char *future_id);
+/* futured_client_done: note that one ended well. Returns FUTURED_OK. */
+int futured_client_done(struct futured_client *client);
+/* futured_client_no_memory: note that our memory failed. Returns RESOURCE_EXHAUSTED. */
+int futured_client_no_memory(struct futured_client *client);
+
+/* futured_client_until: when a call that starts now must be over; CLOCK_NEVER without a timeout. */
+mono_ns_t futured_client_until(const struct futured_client *client);
+
+/* futured_client_ensure: have a connection that is not known to be lost; it may still be CONNECTING.
+ *   Return: FUTURED_OK, or a code that has been noted. */
+MUST_CHECK int futured_client_ensure(struct futured_client *client);
+
+/* futured_client_drive: read, write and wait until @is_done(@arg), the connection is lost, or @until. Without
+ * a connection it returns at once. Return: 0; FUTURED_CLIENT_E_LATE (@until has passed). */
+enum { FUTURED_CLIENT_E_LATE = 1 };
+MUST_CHECK int futured_client_drive(struct futured_client *client, mono_ns_t until, int (*is_done)(void *arg),
+                                    void *arg);
+
+/* futured_client_poke: one turn without waiting: what can be sent is sent. */
+void futured_client_poke(struct futured_client *client);
+
+/* futured_client_adopt: use @fd, a connected socket, as the connection. Owns: the client takes @fd on 0.
+ * 0, -ENOMEM. */
+MUST_CHECK int futured_client_adopt(struct futured_client *client, int fd);

@@ -1,0 +1,327 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * RunStream as a pipeline. Each request in flight has a slot; its tag on the wire is the slot's number, which is
+ * how an answer finds back to the request, whatever its order.
+ *
+ *     put:  free slot -> in flight          take:  answer -> finished, slot free
+ *
+ * Invariants: n_in_flight slots are in use; the others are chained through next_free. At most n_slots answers can
+ * wait in the call's queue. When the stream is over, take hands back the slots in use one by one with its status,
+ * so no request is forgotten.
+ */
+#include "base/mem.h"
+#include "client/lib/call.h"
+#include "client/lib/future.h"
+#include "client/lib/request.h"
+#include "grpc/codec.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+enum {
+    DEFAULT_IN_FLIGHT = 256,
+    MAX_IN_FLIGHT = 65536,
+    FLUSH_BYTES = 32 * 1024,
+    NO_SLOT = UINT32_MAX,
+};
+
+struct slot {
+    void *user;
+    uint32_t next_free; /* while it is not in use */
+    int is_used;
+};
+
+struct futured_pipeline {
+    struct futured_client *client;
+    struct futured_call *call; /* NULL before the first put */
+    uint32_t n_slots, n_in_flight, first_free;
+    struct slot slots[];
+};
+
+struct finished_box {
+    struct futured_finished finished;
+    struct futured_future *future;     /* owned; finished.future */
+    struct futured_status_box *status; /* owned, and large: NULL where all is well */
+};
+
+static const struct futured_status well = {
+        .message = "", .reason = "", .retry_delay_ns = FUTURED_NO_SPAN, .future_id = ""};
+
+/* --- birth and death */
+
+struct futured_pipeline *futured_pipeline_new(struct futured_client *client, uint32_t max_in_flight)
+{
+    uint32_t n = max_in_flight ? MIN(max_in_flight, (uint32_t)MAX_IN_FLIGHT) : DEFAULT_IN_FLIGHT;
+    struct futured_pipeline *pipeline = mem_zalloc(sizeof *pipeline + n * sizeof pipeline->slots[0]);
+
+    if (!pipeline)
+        return NULL;
+    pipeline->client = client;
+    pipeline->n_slots = n;
+    for (uint32_t i = 0; i < n; i++)
+        pipeline->slots[i].next_free = i + 1 < n ? i + 1 : NO_SLOT;
+    return pipeline;
+}
+
+struct futured_pipeline *futured_pipeline_free(struct futured_pipeline *pipeline)
+{
+    if (!pipeline)
+        return NULL;
+    futured_call_free(pipeline->call, pipeline->n_in_flight == 0);
+    return mem_free(pipeline);
+}
+
+size_t futured_pipeline_in_flight(const struct futured_pipeline *pipeline)
+{
+    return pipeline->n_in_flight;
+}
+
+int futured_pipeline_is_full(const struct futured_pipeline *pipeline)
+{
+    return pipeline->n_in_flight == pipeline->n_slots;
+}
+
+static uint32_t use_slot(struct futured_pipeline *pipeline, void *user)
+{
+    uint32_t at = pipeline->first_free;
+
+    ASSERT(at != NO_SLOT);
+    pipeline->first_free = pipeline->slots[at].next_free;
+    pipeline->slots[at] = (struct slot){.user = user, .next_free = NO_SLOT, .is_used = 1};
+    pipeline->n_in_flight++;
+    return at;
+}
+
+static void *free_slot(struct futured_pipeline *pipeline, uint32_t at)
+{
+    void *user = pipeline->slots[at].user;
+
+    ASSERT(pipeline->slots[at].is_used);
+    pipeline->slots[at] = (struct slot){.next_free = pipeline->first_free};
+    pipeline->first_free = at;
+    pipeline->n_in_flight--;
+    return user;
+}
+
+/* --- in */
+
+struct put {
+    const struct futured_request *request;
+    char tag[12];
+    size_t n_bytes;
+};
+
+static void encode_put(struct writer *w, const void *arg)
+{
+    const struct put *put = arg;
+
+    futured_request_write_run(put->request, w, put->tag);
+}
+
+static int refuse_put(struct futured_pipeline *pipeline, const struct futured_request *request)
+{
+    struct grpc_status status;
+    int r = futured_request_check(request);
+
+    if (r < 0)
+        return futured_client_no_memory(pipeline->client);
+    if (r)
+        status_set(&status, GRPC_RESOURCE_EXHAUSTED, "",
+                   "the argument is longer than 64 MiB, the most a daemon takes");
+    else if (futured_pipeline_is_full(pipeline))
+        status_set(&status, GRPC_FAILED_PRECONDITION, "",
+                   "the pipeline is full: take one of the %u in flight first", pipeline->n_slots);
+    else if (pipeline->call && pipeline->call->is_over)
+        status = pipeline->call->status;
+    else
+        return FUTURED_OK;
+    return futured_client_fail(pipeline->client, &status, "");
+}
+
+/* The stream has ended in order although nobody asked for that: still no request can be put. */
+static void note_end(struct futured_pipeline *pipeline)
+{
+    if (pipeline->call->status.code == GRPC_OK)
+        status_set(&pipeline->call->status, GRPC_UNAVAILABLE, "CONNECTION_LOST", "%s ended the stream",
+                   pipeline->client->address.text);
+}
+
+int futured_pipeline_put(struct futured_pipeline *pipeline, const struct futured_request *request, void *user)
+{
+    struct put put = {.request = request};
+    uint32_t at;
+    int code;
+
+    if (pipeline->call && pipeline->call->is_over)
+        note_end(pipeline);
+    code = refuse_put(pipeline, request);
+    if (code)
+        return code;
+    if (!pipeline->call) {
+        code = futured_call_new(&pipeline->call, pipeline->client, "/futured.v1.Futures/RunStream", 0);
+        if (code)
+            return code;
+        pipeline->call->max_queued = pipeline->n_slots;
+    }
+    at = use_slot(pipeline, user);
+    snprintf(put.tag, sizeof put.tag, "%u", at);
+    if (futured_call_send(pipeline->call, encode_put, &put) < 0) {
+        free_slot(pipeline, at);
+        return futured_client_no_memory(pipeline->client);
+    }
+    if (pipeline->call->grpc && h2_session_pending_bytes(grpc_client_session(
+                                        futured_conn_grpc(pipeline->client->conn))) >= FLUSH_BYTES)
+        futured_client_poke(pipeline->client);
+    return futured_client_done(pipeline->client);
+}
+
+int futured_pipeline_flush(struct futured_pipeline *pipeline)
+{
+    futured_client_poke(pipeline->client);
+    return futured_client_done(pipeline->client);
+}
+
+/* --- out */
+
+struct run_answer {
+    struct codec_bytes finished, status, accepted;
+    struct span tag;
+};
+
+static const struct codec_row run_answer_rows[] = {
+        CODEC_ROW(1, CODEC_MESSAGE, struct run_answer, finished),
+        CODEC_ROW(2, CODEC_MESSAGE, struct run_answer, status),
+        CODEC_ROW(3, CODEC_MESSAGE, struct run_answer, accepted),
+        CODEC_ROW(4, CODEC_STRING, struct run_answer, tag),
+};
+
+/* The slot of a tag; NO_SLOT when it is none in use. */
+static uint32_t slot_of(const struct futured_pipeline *pipeline, struct span tag)
+{
+    uint32_t at = 0;
+
+    if (tag.len == 0 || tag.len > 5)
+        return NO_SLOT;
+    for (size_t i = 0; i < tag.len; i++) {
+        if (tag.p[i] < '0' || tag.p[i] > '9')
+            return NO_SLOT;
+        at = at * 10 + (uint32_t)(tag.p[i] - '0');
+    }
+    return at < pipeline->n_slots && pipeline->slots[at].is_used ? at : NO_SLOT;
+}
+
+/* The status of a request that did not come to a future. 0, -ENOMEM. */
+static int set_status(struct finished_box *to, const struct grpc_status *status)
+{
+    to->status = mem_zalloc(sizeof *to->status);
+    if (!to->status)
+        return -ENOMEM;
+    to->status->raw = *status;
+    (void)futured_status_fill(to->status);
+    return 0;
+}
+
+static int decode_status(struct span message, struct finished_box *to)
+{
+    struct grpc_status status;
+
+    if (status_decode(message, &status) || status.code == GRPC_OK)
+        return FUTURED_CALL_E_MALFORMED;
+    return set_status(to, &status);
+}
+
+/* 0 with *ret_slot; FUTURED_CALL_E_MALFORMED; -ENOMEM. */
+static int decode_answer(const struct futured_pipeline *pipeline, struct span reply, struct finished_box *to,
+                         uint32_t *ret_slot)
+{
+    struct run_answer answer = {0};
+    const char *field;
+
+    if (codec_read(&CODEC_TABLE(run_answer_rows), reply, &answer, &field))
+        return FUTURED_CALL_E_MALFORMED;
+    *ret_slot = slot_of(pipeline, answer.tag);
+    if (*ret_slot == NO_SLOT)
+        return FUTURED_CALL_E_MALFORMED;
+    if (answer.finished.is_set)
+        return futured_future_decode(answer.finished.data, &to->future);
+    if (answer.status.is_set)
+        return decode_status(answer.status.data, to);
+    return FUTURED_CALL_E_MALFORMED; /* nothing of what was asked for */
+}
+
+static uint32_t any_used(const struct futured_pipeline *pipeline)
+{
+    uint32_t at = 0;
+
+    while (!pipeline->slots[at].is_used)
+        at++;
+    return at;
+}
+
+/* The next answer, or, of a stream that is over, the next request that has none. As decode_answer. */
+static int take_next(struct futured_pipeline *pipeline, int is_over, struct span reply,
+                     struct finished_box *to, uint32_t *ret_slot)
+{
+    int r;
+
+    if (is_over) {
+        note_end(pipeline);
+        *ret_slot = any_used(pipeline);
+        return set_status(to, &pipeline->call->status);
+    }
+    r = decode_answer(pipeline, reply, to, ret_slot);
+    if (r > 0)
+        futured_call_break(pipeline->call);
+    else if (r == 0)
+        futured_call_pop(pipeline->call);
+    return r;
+}
+
+int futured_pipeline_take(struct futured_pipeline *pipeline, struct futured_finished **ret)
+{
+    struct futured_client *client = pipeline->client;
+    struct finished_box *box;
+    struct span reply = {0};
+    uint32_t at = 0;
+    int r;
+
+    if (pipeline->n_in_flight == 0) {
+        *ret = NULL;
+        return futured_client_done(client);
+    }
+    box = mem_zalloc(sizeof *box);
+    if (!box)
+        return futured_client_no_memory(client);
+    do {
+        r = futured_call_next(pipeline->call, futured_client_until(client), &reply);
+        if (r == FUTURED_CALL_E_LATE) {
+            mem_free(box);
+            return futured_call_late(client);
+        }
+        r = take_next(pipeline, r == FUTURED_CALL_E_OVER, reply, box, &at);
+    } while (r > 0); /* the stream is broken: what is in flight comes back with that */
+    if (r < 0) {     /* tried again by the next call */
+        mem_free(box);
+        return futured_client_no_memory(client);
+    }
+    box->finished.user = free_slot(pipeline, at);
+    box->finished.future = box->future;
+    box->finished.status = box->status ? &box->status->view : &well;
+    box->finished.code = box->finished.status->code;
+    *ret = &box->finished;
+    return futured_client_done(client);
+}
+
+struct futured_finished *futured_finished_free(struct futured_finished *finished)
+{
+    struct finished_box *box;
+
+    if (!finished)
+        return NULL;
+    box = CONTAINER_OF(finished, struct finished_box, finished);
+    futured_future_free(box->future);
+    mem_free(box->status);
+    mem_free(box);
+    return NULL;
+}
