@@ -16,7 +16,8 @@
  * Invariants:
  *  1. A pid is used only while the child is not reaped: until then neither it nor its group's number is given to others.
  *  2. n_alive is the number of slots with a key; each of them has a pidfd in the epoll set, a page and a pid.
- *  3. Callbacks come from pool_turn only, on_exit before a slot is used again.
+ *  3. Callbacks come from pool_turn only, on_exit before a slot is used again. What they say is the owner's to log; only
+ *     what it cannot know is logged here.
  */
 #include "pool/pool.h"
 
@@ -144,8 +145,6 @@ static void count_early(struct pool *p, uint32_t n, int wait_status, mono_ns_t n
         return;
     p->delay_ns = p->delay_ns ? MIN(2 * p->delay_ns, DELAY_MAX_NS) : DELAY_MIN_NS;
     p->retry_at = clock_add(now, p->delay_ns);
-    LOG_EVENT(LOG_ERROR, "worker_throttled", LOG_STR("path", p->path), LOG_NUM("early_deaths", p->n_early),
-              LOG_NUM("retry_ms", p->delay_ns / NS_PER_MS));
     if (p->ops.on_throttle)
         p->ops.on_throttle(p->ops.context, wait_status, p->retry_at);
 }
@@ -171,18 +170,6 @@ static int wait_status_of(const struct slot *s, int options)
     }
 }
 
-static void log_exit(const struct slot *s, int wait_status)
-{
-    enum log_level level = s->is_asked || wait_status == 0 ? LOG_INFO : LOG_WARNING;
-
-    if (WIFSIGNALED(wait_status))
-        LOG_EVENT(level, "worker_exited", LOG_NUM("worker", s->key), LOG_NUM("pid", s->pid),
-                  LOG_NUM("signal", WTERMSIG(wait_status)), LOG_NUM("asked", s->is_asked));
-    else
-        LOG_EVENT(level, "worker_exited", LOG_NUM("worker", s->key), LOG_NUM("pid", s->pid),
-                  LOG_NUM("exit_code", WEXITSTATUS(wait_status)), LOG_NUM("asked", s->is_asked));
-}
-
 static void reap(struct pool *p, struct slot *s, mono_ns_t now)
 {
     int status, is_early;
@@ -193,7 +180,6 @@ static void reap(struct pool *p, struct slot *s, mono_ns_t now)
         return;
     prove(p, s, now);
     is_early = !s->is_proven && !s->is_asked;
-    log_exit(s, status);
     p->ops.on_exit(p->ops.context, s->key, s->pid, status, s->is_asked);
     slot_clear(p, s);
     if (is_early)
@@ -242,7 +228,6 @@ static int spawn_into(struct pool *p, struct slot *s, mono_ns_t now)
         close(child.socket);
         return r;
     }
-    LOG_EVENT(LOG_INFO, "worker_started", LOG_NUM("worker", s->key), LOG_NUM("pid", s->pid));
     p->ops.on_spawn(p->ops.context, s->key, s->pid, child.socket);
     return 0;
 }
@@ -335,7 +320,7 @@ mono_ns_t pool_turn(struct pool *p, mono_ns_t now)
             continue;
         if (now >= s->kill_at) {
             s->kill_at = CLOCK_NEVER;
-            LOG_EVENT(LOG_WARNING, "worker_killed", LOG_NUM("worker", s->key), LOG_NUM("pid", s->pid),
+            LOG_EVENT(LOG_WARNING, "worker_grace_over", LOG_NUM("worker", s->key), LOG_NUM("pid", s->pid),
                       LOG_NUM("grace_ms", p->config.grace_ns / NS_PER_MS));
             slot_kill_group(s);
         }

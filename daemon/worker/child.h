@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/* One child process of a worker, with pipes at its standard input, output and error: its birth and its end. */
+#include "base/err.h"
+
+#include <stdint.h>
+
+#include <sys/resource.h>
+#include <sys/types.h>
+
+struct child {
+    pid_t pid;        /* also its process group */
+    int pidfd;        /* readable once it has died */
+    int in, out, err; /* our ends, non-blocking; -1 once closed */
+};
+
+/* child_start: run @path (no search) with @argv and @env. It dies with the calling thread, sees no descriptor but its
+ * three, and has all signals at their defaults.
+ *   Owns:   the caller gets @ret, to be ended by child_reap.
+ *   Return: 0; -errno, also where the exec itself failed (-ENOENT, -EACCES). */
+MUST_CHECK int child_start(const char *path, char *const *argv, char *const *env, struct child *ret);
+
+/* child_signal: to its whole group. Before child_reap only. */
+void child_signal(const struct child *c, int signal);
+
+/* child_reap: kill its group, wait for it, close all. The wait status; @ret_usage: what it and its own children used. */
+int child_reap(struct child *c, struct rusage *ret_usage);

@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "worker/functions.h"
+
+#include "base/mem.h"
+#include "worker/words.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <sys/random.h>
+
+PRINTF_LIKE(2, 3)
+static int problem(struct functions *f, const char *format, ...)
+{
+    char text[2 * PLUGIN_TEXT_BYTES];
+    va_list args;
+    int n;
+
+    va_start(args, format);
+    n = vsnprintf(text, sizeof text - 1, format, args);
+    va_end(args);
+    n = MAX(0, MIN(n, (int)sizeof text - 2));
+    text[n] = '\n';
+    f->n_problems++;
+    return buf_append(&f->problems, text, (size_t)n + 1);
+}
+
+static const char *keep(struct functions *f, const char *s)
+{
+    return arena_strndup(&f->arena, s, strlen(s));
+}
+
+/* Put the filled in f->items[n_items] into the table. 0; MAP_E_EXISTS; -ENOMEM. */
+static int add(struct functions *f)
+{
+    struct function *item = &f->items[f->n_items];
+    int r = map_insert(&f->map, &item->item, span_of_string(item->name));
+
+    if (r == 0)
+        f->n_items++;
+    return r;
+}
+
+static int add_plugin_function(struct functions *f, const struct plugin *p,
+                               const struct futured_plugin_function *pf)
+{
+    struct function *item = &f->items[f->n_items];
+    int r;
+
+    *item = (struct function){.name = pf->name, .doc = pf->doc ? pf->doc : "", .plugin = pf};
+    item->version = p->descriptor->version ? p->descriptor->version : "";
+    item->content_types = pf->content_types;
+    if (functions_find(f, span_of_string(pf->name)))
+        return problem(f, "%s: function %s is there already", p->descriptor->name, pf->name);
+    if (pf->init) {
+        r = pf->init(&attempt_host, &item->state);
+        if (r != 0)
+            return problem(f, "%s: init of function %s failed (%d)", p->descriptor->name, pf->name, r);
+    }
+    r = add(f);
+    if (r != 0 && pf->fini)
+        pf->fini(item->state);
+    return r;
+}
+
+/* Where @name is: a path of its own, or in the first of @folders that has it. */
+static const char *find_plugin(struct functions *f, const char *name, const char *const *folders)
+{
+    const char *path = name;
+
+    if (strchr(name, '/'))
+        return keep(f, name);
+    for (; *folders; folders++) {
+        size_t room = strlen(*folders) + strlen(name) + 2;
+        char *candidate = arena_alloc(&f->arena, room);
+
+        if (!candidate)
+            return NULL;
+        snprintf(candidate, room, "%s/%s", *folders, name);
+        if (access(candidate, F_OK) == 0)
+            return candidate;
+        path = candidate; /* for the message */
+    }
+    return path;
+}
+
+/* Room for @n more functions. Before the first is in the table: items must not move then. */
+static int count(const struct functions *f, const struct spec *spec)
+{
+    uint64_t n = spec->n_commands;
+
+    for (uint32_t i = 0; i < f->n_plugins; i++)
+        n += f->plugins[i].descriptor->n_functions;
+    return (int)MIN(n, (uint64_t)INT32_MAX);
+}
+
+static int open_plugins(struct functions *f, const struct spec *spec, const char *const *folders)
+{
+    char why[PLUGIN_TEXT_BYTES];
+
+    f->plugins = mem_zalloc((spec->n_plugins + 1) * sizeof *f->plugins);
+    if (!f->plugins)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < spec->n_plugins; i++) {
+        const char *path = find_plugin(f, spec->plugins[i], folders);
+        int r;
+
+        if (!path)
+            return -ENOMEM;
+        if (plugin_open(&f->plugins[f->n_plugins], path, why) == 0) {
+            f->n_plugins++;
+            continue;
+        }
+        r = problem(f, "%s", why);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+static int add_command(struct functions *f, const struct spec_command *c)
+{
+    struct function *item = &f->items[f->n_items];
+    int r;
+
+    *item = (struct function){.name = keep(f, c->name), .doc = keep(f, c->doc ? c->doc : ""), .version = ""};
+    if (!item->name || !item->doc)
+        return -ENOMEM;
+    r = command_init(&item->command, &f->arena, c->line, c->is_shell);
+    if (r > 0)
+        return problem(f, "function %s: its command cannot be used: %s", c->name, words_error_text(r));
+    if (r == 0)
+        r = add(f);
+    return r == MAP_E_EXISTS ? problem(f, "function %s is there already", c->name) : r;
+}
+
+static int add_all(struct functions *f, const struct spec *spec)
+{
+    int r = 0;
+
+    for (uint32_t i = 0; i < f->n_plugins && r == 0; i++)
+        for (size_t k = 0; k < f->plugins[i].descriptor->n_functions && r == 0; k++)
+            r = add_plugin_function(f, &f->plugins[i], plugin_function(&f->plugins[i], k));
+    for (uint32_t i = 0; i < spec->n_commands && r == 0; i++)
+        r = add_command(f, &spec->commands[i]);
+    return r;
+}
+
+int functions_init(struct functions *f, const struct spec *spec, const char *const *folders)
+{
+    struct hash_seed seed;
+    int r;
+
+    *f = (struct functions){.problems = BUF_INIT};
+    if (getrandom(&seed, sizeof seed, 0) != (ssize_t)sizeof seed)
+        return -EIO;
+    map_init(&f->map, &seed);
+    arena_init(&f->arena, 0); /* a few times the spec, which is limited */
+    r = open_plugins(f, spec, folders);
+    if (r == 0) {
+        f->items = mem_zalloc(((size_t)count(f, spec) + 1) * sizeof *f->items);
+        r = f->items ? add_all(f, spec) : -ENOMEM;
+    }
+    if (r < 0)
+        functions_deinit(f);
+    return r;
+}
+
+void functions_deinit(struct functions *f)
+{
+    for (uint32_t i = f->n_items; i > 0; i--)
+        if (f->items[i - 1].plugin && f->items[i - 1].plugin->fini)
+            f->items[i - 1].plugin->fini(f->items[i - 1].state);
+    map_deinit(&f->map);
+    for (uint32_t i = f->n_plugins; i > 0; i--)
+        plugin_close(&f->plugins[i - 1]);
+    mem_free(f->items);
+    mem_free(f->plugins);
+    buf_deinit(&f->problems);
+    arena_deinit(&f->arena);
+    *f = (struct functions){0};
+}
+
+const struct function *functions_find(const struct functions *f, struct span name)
+{
+    struct map_item *item = map_find(&f->map, name);
+
+    return item ? CONTAINER_OF(item, struct function, item) : NULL;
+}
+
+void functions_run(const struct function *function, struct futured_call *call)
+{
+    int r;
+
+    if (!function->plugin) {
+        command_run(&function->command, call);
+        return;
+    }
+    r = function->plugin->run(&attempt_host, call, function->state);
+    if (r != 0 && !call->has_failed)
+        attempt_fail(call, "", GRPC_UNKNOWN, "", "the function returned %d", r);
+}

@@ -1,0 +1,372 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * AttachResponse by tables, in the order of its field numbers. An assignment is copied once and its strings are spans of
+ * the copy. The daemon is trusted to be well-meaning, not to be flawless: what makes no sense ends the stream, and
+ * nothing that it sends can make this process grow without bound.
+ */
+#include "worker/inbox.h"
+
+#include "base/mem.h"
+
+#include <errno.h>
+#include <string.h>
+
+enum {
+    RESPONSE_WELCOME = 1,
+    RESPONSE_PAYLOAD,
+    RESPONSE_ASSIGN,
+    RESPONSE_CANCEL,
+    RESPONSE_RECALL,
+    RESPONSE_REFUSED,
+    RESPONSE_DRAIN,
+    RESPONSE_PING
+};
+enum { ASSIGN_ITEMS = 1 };
+
+struct attach_response {
+    struct codec_bytes welcome, assign, drain, ping;
+    uint32_t payload, cancel_attempt, recall, refused;
+};
+static const struct codec_row attach_response_rows[] = {
+        CODEC_ROW(RESPONSE_WELCOME, CODEC_MESSAGE, struct attach_response, welcome),
+        CODEC_ROW(RESPONSE_PAYLOAD, CODEC_REPEATED_MESSAGE, struct attach_response, payload),
+        CODEC_ROW(RESPONSE_ASSIGN, CODEC_MESSAGE, struct attach_response, assign),
+        CODEC_ROW(RESPONSE_CANCEL, CODEC_REPEATED_MESSAGE, struct attach_response, cancel_attempt),
+        CODEC_ROW(RESPONSE_RECALL, CODEC_REPEATED_MESSAGE, struct attach_response, recall),
+        CODEC_ROW(RESPONSE_REFUSED, CODEC_REPEATED_MESSAGE, struct attach_response, refused),
+        CODEC_ROW(RESPONSE_DRAIN, CODEC_MESSAGE, struct attach_response, drain),
+        CODEC_ROW(RESPONSE_PING, CODEC_MESSAGE, struct attach_response, ping),
+};
+static const struct codec_table attach_response_table = {attach_response_rows,
+                                                         ARRAY_LEN(attach_response_rows)};
+
+static const struct codec_row welcome_rows[] = {
+        CODEC_ROW(1, CODEC_STRING, struct welcome, worker_id),
+        CODEC_ROW(2, CODEC_UINT, struct welcome, epoch),
+        CODEC_ROW(7, CODEC_UINT, struct welcome, max_message_bytes),
+        CODEC_ROW(8, CODEC_UINT, struct welcome, max_result_bytes),
+        CODEC_ROW(9, CODEC_STRING, struct welcome, version),
+};
+static const struct codec_table welcome_table = {welcome_rows, ARRAY_LEN(welcome_rows)};
+
+struct payload_message {
+    struct codec_bytes lease, data;
+    uint64_t part, offset;
+};
+static const struct codec_row payload_rows[] = {
+        CODEC_ROW(1, CODEC_MESSAGE, struct payload_message, lease),
+        CODEC_ROW(2, CODEC_UINT, struct payload_message, part),
+        CODEC_ROW(3, CODEC_UINT, struct payload_message, offset),
+        CODEC_ROW(4, CODEC_BYTES, struct payload_message, data),
+};
+static const struct codec_table payload_table = {payload_rows, ARRAY_LEN(payload_rows)};
+
+struct assign_message {
+    uint32_t items;
+};
+static const struct codec_row assign_rows[] = {
+        CODEC_ROW(ASSIGN_ITEMS, CODEC_REPEATED_MESSAGE, struct assign_message, items),
+};
+static const struct codec_table assign_table = {assign_rows, ARRAY_LEN(assign_rows)};
+
+/* CancelAttempt, Recall and Refused: a lease, and for the first a grace. */
+struct order_message {
+    struct codec_bytes lease;
+    struct codec_time grace;
+};
+static const struct codec_row order_rows[] = {
+        CODEC_ROW(1, CODEC_MESSAGE, struct order_message, lease),
+        CODEC_ROW(3, CODEC_DURATION, struct order_message, grace),
+};
+static const struct codec_table order_table = {order_rows, ARRAY_LEN(order_rows)};
+
+struct ping_message {
+    uint64_t number;
+};
+static const struct codec_row ping_rows[] = {CODEC_ROW(1, CODEC_UINT, struct ping_message, number)};
+static const struct codec_table ping_table = {ping_rows, ARRAY_LEN(ping_rows)};
+
+/* A payload that comes in pieces. */
+struct partial {
+    struct list link;
+    struct lease_ref lease;
+    struct buf pieces;
+};
+
+int inbox_is_same_lease(const struct lease_ref *a, const struct lease_ref *b)
+{
+    return memcmp(&a->id, &b->id, sizeof a->id) == 0 && a->attempt == b->attempt && a->epoch == b->epoch;
+}
+
+struct item *inbox_item_free(struct item *item)
+{
+    if (item)
+        buf_deinit(&item->pieces);
+    return mem_free(item);
+}
+
+static void partial_drop(struct inbox *in, struct partial *p)
+{
+    list_del(&p->link);
+    in->n_partial--;
+    buf_deinit(&p->pieces);
+    mem_free(p);
+}
+
+void inbox_init(struct inbox *in, const struct inbox_ops *ops)
+{
+    *in = (struct inbox){.ops = ops};
+    list_init(&in->queue);
+    list_init(&in->partial);
+}
+
+void inbox_deinit(struct inbox *in)
+{
+    LIST_FOREACH_SAFE (l, &in->partial)
+        partial_drop(in, LIST_ENTRY(l, struct partial, link));
+    for (struct item *item = inbox_pop(in); item; item = inbox_pop(in))
+        inbox_item_free(item);
+}
+
+struct item *inbox_pop(struct inbox *in)
+{
+    struct list *l = list_pop_front(&in->queue);
+
+    if (!l)
+        return NULL;
+    in->n_queued--;
+    return LIST_ENTRY(l, struct item, link);
+}
+
+static struct partial *partial_find(const struct inbox *in, const struct lease_ref *lease)
+{
+    LIST_FOREACH (l, &in->partial) {
+        struct partial *p = LIST_ENTRY(l, struct partial, link);
+
+        if (inbox_is_same_lease(&p->lease, lease))
+            return p;
+    }
+    return NULL;
+}
+
+static struct item *item_find(const struct inbox *in, const struct lease_ref *lease)
+{
+    LIST_FOREACH (l, &in->queue) {
+        struct item *item = LIST_ENTRY(l, struct item, link);
+
+        if (inbox_is_same_lease(&item->lease, lease))
+            return item;
+    }
+    return NULL;
+}
+
+/* Take out what has not been started under @lease. Whether there was any. */
+static int take_back(struct inbox *in, const struct lease_ref *lease)
+{
+    struct item *item = item_find(in, lease);
+    struct partial *p = item ? NULL : partial_find(in, lease);
+
+    if (item) {
+        list_del(&item->link);
+        in->n_queued--;
+        inbox_item_free(item);
+    } else if (p) {
+        partial_drop(in, p);
+    }
+    return item || p;
+}
+
+/* --- the fields, each 0, < 0, or INBOX_E_BAD with *why */
+
+static int bad(const char **why, const char *text)
+{
+    *why = text;
+    return INBOX_E_BAD;
+}
+
+static int on_welcome(struct inbox *in, struct span message, const char **why)
+{
+    struct welcome w = {0};
+    const char *field;
+
+    if (in->max_task_bytes)
+        return bad(why, "a second welcome");
+    if (codec_read(&welcome_table, message, &w, &field) != 0 || w.max_message_bytes == 0)
+        return bad(why, "a malformed welcome");
+    in->max_task_bytes = w.max_message_bytes;
+    in->ops->on_welcome(in->ops->context, &w);
+    return 0;
+}
+
+static int on_payload(struct inbox *in, struct span message, const char **why)
+{
+    struct payload_message m = {0};
+    struct lease_ref lease;
+    struct partial *p;
+    const char *field;
+
+    if (codec_read(&payload_table, message, &m, &field) != 0 || lease_ref_read(m.lease.data, &lease) != 0)
+        return bad(why, "a malformed piece of a payload");
+    if (m.part != 0)
+        return 0; /* the result of an upstream: nothing here reads it */
+    p = partial_find(in, &lease);
+    if (!p) {
+        if (in->n_partial == INBOX_QUEUE_MAX)
+            return bad(why, "too many payloads in pieces");
+        p = mem_zalloc(sizeof *p);
+        if (!p)
+            return -ENOMEM;
+        p->lease = lease;
+        list_push_back(&in->partial, &p->link);
+        in->n_partial++;
+    }
+    if (m.offset != buf_len(&p->pieces) || m.data.data.len > in->max_task_bytes - buf_len(&p->pieces))
+        return bad(why, "a payload with a gap, or over max_message_bytes");
+    return buf_append(&p->pieces, m.data.data.p, m.data.data.len);
+}
+
+static int on_assignment(struct inbox *in, struct span message, const char **why)
+{
+    struct assignment_message m = {0};
+    struct partial *p;
+    struct item *item;
+    const char *field;
+
+    if (in->n_queued == INBOX_QUEUE_MAX)
+        return bad(why, "more assignments than credit");
+    item = mem_alloc(sizeof *item + message.len);
+    if (!item)
+        return -ENOMEM;
+    *item = (struct item){.pieces = BUF_INIT};
+    list_init(&item->link);
+    memcpy(item->bytes, message.p, message.len);
+    if (codec_read(&assignment_table, (struct span){item->bytes, message.len}, &m, &field) != 0 ||
+        lease_ref_read(m.lease.data, &item->lease) != 0) {
+        inbox_item_free(item);
+        return bad(why, "a malformed assignment");
+    }
+    item->task = m.task.data;
+    item->group = m.group;
+    item->traceparent = m.traceparent;
+    if (m.task_chunked) {
+        p = partial_find(in, &item->lease);
+        if (!p) {
+            inbox_item_free(item);
+            return bad(why, "an assignment without its payload");
+        }
+        item->pieces = p->pieces;
+        p->pieces = BUF_INIT;
+        partial_drop(in, p);
+        item->task = (struct span){buf_head(&item->pieces), buf_len(&item->pieces)};
+    }
+    list_push_back(&in->queue, &item->link);
+    in->n_queued++;
+    return 0;
+}
+
+static int on_assign(struct inbox *in, struct span message, const char **why)
+{
+    struct assign_message m = {0};
+    struct wire_reader r = wire_reader(message);
+    struct span item;
+    const char *field;
+    int e = 0;
+
+    if (codec_read(&assign_table, message, &m, &field) != 0)
+        return bad(why, "a malformed assign");
+    while (e == 0 && codec_each(&r, ASSIGN_ITEMS, &item))
+        e = on_assignment(in, item, why);
+    return e;
+}
+
+static int on_order(struct inbox *in, struct span message, int is_cancel, const char **why)
+{
+    struct order_message m = {0};
+    struct lease_ref lease;
+    const char *field;
+
+    if (codec_read(&order_table, message, &m, &field) != 0 || lease_ref_read(m.lease.data, &lease) != 0)
+        return bad(why, "a malformed recall or cancel");
+    if (take_back(in, &lease))
+        in->ops->on_recalled(in->ops->context, &lease);
+    else if (is_cancel)
+        in->ops->on_cancel(in->ops->context, &lease, MAX(m.grace.ns, (int64_t)0));
+    return 0;
+}
+
+static int on_cancel(struct inbox *in, struct span message, const char **why)
+{
+    return on_order(in, message, 1, why);
+}
+
+static int on_recall(struct inbox *in, struct span message, const char **why)
+{
+    return on_order(in, message, 0, why);
+}
+
+/* What runs under a lease that is not current should stop: as for a cancel without grace. Its reason is for people. */
+static int on_refused(struct inbox *in, struct span message, const char **why)
+{
+    static const struct codec_row rows[] = {CODEC_ROW(1, CODEC_MESSAGE, struct order_message, lease)};
+    static const struct codec_table table = {rows, ARRAY_LEN(rows)};
+    struct order_message m = {0};
+    struct lease_ref lease;
+    const char *field;
+
+    if (codec_read(&table, message, &m, &field) != 0 || lease_ref_read(m.lease.data, &lease) != 0)
+        return bad(why, "a malformed refused");
+    in->ops->on_cancel(in->ops->context, &lease, 0);
+    return 0;
+}
+
+static int for_each(struct inbox *in, struct span message, uint32_t number, uint32_t n,
+                    int (*on_item)(struct inbox *, struct span, const char **), const char **why)
+{
+    struct wire_reader r = wire_reader(message);
+    struct span item;
+    int e = 0;
+
+    while (n && e == 0 && codec_each(&r, number, &item))
+        e = on_item(in, item, why);
+    return e;
+}
+
+static int on_ping(struct inbox *in, struct span message, const char **why)
+{
+    struct ping_message m = {0};
+    const char *field;
+
+    if (codec_read(&ping_table, message, &m, &field) != 0)
+        return bad(why, "a malformed ping");
+    in->ops->on_ping(in->ops->context, m.number);
+    return 0;
+}
+
+int inbox_take(struct inbox *in, struct span message, const char **ret_why)
+{
+    struct attach_response m = {0};
+    const char *field;
+    int e = 0;
+
+    if (codec_read(&attach_response_table, message, &m, &field) != 0)
+        return bad(ret_why, "a malformed message");
+    if (m.welcome.is_set)
+        e = on_welcome(in, m.welcome.data, ret_why);
+    else if (in->max_task_bytes == 0)
+        e = bad(ret_why, "no welcome in the first message");
+    if (e == 0)
+        e = for_each(in, message, RESPONSE_PAYLOAD, m.payload, on_payload, ret_why);
+    if (e == 0 && m.assign.is_set)
+        e = on_assign(in, m.assign.data, ret_why);
+    if (e == 0)
+        e = for_each(in, message, RESPONSE_CANCEL, m.cancel_attempt, on_cancel, ret_why);
+    if (e == 0)
+        e = for_each(in, message, RESPONSE_RECALL, m.recall, on_recall, ret_why);
+    if (e == 0)
+        e = for_each(in, message, RESPONSE_REFUSED, m.refused, on_refused, ret_why);
+    if (e == 0 && m.drain.is_set)
+        in->ops->on_drain(in->ops->context);
+    if (e == 0 && m.ping.is_set)
+        e = on_ping(in, m.ping.data, ret_why);
+    return e;
+}

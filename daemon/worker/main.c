@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+/* futured-worker: a process of the pool (daemon/pool), which starts it with fd 3, 4 and 5. Not for use by hand. */
+#include "base/log.h"
+#include "worker/host.h"
+#include "worker/sandbox.h"
+#include "worker/spec.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include <sys/random.h>
+#include <sys/signalfd.h>
+
+#define SHIPPED_PLUGIN "futured-functions.so"
+
+enum { TOKEN_BYTES = 16 };
+
+static int fail(int exit_code, const char *event, const char *why)
+{
+    LOG_EVENT(LOG_ERROR, event, LOG_NUM("pid", getpid()), LOG_STR("error", why));
+    return exit_code;
+}
+
+/* Where the shipped plugins are: beside the folder of this program, in a build tree as when it is installed. */
+static void plugin_folder(char folder[static PATH_MAX])
+{
+    static const char relative[] = "../lib/futured";
+    ssize_t n = readlink("/proc/self/exe", folder, PATH_MAX - sizeof relative);
+
+    while (n > 0 && folder[n - 1] != '/')
+        n--;
+    memcpy(folder + MAX(n, (ssize_t)0), relative, sizeof relative);
+}
+
+static void make_token(char token[static 2 * TOKEN_BYTES + 1])
+{
+    uint8_t random[TOKEN_BYTES];
+
+    ASSERT(getrandom(random, sizeof random, 0) == (ssize_t)sizeof random);
+    for (size_t i = 0; i < sizeof random; i++)
+        snprintf(token + 2 * i, 3, "%02x", random[i]);
+}
+
+static int signal_fd(void)
+{
+    sigset_t stop;
+
+    sigemptyset(&stop);
+    sigaddset(&stop, SIGTERM);
+    if (sigprocmask(SIG_BLOCK, &stop, NULL) < 0)
+        return -errno;
+    return signalfd(-1, &stop, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+/* What the spec says, behind the functions that every worker serves. */
+static int load_spec(const struct spec *spec, struct functions *ret)
+{
+    const char *plugins[SPEC_PLUGINS_MAX + 1] = {SHIPPED_PLUGIN};
+    const struct spec all = {.plugins = plugins,
+                             .n_plugins = spec->n_plugins + 1,
+                             .commands = spec->commands,
+                             .n_commands = spec->n_commands};
+    char folder[PATH_MAX];
+    const char *const folders[] = {folder, FUTURED_PLUGIN_DIR, NULL};
+
+    for (uint32_t i = 0; i < spec->n_plugins; i++)
+        plugins[i + 1] = spec->plugins[i];
+    plugin_folder(folder);
+    return functions_init(ret, &all, folders);
+}
+
+static int load(const struct sandbox *sandbox, struct functions *ret)
+{
+    struct spec spec;
+    int r;
+
+    r = spec_read(sandbox->spec_fd, &spec);
+    close(sandbox->spec_fd);
+    if (r != 0)
+        return fail(EX_CONFIG, "worker_spec_unreadable", r < 0 ? log_errno_text(r) : spec_error_text(r));
+    r = load_spec(&spec, ret);
+    spec_deinit(&spec);
+    if (r < 0)
+        return fail(EX_OSERR, "worker_functions_not_loaded", log_errno_text(r));
+    for (char *line = (char *)buf_head(&ret->problems), *end = (char *)buf_tail(&ret->problems);
+         line < end;) {
+        char *newline = memchr(line, '\n', (size_t)(end - line));
+
+        *newline = '\0';
+        fail(0, "worker_function_unusable", line);
+        *newline = '\n';
+        line = newline + 1;
+    }
+    return ret->n_items ? 0 : fail(EX_CONFIG, "worker_serves_nothing", "no function could be loaded");
+}
+
+static void exit_at_once(void *context)
+{
+    _exit(0);
+}
+
+static int serve(const struct sandbox *sandbox, struct functions *functions)
+{
+    char token[2 * TOKEN_BYTES + 1], name[32], why[HOST_TEXT_BYTES];
+    struct host_config config = {
+            .fd = sandbox->socket,
+            .page = sandbox->page,
+            .signal_fd = signal_fd(),
+            .functions = functions,
+            .name = name,
+            .session_token = token,
+            .on_gone = exit_at_once,
+    };
+    int r;
+
+    if (config.signal_fd < 0)
+        return fail(EX_OSERR, "worker_not_started", log_errno_text(errno));
+    make_token(token);
+    snprintf(name, sizeof name, "pool-%d", (int)getpid());
+    r = host_run(&config, why);
+    if (r == HOST_E_GONE)
+        exit_at_once(NULL);
+    if (r != 0)
+        return fail(r == HOST_E_PROTOCOL ? EX_PROTOCOL : EX_OSERR, "worker_failed",
+                    why[0] ? why : log_errno_text(r));
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    struct functions functions;
+    struct sandbox sandbox;
+    int r;
+
+    if (argc > 1 && strcmp(argv[1], "--version") == 0) {
+        puts("futured-worker " FUTURED_VERSION);
+        return 0;
+    }
+    r = sandbox_enter(&sandbox);
+    if (r != 0) {
+        fail(0, "worker_not_started",
+             r < 0                   ? log_errno_text(r)
+             : r == SANDBOX_E_ORPHAN ? "the daemon is gone"
+                                     : "futured-worker is started by futured only");
+        return r < 0 ? EX_OSERR : r == SANDBOX_E_ORPHAN ? EX_UNAVAILABLE : EX_USAGE;
+    }
+    r = load(&sandbox, &functions);
+    if (r != 0)
+        return r;
+    r = serve(&sandbox, &functions);
+    functions_deinit(&functions);
+    return r;
+}

@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "worker/spec.h"
+
+#include "grpc/codec.h"
+#include "grpc/writer.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+enum { SPEC_VERSION_FIELD = 1, SPEC_PLUGIN = 2, SPEC_COMMAND = 3 };
+enum { COMMAND_NAME = 1, COMMAND_LINE = 2, COMMAND_SHELL = 3, COMMAND_DOC = 4 };
+
+struct spec_message {
+    uint64_t version;
+    uint32_t plugin, command;
+};
+static const struct codec_row spec_rows[] = {
+        CODEC_ROW(SPEC_VERSION_FIELD, CODEC_UINT, struct spec_message, version),
+        CODEC_ROW(SPEC_PLUGIN, CODEC_REPEATED_STRING, struct spec_message, plugin),
+        CODEC_ROW(SPEC_COMMAND, CODEC_REPEATED_MESSAGE, struct spec_message, command),
+};
+static const struct codec_table spec_table = {spec_rows, ARRAY_LEN(spec_rows)};
+
+struct command_message {
+    struct span name, line, doc;
+    uint64_t shell;
+};
+static const struct codec_row command_rows[] = {
+        CODEC_ROW(COMMAND_NAME, CODEC_STRING, struct command_message, name),
+        CODEC_ROW(COMMAND_LINE, CODEC_STRING, struct command_message, line),
+        CODEC_ROW(COMMAND_SHELL, CODEC_UINT, struct command_message, shell),
+        CODEC_ROW(COMMAND_DOC, CODEC_STRING, struct command_message, doc),
+};
+static const struct codec_table command_table = {command_rows, ARRAY_LEN(command_rows)};
+
+const char *spec_error_text(int error)
+{
+    switch (error) {
+    case SPEC_E_LIMIT: return "it names too many functions";
+    case SPEC_E_MALFORMED: return "it is malformed";
+    case SPEC_E_VERSION: return "it is of another version";
+    default: return "it is good";
+    }
+}
+
+/* --- writing */
+
+static int encode(const struct spec *spec, struct buf *out)
+{
+    struct writer w = writer_to(out);
+
+    writer_uint(&w, SPEC_VERSION_FIELD, SPEC_VERSION);
+    for (uint32_t i = 0; i < spec->n_plugins; i++)
+        writer_text(&w, SPEC_PLUGIN, spec->plugins[i]);
+    for (uint32_t i = 0; i < spec->n_commands; i++) {
+        const struct spec_command *c = &spec->commands[i];
+        struct writer_mark m = writer_begin(&w, SPEC_COMMAND, 100);
+
+        writer_text(&w, COMMAND_NAME, c->name);
+        writer_text(&w, COMMAND_LINE, c->line);
+        writer_uint(&w, COMMAND_SHELL, c->is_shell != 0);
+        writer_text(&w, COMMAND_DOC, c->doc ? c->doc : "");
+        writer_end(&w, m);
+    }
+    return w.failed;
+}
+
+static int write_all(int fd, const struct buf *bytes)
+{
+    size_t done = 0;
+
+    while (done < buf_len(bytes)) {
+        ssize_t n = write(fd, buf_head(bytes) + done, buf_len(bytes) - done);
+
+        if (n < 0)
+            return -errno;
+        done += (size_t)n;
+    }
+    return 0;
+}
+
+int spec_write(const struct spec *spec, int *ret_fd)
+{
+    struct buf bytes CLEANUP(buf_deinit) = BUF_INIT;
+    int fd CLEANUP(err_close) = -1;
+    int r;
+
+    if (spec->n_plugins > SPEC_PLUGINS_MAX || spec->n_commands > SPEC_COMMANDS_MAX)
+        return SPEC_E_LIMIT;
+    r = encode(spec, &bytes);
+    if (r < 0)
+        return r;
+    if (buf_len(&bytes) > SPEC_MAX_BYTES)
+        return SPEC_E_LIMIT;
+    fd = memfd_create("futured-spec", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (fd < 0)
+        return -errno;
+    r = write_all(fd, &bytes);
+    if (r < 0)
+        return r;
+    if (fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
+        return -errno;
+    *ret_fd = fd;
+    fd = -1;
+    return 0;
+}
+
+/* --- reading */
+
+static const char *text(struct arena *a, struct span s)
+{
+    return arena_strndup(a, (const char *)s.p, s.len);
+}
+
+static int decode_command(struct span message, struct arena *a, struct spec_command *ret)
+{
+    struct command_message m = {0};
+    const char *field;
+
+    if (codec_read(&command_table, message, &m, &field) != 0)
+        return SPEC_E_MALFORMED;
+    *ret = (struct spec_command){.name = text(a, m.name),
+                                 .line = text(a, m.line),
+                                 .doc = text(a, m.doc),
+                                 .is_shell = m.shell != 0};
+    return ret->name && ret->line && ret->doc ? 0 : -ENOMEM;
+}
+
+static int decode(struct span message, struct spec *ret)
+{
+    struct spec_message m = {0};
+    struct wire_reader r = wire_reader(message);
+    struct span item;
+    const char *field;
+    int e;
+
+    if (codec_read(&spec_table, message, &m, &field) != 0)
+        return SPEC_E_MALFORMED;
+    if (m.version != SPEC_VERSION)
+        return SPEC_E_VERSION;
+    if (m.plugin > SPEC_PLUGINS_MAX || m.command > SPEC_COMMANDS_MAX)
+        return SPEC_E_LIMIT;
+    ret->plugins = arena_alloc(&ret->arena, m.plugin * sizeof *ret->plugins);
+    ret->commands = arena_alloc(&ret->arena, m.command * sizeof *ret->commands);
+    if (!ret->plugins || !ret->commands)
+        return -ENOMEM;
+    while (codec_each(&r, SPEC_PLUGIN, &item)) {
+        ret->plugins[ret->n_plugins] = text(&ret->arena, item);
+        if (!ret->plugins[ret->n_plugins++])
+            return -ENOMEM;
+    }
+    r = wire_reader(message);
+    while (codec_each(&r, SPEC_COMMAND, &item)) {
+        e = decode_command(item, &ret->arena, &ret->commands[ret->n_commands++]);
+        if (e != 0)
+            return e;
+    }
+    return 0;
+}
+
+static int read_all(int fd, struct buf *ret)
+{
+    struct stat st;
+
+    if (fstat(fd, &st) < 0)
+        return -errno;
+    if (st.st_size > SPEC_MAX_BYTES)
+        return SPEC_E_LIMIT;
+    if (buf_reserve(ret, (size_t)st.st_size + 1) < 0)
+        return -ENOMEM;
+    while (buf_len(ret) < (size_t)st.st_size) {
+        ssize_t n = pread(fd, buf_tail(ret), (size_t)st.st_size - buf_len(ret), (off_t)buf_len(ret));
+
+        if (n < 0)
+            return -errno;
+        if (n == 0)
+            return SPEC_E_MALFORMED;
+        buf_commit(ret, (size_t)n);
+    }
+    return 0;
+}
+
+int spec_read(int fd, struct spec *ret)
+{
+    struct buf bytes CLEANUP(buf_deinit) = BUF_INIT;
+    struct spec spec = {0};
+    int r;
+
+    r = read_all(fd, &bytes);
+    if (r != 0)
+        return r;
+    arena_init(&spec.arena, 0); /* everything in it comes from SPEC_MAX_BYTES bytes */
+    r = decode((struct span){buf_head(&bytes), buf_len(&bytes)}, &spec);
+    if (r != 0) {
+        spec_deinit(&spec);
+        return r;
+    }
+    *ret = spec;
+    return 0;
+}
+
+void spec_deinit(struct spec *spec)
+{
+    arena_deinit(&spec->arena);
+    *spec = (struct spec){0};
+}

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/*
+ * What a worker is to serve, as the daemon tells it: plugins by path and command functions by their command line. Written
+ * once by the daemon into a sealed memfd that every worker gets as fd 5; read by each at its start.
+ *
+ * Format: one protobuf message {version = 1, plugin = 2 (repeated string), command = 3 (repeated {name = 1, line = 2,
+ * shell = 3, doc = 4})}. A reader refuses a version that it does not know; fields are only ever added, so the version
+ * changes only when an old worker would do wrong by skipping one. Both sides come from one build, but a daemon may be
+ * replaced on disk while it runs.
+ */
+#include "base/arena.h"
+#include "base/err.h"
+
+#include <stdint.h>
+
+enum {
+    SPEC_VERSION = 1,
+    SPEC_MAX_BYTES = 4 * 1024 * 1024,
+    SPEC_PLUGINS_MAX = 256,
+    SPEC_COMMANDS_MAX = 10000,
+};
+
+struct spec_command {
+    const char *name, *line, *doc; /* never NULL once read; doc may be when written */
+    int is_shell;                  /* the line is for /bin/sh -c; else split into words here */
+};
+
+struct spec {
+    const char **plugins; /* paths */
+    uint32_t n_plugins;
+    struct spec_command *commands;
+    uint32_t n_commands;
+    struct arena arena; /* of a spec that was read */
+};
+
+/* spec_write: a new sealed, CLOEXEC memfd with @spec in it.
+ *   Owns:   the caller gets *ret_fd.
+ *   Return: 0; SPEC_E_LIMIT (more than the limits above); -errno. */
+enum { SPEC_E_LIMIT = 1, SPEC_E_MALFORMED, SPEC_E_VERSION };
+MUST_CHECK int spec_write(const struct spec *spec, int *ret_fd);
+
+/* spec_read: what spec_write wrote; the file's position is not used, so that workers can share it.
+ *   Owns:   on 0 the caller spec_deinits @ret.
+ *   Return: 0; SPEC_E_LIMIT; SPEC_E_MALFORMED; SPEC_E_VERSION; -errno. */
+MUST_CHECK int spec_read(int fd, struct spec *ret);
+void spec_deinit(struct spec *spec);
+
+/* spec_error_text: what a SPEC_E_ result means. */
+const char *spec_error_text(int error);
