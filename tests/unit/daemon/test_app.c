@@ -279,9 +279,18 @@ static void test_start_and_stop(void **state)
 
     assert_int_equal(kill(daemon_pid, SIGHUP), 0); /* changes nothing */
     assert_health(&c, 1);
+    call(&c, "/grpc.health.v1.Health/Watch"); /* a call without end, that must not hold up the drain */
+    c.n_message = 0;
+    client_send(&c);
+    while (!c.n_message)
+        assert_true(client_recv(&c));
+    assert_int_equal(c.message[1], 1);
     assert_int_equal(kill(daemon_pid, SIGTERM), 0);
     assert_notified("STOPPING=1\n");
-    wait_closed(&c); /* nothing is open: at once */
+    wait_closed(&c);
+    assert_true(c.is_done);
+    assert_int_equal(c.status.code, GRPC_UNAVAILABLE);
+    assert_int_equal(c.message[1], 2); /* NOT_SERVING, said before the end */
     assert_int_equal(exit_status(), 0);
     assert_int_equal(access(port_file, F_OK), -1);
     assert_int_equal(access(socket_path, F_OK), -1);

@@ -184,11 +184,14 @@ static void test_tcp(void **state)
 
     snprintf(expect, sizeof expect, "127.0.0.1:%u", address_port(a));
     listener_free(l);
-    assert_int_equal(n_open(), 1); /* what was accepted goes on */
+    assert_int_equal(n_open(), 1);  /* what was accepted goes on */
+    conn_set_abort(set, "stopped"); /* we close first, so the connection keeps the port for a while ... */
+    turn();
+    turn();
     close(fd);
     turn();
     assert_int_equal(n_open(), 0);
-    l = listen_on(parse(expect)); /* the port is free again, old connections or not */
+    l = listen_on(parse(expect)); /* ... and yet it can be listened on */
     listener_free(l);
 }
 
@@ -317,6 +320,25 @@ static void test_unix_of_somebody_else(void **state)
     client = connect_to(&a); /* it is still there */
     assert_true(client >= 0);
     close(client);
+    close(fd);
+    assert_int_equal(unlink(path), 0);
+}
+
+/* One that cannot even be asked. */
+static void test_unix_of_another_kind(void **state)
+{
+    struct listener *l = NULL;
+    char expect[LISTENER_WHY_BYTES];
+    struct address a = unix_address();
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+    assert_int_equal(bind(fd, (const struct sockaddr *)&a.sa, a.len), 0);
+    assert_int_equal(try_listen(&l, a), -EPROTOTYPE);
+    snprintf(expect, sizeof expect,
+             "cannot listen on unix:%s: a socket is there and cannot be replaced: Protocol wrong type for "
+             "socket",
+             path);
+    assert_string_equal(why, expect);
     close(fd);
     assert_int_equal(unlink(path), 0);
 }
@@ -469,6 +491,7 @@ int main(void)
             LISTENER_TEST(test_unix_twice),
             LISTENER_TEST(test_unix_stale),
             LISTENER_TEST(test_unix_of_somebody_else),
+            LISTENER_TEST(test_unix_of_another_kind),
             LISTENER_TEST(test_unix_no_socket),
             LISTENER_TEST(test_unix_path_taken_over),
             LISTENER_TEST(test_accepts_per_turn),

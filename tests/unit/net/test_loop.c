@@ -148,12 +148,19 @@ static void stop_on_time(void *arg, mono_ns_t now)
     loop_stop(arg);
 }
 
+static void stop_on_ready(void *arg, int what)
+{
+    loop_stop(arg);
+}
+
 /* On the real clock: a wait ends for a timer, and never before its time. */
 static void test_real_timer_ends_the_wait(void **state)
 {
     static const struct loop_hooks hooks = {0};
     struct loop *loop;
     struct loop_timer t, later;
+    struct loop_watch w;
+    int fds[2];
 
     assert_int_equal(loop_new(&loop, &hooks), 0);
     assert_int_equal(loop_timer_init(&t, loop, stop_on_time, loop), 0);
@@ -170,6 +177,18 @@ static void test_real_timer_ends_the_wait(void **state)
     }
     loop_timer_set(&t, 1); /* long past: at once */
     assert_int_equal(loop_run(loop), 0);
+
+    /* the wait ends for something else while it is armed for later; then comes an earlier one */
+    assert_int_equal(pipe2(fds, O_CLOEXEC | O_NONBLOCK), 0);
+    loop_watch_init(&w, loop, fds[1], stop_on_ready, loop);
+    assert_int_equal(loop_watch_set(&w, LOOP_WRITE), 0);
+    assert_int_equal(loop_run(loop), 0);
+    loop_watch_deinit(&w);
+    loop_timer_set(&t, clock_mono() + NS_PER_MS);
+    assert_int_equal(loop_run(loop), 0);
+    assert_true(loop_timer_at(&t) == CLOCK_NEVER);
+    close(fds[0]);
+    close(fds[1]);
     loop_timer_deinit(&t);
     loop_timer_deinit(&later);
     loop_free(loop);
@@ -307,6 +326,8 @@ static void test_stats_measure_turns(void **state)
 
 static void note_ready(void *arg, int what)
 {
+    if (arg)
+        assert_true(loop_now(arg) == fake_now); /* the time of this turn, not of the last one */
     note("%s%s ", what & LOOP_READ ? "r" : "", what & LOOP_WRITE ? "w" : "");
 }
 
@@ -317,10 +338,11 @@ static void test_watch(void **state)
     int fds[2];
 
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds), 0);
-    loop_watch_init(&w, loop, fds[0], note_ready, NULL);
+    loop_watch_init(&w, loop, fds[0], note_ready, loop);
     turn(loop);
     assert_happened("");
     assert_int_equal(loop_watch_set(&w, LOOP_WRITE), 0);
+    fake_now += 77;
     turn(loop);
     turn(loop); /* level-triggered */
     assert_happened("w w ");
