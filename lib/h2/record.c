@@ -121,7 +121,7 @@ static int on_begin_headers(nghttp2_session *ng, const nghttp2_frame *frame, voi
 {
     struct h2_session *s = user;
 
-    fields_drop(s, s->block_first, s->n_fields); /* of a block that nghttp2 gave up */
+    fields_drop(s, s->block_first, s->n_fields); /* of a block that was given up, or dropped */
     s->n_fields = s->block_first;
     s->block_n = s->block_bytes = 0;
     if (frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
@@ -182,12 +182,8 @@ static int on_headers_frame(struct h2_session *s, const nghttp2_frame *frame)
     int flags = frame->hd.flags & NGHTTP2_FLAG_END_STREAM ? H2_END : 0;
     struct event *e;
 
-    if (!st || (s->role == H2_CLIENT && !st->got_final && is_informational(s))) {
-        fields_drop(s, s->block_first, s->n_fields);
-        s->n_fields = s->block_first;
-        s->block = NULL;
+    if (!st || (s->role == H2_CLIENT && !st->got_final && is_informational(s)))
         return 0;
-    }
     if (st->got_final)
         flags |= H2_TRAILERS;
     st->got_final = 1;
@@ -286,11 +282,8 @@ static int on_stream_close(nghttp2_session *ng, int32_t id, uint32_t error, void
     /* the peer may say NO_ERROR in the middle: then it is not the orderly end that NO_ERROR stands for */
     if (error == NGHTTP2_NO_ERROR && !(s->role == H2_SERVER ? st->ended : st->peer_ended))
         error = s->role == H2_SERVER ? H2_CANCEL : H2_INTERNAL_ERROR;
-    if (s->block == st) {
-        fields_drop(s, s->block_first, s->n_fields);
-        s->n_fields = s->block_first;
+    if (s->block == st)
         s->block = NULL;
-    }
     e = event_push(s, EV_CLOSE, st);
     if (!e)
         return NGHTTP2_ERR_CALLBACK_FAILURE;

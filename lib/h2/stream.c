@@ -380,7 +380,6 @@ void h2_stream_expect_body(struct h2_stream *s, int expects)
     s->expects = !!expects;
     if (s->gone || s->is_reset)
         return;
-    list_del(&s->body_link);
     h2_stream_alive(s);
     h2_session_touch(s->session);
 }

@@ -30,7 +30,7 @@ struct peer {
     int (*hook)(struct peer *p, struct h2_stream *st, enum peer_event event);
     void *hook_user;
     struct h2_stream *latest; /* whose headers came last, or that was requested last */
-    int n_headers, n_close, n_writable, n_room, n_wake, n_tick;
+    int n_headers, n_data, n_close, n_writable, n_room, n_wake, n_tick;
     uint32_t close_error; /* of the latest on_close */
     mono_ns_t next_tick;  /* what on_tick answers */
 };
@@ -87,6 +87,8 @@ static inline int peer_hooked(struct peer *p, struct h2_stream *st, enum peer_ev
         struct note *note = note_of(st);
 
         assert_false(note->is_closed);
+        if (event != ON_CLOSE)
+            assert_false(st->is_closing);
         note->n_events++;
     }
     return p->hook && p->hook(p, st, event);
@@ -128,6 +130,7 @@ static inline void peer_on_data(struct h2_stream *st, struct span data)
     struct note *note = note_of(st);
 
     assert_true(data.len > 0);
+    peer_of(st)->n_data++;
     (void)!buf_append(&note->body, data.p, data.len);
     if (peer_hooked(peer_of(st), st, ON_DATA))
         return;

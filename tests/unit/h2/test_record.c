@@ -124,6 +124,7 @@ static void check_431(struct peer *p, struct buf *b, int had_end)
     assert_int_equal(raw_feed(p, b, NS_PER_S), 0);
     raw_drain(p, NS_PER_S);
     assert_log(p, had_end ? "headers 1 end\nclose 1 0\n" : "headers 1\nclose 1 0\n");
+    assert_int_equal(p->n_data, 0);
     assert_int_equal(raw_count(p, NGHTTP2_HEADERS, 1, &last), 1);
     assert_int_equal(last.len, 5); /* a literal value behind the indexed name :status */
     assert_memory_equal(last.p + 2, "431", 3);
@@ -381,6 +382,33 @@ static void test_late_data_is_credited(void **state)
     peer_free(&p);
 }
 
+static void test_reset_in_the_middle_of_trailers(void **state)
+{
+    struct buf b = BUF_INIT, block = BUF_INIT;
+    struct peer p;
+
+    raw_server(&p, NULL, &b, NS_PER_S);
+    p.hook = never_answers;
+    raw_request(&b, 1, 0);
+    raw_field(&block, 0, "checksum", "7", 1);
+    raw_field(&block, 0, "more", "8", 1);
+    raw_head(&b, buf_len(&block), NGHTTP2_HEADERS, F_END_HEADERS | F_END_STREAM, 1);
+    assert_int_equal(buf_append(&b, buf_head(&block), buf_len(&block) - 3), 0);
+    assert_int_equal(raw_feed(&p, &b, NS_PER_S), 0);
+    assert_ptr_equal(p.s->block, p.latest);
+    assert_int_equal(p.s->n_fields, 1);
+    h2_stream_reset(p.latest, H2_CANCEL);
+    h2_session_tick(p.s, NS_PER_S);
+    assert_null(p.s->block);
+    assert_int_equal(buf_append(&b, buf_tail(&block) - 3, 3), 0);
+    raw_request(&b, 3, F_END_STREAM);
+    assert_int_equal(raw_feed(&p, &b, NS_PER_S), 0);
+    assert_int_equal(p.n_headers, 2);
+    buf_deinit(&block);
+    buf_deinit(&b);
+    peer_free(&p);
+}
+
 static void test_record_shrinks_again(void **state)
 {
     struct buf b = BUF_INIT;
@@ -414,6 +442,7 @@ int main(void)
             cmocka_unit_test(test_informational_responses_are_dropped),
             cmocka_unit_test(test_too_large_response_resets_its_stream),
             cmocka_unit_test(test_late_data_is_credited),
+            cmocka_unit_test(test_reset_in_the_middle_of_trailers),
             cmocka_unit_test(test_record_shrinks_again),
     };
 

@@ -261,6 +261,13 @@ static void test_room_of_the_session(void **state)
     h2_stream_reset(st[7], H2_CANCEL);
     h2_session_tick(pair.server.s, pair.now);
     assert_int_equal(pair.server.n_room, 1);
+    pair_run(&pair);
+    h2_session_tick(pair.server.s, pair.now);
+    assert_int_equal(pair.server.n_room, 1); /* once each time it was above */
+    fill(st[8], H2_OUTPUT_HIGH_BYTES);
+    h2_stream_reset(st[8], H2_CANCEL);
+    h2_session_tick(pair.server.s, pair.now);
+    assert_int_equal(pair.server.n_room, 2);
     peer_check(&pair.server);
     pair_free(&pair);
 }
