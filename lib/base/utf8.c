@@ -51,3 +51,12 @@ int utf8_is_valid(const uint8_t *p, size_t n)
     }
     return 1;
 }
+
+size_t utf8_cut(const uint8_t *p, size_t n, size_t max)
+{
+    if (n <= max)
+        return n;
+    for (n = max; n > 0 && (p[n] & 0xc0) == 0x80; n--)
+        ;
+    return n;
+}

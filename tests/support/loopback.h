@@ -31,20 +31,29 @@ struct loopback_call {
     struct grpc_client_call *call;
     struct buf received; /* all messages, one behind the other */
     struct buf lens;     /* the length of each, as size_t */
+    struct buf headers;  /* initial metadata: "name: value\n" each */
     size_t n_messages;
     int is_done;
     struct grpc_status status;
 };
 
-static inline void loopback_init(struct loopback *lo, struct grpc_server *server)
+/* loopback_init_as: @peer is whom the server sees. */
+static inline void loopback_init_as(struct loopback *lo, struct grpc_server *server,
+                                    const struct grpc_peer *peer)
 {
     const struct h2_config server_config = h2_config_server(), client_config = h2_config_client();
     const struct grpc_client_config config = {.authority = "test", .max_message_bytes = (size_t)64 << 20};
-    const struct grpc_peer peer = {.address = "loopback"};
 
     *lo = (struct loopback){.now = NS_PER_S};
-    assert_int_equal(grpc_conn_new(&lo->conn, server, &server_config, &peer, lo->now), 0);
+    assert_int_equal(grpc_conn_new(&lo->conn, server, &server_config, peer, lo->now), 0);
     assert_int_equal(grpc_client_new(&lo->client, &config, &client_config, lo->now), 0);
+}
+
+static inline void loopback_init(struct loopback *lo, struct grpc_server *server)
+{
+    const struct grpc_peer peer = {.address = "loopback"};
+
+    loopback_init_as(lo, server, &peer);
 }
 
 /* loopback_deinit: the server's side goes first, so that it learns of open calls as of a lost connection. */
@@ -89,6 +98,17 @@ static inline void loopback_on_message(struct grpc_client_call *call, struct spa
     c->n_messages++;
 }
 
+static inline void loopback_on_header(struct grpc_client_call *call, struct span name, struct span value)
+{
+    struct loopback_call *c = grpc_client_call_user(call);
+    char line[512];
+    int n = snprintf(line, sizeof line, "%.*s: %.*s\n", (int)name.len, (const char *)name.p, (int)value.len,
+                     (const char *)value.p);
+
+    assert_in_range(n, 1, (int)sizeof line - 1);
+    assert_int_equal(buf_append(&c->headers, line, (size_t)n), 0);
+}
+
 static inline void loopback_on_done(struct grpc_client_call *call, const struct grpc_status *status)
 {
     struct loopback_call *c = grpc_client_call_user(call);
@@ -98,16 +118,23 @@ static inline void loopback_on_done(struct grpc_client_call *call, const struct 
     c->call = NULL;
 }
 
-/* loopback_call: start a call; @c lives until its on_done (loopback_deinit at the latest). */
+/* loopback_call_with: start a call; @c lives until its on_done (loopback_deinit at the latest). */
+static inline void loopback_call_with(struct loopback *lo, struct loopback_call *c, const char *path,
+                                      const struct grpc_client_call_options *options)
+{
+    static const struct grpc_client_handler handler = {
+            .on_header = loopback_on_header, .on_message = loopback_on_message, .on_done = loopback_on_done};
+
+    *c = (struct loopback_call){.received = BUF_INIT};
+    assert_int_equal(grpc_client_call_new(&c->call, lo->client, path, options, &handler, c, lo->now), 0);
+}
+
 static inline void loopback_call(struct loopback *lo, struct loopback_call *c, const char *path,
                                  int64_t timeout_ns)
 {
-    static const struct grpc_client_handler handler = {.on_message = loopback_on_message,
-                                                       .on_done = loopback_on_done};
     const struct grpc_client_call_options options = {.timeout_ns = timeout_ns};
 
-    *c = (struct loopback_call){.received = BUF_INIT};
-    assert_int_equal(grpc_client_call_new(&c->call, lo->client, path, &options, &handler, c, lo->now), 0);
+    loopback_call_with(lo, c, path, &options);
 }
 
 static inline void loopback_call_deinit(struct loopback_call *c)
@@ -115,6 +142,7 @@ static inline void loopback_call_deinit(struct loopback_call *c)
     assert_true(c->is_done);
     buf_deinit(&c->received);
     buf_deinit(&c->lens);
+    buf_deinit(&c->headers);
 }
 
 static inline void loopback_send(struct loopback_call *c, const void *p, size_t n)

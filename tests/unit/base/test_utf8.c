@@ -196,6 +196,20 @@ static void test_pairs(void **state)
     }
 }
 
+static void test_cut(void **state)
+{
+    static const char text[] = "aé‰𝄞"; /* characters of one to four bytes */
+    static const size_t kept[] = {0, 1, 1, 3, 3, 3, 6, 6, 6, 6, 10};
+    const uint8_t *p = (const uint8_t *)text;
+
+    for (size_t max = 0; max < ARRAY_LEN(kept); max++) {
+        assert_int_equal(utf8_cut(p, strlen(text), max), kept[max]);
+        assert_true(utf8_is_valid(p, utf8_cut(p, strlen(text), max)));
+    }
+    assert_int_equal(utf8_cut(p, strlen(text), SIZE_MAX), 10);
+    assert_int_equal(utf8_cut(NULL, 0, 0), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -204,6 +218,7 @@ int main(void)
             cmocka_unit_test(test_edges_of_four_bytes),
             cmocka_unit_test(test_around_the_words),
             cmocka_unit_test(test_pairs),
+            cmocka_unit_test(test_cut),
     };
 
     fill_tables();
