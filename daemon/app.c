@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Start: log, limits, loop, signals, services, connections, listeners, port file; then health says SERVING and
- * the service manager is told. Nothing is accepted before everything else is there.
+ * Start: log, limits, loop, signals, services, connections, executor, listeners, port file, workers. Nothing is
+ * accepted before everything behind it is there; when the first worker can take work (or there will be none),
+ * health says SERVING and the service manager is told.
  *
  * Stop, at the first SIGTERM or SIGINT: health says NOT_SERVING, the listeners close, every connection gets a
- * GOAWAY; open calls go on until they are over or [timeouts] drain has passed. A second signal does not wait.
- * Then all is freed in the reverse order of the start: connections before the services that their calls name,
+ * GOAWAY, the executor hands out no more; open calls and running tasks go on until they are over or [timeouts]
+ * drain has passed. A second signal does not wait. Then all is freed in the reverse order of the start: connections before the services that their calls name,
  * the loop last.
  *
  * Each step of the start takes back nothing by itself: app_deinit undoes whatever is there.

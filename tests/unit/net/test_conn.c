@@ -693,7 +693,7 @@ static void test_each_allocation_of_a_new_connection_fails(void **state)
 
     start_client(&c);
     for (int i = 0; i < 4; i++)
-        request(&c, "/0");
+        request(&c, "/1000000");
     assert_int_equal(h2_session_send(c.session, &all, 1 << 20, fake_now), 0);
     free_client(&c);
     teardown(state);
@@ -712,7 +712,7 @@ static void test_each_allocation_of_a_new_connection_fails(void **state)
         if (test_allocation_failed())
             assert_true(r == 0 || r == -1 || r == -ENOMEM);
         else
-            assert_int_equal(n_closed, 4);
+            assert_true(conn_set_stats(set).bytes_waiting > 0);
         teardown(state);
         if (fd >= 0)
             close(fd);
