@@ -99,6 +99,18 @@ void dispatch_worker_died(struct dispatch *d, uint64_t key, int wait_status, int
         worker_bury(w);
 }
 
+/* When it wants to be looked at again. */
+static mono_ns_t tick_living(struct worker *w, mono_ns_t now)
+{
+    const struct dispatch_pool *pool = &w->dispatch->config.pool;
+
+    if (w->call || w->kill_at > now)
+        return w->call ? CLOCK_NEVER : w->kill_at;
+    w->kill_at = CLOCK_NEVER;
+    pool->kill(pool->context, w->key, "it outlives its stream");
+    return CLOCK_NEVER;
+}
+
 mono_ns_t dispatch_tick(struct dispatch *d, mono_ns_t now)
 {
     mono_ns_t next = CLOCK_NEVER;
@@ -106,8 +118,10 @@ mono_ns_t dispatch_tick(struct dispatch *d, mono_ns_t now)
     LIST_FOREACH_SAFE (l, &d->workers) {
         struct worker *w = LIST_ENTRY(l, struct worker, link);
 
-        if (!w->is_dead)
+        if (!w->is_dead) {
+            next = MIN(next, tick_living(w, now));
             continue;
+        }
         next = now; /* whatever is decided here shows in the next turn */
         if (!w->call)
             worker_bury(w);

@@ -6,6 +6,9 @@
 /* Run times below this make it worth keeping tasks reserved ahead (workers.md: prefetch). */
 #define DISPATCH_PREFETCH_MAX_RUN_NS NS_PER_MS
 
+/* How long a worker's process may outlive its stream. */
+#define DISPATCH_EXIT_GRACE_NS NS_PER_S
+
 enum {
     DISPATCH_CLAIM_MAX = 64,            /* of one worker at a time */
     DISPATCH_ROUND = 16,                /* ... of one round of prefetching */

@@ -191,14 +191,11 @@ static void worker_free(struct worker *w)
 
 void worker_detach(struct worker *w)
 {
-    const struct dispatch_pool *pool = &w->dispatch->config.pool;
-
+    w->kill_at = clock_add(grpc_call_now(w->call), DISPATCH_EXIT_GRACE_NS);
     w->call = NULL;
     w->credit = 0;
     if (w->is_dead)
         worker_bury(w);
-    else
-        pool->kill(pool->context, w->key, "its stream has ended");
 }
 
 /* What became of the process, as an attempt's error. */

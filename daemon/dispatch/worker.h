@@ -26,7 +26,8 @@ struct worker {
     int is_draining;
     int is_dead; /* the process is gone: bury when the stream is drained */
     int wait_status, is_asked;
-    int is_heard;                   /* a message came since the last tick */
+    mono_ns_t kill_at; /* without a stream and not known to be dead: its process has until then to end */
+    int is_heard;      /* a message came since the last tick */
     struct runpage *last_page;      /* a copy, taken at its death */
     struct buf payload;             /* a result that comes in pieces ... */
     struct lease_ref payload_lease; /* ... under this lease */
@@ -54,7 +55,8 @@ void worker_has_room(struct worker *w);
 /* worker_recall_unstarted: @busy takes long, so what is reserved behind it is asked back, for others to run. */
 void worker_recall_unstarted(struct worker *w, const struct lease *busy);
 
-/* worker_detach: its call is over; forget it, or for a living child ask for its death. Frees @w when nothing is left. */
+/* worker_detach: its call is over. A dead child is buried; one that lives has a moment to end by itself, because its death
+ * is often heard of after its stream's end, and only its own death tells how what it ran has ended. */
 void worker_detach(struct worker *w);
 
 /* worker_bury: settle every lease of a dead child and free it. Not while its call lives. */
