@@ -440,7 +440,7 @@ void config_write_example(FILE *to)
                 "# Sizes take K, M, G or T; times take ms, s, min, h or d.\n");
     for (size_t i = 0; i < config_n_keys; i++) {
         const struct config_key *key = &config_keys[i];
-        const char *value = key->preset ? key->preset : key->sample;
+        const char *value = key->shipped ? key->shipped : key->preset ? key->preset : key->sample;
 
         if (strcmp(section, key->section) != 0 && strcmp(key->section, "function") == 0)
             fprintf(to, "\n# A function that is a command; one such section for each.\n#[function.NAME]\n");
@@ -449,6 +449,6 @@ void config_write_example(FILE *to)
         section = key->section;
         fprintf(to, "# ");
         write_wrapped(to, key->doc, "# ", EXAMPLE_WIDTH);
-        fprintf(to, "%s%s =%s%s\n", key->is_shipped ? "" : "#", key->name, *value ? " " : "", value);
+        fprintf(to, "%s%s =%s%s\n", key->shipped ? "" : "#", key->name, *value ? " " : "", value);
     }
 }

@@ -43,8 +43,7 @@ const struct config_key config_keys[] = {
     {"futured", "max_message", CONFIG_SIZE, AT(limits.max_message_bytes), 4 * K, LIMIT_MAX_MESSAGE_BYTES,
      .preset = "4M",
      .doc = "The largest request or reply."},
-    {"futured", "functions_directory", CONFIG_PATH, AT(functions_directory), .sample = "/etc/futured/functions.d",
-     .is_shipped = 1,
+    {"futured", "functions_directory", CONFIG_PATH, AT(functions_directory), .shipped = "/etc/futured/functions.d",
      .doc = "Every *.conf in this directory is read too, in the order of their names; [function.NAME] sections may "
             "stand there. Default: none."},
 

@@ -25,11 +25,11 @@ struct config_key {
     enum config_type type;
     size_t offset; /* in struct config; of section "function" in struct config_function */
     uint64_t min, max;
-    const char *zero;   /* what 0 means for a time; NULL = not allowed */
-    const char *preset; /* the default as it would be written; NULL = none, @doc says what then holds */
-    const char *sample; /* for the example file, where there is no preset */
-    int is_shipped;     /* the example file has it switched on */
-    const char *flag;   /* the option of the same meaning, without its dashes; NULL = none */
+    const char *zero;    /* what 0 means for a time; NULL = not allowed */
+    const char *preset;  /* the default as it would be written; NULL = none, @doc says what then holds */
+    const char *sample;  /* for the example file, where there is no preset */
+    const char *shipped; /* instead: the example file has it switched on, with this value */
+    const char *flag;    /* the option of the same meaning, without its dashes; NULL = none */
     const char *argument;
     const char *doc;
 };

@@ -471,8 +471,3 @@ void conn_close(struct conn *c, const char *reason)
 {
     kill_conn(c, reason);
 }
-
-const struct conn_peer *conn_peer(const struct conn *c)
-{
-    return &c->peer;
-}

@@ -91,4 +91,3 @@ struct conn_stats conn_set_stats(const struct conn_set *set);
 
 /* conn_close: close @c without a word at the end of this turn; safe anywhere. @reason is static, for the log. */
 void conn_close(struct conn *c, const char *reason);
-const struct conn_peer *conn_peer(const struct conn *c);

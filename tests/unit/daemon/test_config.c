@@ -476,7 +476,7 @@ static void test_long_lines(void **state)
                       "C:4: [function.f] shell: \"maybe\": yes or no is allowed\n",
                       2, args);
     }
-    write_long_line(2 * LONGEST, "");
+    write_long_line((size_t)2 * LONGEST, "");
     assert_errors(CONFIG_E_INVALID, "C:3: the line is too long; at most 8188 bytes of UTF-8 are allowed\n", 2,
                   args);
 

@@ -313,7 +313,6 @@ static void test_request_and_answer(void **state)
     assert_int_equal(conn_set_stats(set).n_open, 1);
     assert_int_equal(conn_set_stats(set).n_opened, 1);
     assert_int_equal(conn_set_stats(set).bytes_waiting, 0);
-    assert_string_equal(conn_peer(latest)->address, "test");
     assert_int_equal(n_emptied, 0);
     free_client(&c);
     turn();
@@ -362,7 +361,7 @@ static void test_slow_reader(void **state)
     for (int i = 0; i < 100; i++)
         turn();
     sent = conn_set_stats(set).bytes_out;
-    assert_true(sent > 0 && sent < 8 * 1000000);
+    assert_true(sent > 0 && sent < UINT64_C(8) * 1000000);
     assert_true(conn_set_stats(set).bytes_waiting > 0);
     assert_true(conn_set_stats(set).bytes_waiting <= CONN_SEND_BYTES + 16384 + 9);
     turn();
@@ -516,7 +515,7 @@ static void test_lingering_ends(void **state)
         ssize_t n = send(c.fd, babble, sizeof babble, MSG_NOSIGNAL);
 
         sent += n > 0 ? (size_t)n : 0;
-        assert_true(sent < 2 * CONN_LINGER_BYTES);
+        assert_true(sent < (size_t)2 * CONN_LINGER_BYTES);
         turn();
     }
     assert_true(sent > CONN_LINGER_BYTES);

@@ -166,7 +166,7 @@ static void test_real_timer_ends_the_wait(void **state)
     assert_int_equal(loop_timer_init(&t, loop, stop_on_time, loop), 0);
     assert_int_equal(loop_timer_init(&later, loop, stop_on_time, loop), 0);
     for (int i = 0; i < 20; i++) {
-        mono_ns_t at = clock_mono() + i * 100 * NS_PER_US;
+        mono_ns_t at = clock_mono() + i * NS_PER_MS / 10;
 
         loop_timer_set(&later,
                        at + 3600 * NS_PER_S); /* armed for another one first, then for an earlier one */
