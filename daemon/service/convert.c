@@ -5,9 +5,13 @@
  *   BASIC   everything but the bytes of argument and result (their sizes instead)
  *   TASK    BASIC and the argument
  *   FULL    everything
+ * and what is left of them where a message has no room: FULL without the argument, RESULT without the bytes of the result.
  * Field numbers are those of proto/futured/v1/future.proto.
  */
 #include "service/convert.h"
+
+#include "base/limit.h"
+#include "base/utf8.h"
 
 #include <inttypes.h>
 
@@ -37,8 +41,10 @@ enum {
     FUTURE_TAG = 26,
 };
 
-/* Room for every field of bounded size: ID, times, group, tag, submitter, reasons. */
-enum { FIXED_BYTES = 2560, ATTEMPT_BYTES = 512 };
+/* Room for every field of bounded size: ID, times, group, tag, submitter, reasons; for what RESULT has of them; and what
+ * is kept of the message of an error where there is little room. */
+enum { FIXED_BYTES = 3072, RESULT_BYTES = 128, ATTEMPT_BYTES = 512, SHORT_MESSAGE_BYTES = 1024 };
+enum { SHORT_ERROR_BYTES = 128 + 2 * LIMIT_KEY_BYTES + SHORT_MESSAGE_BYTES };
 
 static size_t error_size(const struct future_error *error)
 {
@@ -49,7 +55,7 @@ static size_t error_size(const struct future_error *error)
 
 size_t convert_size(const struct future *f, enum view view)
 {
-    size_t n = 128;
+    size_t n = RESULT_BYTES + LIMIT_CONTENT_TYPE_BYTES;
 
     if (f->outcome) {
         n += error_size(f->outcome->error);
@@ -57,7 +63,7 @@ size_t convert_size(const struct future *f, enum view view)
             n += f->outcome->data->len;
     }
     if (view == VIEW_RESULT)
-        return n + LIMIT_CONTENT_TYPE_BYTES;
+        return n;
     n += FIXED_BYTES + f->task->len;
     if (view == VIEW_BASIC)
         n -= f->argument_field_bytes;
@@ -68,13 +74,26 @@ size_t convert_size(const struct future *f, enum view view)
     return n;
 }
 
+size_t convert_view_size(const struct future *f, struct convert_view v)
+{
+    if (!v.omitted || v.view == VIEW_BASIC)
+        return convert_size(f, v.view);
+    if (v.view == VIEW_FULL)
+        return convert_size(f, VIEW_FULL) - f->argument_field_bytes;
+    return RESULT_BYTES + LIMIT_CONTENT_TYPE_BYTES +
+           (f->outcome && f->outcome->error ? SHORT_ERROR_BYTES : 0);
+}
+
 struct convert_view convert_fit(const struct future *f, enum view view, size_t room)
 {
+    const struct convert_view less[] = {{VIEW_FULL, 1}, {VIEW_BASIC, 1}, {VIEW_RESULT, 1}};
+
     if (convert_size(f, view) <= room)
         return (struct convert_view){view, 0};
-    if (view == VIEW_FULL && convert_size(f, VIEW_FULL) - f->argument_field_bytes <= room)
-        return (struct convert_view){VIEW_FULL, 1};
-    return (struct convert_view){VIEW_BASIC, 1};
+    for (size_t i = view == VIEW_FULL ? 0 : 1; i < ARRAY_LEN(less); i++)
+        if (convert_view_size(f, less[i]) <= room)
+            return less[i];
+    return less[ARRAY_LEN(less) - 1];
 }
 
 void convert_error(struct writer *w, uint32_t number, const struct future_error *error)
@@ -90,6 +109,23 @@ void convert_error(struct writer *w, uint32_t number, const struct future_error 
     writer_uint(w, 7, error->retryable != 0);
     writer_raw(w, error->details);
     writer_end(w, m);
+}
+
+static struct span cut(struct span text, size_t max)
+{
+    return (struct span){text.p, utf8_cut(text.p, text.len, max)};
+}
+
+/* What of an error always has room. */
+static void put_short_error(struct writer *w, const struct future_error *error)
+{
+    struct future_error less = *error;
+
+    less.type = cut(error->type, LIMIT_KEY_BYTES);
+    less.function_reason = cut(error->function_reason, LIMIT_KEY_BYTES);
+    less.message = cut(error->message, SHORT_MESSAGE_BYTES);
+    less.traceback = less.details = (struct span){0};
+    convert_error(w, FUTURE_ERROR, &less);
 }
 
 static void put_result(struct writer *w, const struct outcome *o, int with_data)
@@ -238,9 +274,29 @@ static void put_submitter(struct writer *w, const struct future *f)
     writer_end(w, m);
 }
 
+static wall_ns_t first_start(const struct future *f)
+{
+    const struct attempt *a = f->attempts;
+
+    while (a && a->next)
+        a = a->next;
+    return a ? a->start_time : 0;
+}
+
+static void put_outcome(struct writer *w, const struct future *f, struct convert_view v)
+{
+    int is_short = v.view == VIEW_RESULT && v.omitted;
+
+    if (f->outcome->error && is_short)
+        put_short_error(w, f->outcome->error);
+    else if (f->outcome->error)
+        convert_error(w, FUTURE_ERROR, f->outcome->error);
+    else
+        put_result(w, f->outcome, !is_short && (v.view == VIEW_RESULT || v.view == VIEW_FULL));
+}
+
 void convert_future(struct writer *w, const struct future *f, struct convert_view v)
 {
-    int with_result = v.view == VIEW_RESULT || v.view == VIEW_FULL;
     int with_argument = v.view == VIEW_TASK || (v.view == VIEW_FULL && !v.omitted);
     char id[ID_TEXT_LEN + 1];
 
@@ -248,17 +304,15 @@ void convert_future(struct writer *w, const struct future *f, struct convert_vie
     writer_bytes(w, FUTURE_ID, (struct span){(const uint8_t *)id, ID_TEXT_LEN});
     writer_uint(w, FUTURE_STATE, f->state);
     writer_uint(w, FUTURE_REVISION, f->revision);
-    if (f->outcome && f->outcome->error)
-        convert_error(w, FUTURE_ERROR, f->outcome->error);
-    else if (f->outcome)
-        put_result(w, f->outcome, with_result);
+    if (f->outcome)
+        put_outcome(w, f, v);
     writer_uint(w, FUTURE_OMITTED, v.omitted != 0);
     if (v.view == VIEW_RESULT)
         return;
     put_task(w, f, with_argument);
     writer_uint(w, FUTURE_PENDING_REASON, future_pending_reason(f));
     writer_timestamp(w, FUTURE_SUBMIT_TIME, f->submit_time);
-    writer_timestamp(w, FUTURE_START_TIME, future_start_time(f));
+    writer_timestamp(w, FUTURE_START_TIME, first_start(f));
     writer_timestamp(w, FUTURE_END_TIME, future_end_time(f));
     put_attempts(w, f);
     put_labels(w, f);
@@ -274,7 +328,7 @@ void convert_future(struct writer *w, const struct future *f, struct convert_vie
 
 void convert_future_field(struct writer *w, uint32_t number, const struct future *f, struct convert_view view)
 {
-    struct writer_mark m = writer_begin(w, number, convert_size(f, view.view));
+    struct writer_mark m = writer_begin(w, number, convert_view_size(f, view));
 
     convert_future(w, f, view);
     writer_end(w, m);

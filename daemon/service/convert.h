@@ -17,10 +17,14 @@ struct convert_view {
 /* convert_size: an upper bound of the bytes of @f's Future message under @view. O(attempts). */
 size_t convert_size(const struct future *f, enum view view);
 
-/* convert_fit: @view when it fits into @room bytes; else without the argument; else BASIC; the latter two omitted. */
+/* convert_view_size: the same for what convert_fit answers. */
+size_t convert_view_size(const struct future *f, struct convert_view view);
+
+/* convert_fit: @view when it fits into @room bytes; else FULL without the argument; else BASIC; else RESULT without the
+ * bytes of the result and with a short error, which always fits a message. The latter three are omitted. */
 struct convert_view convert_fit(const struct future *f, enum view view, size_t room);
 
-/* convert_future: the fields of a Future message (no tag around them). @ephemeral_retention_ns: the daemon's default. */
+/* convert_future: the fields of a Future message (no tag around them). */
 void convert_future(struct writer *w, const struct future *f, struct convert_view view);
 /* convert_future_field: the same as nested field @number. */
 void convert_future_field(struct writer *w, uint32_t number, const struct future *f,

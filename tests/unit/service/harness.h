@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/*
+ * The Futures and Functions services with the real engine behind them and clients without a socket before them, on virtual
+ * time. One turn does what the daemon does: what clients have sent, then the turn's effects, then what the server has to
+ * say; the engine's invariants are checked after each. A fake worker claims, starts and finishes at the engine's door.
+ *
+ *     harness_init(&h, NULL);
+ *     harness_unary(&h, &c, "Submit", "task { function: 'echo' }");
+ *     response = harness_message(&c, 0, &futured__v1__submit_response__descriptor);
+ *     harness_succeed(&h, response->future->id, "result");
+ *     ...
+ *     harness_free(response);
+ *     loopback_call_deinit(&c);
+ *     harness_deinit(&h);
+ *
+ * Functions "echo", "sleep" and "fast" are known and served by the worker; "unserved" is known only.
+ */
+#include "futured/v1/futures.pb-c.h"
+#include "service/functions.h"
+#include "service/futures.h"
+#include "tests/support/judge.h"
+#include "tests/support/loopback.h"
+#include "tests/support/text.h"
+
+enum { HARNESS_CONNECTIONS = 4 };
+
+struct harness {
+    struct engine *engine;
+    struct futures *futures;
+    struct functions *functions;
+    struct grpc_server *server;
+    struct loopback lo;                                /* the first client */
+    struct loopback *connections[HARNESS_CONNECTIONS]; /* all of them; NULL = none */
+    struct holder *worker;
+    wall_ns_t wall;
+    size_t max_message_bytes;
+    mono_ns_t next; /* when futures_tick wants to be called again */
+};
+
+struct harness_options {
+    size_t max_message_bytes; /* 0: 4 MiB */
+    struct limits limits;     /* all 0: the defaults */
+    int64_t retention_ns;     /* of what is finished; 0: 10 minutes */
+    int accept_unknown_functions;
+};
+
+/* harness_init: NULL = no options. harness_deinit: every call must be over, or ends here as of a lost connection. */
+void harness_init(struct harness *h, const struct harness_options *options);
+void harness_deinit(struct harness *h);
+
+/* harness_connect: another client. harness_disconnect: its connection is lost. */
+void harness_connect(struct harness *h, struct loopback *lo);
+void harness_disconnect(struct harness *h, struct loopback *lo);
+
+/* harness_turn: one turn; returns how many bytes moved. harness_settle: turns until nothing moves. */
+size_t harness_turn(struct harness *h);
+void harness_settle(struct harness *h);
+
+/* harness_advance: time passes, then settle. */
+void harness_advance(struct harness *h, int64_t ns);
+
+/* harness_call: start a call of futured.v1.Futures/@method. harness_send: one message, as text of the method's request.
+ * harness_unary: call, one message, half-close, settle. */
+void harness_call(struct harness *h, struct loopback_call *c, const char *method);
+void harness_send(struct loopback_call *c, const char *method, const char *format, ...) PRINTF_LIKE(3, 4);
+void harness_unary(struct harness *h, struct loopback_call *c, const char *method, const char *format, ...)
+        PRINTF_LIKE(4, 5);
+
+/* harness_message: the @i-th reply, read by protobuf-c; within max_message. harness_free: NULL is allowed. */
+void *harness_message(const struct harness *h, const struct loopback_call *c, size_t i,
+                      const ProtobufCMessageDescriptor *d);
+void harness_free(void *message);
+
+/* harness_expect: the call is over without an answer, with @code and ErrorInfo @reason, and its first violation names
+ * @field (NULL: there is none). */
+void harness_expect(const struct loopback_call *c, enum grpc_code code, const char *reason,
+                    const char *field);
+
+/* harness_submit: accept a task by the service; its ID. */
+struct harness_id {
+    char text[ID_TEXT_LEN + 1];
+};
+struct harness_id harness_submit(struct harness *h, const char *format, ...) PRINTF_LIKE(2, 3);
+
+/* harness_find: the engine's record, or NULL. */
+struct future *harness_find(const struct harness *h, const char *id);
+
+/* The worker: claim (all that is ready up to this future), start, and the ends. Each ends with harness_settle. */
+struct lease *harness_claim(struct harness *h, const char *id);
+void harness_start(struct harness *h, const char *id);
+void harness_succeed(struct harness *h, const char *id, const char *result);
+void harness_succeed_bytes(struct harness *h, const char *id, size_t n_bytes);
+void harness_fail(struct harness *h, const char *id, const char *message);
+void harness_lose(struct harness *h, const char *id);
+/* harness_cancel: through the service. */
+void harness_cancel(struct harness *h, const char *id);
