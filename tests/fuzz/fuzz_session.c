@@ -3,8 +3,9 @@
  * One session against a peer made of the input. The first four bytes choose the role, the configuration, how
  * the rest is cut and how the owner above behaves; the rest is what the peer sends. The owner echoes, resets,
  * opens, drains and aborts from inside events and from outside, by a generator seeded by the input; the sums
- * of the session are checked after every piece.
+ * of the session are checked after every piece. One allocation may fail on the way.
  */
+#include "base/mem.h"
 #include "h2/internal.h"
 
 #include <string.h>
@@ -276,13 +277,42 @@ static void take_output(struct owner *o, struct buf *out, mono_ns_t now)
     buf_clear(out);
 }
 
+static void run(struct owner *o, const uint8_t *data, size_t size)
+{
+    struct buf out = BUF_INIT;
+    mono_ns_t now = NS_PER_S;
+
+    take_output(o, &out, now);
+    if (data[0] & 64)
+        greet(o, now);
+    for (int i = 0; i < 3; i++)
+        open_one(o);
+    for (size_t at = HEAD_BYTES; at < size;) {
+        size_t take = MIN(size - at, data[2] ? 1 + (size_t)next(o, data[2] * 8U) : size);
+
+        take_output(o, &out, now);
+        (void)!h2_session_recv(o->s, data + at, take, now);
+        check(o);
+        at += take;
+        now += (mono_ns_t)next(o, 2000) * data[3] * 100 * NS_PER_US;
+        if (next(o, 4) == 0)
+            (void)!h2_session_tick(o->s, now);
+        if (!list_is_empty(&o->s->streams))
+            act(o, LIST_ENTRY(list_first(&o->s->streams), struct h2_stream, link));
+        check(o);
+    }
+    for (int i = 0; i < 50 && h2_session_wants_write(o->s); i++)
+        take_output(o, &out, now);
+    (void)!h2_session_tick(o->s, now);
+    check(o);
+    buf_deinit(&out);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     enum h2_role role;
     struct h2_config c;
     struct owner o = {0};
-    struct buf out = BUF_INIT;
-    mono_ns_t now = NS_PER_S;
 
     if (size < HEAD_BYTES)
         return 0;
@@ -290,33 +320,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     c = config_of(data[0], role);
     o.mood = data[1];
     o.random = (uint32_t)data[1] << 16 | (uint32_t)data[2] << 8 | data[3];
-    if (h2_session_new(&o.s, role, &c, &ops, &o, now) < 0)
-        return 0;
-    take_output(&o, &out, now);
-    if (data[0] & 64)
-        greet(&o, now);
-    for (int i = 0; i < 3; i++)
-        open_one(&o);
-    for (size_t at = HEAD_BYTES; at < size;) {
-        size_t take = MIN(size - at, data[2] ? 1 + (size_t)next(&o, data[2] * 8U) : size);
-
-        take_output(&o, &out, now);
-        (void)!h2_session_recv(o.s, data + at, take, now);
-        check(&o);
-        at += take;
-        now += (mono_ns_t)next(&o, 2000) * data[3] * 100 * NS_PER_US;
-        if (next(&o, 4) == 0)
-            (void)!h2_session_tick(o.s, now);
-        if (!list_is_empty(&o.s->streams))
-            act(&o, LIST_ENTRY(list_first(&o.s->streams), struct h2_stream, link));
-        check(&o);
+    mem_fail_at(data[0] & 128 ? 1 + (uint64_t)data[3] + data[2] : 0);
+    if (h2_session_new(&o.s, role, &c, &ops, &o, NS_PER_S) == 0) {
+        run(&o, data, size);
+        h2_session_free(o.s);
     }
-    for (int i = 0; i < 50 && h2_session_wants_write(o.s); i++)
-        take_output(&o, &out, now);
-    (void)!h2_session_tick(o.s, now);
-    check(&o);
-    h2_session_free(o.s);
+    mem_fail_at(0);
     ASSERT(o.n_open == 0);
-    buf_deinit(&out);
     return 0;
 }
