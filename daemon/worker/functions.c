@@ -202,4 +202,8 @@ void functions_run(const struct function *function, struct futured_call *call)
     r = function->plugin->run(&attempt_host, call, function->state);
     if (r != 0 && !call->has_failed)
         attempt_fail(call, "", GRPC_UNKNOWN, "", "the function returned %d", r);
+    if (call->has_failed && attempt_is_cancelled(call)) { /* as it was told to */
+        call->failure.reason = "CANCELLED";
+        call->failure.code = GRPC_CANCELLED;
+    }
 }

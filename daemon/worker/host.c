@@ -330,6 +330,7 @@ static void run_next(struct host *h)
 static void serve(void *arg)
 {
     struct host *h = arg;
+    int is_told = 0;
 
     if (!h->is_ended) {
         flush(h, clock_mono());
@@ -338,8 +339,10 @@ static void serve(void *arg)
     while (!baton_is_wanted(&h->baton)) {
         if (!h->is_ended)
             flush(h, clock_mono());
-        if (h->end == HOST_E_GONE && h->config.on_gone)
+        if (h->end == HOST_E_GONE && !is_told && h->config.on_gone) {
+            is_told = 1;
             h->config.on_gone(h->config.context);
+        }
         look(h, baton_fd(&h->baton), -1);
     }
 }

@@ -89,8 +89,8 @@ struct futured_host {
     const char *(*group)(struct futured_call *call);
     const char *(*traceparent)(struct futured_call *call);
 
-    /* Not 0 once the call should end because its future was cancelled or its time is up. How it ends then does not
-     * matter much: if it answers all the same, that is its result. */
+    /* Not 0 once the call should end because its future was cancelled or its time is up. If it then fails, it is taken
+     * as cancelled; if it answers all the same, that is its result. */
     int (*cancelled)(const struct futured_call *call);
 
     /* The result: empty unless one of these sets it; the last one counts. max_result: the most bytes that it may have.
