@@ -150,8 +150,6 @@ static mono_ns_t next_tick(const struct h2_session *s)
 
     if (s->is_dead || s->failed)
         return CLOCK_NEVER;
-    if (!list_is_empty(&s->closing))
-        return s->now;
     if (s->ended) /* on_tick does not come any more */
         return next;
     if (s->owner_woken)

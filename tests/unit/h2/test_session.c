@@ -450,6 +450,55 @@ static void test_each_allocation_may_fail(void **state)
     }
 }
 
+/* The rarer ways: copied trailers, credits, a drain, an abort, a late answer and a reset by the server. */
+static void test_each_allocation_of_rarer_ways_may_fail(void **state)
+{
+    FAIL_EACH_ALLOCATION(nth)
+    {
+        static const struct h2_header long_trailers[] = {{SPAN_LIT("grpc-status"), SPAN_LIT("0")},
+                                                         {SPAN_LIT("a"), SPAN_LIT("b")},
+                                                         {SPAN_LIT("c"), SPAN_LIT("d")}};
+        static uint8_t bytes[70000];
+        struct pair pair;
+        struct h2_stream *st[3] = {NULL};
+        int is_whole = 1;
+
+        if (pair_new(&pair, NULL, NULL) < 0)
+            continue;
+        pair.server.hook = only_records;
+        pair_run(&pair);
+        for (int i = 0; i < 3; i++) {
+            struct h2_stream *cl = pair_call(&pair, NULL);
+
+            if (cl && buf_append(h2_stream_out(cl), bytes, sizeof bytes) == 0)
+                h2_stream_flush(cl);
+            pair.server.latest = NULL;
+            pair_run(&pair);
+            st[i] = pair.server.latest;
+            if (st[i])
+                h2_stream_consume(st[i], st[i]->unconsumed);
+        }
+        if (st[0] && pair.server.n_close == 0) {
+            is_whole &= h2_stream_respond(st[0], pair_response, 2, 0, 0) == 0;
+            is_whole &= buf_append(h2_stream_out(st[0]), bytes, sizeof bytes) == 0;
+            h2_stream_flush(st[0]);
+            if (st[0]->responded)
+                is_whole &= h2_stream_finish(st[0], long_trailers, 3, 0) == 0;
+        }
+        if (st[1] && pair.server.n_close == 0)
+            h2_stream_reset(st[1], H2_CANCEL);
+        pair_run(&pair);
+        h2_session_drain(pair.server.s);
+        pair_run(&pair);
+        h2_session_abort(pair.server.s, H2_INTERNAL_ERROR, "enough");
+        pair_run(&pair);
+        assert_true((is_whole && pair.r == 0) || test_allocation_failed());
+        assert_int_equal(h2_session_n_streams(pair.server.s), 0);
+        peer_check(&pair.client);
+        pair_free(&pair);
+    }
+}
+
 static void test_memory_is_accounted(void **state)
 {
     struct pair pair;
@@ -543,6 +592,7 @@ int main(void)
             cmocka_unit_test(test_actions_inside_events),
             cmocka_unit_test(test_orderly_close_survives_an_abort),
             cmocka_unit_test(test_each_allocation_may_fail),
+            cmocka_unit_test(test_each_allocation_of_rarer_ways_may_fail),
             cmocka_unit_test(test_memory_is_accounted),
             cmocka_unit_test(test_wake_comes_only_from_outside),
             cmocka_unit_test(test_send_keeps_to_its_limit),

@@ -368,6 +368,32 @@ static void test_ticks_of_the_owner(void **state)
     peer_free(&p);
 }
 
+static int wakes(struct peer *p, struct h2_stream *st, enum peer_event event)
+{
+    if (event == ON_TICK && p->n_tick < 3)
+        h2_session_wake(p->s);
+    return 1;
+}
+
+static void test_wake_inside_on_tick(void **state)
+{
+    struct h2_config c = quiet();
+    struct peer p;
+
+    assert_int_equal(peer_new(&p, H2_SERVER, &c, s(1)), 0);
+    p.hook = wakes;
+    assert_int_equal(h2_session_tick(p.s, s(1)), s(1));
+    assert_int_equal(h2_session_tick(p.s, s(2)), s(2));
+    assert_int_equal(h2_session_tick(p.s, s(3)), s(11));
+    assert_int_equal(p.n_tick, 3);
+    /* on_tick does not come any more once the session has ended, so a wake must not ask for it for ever */
+    h2_session_abort(p.s, H2_NO_ERROR, "over");
+    h2_session_wake(p.s);
+    assert_int_equal(h2_session_tick(p.s, s(4)), s(3) + H2_LINGER_NS);
+    assert_int_equal(p.n_tick, 3);
+    peer_free(&p);
+}
+
 static int resets_all(struct peer *p, struct h2_stream *st, enum peer_event event)
 {
     if (event == ON_TICK && p->latest)
@@ -467,6 +493,7 @@ int main(void)
             cmocka_unit_test(test_linger),
             cmocka_unit_test(test_rest_gives_spare_memory_back),
             cmocka_unit_test(test_ticks_of_the_owner),
+            cmocka_unit_test(test_wake_inside_on_tick),
             cmocka_unit_test(test_stream_ended_inside_on_tick),
             cmocka_unit_test(test_wants_a_tick_for_what_was_ended_outside),
             cmocka_unit_test(test_lists_are_in_order_of_expiry),
