@@ -57,7 +57,6 @@ int cmd_show_list(struct ctl *ctl)
 
     list.ascending = o->is_oldest_first;
     list.view = o->view;
-    output_begin(&ctl->out, OUTPUT_FUTURES);
     while (is_more && (o->limit == 0 || n_shown < o->limit)) {
         struct futured_page *next;
 
@@ -67,12 +66,15 @@ int cmd_show_list(struct ctl *ctl)
             code = ctl_fail(ctl);
             break;
         }
+        if (!page) /* nothing is shown where nothing was answered */
+            output_begin(&ctl->out, OUTPUT_FUTURES);
         futured_page_free(page);
         page = next;
         show_page(ctl, page, &n_shown);
         is_more = *page->next_page_token != '\0';
     }
-    output_end(&ctl->out);
+    if (page)
+        output_end(&ctl->out);
     futured_page_free(page);
     if (code == CTL_OK && is_more && o->format == OUTPUT_TEXT)
         ctl_complain(ctl, "there are more: --limit N shows so many, --limit 0 all");
@@ -85,19 +87,21 @@ int cmd_show_functions(struct ctl *ctl)
     struct futured_functions *page = NULL, *next;
     int code = CTL_OK;
 
-    output_begin(&ctl->out, OUTPUT_FUNCTIONS);
     do {
         if (futured_list_functions(ctl->client, o->n_arguments ? o->arguments[0] : NULL,
                                    page ? page->next_page_token : NULL, &next)) {
             code = ctl_fail(ctl);
             break;
         }
+        if (!page)
+            output_begin(&ctl->out, OUTPUT_FUNCTIONS);
         futured_functions_free(page);
         page = next;
         for (size_t i = 0; i < page->n_functions; i++)
             output_function(&ctl->out, page->functions[i]);
     } while (*page->next_page_token);
-    output_end(&ctl->out);
+    if (page)
+        output_end(&ctl->out);
     futured_functions_free(page);
     return code;
 }

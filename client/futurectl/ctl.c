@@ -80,18 +80,20 @@ int ctl_fail(struct ctl *ctl)
 int ctl_outcome(struct ctl *ctl, const struct futured_future *future)
 {
     const struct futured_error *e = future->error;
+    const char *state = futured_state_name(future->state);
 
     switch (future->state) {
     case FUTURED_STATE_SUCCEEDED: return CTL_OK;
     case FUTURED_STATE_FAILED:
     case FUTURED_STATE_CANCELLED:
-        ctl_complain(ctl, "%s %s%s%s%s%s; `futurectl get %s` shows the record", future->id,
-                     futured_state_name(future->state), e && *e->reason ? ", " : "", e ? e->reason : "",
-                     e && *e->message ? ": " : "", e ? e->message : "", future->id);
+        ctl_complain(ctl, "%s %s%s%s%s%s; `futurectl get %s` shows the record", future->id, state,
+                     e && strcmp(e->reason, state) != 0 ? ", " : "",
+                     e && strcmp(e->reason, state) != 0 ? e->reason : "", e && *e->message ? ": " : "",
+                     e ? e->message : "", future->id);
         return future->state == FUTURED_STATE_FAILED ? CTL_FAILED : CTL_CANCELLED;
     default:
         ctl_complain(ctl, "%s is still %s; `futurectl wait %s` waits for it", future->id,
-                     futured_state_name(future->state), future->id);
+                     state, future->id);
         return CTL_TIMED_OUT;
     }
 }

@@ -450,7 +450,7 @@ static void put_change(struct output *out, const struct futured_future *f)
         text_size(f->result->size, size);
         fprintf(out->to, " with a result of %s", size);
     }
-    if (f->error) {
+    if (f->error && (*f->error->message || strcmp(f->error->reason, futured_state_name(f->state)) != 0)) {
         fputc(' ', out->to);
         put_error(out, f->error);
     }

@@ -11,12 +11,21 @@
  * some 20 bytes for each of theirs; what goes far beyond is not an honest answer. */
 enum { UNPACK_FACTOR = 64, UNPACK_BYTES = 64 * 1024 };
 
-static void *arena_unpack_alloc(void *data, size_t n)
+struct unpacking {
+    struct arena *arena;
+    int failed; /* an allocation; the generated code does not say why it gave up */
+};
+
+static void *unpack_alloc(void *data, size_t n)
 {
-    return arena_alloc(data, n);
+    struct unpacking *u = data;
+    void *p = arena_alloc(u->arena, n);
+
+    u->failed |= !p;
+    return p;
 }
 
-static void arena_unpack_free(void *data, void *p)
+static void unpack_free(void *data, void *p)
 {
     /* the arena frees all at once */
 }
@@ -25,20 +34,18 @@ int futured_box_new(struct futured_box **ret, size_t size, const ProtobufCMessag
                     struct span wire, ProtobufCMessage **ret_message)
 {
     struct futured_box *box = mem_zalloc(size);
-    ProtobufCAllocator allocator = {.alloc = arena_unpack_alloc, .free = arena_unpack_free};
+    struct unpacking unpacking = {0};
+    ProtobufCAllocator allocator = {.alloc = unpack_alloc, .free = unpack_free, .allocator_data = &unpacking};
     ProtobufCMessage *message;
 
     if (!box)
         return -ENOMEM;
     arena_init(&box->arena, wire.len * UNPACK_FACTOR + UNPACK_BYTES);
-    allocator.allocator_data = &box->arena;
+    unpacking.arena = &box->arena;
     message = protobuf_c_message_unpack(descriptor, &allocator, wire.len, wire.p);
     if (!message) {
-        /* it does not say why; where there is room and memory for a byte the bytes were wrong */
-        int r = arena_alloc(&box->arena, 1) ? FUTURED_BOX_E_MALFORMED : -ENOMEM;
-
         futured_box_free(box);
-        return r;
+        return unpacking.failed ? -ENOMEM : FUTURED_BOX_E_MALFORMED;
     }
     *ret = box;
     *ret_message = message;

@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: Apache-2.0
+/* What each call sends, as the generated code reads it, and what it makes of the answer. */
+#include "grpc/writer.h"
+#include "tests/unit/client/fake.h"
+#include "tests/unit/client/sample.h"
+
+#include <futured/client.h>
+#include <futured/v1/futures.pb-c.h>
+
+static uint8_t wire[SAMPLE_BYTES];
+
+static void answer_future(struct fake *fake, struct grpc_call *call, struct span message)
+{
+    fake_reply(call, wire, sample_small(SAMPLE_ID "4", FUTURED__V1__STATE__STATE_SUCCEEDED, "out", wire));
+    grpc_call_finish(call);
+}
+
+static void expect_future(struct futured_future *future)
+{
+    assert_non_null(future);
+    assert_string_equal(future->id, SAMPLE_ID "4");
+    assert_memory_equal(future->result->data.data, "out", 3);
+    futured_future_free(future);
+}
+
+#define REQUEST(type) futured__v1__##type##__unpack(NULL, buf_len(&fake->request), buf_head(&fake->request))
+#define FREE(type, p) futured__v1__##type##__free_unpacked(p, NULL)
+
+static void answer_submitted(struct fake *fake, struct grpc_call *call, struct span message)
+{
+    uint8_t out[SAMPLE_BYTES];
+    struct buf reply = BUF_INIT;
+    struct writer w = writer_to(&reply);
+    size_t n = sample_small(SAMPLE_ID "4", FUTURED__V1__STATE__STATE_SUCCEEDED, "out", out);
+
+    writer_bytes(&w, 1, (struct span){out, n});
+    writer_text(&w, 3, "tag");
+    if (w.failed == 0)
+        fake_reply(call, buf_head(&reply), buf_len(&reply));
+    buf_deinit(&reply);
+    grpc_call_finish(call);
+}
+
+static void test_submit(void **state)
+{
+    struct fake *fake = *state;
+    struct futured_request *request = futured_request_new("sha256");
+    struct futured_future *future = NULL;
+    Futured__V1__SubmitRequest *r;
+
+    fake->on_request = answer_submitted;
+    futured_request_set_group(request, "g");
+    assert_int_equal(futured_submit(fake->client, request, &future), FUTURED_OK);
+    expect_future(future);
+    r = REQUEST(submit_request);
+    assert_string_equal(r->task->function, "sha256");
+    assert_string_equal(r->group, "g");
+    FREE(submit_request, r);
+    futured_request_free(request);
+}
+
+static void answer_other(struct fake *fake, struct grpc_call *call, struct span message)
+{
+    fake_reply(call, "\x1a\x01t", 3); /* a tag, and no future */
+    grpc_call_finish(call);
+}
+
+static void test_submit_wrong(void **state)
+{
+    struct fake *fake = *state;
+    struct futured_request *request = futured_request_new("sha256");
+    struct futured_future *future = NULL;
+    static const char byte;
+
+    fake->on_request = answer_other;
+    assert_int_equal(futured_submit(fake->client, request, &future), FUTURED_INTERNAL);
+    assert_null(future);
+    assert_int_equal(futured_submit(fake->client, NULL, &future), FUTURED_RESOURCE_EXHAUSTED);
+    assert_string_equal(futured_client_status(fake->client)->reason, "NO_MEMORY");
+    futured_request_set_argument(request, &byte, (size_t)65 << 20);
+    assert_int_equal(futured_run(fake->client, request, &future), FUTURED_RESOURCE_EXHAUSTED);
+    assert_non_null(strstr(futured_client_status(fake->client)->message, "64 MiB"));
+    assert_int_equal(fake->n_requests, 1);
+    futured_request_free(request);
+}
+
+static void test_run(void **state)
+{
+    struct fake *fake = *state;
+    struct futured_request *request = futured_request_new("echo");
+    struct futured_future *future = NULL;
+    Futured__V1__RunRequest *r;
+
+    fake->on_request = answer_future;
+    futured_request_set_argument(request, "x", 1);
+    assert_int_equal(futured_run(fake->client, request, &future), FUTURED_OK);
+    expect_future(future);
+    r = REQUEST(run_request);
+    assert_string_equal(r->submit->task->function, "echo");
+    assert_int_equal(r->submit->task->argument.len, 1);
+    FREE(run_request, r);
+    futured_request_free(request);
+}
+
+static void test_get(void **state)
+{
+    struct fake *fake = *state;
+    struct futured_future *future = NULL;
+    Futured__V1__GetRequest *r;
+
+    fake->on_request = answer_future;
+    assert_int_equal(futured_get(fake->client, SAMPLE_ID "4", FUTURED_VIEW_TASK, &future), FUTURED_OK);
+    expect_future(future);
+    r = REQUEST(get_request);
+    assert_int_equal(r->by_case, FUTURED__V1__GET_REQUEST__BY_ID);
+    assert_string_equal(r->id, SAMPLE_ID "4");
+    assert_int_equal(r->view, FUTURED__V1__VIEW__VIEW_TASK);
+    FREE(get_request, r);
+
+    assert_int_equal(futured_get_by_key(fake->client, "k", FUTURED_VIEW_DEFAULT, &future), FUTURED_OK);
+    expect_future(future);
+    r = REQUEST(get_request);
+    assert_int_equal(r->by_case, FUTURED__V1__GET_REQUEST__BY_IDEMPOTENCY_KEY);
+    assert_string_equal(r->idempotency_key, "k");
+    assert_int_equal(r->view, FUTURED__V1__VIEW__VIEW_UNSPECIFIED);
+    FREE(get_request, r);
+
+    assert_int_equal(futured_get(fake->client, "", FUTURED_VIEW_DEFAULT, &future), FUTURED_OK);
+    expect_future(future);
+    r = REQUEST(get_request); /* an empty ID is asked for as such: it is the daemon's to refuse */
+    assert_int_equal(r->by_case, FUTURED__V1__GET_REQUEST__BY_ID);
+    FREE(get_request, r);
+}
+
+static void test_cancel(void **state)
+{
+    struct fake *fake = *state;
+    struct futured_future *future = NULL;
+    Futured__V1__CancelRequest *r;
+
+    fake->on_request = answer_future;
+    assert_int_equal(futured_cancel(fake->client, "i", "why", 0, &future), FUTURED_OK);
+    expect_future(future);
+    r = REQUEST(cancel_request);
+    assert_string_equal(r->id, "i");
+    assert_string_equal(r->reason, "why");
+    assert_non_null(r->grace); /* none at all is a value */
+    assert_int_equal(r->grace->seconds, 0);
+    FREE(cancel_request, r);
+
+    assert_int_equal(futured_cancel(fake->client, "i", NULL, -1, NULL), FUTURED_OK);
+    r = REQUEST(cancel_request);
+    assert_string_equal(r->reason, "");
+    assert_null(r->grace);
+    FREE(cancel_request, r);
+}
+
+static void answer_empty(struct fake *fake, struct grpc_call *call, struct span message)
+{
+    fake_reply(call, "", 0);
+    grpc_call_finish(call);
+}
+
+static void test_delete(void **state)
+{
+    struct fake *fake = *state;
+    Futured__V1__DeleteRequest *r;
+
+    fake->on_request = answer_empty;
+    assert_int_equal(futured_delete(fake->client, "i"), FUTURED_OK);
+    r = REQUEST(delete_request);
+    assert_string_equal(r->id, "i");
+    FREE(delete_request, r);
+}
+
+static void test_annotate(void **state)
+{
+    static const struct futured_label set[] = {{"a", "1"}, {"b", ""}};
+    static const char *const remove[] = {"c"};
+    const uint64_t zero = 0;
+    struct fake *fake = *state;
+    struct futured_future *future = NULL;
+    Futured__V1__AnnotateRequest *r;
+
+    fake->on_request = answer_future;
+    assert_int_equal(futured_annotate(fake->client, "i", set, 2, remove, 1, &zero, &future), FUTURED_OK);
+    expect_future(future);
+    r = REQUEST(annotate_request);
+    assert_string_equal(r->id, "i");
+    assert_int_equal(r->n_set_labels, 2);
+    assert_string_equal(r->set_labels[0]->key, "a");
+    assert_string_equal(r->set_labels[0]->value, "1");
+    assert_string_equal(r->set_labels[1]->value, "");
+    assert_int_equal(r->n_remove_labels, 1);
+    assert_string_equal(r->remove_labels[0], "c");
+    assert_int_equal(r->if_revision_presence_case,
+                     FUTURED__V1__ANNOTATE_REQUEST__IF_REVISION_PRESENCE_IF_REVISION);
+    FREE(annotate_request, r);
+
+    assert_int_equal(futured_annotate(fake->client, "i", NULL, 0, remove, 1, NULL, NULL), FUTURED_OK);
+    r = REQUEST(annotate_request);
+    assert_int_equal(r->if_revision_presence_case,
+                     FUTURED__V1__ANNOTATE_REQUEST__IF_REVISION_PRESENCE__NOT_SET);
+    FREE(annotate_request, r);
+}
+
+static void test_memory(void **state)
+{
+    FAIL_EACH_ALLOCATION(nth)
+    {
+        struct futured_future *future = NULL;
+        struct fake fake;
+        int r = fake_init(&fake);
+
+        fake.on_request = answer_future;
+        if (r == 0) {
+            futured_client_set_timeout(fake.client, 60 * NS_PER_S);
+            r = futured_get(fake.client, SAMPLE_ID "4", FUTURED_VIEW_DEFAULT, &future);
+        }
+        if (r == 0)
+            expect_future(future);
+        else
+            assert_true(test_allocation_failed());
+        fake_deinit(&fake);
+    }
+}
+
+int main(void)
+{
+#define WITH_FAKE(test) cmocka_unit_test_setup_teardown(test, fake_setup, fake_teardown)
+    const struct CMUnitTest tests[] = {
+            WITH_FAKE(test_submit),   WITH_FAKE(test_submit_wrong),  WITH_FAKE(test_run),
+            WITH_FAKE(test_get),      WITH_FAKE(test_cancel),        WITH_FAKE(test_delete),
+            WITH_FAKE(test_annotate), cmocka_unit_test(test_memory),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
