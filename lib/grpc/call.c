@@ -460,9 +460,9 @@ void grpc_call_pause(struct grpc_call *call, int paused)
 {
     int was = call->is_paused;
 
+    if (!call_is_streaming(call))
+        return;
     call->is_paused = paused != 0;
-    if (paused)
-        list_del(&call->link);
-    else if (was && !call->is_over && !call->is_delivering)
+    if (was && !paused && !call->is_over && !call->is_delivering)
         call_resume(call);
 }

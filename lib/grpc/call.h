@@ -82,3 +82,9 @@ void call_free_metadata(struct grpc_call *call);
 
 /* call_resume: pause was taken back: what is held goes on at the next tick. */
 void call_resume(struct grpc_call *call);
+
+/* call_is_streaming: whether the request is a stream, handed over message by message. */
+static inline int call_is_streaming(const struct grpc_call *call)
+{
+    return call->method->kind == GRPC_CLIENT_STREAM || call->method->kind == GRPC_BIDI;
+}

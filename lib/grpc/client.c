@@ -408,18 +408,9 @@ static void on_headers(struct h2_stream *s, const struct h2_header *headers, siz
 static void on_data(struct h2_stream *s, struct span data)
 {
     struct grpc_client_call *call = call_of(s);
-    int r;
 
     call->uncredited += data.len;
-    if (UNLIKELY(call->is_cut)) {
-        credit(call, 0);
-    } else if (UNLIKELY(call->is_paused || list_is_linked(&call->ready))) {
-        r = framing_hold(&call->framing, data);
-        if (r < 0)
-            cut_framing(call, r);
-    } else {
-        (void)read_on(call, data, UINT32_MAX);
-    }
+    (void)read_on(call, data, UINT32_MAX);
 }
 
 static void on_end(struct h2_stream *s)

@@ -129,8 +129,7 @@ int framing_next(struct framing *f, struct span *in, size_t max_bytes, struct sp
     r = framing_hold(f, *in);
     if (r < 0)
         return r;
-    in->p += in->len;
-    in->len = 0;
+    *in = (struct span){0};
     return FRAMING_E_MORE;
 }
 

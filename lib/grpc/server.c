@@ -218,11 +218,6 @@ static void fail_framing(struct grpc_call *call, int r)
     }
 }
 
-static int is_streaming(const struct grpc_call *call)
-{
-    return call->method->kind == GRPC_CLIENT_STREAM || call->method->kind == GRPC_BIDI;
-}
-
 /* The request of a unary or server-streaming call is complete. */
 static void hand_over(struct grpc_call *call)
 {
@@ -431,7 +426,7 @@ static void start(struct grpc_call *call, const struct h2_header *headers, size_
     struct grpc_conn *conn = call->conn;
 
     call->is_started = 1;
-    if (is_streaming(call))
+    if (call_is_streaming(call))
         h2_stream_expect_body(h2_stream_of_user(call), 0); /* it may send when it likes */
     if (!call->method->handler->on_start)
         return;
@@ -446,12 +441,11 @@ static void peer_ended(struct grpc_call *call)
 {
     struct grpc_conn *conn = call->conn;
 
-    if (call->is_over || call->peer_ended)
+    if (call->is_over)
         return;
     call->peer_ended = 1;
-    if (is_streaming(call)) {
-        if (!call->is_paused && !list_is_linked(&call->link))
-            call_read(call, (struct span){0}, budget_left(conn));
+    if (call_is_streaming(call)) {
+        call_read(call, (struct span){0}, budget_left(conn));
         return;
     }
     if (LIKELY(list_is_empty(&conn->waiting) && budget_left(conn) > 0 && has_room(conn)))
@@ -514,19 +508,13 @@ static void on_data(struct h2_stream *s, struct span data)
     call->uncredited += data.len;
     if (UNLIKELY(call->is_over)) {
         call_credit(call, 0);
-    } else if (!is_streaming(call)) {
+    } else if (!call_is_streaming(call)) {
         r = framing_gather(&call->framing, data, conn->max_message_bytes);
         if (UNLIKELY(r))
             fail_framing(call, r);
         else
             count_stored(call);
         call_credit(call, 0);
-    } else if (UNLIKELY(call->is_paused || list_is_linked(&call->link))) {
-        r = framing_hold(&call->framing, data);
-        if (r < 0)
-            fail_framing(call, r);
-        else
-            call_count(call); /* not credited: the windows are the limit */
     } else {
         call_read(call, data, budget_left(conn));
     }

@@ -132,5 +132,6 @@ void grpc_call_fail(struct grpc_call *call, const struct grpc_status *status);
 /* grpc_call_fail_code: a status without details. */
 void grpc_call_fail_code(struct grpc_call *call, enum grpc_code code, const char *message);
 
-/* grpc_call_pause: stop (1) or go on (0) handing over messages of a streaming request. */
+/* grpc_call_pause: stop (1) or go on (0) handing over messages of a streaming request, its half-close too. What
+ * waits comes later, never from inside. Other kinds: no effect. */
 void grpc_call_pause(struct grpc_call *call, int paused);

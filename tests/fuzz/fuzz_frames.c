@@ -231,7 +231,7 @@ static void pump(void)
             return;
         resume();
     }
-    ASSERT(!"it does not come to an end");
+    ASSERT(0); /* it does not come to an end */
 }
 
 /* Write the payload in cuts, with the wire in between. */

@@ -87,7 +87,8 @@ enum {
     DO_BIG = 64,      /* a reply of script.big_bytes */
     DO_UNDO = 128,    /* begin a reply, write, undo */
     DO_PAUSE_RESUME = 256,
-    DO_ABORT = 512, /* end the whole session */
+    DO_ABORT = 512,  /* end the whole session */
+    DO_BEGIN = 1024, /* begin a reply, write, leave it open for a failure to take back */
 };
 
 struct script {
@@ -161,6 +162,12 @@ static inline void service_do(struct grpc_call *call, int actions, struct span m
         grpc_call_fail_code(call, GRPC_RESOURCE_EXHAUSTED, "no memory");
     if (actions & DO_BIG)
         service_send_big(call, service->script.big_bytes);
+    if (actions & DO_BEGIN) {
+        struct buf *out = grpc_call_begin(call);
+
+        assert_non_null(out);
+        assert_int_equal(buf_append(out, "never sent", 10), 0);
+    }
     if (actions & DO_PAUSE)
         grpc_call_pause(call, 1);
     if (actions & DO_PAUSE_RESUME) {

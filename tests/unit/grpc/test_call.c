@@ -169,7 +169,8 @@ static void test_actions_inside_events(void **state)
 
 static void test_fail_with_details(void **state)
 {
-    static const int before[] = {0, DO_ECHO, DO_HEADERS, DO_METADATA, DO_METADATA | DO_ECHO, DO_UNDO};
+    static const int before[] = {0,       DO_ECHO,  DO_HEADERS,           DO_METADATA, DO_METADATA | DO_ECHO,
+                                 DO_UNDO, DO_BEGIN, DO_BEGIN | DO_HEADERS};
 
     world_init(&w, NULL);
     for (size_t i = 0; i < ARRAY_LEN(before); i++) {
@@ -331,7 +332,9 @@ static void test_client_cancels_at_each_point(void **state)
             world_call(&w, &a, GRPC_BIDI, 0);
             asked_send(&a, 2, 10);
             pair_pump(&w.pair);
-            if (!events[i]) {
+            if (events[i]) {
+                assert_int_equal(a.n_messages, events[i] == 'm'); /* and none behind it */
+            } else {
                 assert_int_equal(a.n_messages, 2);
                 grpc_client_call_cancel(a.call);
                 assert_int_equal(a.n_done, 0); /* not from inside */
@@ -516,11 +519,40 @@ static void test_paused_stream_closes_the_window(void **state)
         pair_pump(&w.pair);
         assert_int_equal(w.service.n_messages, i);
         assert_int_equal(w.service.served[0].n_half_close, 0);
+        assert_true(h2_session_pending_bytes(w.pair.client) + 65535 + 3005 >= (100 - i) * 3005);
     }
     grpc_call_pause(w.service.served[0].call, 0);
     pair_pump(&w.pair);
     assert_int_equal(w.service.served[0].sum, sum);
     asked_expect(&a, GRPC_OK, "");
+    world_deinit(&w);
+}
+
+/* Half-close is told once, however often the call pauses behind it; other kinds know no pause. */
+static void test_pauses_without_effect(void **state)
+{
+    struct asked a = {0}, b = {0};
+
+    world_init(&w, NULL);
+    w.service.script = (struct script){.start = DO_PAUSE_RESUME, .half_close = DO_PAUSE_RESUME};
+    world_call(&w, &a, GRPC_BIDI, 0);
+    asked_send(&a, 2, 10);
+    asked_close(&a);
+    pair_pump(&w.pair);
+    for (int i = 0; i < 3; i++) {
+        grpc_call_pause(w.service.served[0].call, 1);
+        grpc_call_pause(w.service.served[0].call, 0);
+        pair_pump(&w.pair);
+    }
+    assert_int_equal(w.service.served[0].n_half_close, 1);
+    grpc_call_finish(w.service.served[0].call);
+    w.service.script = (struct script){.start = DO_PAUSE, .message = DO_ECHO | DO_FINISH};
+    world_call(&w, &b, GRPC_UNARY, 0);
+    asked_send(&b, 1, 10);
+    asked_close(&b);
+    pair_pump(&w.pair);
+    asked_expect(&a, GRPC_OK, "");
+    asked_expect(&b, GRPC_OK, "");
     world_deinit(&w);
 }
 
@@ -547,6 +579,13 @@ static void test_client_pauses(void **state)
     pair_pump(&w.pair);
     assert_int_equal(b.n_messages, 4);
     assert_int_equal(b.n_done, 0);
+    for (int i = 2; i < 60; i++) { /* one by one: no more is let in than was handed over */
+        a.pause_after = i;
+        grpc_client_call_pause(a.call, 0);
+        pair_pump(&w.pair);
+        assert_int_equal(a.n_messages, i);
+        assert_true(h2_session_pending_bytes(w.pair.server) + 65535 + 3005 >= (100 - (size_t)i) * 3005);
+    }
     grpc_client_call_pause(b.call, 0);
     grpc_client_call_pause(a.call, 0);
     pair_pump(&w.pair);
@@ -700,6 +739,7 @@ int main(void)
             cmocka_unit_test(test_deaf_client_costs_a_bound),
             cmocka_unit_test(test_ends_while_waiting),
             cmocka_unit_test(test_paused_stream_closes_the_window),
+            cmocka_unit_test(test_pauses_without_effect),
             cmocka_unit_test(test_client_pauses),
             cmocka_unit_test(test_paused_behind_the_end),
             cmocka_unit_test(test_writable),

@@ -516,6 +516,52 @@ static void test_calls_from_inside_the_end(void **state)
     }
 }
 
+/* The client is freed while two calls are paused behind the end of their streams: the end of one cancels the
+ * other and wants a new one. */
+static struct asked orphans[2], unborn;
+
+static void orphan_on_done(struct grpc_client_call *c, const struct grpc_status *status)
+{
+    static const struct grpc_client_handler handler = {.on_message = asked_on_message,
+                                                       .on_done = orphan_on_done};
+    struct asked *a = grpc_client_call_user(c), *other = a == &orphans[0] ? &orphans[1] : &orphans[0];
+
+    a->n_done++;
+    a->status = *status;
+    a->call = NULL;
+    if (other->call)
+        grpc_client_call_cancel(other->call);
+    assert_int_equal(
+            grpc_client_call_new(&unborn.call, w.client, kind_paths[0], NULL, &handler, &unborn, w.pair.now),
+            H2_E_REFUSED);
+}
+
+static void test_orphans(void **state)
+{
+    static const struct grpc_client_handler handler = {.on_message = asked_on_message,
+                                                       .on_done = orphan_on_done};
+
+    world_init(&w, NULL);
+    w.service.script = (struct script){.message = DO_ECHO, .half_close = DO_FINISH};
+    for (size_t i = 0; i < 2; i++) {
+        orphans[i] = (struct asked){0};
+        assert_int_equal(grpc_client_call_new(&orphans[i].call, w.client, kind_paths[GRPC_BIDI], NULL,
+                                              &handler, &orphans[i], w.pair.now),
+                         0);
+        grpc_client_call_pause(orphans[i].call, 1);
+        asked_send(&orphans[i], 2, 10);
+        asked_close(&orphans[i]);
+    }
+    pair_pump(&w.pair);
+    assert_int_equal(orphans[0].n_done + orphans[1].n_done, 0);
+    assert_int_equal(h2_session_n_streams(w.pair.client), 0);
+    world_deinit(&w);
+    assert_int_equal(orphans[0].n_done, 1);
+    assert_int_equal(orphans[1].n_done, 1);
+    assert_int_equal(orphans[0].status.code, GRPC_UNAVAILABLE);
+    assert_int_equal(orphans[1].status.code, GRPC_CANCELLED);
+}
+
 static void test_no_memory_for_a_client(void **state)
 {
     const struct grpc_client_config config = {.authority = "test", .max_message_bytes = 1};
@@ -551,6 +597,7 @@ int main(void)
             cmocka_unit_test(test_writing_too_late),
             cmocka_unit_test(test_begin_and_undo),
             cmocka_unit_test(test_calls_from_inside_the_end),
+            cmocka_unit_test(test_orphans),
             cmocka_unit_test(test_no_memory_for_a_client),
     };
 

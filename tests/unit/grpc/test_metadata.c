@@ -148,6 +148,9 @@ static void test_base64_malformed(void **state)
                                       "Zm9",
                                       "Zm9v=",
                                       "Zm9v==",
+                                      "AI",
+                                      "AE",
+                                      "AAC",
                                       "Zm9v\n",
                                       "Zm\xff"
                                       "v"};
