@@ -41,6 +41,8 @@ int engine_new(struct engine **ret, const struct engine_config *config)
     e->revision = (uint64_t)config->epoch << REVISION_EPOCH_SHIFT;
     e->commit_seq = 1;
     e->account.limits = config->limits;
+    e->account.limits.max_waiter_edges =
+            MIN(config->limits.max_waiter_edges, (uint64_t)UINT32_MAX); /* n_pins */
     slab_init(&e->futures, sizeof(struct future));
     slab_init(&e->edges, sizeof(struct edge));
     slab_init(&e->leases, sizeof(struct lease));
@@ -142,13 +144,15 @@ uint64_t engine_durable_seq(const struct engine *e)
 
 /* --- submit */
 
-/* The next ID. A failed submission leaves a gap, nothing else. */
-static struct id next_id(struct engine *e)
+/* Make the ID of the next future. Tens of millions of futures have a table that no cache holds: to touch a slot of it
+ * costs more than all the rest of a submission, unless the processor was told a submission earlier. */
+static void ready_id(struct engine *e)
 {
     uint64_t n = e->n_ids++;
 
-    e->last_key = id_next_key(e->last_key, e->wall);
-    return id_make(e->last_key, hash_bytes(&e->id_seed, &n, sizeof n));
+    e->ready_key = id_next_key(e->last_key, e->wall);
+    e->ready_id = id_make(e->ready_key, hash_bytes(&e->id_seed, &n, sizeof n));
+    table_prefetch(&e->table, table_hash_id(&e->table, &e->ready_id));
 }
 
 /* The parts that few submissions have. What has been made stays with @f when it fails. */
@@ -253,7 +257,6 @@ int engine_submit(struct engine *e, const struct engine_submit *in, struct futur
     struct function *fn;
     struct level *level;
     struct future *f;
-    struct id id;
     int r;
 
     ASSERT(in->durability == DURABILITY_DURABLE || in->durability == DURABILITY_EPHEMERAL);
@@ -263,13 +266,13 @@ int engine_submit(struct engine *e, const struct engine_submit *in, struct futur
         r = submit_function(e, in->function, &fn);
     if (r != 0)
         return r;
-    id = next_id(e);
-    table_prefetch(&e->table, table_hash_id(&e->table, &id));
+    if (e->ready_key != id_next_key(e->last_key, e->wall))
+        ready_id(e);
     f = slab_alloc(&e->futures);
     if (!f)
         return -ENOMEM;
     *f = (struct future){
-            .id = id,
+            .id = e->ready_id,
             .task = in->task,
             .function = fn,
             .scope = in->scope,
@@ -293,6 +296,8 @@ int engine_submit(struct engine *e, const struct engine_submit *in, struct futur
     e->account.n_futures++;
     f->scope->n_futures++;
     e->n_accepted++;
+    e->last_key = e->ready_key;
+    ready_id(e);
     turn_move(e, f, FUTURE_PENDING);
     sched_push(&e->sched, level, f);
     turn_work(e, fn);
@@ -329,6 +334,7 @@ struct future *engine_next(const struct engine *e, const struct scope *scope, ui
     struct order_place place;
     struct future *f = order_seek(&e->order, key, desc, &place);
 
+    *ret_key = key;
     for (; f && *budget > 0; f = order_step(&e->order, &place, desc)) {
         --*budget;
         *ret_key = id_key(&f->id);
@@ -449,7 +455,7 @@ int engine_wait(struct engine *e, struct waiter *w, struct future *f, struct byt
 
     if (r != 0)
         return r;
-    edge = f->n_pins < UINT32_MAX ? edge_new(e) : NULL;
+    edge = edge_new(e);
     if (!edge) {
         limits_edges_give(&e->account, 1);
         return -ENOMEM;

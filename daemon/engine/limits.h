@@ -13,7 +13,7 @@ struct scope;
 
 enum {
     LIMITS_MALLOC_BYTES = 16, /* what malloc adds to a block on average: header and rounding */
-    LIMITS_INDEX_BYTES = 34,  /* a future's share of the table (16 / 0.64) and of the order */
+    LIMITS_INDEX_BYTES = 38,  /* a future's share of the table (16 / 0.53) and of the order */
 };
 
 struct limits_account {

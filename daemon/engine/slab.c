@@ -61,7 +61,7 @@ void slab_deinit(struct slab *s)
 
 static struct slab_chunk *chunk_new(struct slab *s)
 {
-    struct slab_chunk *c = mem_alloc_aligned(SLAB_CHUNK_BYTES, SLAB_CHUNK_BYTES);
+    struct slab_chunk *c = mem_alloc_aligned(SLAB_ALIGN, SLAB_CHUNK_BYTES);
 
     if (!c)
         return NULL;
@@ -108,7 +108,7 @@ void *slab_free(struct slab *s, void *object)
 
     if (!object)
         return NULL;
-    c = (struct slab_chunk *)(void *)((uint8_t *)object - ((uintptr_t)object & (SLAB_CHUNK_BYTES - 1)));
+    c = (struct slab_chunk *)(void *)((uint8_t *)object - ((uintptr_t)object & (SLAB_ALIGN - 1)));
     ASSERT(c->slab == s && c->n_used > 0);
     f->next = c->free;
     c->free = f;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 /*
- * A pool of objects of one size: futures, edges, leases. Objects lie side by side in chunks of 64 KiB that are aligned
+ * A pool of objects of one size: futures, edges, leases. Objects lie side by side in chunks of 32 KiB that are aligned
  * to their size, so that an object costs no header and finds its chunk by its address. A chunk without objects goes
  * back to malloc, but for one, kept so that a pool that breathes around a boundary does not thrash.
  * Owned and used by one thread. Objects are not cleared.
@@ -10,7 +10,9 @@
 
 #include <stdint.h>
 
-enum { SLAB_CHUNK_BYTES = 64 * 1024 };
+/* Aligned chunks lie back to back in malloc's heap: the 16 bytes are its header. With twice the size each chunk would
+ * be a mapping of its own, of which a process may have 65530. */
+enum { SLAB_ALIGN = 32 * 1024, SLAB_CHUNK_BYTES = SLAB_ALIGN - 16 };
 
 struct slab {
     struct list partial; /* of struct slab_chunk: with room, the next one to fill first */

@@ -31,7 +31,10 @@ struct engine {
 
     struct hash_seed id_seed; /* of the generator of IDs: SipHash of a counter */
     uint64_t n_ids;
-    uint64_t last_key;
+    uint64_t last_key;  /* of the newest future */
+    uint64_t ready_key; /* of ready_id; 0 = none */
+    struct id
+            ready_id; /* made ahead for the next future, so that its slot in the table is on its way from memory */
     uint64_t revision; /* given last */
 
     struct slab futures, edges, leases, attempts, outcomes, rares, memberships;

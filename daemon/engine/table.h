@@ -7,7 +7,7 @@
  *  - Home of a hash in an array of n slots is hash * n / 2^64: the order of homes is the order of hashes, for any n.
  *    Collisions go to the next free slot, kept in order too (linear probing, "robin hood"). So the whole array is one
  *    sequence sorted by hash with gaps, and resizing is copying it front to back.
- *  - Hence it can grow by a quarter, not by doubling, and do so all the time: each insert and each removal moves the
+ *  - Hence it can grow by half, not by doubling, and do so all the time: each insert and each removal moves the
  *    next TABLE_STEP slots, never more. Hashes below `boundary` are in the new array, those above it in the old one, equal ones in either.
  *  - An array is a list of segments of 64 KiB, allocated in front of the boundary and freed behind it. Memory is
  *    proportional to the number of items at every moment; there is no second table, no large allocation, no large free.
@@ -19,7 +19,7 @@
 #include "base/id.h"
 
 enum {
-    TABLE_STEP = 8,             /* slots moved by one insert or removal while it resizes */
+    TABLE_STEP = 4,             /* slots moved by one insert or removal while it resizes */
     TABLE_SEGMENT_SLOTS = 4096, /* 64 KiB */
     TABLE_MIN_SLOTS = 4096,
 };
@@ -34,6 +34,8 @@ struct table_array {
     uint32_t n_segments;
     uint64_t n_homes; /* slots that are home of some hash; a few more follow them; 0 = no array */
     uint64_t start;   /* slots before it are free, for good */
+    uint64_t end;     /* behind the item appended last; 0 = look for it */
+    uint64_t n_items;
 };
 
 struct table {
@@ -50,7 +52,7 @@ struct table {
 void table_init(struct table *t, const struct hash_seed *seed);
 void table_deinit(struct table *t);
 
-/* table_hash_id: the hash of an ID, seeded. What no peer can choose is hashed cheaply; see table.c. */
+/* table_hash_id: the hash of an ID, seeded; consecutive IDs are neighbours. See table.c. */
 uint64_t table_hash_id(const struct table *t, const struct id *id);
 
 /* table_prefetch: the slot of @hash will be needed in some hundred nanoseconds. */

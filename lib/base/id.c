@@ -3,27 +3,16 @@
 
 #include <string.h>
 
-uint64_t id_key(const struct id *id)
-{
-    uint64_t k = 0;
-
-    for (int i = 0; i < 6; i++)
-        k = k << 8 | id->b[i];
-    return k << 12 | (uint64_t)(id->b[6] & 0x0f) << 8 | id->b[7];
-}
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "words are swapped to the order of the text");
 
 struct id id_make(uint64_t key, uint64_t random)
 {
-    uint64_t ms = key >> 12;
+    uint64_t head = __builtin_bswap64(key >> 12 << 16 | UINT64_C(0x7000) | (key & 0xfff));
+    uint64_t tail = __builtin_bswap64(UINT64_C(1) << 63 | (random & (UINT64_MAX >> 2)));
     struct id id;
 
-    for (int i = 0; i < 6; i++)
-        id.b[i] = (uint8_t)(ms >> (8 * (5 - i)));
-    id.b[6] = (uint8_t)(0x70 | ((key >> 8) & 0x0f));
-    id.b[7] = (uint8_t)key;
-    for (int i = 0; i < 8; i++)
-        id.b[8 + i] = (uint8_t)(random >> (8 * (7 - i)));
-    id.b[8] = (uint8_t)(0x80 | (id.b[8] & 0x3f));
+    memcpy(id.b, &head, sizeof head);
+    memcpy(id.b + 8, &tail, sizeof tail);
     return id;
 }
 

@@ -54,8 +54,10 @@ void *mem_dup(const void *p, size_t n)
 
 void *mem_alloc_aligned(size_t align, size_t n)
 {
-    ASSERT(n > 0 && n % align == 0);
-    return mem_fail_here() ? NULL : aligned_alloc(align, n);
+    void *p;
+
+    ASSERT(n > 0 && align >= sizeof p && (align & (align - 1)) == 0);
+    return mem_fail_here() || posix_memalign(&p, align, n) != 0 ? NULL : p;
 }
 
 char *mem_strndup(const char *s, size_t n)

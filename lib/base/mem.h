@@ -18,7 +18,7 @@ MUST_CHECK __attribute__((malloc, alloc_size(1))) void *mem_zalloc(size_t n);
 MUST_CHECK __attribute__((alloc_size(2))) void *mem_realloc(void *p, size_t n);
 MUST_CHECK void *mem_dup(const void *p, size_t n);
 
-/* mem_alloc_aligned: @n bytes at a multiple of @align (a power of two that divides @n). As mem_alloc. */
+/* mem_alloc_aligned: @n bytes at a multiple of @align (a power of two, at least a pointer's size). As mem_alloc. */
 MUST_CHECK __attribute__((malloc, alloc_align(1), alloc_size(2))) void *mem_alloc_aligned(size_t align,
                                                                                           size_t n);
 

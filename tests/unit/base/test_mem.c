@@ -49,7 +49,7 @@ static void test_realloc_keeps(void **state)
 static void test_aligned(void **state)
 {
     for (size_t align = sizeof(void *); align <= 65536; align *= 2) {
-        for (size_t n = align; n <= 4 * align; n += align) {
+        for (size_t n = align - 1; n <= 4 * align; n += align) {
             uint8_t *p = mem_alloc_aligned(align, n);
 
             assert_non_null(p);
@@ -171,9 +171,14 @@ static void realloc_nothing(void *arg)
     mem_free(mem_realloc(NULL, *(size_t *)arg));
 }
 
-static void align_not_dividing(void *arg)
+static void align_nothing(void *arg)
 {
     mem_free(mem_alloc_aligned(64, *(size_t *)arg));
+}
+
+static void align_to(void *arg)
+{
+    mem_free(mem_alloc_aligned(*(size_t *)arg, 64));
 }
 
 static void test_zero_bytes_is_a_bug(void **state)
@@ -183,9 +188,10 @@ static void test_zero_bytes_is_a_bug(void **state)
     test_aborts(alloc_nothing, &n, "n > 0");
     test_aborts(zalloc_nothing, &n, "n > 0");
     test_aborts(realloc_nothing, &n, "n > 0");
-    test_aborts(align_not_dividing, &n, "n > 0");
-    n = 65;
-    test_aborts(align_not_dividing, &n, "n % align == 0");
+    test_aborts(align_nothing, &n, "n > 0");
+    test_aborts(align_to, &n, "align >= sizeof p");
+    n = 24;
+    test_aborts(align_to, &n, "(align & (align - 1)) == 0");
 }
 
 int main(void)
