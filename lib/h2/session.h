@@ -72,7 +72,8 @@ struct h2_config {
     int64_t headers_timeout_ns; /* first byte of a header block -> its end */
     int64_t body_timeout_ns; /* a stream that is owed a frame and gets none (h2_stream_expect_body): reset */
     int64_t idle_timeout_ns; /* no stream open and no byte: GOAWAY(NO_ERROR) */
-    /* A stream's output waits and the window lets nothing out: the stream is reset. Bytes given out wait and the
+    /* A stream's output waits and the window lets nothing out: the stream is reset with ENHANCE_YOUR_CALM, which gRPC
+     * clients read as RESOURCE_EXHAUSTED. Bytes given out wait and the
      * socket takes none: the session is dead. */
     int64_t write_timeout_ns;
     int64_t keepalive_ns;         /* silence before a PING of ours */

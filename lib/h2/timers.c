@@ -71,7 +71,8 @@ static void tick_streams(struct h2_session *s)
     }
     while ((st = first_writing(s)) && due(st->write_at, s->config.write_timeout_ns) <= s->now) {
         list_del(&st->write_link);
-        h2_stream_reset(st, H2_CANCEL);
+        /* a gRPC client reads this code as RESOURCE_EXHAUSTED; trailers would have to wait behind the data */
+        h2_stream_reset(st, H2_ENHANCE_YOUR_CALM);
     }
 }
 

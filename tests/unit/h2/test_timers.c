@@ -161,7 +161,7 @@ static void test_window_that_stays_shut(void **state)
                              "content-type=application/grpc\n"
                              "headers 3 :method=POST :scheme=http :path=/a.B/C :authority=host te=trailers "
                              "content-type=application/grpc\n"
-                             "close 1 8\n");
+                             "close 1 11\n");
     h2_session_tick(pair.server.s, s(1090));
     assert_int_equal(pair.server.n_close, 2);
     assert_int_equal(h2_session_pending_bytes(pair.server.s), 0);
