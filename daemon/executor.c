@@ -204,19 +204,28 @@ static int new_engine(struct executor *x, struct hash_seed *ret_seed)
     return engine_new(&x->engine, &config);
 }
 
+static int add_function(struct executor *x, const char *name, const char *doc, enum function_kind kind)
+{
+    struct function *f = engine_function_add(x->engine, span_of_string(name), span_of_string(doc));
+
+    if (!f)
+        return -ENOMEM;
+    f->kinds |= 1U << kind;
+    return 0;
+}
+
 /* What workers will offer is known from the start, so that a task may be submitted before the first one has said Hello. */
 static int add_functions(struct executor *x)
 {
     const struct config *config = x->config.config;
 
-    for (size_t i = 0; i < ARRAY_LEN(shipped); i++)
-        if (!engine_function_add(x->engine, span_of_string(shipped[i]), (struct span){0}))
-            return -ENOMEM;
-    for (size_t i = 0; i < config->n_functions; i++)
-        if (!engine_function_add(x->engine, span_of_string(config->functions[i].name),
-                                 span_of_string(config->functions[i].doc)))
-            return -ENOMEM;
-    return 0;
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < ARRAY_LEN(shipped); i++)
+        r = add_function(x, shipped[i], "", FUNCTION_PLUGIN);
+    for (size_t i = 0; r == 0 && i < config->n_functions; i++)
+        r = add_function(x, config->functions[i].name, config->functions[i].doc, FUNCTION_COMMAND);
+    return r;
 }
 
 static int add_rows(struct executor *x, const struct grpc_method *rows, size_t n)

@@ -75,7 +75,7 @@ struct function {
     uint64_t n_pending, n_reserved, n_running;   /* futures by where they are; reserved are PENDING too */
     uint64_t n_succeeded, n_failed, n_cancelled; /* ever */
     int64_t mean_run_ns; /* exponential mean of finished attempts (weight 1/8), -1 = none yet */
-    int is_configured;
+    uint32_t kinds; /* the owner's, not read here: how it is registered, bits 1 << FunctionKind of the contract */
 };
 /* engine_function_add: make @name known (configuration or a worker's Hello). NULL: no memory or
  * limits.max_functions. */

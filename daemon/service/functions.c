@@ -43,6 +43,9 @@ static void put_info(struct writer *w, const struct function *f)
     writer_bytes(w, 1, SPAN_OF_BYTES(f->name));
     writer_bytes(w, 2, SPAN_OF_BYTES(f->doc));
     writer_end(w, m);
+    for (uint32_t kind = FUNCTION_PLUGIN; kind <= FUNCTION_REMOTE; kind++)
+        if (f->kinds & 1U << kind)
+            writer_uint(w, 2, kind);
     m = writer_begin(w, 6, 32);
     writer_uint(w, 1, f->n_pending);
     writer_uint(w, 2, f->n_running);

@@ -6,6 +6,9 @@
 
 struct functions;
 
+/* As in the contract's enum FunctionKind; struct function.kinds has bit 1 << kind. */
+enum function_kind { FUNCTION_PLUGIN = 1, FUNCTION_COMMAND = 2, FUNCTION_REMOTE = 3 };
+
 /* functions_new: 0, -ENOMEM. @e is borrowed. Free after the connections. */
 MUST_CHECK int functions_new(struct functions **ret, struct engine *e, size_t max_message_bytes);
 struct functions *functions_free(struct functions *s);
