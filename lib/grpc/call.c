@@ -464,5 +464,5 @@ void grpc_call_pause(struct grpc_call *call, int paused)
         return;
     call->is_paused = paused != 0;
     if (was && !paused && !call->is_over && !call->is_delivering)
-        call_resume(call);
+        server_resume(call);
 }

@@ -80,8 +80,8 @@ void call_credit(struct grpc_call *call, size_t held);
 /* call_free_metadata: forget initial metadata that was not sent. */
 void call_free_metadata(struct grpc_call *call);
 
-/* call_resume: pause was taken back: what is held goes on at the next tick. */
-void call_resume(struct grpc_call *call);
+/* server_resume (server.c): pause was taken back: what is held goes on at the next tick. */
+void server_resume(struct grpc_call *call);
 
 /* call_is_streaming: whether the request is a stream, handed over message by message. */
 static inline int call_is_streaming(const struct grpc_call *call)

@@ -261,7 +261,7 @@ static void settle(struct grpc_call *call, int all)
         }
         call->has_half_closed = 1;
         call->method->handler->on_half_close(call);
-    } else if (!all && !call->is_paused && (framing_stored(&call->framing) || call->peer_ended)) {
+    } else if (!all && !call->is_paused) {
         enqueue(&call->conn->backlog, call);
     }
 }
@@ -291,7 +291,7 @@ static void call_read(struct grpc_call *call, struct span in, uint32_t n_max)
     settle(call, r == FRAMING_E_MORE || (!call->is_paused && framing_stored(&call->framing) == 0));
 }
 
-void call_resume(struct grpc_call *call)
+void server_resume(struct grpc_call *call)
 {
     if (framing_stored(&call->framing) || (call->peer_ended && !call->has_half_closed))
         enqueue(&call->conn->backlog, call);

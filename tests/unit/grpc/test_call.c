@@ -549,6 +549,10 @@ static void test_pauses_without_effect(void **state)
     w.service.script = (struct script){.start = DO_PAUSE, .message = DO_ECHO | DO_FINISH};
     world_call(&w, &b, GRPC_UNARY, 0);
     asked_send(&b, 1, 10);
+    pair_pump(&w.pair);
+    grpc_call_pause(w.service.served[1].call, 0);
+    pair_pump(&w.pair);
+    assert_int_equal(w.service.served[1].n_messages, 0);
     asked_close(&b);
     pair_pump(&w.pair);
     asked_expect(&a, GRPC_OK, "");
