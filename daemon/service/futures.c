@@ -16,6 +16,13 @@ void futures_answer(struct waiter *w)
     waiting->on_news(waiting);
 }
 
+size_t futures_room(const struct futures *s, size_t beside)
+{
+    size_t taken = beside + 16; /* tags and lengths around it */
+
+    return s->max_message_bytes - MIN(s->max_message_bytes, taken);
+}
+
 void futures_send(struct grpc_call *call, const struct writer *w)
 {
     if (LIKELY(!w->failed)) {

@@ -33,6 +33,9 @@ static inline struct futures *futures_of(const struct grpc_call *call)
 /* futures_reply: answer a unary call with one future under @view, cut so that it fits. */
 void futures_reply(struct grpc_call *call, const struct future *f, enum view view);
 
+/* futures_room: how many bytes a future may have in a reply with @beside bytes of others. */
+size_t futures_room(const struct futures *s, size_t beside);
+
 /* futures_send: end the message begun in @w; a failed one ends the call. */
 void futures_send(struct grpc_call *call, const struct writer *w);
 
@@ -42,6 +45,12 @@ struct accepted {
     enum view view;
     struct span tag; /* of the request, borrowed */
 };
-/* submit_accept: 0; REQUEST_E_BAD (@st says why; ret->tag is set all the same where it could be read). */
+/* submit_accept: @traceparent as submit_traceparent gives it. 0; REQUEST_E_BAD (@st says why; ret->tag is set all the same
+ * where it could be read). */
 MUST_CHECK int submit_accept(struct futures *s, const struct grpc_call *call, struct span request,
-                             enum view default_view, struct accepted *ret, struct grpc_status *st);
+                             struct span traceparent, enum view default_view, struct accepted *ret,
+                             struct grpc_status *st);
+
+/* submit_traceparent: the trace context in the metadata of @call; NULL: none, or none that the W3C's recommendation knows.
+ * Only inside on_start. Owns: the caller. 0, -ENOMEM. */
+MUST_CHECK int submit_traceparent(const struct grpc_call *call, struct bytes **ret);

@@ -114,6 +114,19 @@ int request_read(const struct codec_table *table, struct span message, void *ret
     return REQUEST_E_BAD;
 }
 
+int request_read_in(const struct codec_table *table, struct span message, void *ret, const char *parent,
+                    struct grpc_status *ret_status)
+{
+    char path[STATUS_TEXT_MAX_BYTES];
+    const char *field;
+    int e = codec_read(table, message, ret, &field);
+
+    if (e == 0)
+        return 0;
+    snprintf(path, sizeof path, "%s%s%s", parent, *field ? "." : "", field);
+    return request_bad_field(ret_status, path, "%s", codec_error_text(e));
+}
+
 int request_view(uint64_t value, enum view otherwise, const char *field, enum view *ret,
                  struct grpc_status *ret_status)
 {
@@ -159,7 +172,7 @@ int request_selector(const struct codec_bytes *message, struct selector *ret, st
     int n;
 
     *ret = (struct selector){0};
-    if (message->is_set && request_read(&selector_table, message->data, ret, st))
+    if (message->is_set && request_read_in(&selector_table, message->data, ret, "selector", st))
         return REQUEST_E_BAD;
     n = (ret->ids > 0) + (ret->group.len > 0) + (ret->filter.len > 0);
     if (n != 1)

@@ -77,6 +77,9 @@ extern const struct codec_table selector_table, get_request_table, wait_request_
 enum { REQUEST_E_BAD = 1 };
 MUST_CHECK int request_read(const struct codec_table *table, struct span message, void *ret,
                             struct grpc_status *ret_status);
+/* request_read_in: the same for the message that is field @parent of the request: "@parent.field" is named. */
+MUST_CHECK int request_read_in(const struct codec_table *table, struct span message, void *ret,
+                               const char *parent, struct grpc_status *ret_status);
 
 /* request_bad_field: INVALID_ARGUMENT with one field violation, `@field: what`. Returns REQUEST_E_BAD. */
 int request_bad_field(struct grpc_status *ret, const char *field, const char *format, ...) PRINTF_LIKE(3, 4);

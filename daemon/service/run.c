@@ -15,7 +15,8 @@
 struct run {
     struct waiting waiting;
     struct futures *service;
-    enum view view; /* of a unary Run */
+    struct bytes *traceparent; /* of all its tasks; NULL = none */
+    enum view view;            /* of a unary Run */
     int is_half_closed;
 };
 
@@ -34,16 +35,24 @@ static void on_run_news(struct waiting *waiting)
     engine_unwait(run->service->engine, edge);
 }
 
-static struct run *run_new(struct grpc_call *call, void (*on_news)(struct waiting *))
+/* The state of a call that begins; without memory the call has ended. */
+static void run_start(struct grpc_call *call, void (*on_news)(struct waiting *))
 {
     struct run *run = mem_zalloc(sizeof *run);
 
-    if (!run)
-        return NULL;
+    if (!run || submit_traceparent(call, &run->traceparent) < 0) {
+        mem_free(run);
+        grpc_call_fail(call, convert_no_memory(&(struct grpc_status){0}));
+        return;
+    }
     run->service = futures_of(call);
     waiting_init(&run->waiting, &run->service->waitings, WAITER_EACH, 0, call, on_news);
     grpc_call_set_user(call, run);
-    return run;
+}
+
+static void on_run_start(struct grpc_call *call)
+{
+    run_start(call, on_run_news);
 }
 
 static int read_run(struct span message, struct run_request *request, struct grpc_status *st)
@@ -57,6 +66,15 @@ static int read_run(struct span message, struct run_request *request, struct grp
     return 0;
 }
 
+/* @r kept us from waiting for @f, which has been accepted: say so, with the ID to ask for. Returns @st. */
+static struct grpc_status *accepted_all_the_same(struct grpc_status *st, int r, const struct future *f)
+{
+    char id[ID_TEXT_LEN + 1];
+
+    id_format(&f->id, id);
+    return status_add_metadata(convert_engine_error(st, r, span_of_string(id)), "future_id", "%s", id);
+}
+
 static int announce_id(struct grpc_call *call, const struct future *f)
 {
     char id[ID_TEXT_LEN + 1];
@@ -67,18 +85,15 @@ static int announce_id(struct grpc_call *call, const struct future *f)
 
 static void on_run(struct grpc_call *call, struct span message)
 {
-    struct run *run = run_new(call, on_run_news);
+    struct run *run = grpc_call_user(call);
     struct run_request request = {0};
     struct grpc_status st;
     struct accepted a;
     int r;
 
-    if (!run) {
-        grpc_call_fail(call, convert_no_memory(&st));
-        return;
-    }
     if (read_run(message, &request, &st) ||
-        submit_accept(run->service, call, request.submit.data, VIEW_FULL, &a, &st)) {
+        submit_accept(run->service, call, request.submit.data, SPAN_OF_BYTES(run->traceparent), VIEW_FULL, &a,
+                      &st)) {
         grpc_call_fail(call, &st);
         return;
     }
@@ -89,7 +104,7 @@ static void on_run(struct grpc_call *call, struct span message)
     if (r == 0)
         r = engine_wait(run->service->engine, &run->waiting.waiter, a.future, NULL, 0);
     if (r != 0)
-        grpc_call_fail(call, convert_engine_error(&st, r, (struct span){0}));
+        grpc_call_fail(call, accepted_all_the_same(&st, r, a.future));
 }
 
 static void on_run_writable(struct grpc_call *call)
@@ -107,10 +122,12 @@ static void on_run_done(struct grpc_call *call, enum grpc_end end)
     if (!run)
         return;
     waiting_deinit(&run->waiting, run->service->engine);
+    bytes_unref(run->traceparent);
     mem_free(run);
 }
 
 const struct grpc_handler run_handler = {
+        .on_start = on_run_start,
         .on_message = on_run,
         .on_writable = on_run_writable,
         .on_done = on_run_done,
@@ -129,7 +146,7 @@ static void put_run_response(struct grpc_call *call, uint32_t field, const struc
         return;
     }
     if (f) {
-        convert_future_field(&w, field, f, convert_fit(f, view, futures_of(call)->max_message_bytes));
+        convert_future_field(&w, field, f, convert_fit(f, view, futures_room(futures_of(call), tag.len)));
     } else {
         struct writer_mark m = writer_begin(&w, field, 256);
 
@@ -161,21 +178,19 @@ static void on_run_stream_news(struct waiting *waiting)
 
 static void on_run_stream_start(struct grpc_call *call)
 {
-    if (!run_new(call, on_run_stream_news))
-        grpc_call_fail(call, convert_no_memory(&(struct grpc_status){0}));
+    run_start(call, on_run_stream_news);
 }
 
 /* One item: 0, or its status in @st. */
 static int accept_item(struct run *run, struct grpc_call *call, struct span message, struct accepted *a,
                        struct run_request *request, struct grpc_status *st)
 {
-    char id[ID_TEXT_LEN + 1];
     struct bytes *tag = NULL;
     int r;
 
     *a = (struct accepted){0};
-    if (read_run(message, request, st) ||
-        submit_accept(run->service, call, request->submit.data, VIEW_FULL, a, st))
+    if (read_run(message, request, st) || submit_accept(run->service, call, request->submit.data,
+                                                        SPAN_OF_BYTES(run->traceparent), VIEW_FULL, a, st))
         return REQUEST_E_BAD;
     if (a->tag.len && !(tag = bytes_dup(a->tag.p, a->tag.len)))
         r = -ENOMEM;
@@ -184,10 +199,7 @@ static int accept_item(struct run *run, struct grpc_call *call, struct span mess
     bytes_unref(tag);
     if (r == 0)
         return 0;
-    /* accepted, but its end cannot be told here: say so, with the ID to ask for */
-    convert_engine_error(st, r, (struct span){0});
-    id_format(&a->future->id, id);
-    status_add_metadata(st, "future_id", "%s", id);
+    accepted_all_the_same(st, r, a->future);
     return REQUEST_E_BAD;
 }
 

@@ -4,9 +4,13 @@
  * it came; everything after that uses those bytes.
  *
  * SubmitStream answers each request at once and in order. A client that does not read its answers is credited until
- * LIMIT_STREAM_UNREAD_BYTES of them wait; then its requests stay in its own socket.
+ * LIMIT_STREAM_UNREAD_REPLIES or LIMIT_STREAM_UNREAD_BYTES of them wait; then its requests stay in its own socket.
  */
+#include "base/mem.h"
 #include "service/internal.h"
+
+#include <errno.h>
+#include <string.h>
 
 static int check_labels(const struct task *task, struct span raw, struct grpc_status *st)
 {
@@ -38,16 +42,25 @@ static int check_options(const struct task_options *o, struct grpc_status *st)
         int is_set;
         const char *field;
     } unbuilt[] = {
-            {o->delay.is_set, "task.options.delay"},
+            {o->delay.is_set && o->delay.ns != 0,
+             "task.options.delay"}, /* none at all is what everyone has */
             {o->not_before.is_set, "task.options.not_before"},
             {o->deadline.is_set, "task.options.deadline"},
-            {o->attempt_timeout.is_set, "task.options.attempt_timeout"},
+            {o->attempt_timeout.is_set && o->attempt_timeout.ns != 0, "task.options.attempt_timeout"},
             {o->retry.is_set, "task.options.retry"},
             {o->depends_on > 0, "task.options.depends_on"},
             {o->pass_results != 0, "task.options.pass_results"},
             {o->idempotency_key.len > 0, "task.options.idempotency_key"},
             {o->concurrency_key.len > 0, "task.options.concurrency_key"},
             {o->fairness_key.len > 0, "task.options.fairness_key"},
+    };
+    const struct {
+        const struct codec_time *span;
+        const char *field;
+    } spans[] = {
+            {&o->delay, "task.options.delay"},
+            {&o->attempt_timeout, "task.options.attempt_timeout"},
+            {&o->retention, "task.options.retention"},
     };
 
     if (o->delay.is_set && o->not_before.is_set)
@@ -70,8 +83,9 @@ static int check_options(const struct task_options *o, struct grpc_status *st)
                 (unsigned long long)o->key_policy);
     if (o->priority < INT32_MIN || o->priority > INT32_MAX)
         return request_bad_field(st, "task.options.priority", "does not fit 32 bits");
-    if (o->retention.is_set && o->retention.ns < 0)
-        return request_bad_field(st, "task.options.retention", "is negative");
+    for (size_t i = 0; i < ARRAY_LEN(spans); i++)
+        if (spans[i].span->is_set && spans[i].span->ns < 0)
+            return request_bad_field(st, spans[i].field, "is negative");
     for (size_t i = 0; i < ARRAY_LEN(unbuilt); i++)
         if (unbuilt[i].is_set)
             return request_unbuilt_field(st, unbuilt[i].field);
@@ -91,18 +105,20 @@ static int check_task(struct span raw, struct engine_submit *in, struct grpc_sta
     struct task_options options = {0};
     struct task task = {0};
 
-    if (request_read(&task_table, raw, &task, st))
+    if (request_read_in(&task_table, raw, &task, "task", st))
         return REQUEST_E_BAD;
     if (request_text(task.function, LIMIT_FUNCTION_NAME_BYTES, 0, REQUEST_FUNCTION_CHARSET, "task.function",
                      st) ||
         request_text(task.content_type, LIMIT_CONTENT_TYPE_BYTES, 1, NULL, "task.content_type", st))
         return REQUEST_E_BAD;
-    if (task.argument_blob.len)
+    if (task.argument_blob
+                .p) /* also when empty: as the last of its oneof it would hide the argument from others */
         return request_unbuilt_field(st, "task.argument_blob");
     if (task.labels && check_labels(&task, raw, st))
         return REQUEST_E_BAD;
     if (task.options.is_set) {
-        if (request_read(&task_options_table, task.options.data, &options, st) || check_options(&options, st))
+        if (request_read_in(&task_options_table, task.options.data, &options, "task.options", st) ||
+            check_options(&options, st))
             return REQUEST_E_BAD;
     }
     in->function = task.function;
@@ -119,7 +135,8 @@ static int check_task(struct span raw, struct engine_submit *in, struct grpc_sta
 }
 
 int submit_accept(struct futures *s, const struct grpc_call *call, struct span message,
-                  enum view default_view, struct accepted *ret, struct grpc_status *st)
+                  struct span traceparent, enum view default_view, struct accepted *ret,
+                  struct grpc_status *st)
 {
     struct submit_request request = {0};
     struct engine_submit in = {0};
@@ -157,12 +174,56 @@ int submit_accept(struct futures *s, const struct grpc_call *call, struct span m
     in.peer = caller->address;
     in.group = request.group;
     in.tag = request.tag;
+    in.traceparent = traceparent;
     r = engine_submit(s->engine, &in, &ret->future);
     bytes_unref(in.task);
     if (r == 0)
         return 0;
     convert_engine_error(st, r, in.function);
     return REQUEST_E_BAD;
+}
+
+/* @n lower-case hexadecimal digits, not all of them 0 unless that is allowed. */
+static int is_hex(const uint8_t *p, size_t n, int may_be_zero)
+{
+    int is_zero = 1;
+
+    for (size_t i = 0; i < n; i++) {
+        if (!((p[i] >= '0' && p[i] <= '9') || (p[i] >= 'a' && p[i] <= 'f')))
+            return 0;
+        is_zero &= p[i] == '0';
+    }
+    return may_be_zero || !is_zero;
+}
+
+/* "Trace Context" of the W3C, section 3.2: version, trace-id, parent-id, flags; a later version may say more behind. */
+static int is_traceparent(struct span s)
+{
+    enum { VERSION = 0, TRACE_ID = 3, PARENT_ID = 36, FLAGS = 53, LEN = 55 };
+
+    if (s.len < LEN || s.len > LIMIT_KEY_BYTES || s.p[TRACE_ID - 1] != '-' || s.p[PARENT_ID - 1] != '-' ||
+        s.p[FLAGS - 1] != '-')
+        return 0;
+    if (!is_hex(s.p, 2, 1) || !is_hex(s.p + TRACE_ID, 32, 0) || !is_hex(s.p + PARENT_ID, 16, 0) ||
+        !is_hex(s.p + FLAGS, 2, 1) || memcmp(s.p + VERSION, "ff", 2) == 0)
+        return 0;
+    if (memcmp(s.p + VERSION, "00", 2) == 0)
+        return s.len == LEN;
+    for (size_t i = LEN; i < s.len; i++)
+        if (s.p[i] < 0x20 || s.p[i] > 0x7e)
+            return 0;
+    return s.len == LEN || s.p[LEN] == '-';
+}
+
+int submit_traceparent(const struct grpc_call *call, struct bytes **ret)
+{
+    struct span header = grpc_call_header(call, "traceparent");
+
+    *ret = NULL;
+    if (LIKELY(!header.p) || !is_traceparent(header))
+        return 0;
+    *ret = bytes_dup(header.p, header.len);
+    return *ret ? 0 : -ENOMEM;
 }
 
 enum { SUBMIT_RESPONSE_FUTURE = 1, SUBMIT_RESPONSE_STATUS = 2, SUBMIT_RESPONSE_TAG = 3 };
@@ -178,7 +239,7 @@ static void put_response(struct grpc_call *call, const struct accepted *a, const
     }
     if (a->future) {
         convert_future_field(&w, SUBMIT_RESPONSE_FUTURE, a->future,
-                             convert_fit(a->future, a->view, futures_of(call)->max_message_bytes));
+                             convert_fit(a->future, a->view, futures_room(futures_of(call), a->tag.len)));
     } else {
         struct writer_mark m = writer_begin(&w, SUBMIT_RESPONSE_STATUS, 256);
 
@@ -190,12 +251,23 @@ static void put_response(struct grpc_call *call, const struct accepted *a, const
     futures_send(call, &w);
 }
 
+/* The state of a Submit is its traceparent, for most of them nothing. */
+static void on_submit_start(struct grpc_call *call)
+{
+    struct bytes *traceparent;
+
+    if (submit_traceparent(call, &traceparent) < 0)
+        grpc_call_fail(call, convert_no_memory(&(struct grpc_status){0}));
+    grpc_call_set_user(call, traceparent);
+}
+
 static void on_submit(struct grpc_call *call, struct span message)
 {
+    const struct bytes *traceparent = grpc_call_user(call);
     struct grpc_status st;
     struct accepted a;
 
-    if (submit_accept(futures_of(call), call, message, VIEW_BASIC, &a, &st)) {
+    if (submit_accept(futures_of(call), call, message, SPAN_OF_BYTES(traceparent), VIEW_BASIC, &a, &st)) {
         grpc_call_fail(call, &st);
         return;
     }
@@ -203,30 +275,80 @@ static void on_submit(struct grpc_call *call, struct span message)
     grpc_call_finish(call);
 }
 
-const struct grpc_handler submit_handler = {.on_message = on_submit};
-
-static void on_submit_item(struct grpc_call *call, struct span message)
+static void on_submit_done(struct grpc_call *call, enum grpc_end end)
 {
+    bytes_unref(grpc_call_user(call));
+}
+
+const struct grpc_handler submit_handler = {
+        .on_start = on_submit_start,
+        .on_message = on_submit,
+        .on_done = on_submit_done,
+};
+
+struct submit_stream {
+    struct bytes *traceparent; /* of all its tasks; NULL = none */
+    uint32_t n_unread;         /* replies written since the client was last seen to keep up */
+};
+
+static void on_stream_start(struct grpc_call *call)
+{
+    struct submit_stream *stream = mem_zalloc(sizeof *stream);
+
+    if (!stream || submit_traceparent(call, &stream->traceparent) < 0) {
+        mem_free(stream);
+        grpc_call_fail(call, convert_no_memory(&(struct grpc_status){0}));
+        return;
+    }
+    grpc_call_set_user(call, stream);
+}
+
+static void on_stream_item(struct grpc_call *call, struct span message)
+{
+    struct submit_stream *stream = grpc_call_user(call);
     struct grpc_status st;
     struct accepted a;
+    int is_keeping_up;
 
-    put_response(call, &a, submit_accept(futures_of(call), call, message, VIEW_BASIC, &a, &st) ? &st : NULL);
-    if (grpc_call_pending(call) > LIMIT_STREAM_UNREAD_BYTES)
+    put_response(call, &a,
+                 submit_accept(futures_of(call), call, message, SPAN_OF_BYTES(stream->traceparent),
+                               VIEW_BASIC, &a, &st)
+                         ? &st
+                         : NULL);
+    is_keeping_up = grpc_call_is_writable(call);
+    stream->n_unread = is_keeping_up ? 0 : stream->n_unread + 1;
+    if (!is_keeping_up && (stream->n_unread >= LIMIT_STREAM_UNREAD_REPLIES ||
+                           grpc_call_pending(call) > LIMIT_STREAM_UNREAD_BYTES))
         grpc_call_pause(call, 1);
 }
 
-static void on_submit_half_close(struct grpc_call *call)
+static void on_stream_half_close(struct grpc_call *call)
 {
     grpc_call_finish(call);
 }
 
-static void on_submit_writable(struct grpc_call *call)
+static void on_stream_writable(struct grpc_call *call)
 {
+    struct submit_stream *stream = grpc_call_user(call);
+
+    if (stream)
+        stream->n_unread = 0;
     grpc_call_pause(call, 0);
 }
 
+static void on_stream_done(struct grpc_call *call, enum grpc_end end)
+{
+    struct submit_stream *stream = grpc_call_user(call);
+
+    if (stream)
+        bytes_unref(stream->traceparent);
+    mem_free(stream);
+}
+
 const struct grpc_handler submit_stream_handler = {
-        .on_message = on_submit_item,
-        .on_half_close = on_submit_half_close,
-        .on_writable = on_submit_writable,
+        .on_start = on_stream_start,
+        .on_message = on_stream_item,
+        .on_half_close = on_stream_half_close,
+        .on_writable = on_stream_writable,
+        .on_done = on_stream_done,
 };

@@ -113,6 +113,59 @@ static void take_effects(struct harness *h)
     h->next = MIN(futures_tick(h->futures, h->lo.now), effects->next);
 }
 
+static uint64_t fail_nth; /* of harness_fail_allocations */
+
+void harness_arm(struct harness *h)
+{
+    h->fail_nth = fail_nth;
+}
+
+/* Between the two the planned allocation fails. */
+static void begin_failing(struct harness *h)
+{
+    if (h->fail_nth)
+        mem_fail_at(h->fail_nth);
+}
+
+static void end_failing(struct harness *h)
+{
+    if (!h->fail_nth)
+        return;
+    if (!mem_fail_pending()) {
+        h->has_failed = 1;
+        h->fail_nth = 0;
+    }
+    mem_fail_at(0);
+}
+
+/* What @from has to say, to @to: as loopback_move, but only the server's allocations fail, and a session may have died of
+ * that. Returns whether anything happened, or will as soon as it is asked again. */
+static size_t move(struct harness *h, struct h2_session *from, struct h2_session *to, int to_server)
+{
+    struct buf bytes = BUF_INIT;
+    mono_ns_t next;
+    size_t n;
+    int r;
+
+    if (!to_server)
+        begin_failing(h);
+    next = h2_session_tick(from, h->lo.now);
+    r = h2_session_send(from, &bytes, 65536, h->lo.now);
+    if (!to_server)
+        end_failing(h);
+    n = buf_len(&bytes);
+    if (r == 0 && n) {
+        h2_session_sent(from, n, h->lo.now);
+        if (to_server)
+            begin_failing(h);
+        r = h2_session_recv(to, buf_head(&bytes), n, h->lo.now);
+        if (to_server)
+            end_failing(h);
+    }
+    buf_deinit(&bytes);
+    return r == 0 && (n > 0 || next <= h->lo.now);
+}
+
 size_t harness_turn(struct harness *h)
 {
     size_t moved = 0;
@@ -120,13 +173,15 @@ size_t harness_turn(struct harness *h)
     engine_begin(h->engine, h->lo.now, h->wall);
     for (size_t i = 0; i < HARNESS_CONNECTIONS; i++)
         if (h->connections[i])
-            moved += loopback_move(h->connections[i], grpc_client_session(h->connections[i]->client),
-                                   grpc_conn_session(h->connections[i]->conn));
+            moved += move(h, grpc_client_session(h->connections[i]->client),
+                          grpc_conn_session(h->connections[i]->conn), 1);
+    begin_failing(h);
     take_effects(h);
+    end_failing(h);
     for (size_t i = 0; i < HARNESS_CONNECTIONS; i++)
         if (h->connections[i])
-            moved += loopback_move(h->connections[i], grpc_conn_session(h->connections[i]->conn),
-                                   grpc_client_session(h->connections[i]->client));
+            moved += move(h, grpc_conn_session(h->connections[i]->conn),
+                          grpc_client_session(h->connections[i]->client), 0);
     return moved;
 }
 
@@ -135,6 +190,37 @@ void harness_settle(struct harness *h)
     while (harness_turn(h) > 0)
         ;
     engine_check(h->engine);
+}
+
+void harness_fail_allocations(void (*scenario)(struct harness *h, struct loopback_call *c), uint64_t n_min)
+{
+    int has_failed = 1;
+
+    for (fail_nth = 1; has_failed; fail_nth++) {
+        struct loopback_call c, after;
+        struct harness h;
+
+        scenario(&h, &c);
+        has_failed = h.has_failed;
+        h.fail_nth = 0;
+        if (!c.is_done) { /* the connection has died of it */
+            assert_true(has_failed);
+            harness_disconnect(&h, &h.lo);
+            h.lo.now = NS_PER_S;
+            harness_connect(&h, &h.lo);
+            h.lo.now += NS_PER_S;
+        } else if (c.status.code != GRPC_OK) {
+            assert_true(has_failed);
+            assert_true(c.status.code == GRPC_RESOURCE_EXHAUSTED || c.status.code == GRPC_INTERNAL);
+        }
+        loopback_call_deinit(&c);
+        harness_unary(&h, &after, "Submit", "task { function: 'echo' }");
+        assert_true(after.is_done);
+        assert_int_equal(after.status.code, GRPC_OK);
+        loopback_call_deinit(&after);
+        harness_deinit(&h);
+    }
+    assert_true(fail_nth - 2 >= n_min);
 }
 
 void harness_advance(struct harness *h, int64_t ns)
@@ -248,6 +334,100 @@ void harness_expect(const struct loopback_call *c, enum grpc_code code, const ch
     if (code == GRPC_UNAVAILABLE || (code == GRPC_RESOURCE_EXHAUSTED && strcmp(reason, "TOO_MANY_IDS") != 0))
         assert_true(c->status.retry_delay_ms > 0); /* the contract: with RetryInfo */
 }
+
+void harness_refused(struct harness *h, const char *method, const char *before, const char *behind,
+                     const struct harness_refusal *cases, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct loopback_call c;
+
+        print_message("    %s %.70s\n", method, cases[i].request);
+        harness_unary(h, &c, method, "%s%s%s", before, cases[i].request, behind);
+        assert_int_equal(c.n_messages, 0);
+        harness_expect(&c, cases[i].code, cases[i].reason, cases[i].field);
+        loopback_call_deinit(&c);
+    }
+}
+
+#define INVALID(request_, field_)                                \
+    {                                                            \
+        request_, GRPC_INVALID_ARGUMENT, "INVALID_FIELD", field_ \
+    }
+#define UNBUILT(request_, field_)                                   \
+    {                                                               \
+        request_, GRPC_UNIMPLEMENTED, "UNIMPLEMENTED_FIELD", field_ \
+    }
+#define TASK(fields)    "task { function: 'echo' " fields " }"
+#define OPTIONS(fields) TASK("options { " fields " }")
+
+const struct harness_refusal harness_bad_submits[] = {
+        INVALID("", "task"),
+        INVALID("@1: 5", "task"),
+        INVALID("task {} task {}", "task"),
+        INVALID("task {}", "task.function"),
+        INVALID("task { function: '' }", "task.function"),
+        INVALID("task { function: x256 }", "task.function"),
+        INVALID("task { function: 'a b' }", "task.function"),
+        INVALID("task { function: 'a/b' }", "task.function"),
+        INVALID("task { function: 'é' }", "task.function"),
+        INVALID("task { function: #00 }", "task.function"),
+        INVALID("task { function: #ff }", "task.function"),
+        INVALID("task { @1: 5 }", "task.function"),
+        INVALID("@1: #0aff", "task"), /* a task that is cut off */
+        {"task { function: 'unknown' }", GRPC_FAILED_PRECONDITION, "NO_SUCH_FUNCTION", NULL},
+        INVALID(TASK("argument: 'a' argument: 'b'"), "task.argument"),
+        INVALID(TASK("@2: 5"), "task.argument"),
+        UNBUILT(TASK("argument_blob: 'x'"), "task.argument_blob"),
+        UNBUILT(TASK("argument: 'x' argument_blob: ''"), "task.argument_blob"),
+        INVALID(TASK("content_type: x256"), "task.content_type"),
+        INVALID(TASK("content_type: #80"), "task.content_type"),
+        INVALID(TASK("65 * labels { key: 'k$' }"), "task.labels"),
+        INVALID(TASK("2 * labels { key: 'same' }"), "task.labels"),
+        INVALID(TASK("labels {}"), "task.labels key"),
+        INVALID(TASK("labels { key: x64 }"), "task.labels key"),
+        INVALID(TASK("labels { key: 'a b' }"), "task.labels key"),
+        INVALID(TASK("labels { key: 'k' value: x1025 }"), "task.labels value"),
+        INVALID(TASK("labels { key: 'k' value: #ff }"), "task.labels"),
+        INVALID(TASK("@5: #0a05"), "task.labels"),
+        INVALID(TASK("@5: 5"), "task.labels"),
+        INVALID(TASK("options {} options {}"), "task.options"),
+        INVALID(TASK("@6: #08"), "task.options"),
+        INVALID(OPTIONS("durability: 3"), "task.options.durability"),
+        INVALID(OPTIONS("@1: 'x'"), "task.options.durability"),
+        {OPTIONS("durability: DURABILITY_DURABLE"), GRPC_FAILED_PRECONDITION, "NO_STORE", NULL},
+        INVALID(OPTIONS("@2: 4294967296"), "task.options.priority"), /* zigzag of 2^31 */
+        INVALID(OPTIONS("delay { seconds: -1 }"), "task.options.delay"),
+        INVALID(OPTIONS("delay { nanos: 1000000000 }"), "task.options.delay"),
+        INVALID(OPTIONS("delay {} delay {}"), "task.options.delay"),
+        UNBUILT(OPTIONS("delay { seconds: 1 }"), "task.options.delay"),
+        INVALID(OPTIONS("delay {} not_before {}"), "task.options.delay"),
+        INVALID(OPTIONS("not_before { nanos: -1 }"), "task.options.not_before"),
+        UNBUILT(OPTIONS("not_before { seconds: 1 }"), "task.options.not_before"),
+        UNBUILT(OPTIONS("deadline { seconds: 1 }"), "task.options.deadline"),
+        INVALID(OPTIONS("attempt_timeout { nanos: -1 }"), "task.options.attempt_timeout"),
+        UNBUILT(OPTIONS("attempt_timeout { nanos: 1 }"), "task.options.attempt_timeout"),
+        UNBUILT(OPTIONS("retry {}"), "task.options.retry"),
+        INVALID(OPTIONS("on_lost: 3"), "task.options.on_lost"),
+        UNBUILT(OPTIONS("depends_on: 'x'"), "task.options.depends_on"),
+        INVALID(OPTIONS("depends_on: #ff"), "task.options.depends_on"),
+        INVALID(OPTIONS("depend_policy: 4"), "task.options.depend_policy"),
+        UNBUILT(OPTIONS("pass_results: true"), "task.options.pass_results"),
+        UNBUILT(OPTIONS("idempotency_key: 'k'"), "task.options.idempotency_key"),
+        INVALID(OPTIONS("key_policy: 5"), "task.options.key_policy"),
+        INVALID(OPTIONS("key_policy: -1"), "task.options.key_policy"),
+        INVALID(OPTIONS("retention { seconds: -5 }"), "task.options.retention"),
+        INVALID(OPTIONS("retention { seconds: 9223372037 }"), "task.options.retention"),
+        UNBUILT(OPTIONS("concurrency_key: 'c'"), "task.options.concurrency_key"),
+        UNBUILT(OPTIONS("fairness_key: 'f'"), "task.options.fairness_key"),
+        INVALID(TASK("") "group: x256", "group"),
+        INVALID(TASK("") "group: #ff", "group"),
+        INVALID(TASK("") "tag: x256", "tag"),
+        INVALID(TASK("") "@3: 5", "tag"),
+        UNBUILT(TASK("") "request_id: 'r'", "request_id"),
+        INVALID(TASK("") "view: 5", "view"),
+        INVALID(TASK("") "view: -1", "view"),
+};
+const size_t harness_n_bad_submits = ARRAY_LEN(harness_bad_submits);
 
 struct harness_id harness_submit(struct harness *h, const char *format, ...)
 {

@@ -35,7 +35,9 @@ struct harness {
     struct holder *worker;
     wall_ns_t wall;
     size_t max_message_bytes;
-    mono_ns_t next; /* when futures_tick wants to be called again */
+    mono_ns_t next;    /* when futures_tick wants to be called again */
+    uint64_t fail_nth; /* of the server's allocations in each turn; 0 = none */
+    int has_failed;
 };
 
 struct harness_options {
@@ -53,9 +55,15 @@ void harness_deinit(struct harness *h);
 void harness_connect(struct harness *h, struct loopback *lo);
 void harness_disconnect(struct harness *h, struct loopback *lo);
 
-/* harness_turn: one turn; returns how many bytes moved. harness_settle: turns until nothing moves. */
+/* harness_turn: one turn; 0 = nothing happened. harness_settle: turns until nothing happens. */
 size_t harness_turn(struct harness *h);
 void harness_settle(struct harness *h);
+
+/* harness_fail_allocations: run @scenario with the server's first allocation failing, then the second ... until none is
+ * met. It begins with a new harness, prepares, calls harness_arm, and does what is tested; it may find its connection
+ * dead. Afterwards the service must work. At least @n_min allocations must have been met. */
+void harness_fail_allocations(void (*scenario)(struct harness *h, struct loopback_call *c), uint64_t n_min);
+void harness_arm(struct harness *h);
 
 /* harness_advance: time passes, then settle. */
 void harness_advance(struct harness *h, int64_t ns);
@@ -76,6 +84,19 @@ void harness_free(void *message);
  * @field (NULL: there is none). */
 void harness_expect(const struct loopback_call *c, enum grpc_code code, const char *reason,
                     const char *field);
+
+/* harness_refused: each request, with @before and @behind around its text, is refused as it says. */
+struct harness_refusal {
+    const char *request;
+    enum grpc_code code;
+    const char *reason, *field;
+};
+void harness_refused(struct harness *h, const char *method, const char *before, const char *behind,
+                     const struct harness_refusal *cases, size_t n);
+
+/* What is wrong with a SubmitRequest, for all methods that take one. */
+extern const struct harness_refusal harness_bad_submits[];
+extern const size_t harness_n_bad_submits;
 
 /* harness_submit: accept a task by the service; its ID. */
 struct harness_id {

@@ -82,6 +82,23 @@ static void test_read(void **state)
     buf_deinit(&b);
 }
 
+static void test_read_in(void **state)
+{
+    struct task_options options = {0};
+    struct grpc_status st;
+
+    assert_int_equal(
+            request_read_in(&task_options_table, SPAN_LIT("\x10\x0d"), &options, "task.options", &st), 0);
+    assert_int_equal(options.priority, -7);
+    assert_int_equal(
+            request_read_in(&task_options_table, SPAN_LIT("\x12\x00"), &options, "task.options", &st),
+            REQUEST_E_BAD);
+    expect_violation(&st, GRPC_INVALID_ARGUMENT, "INVALID_FIELD", "task.options.priority");
+    assert_int_equal(request_read_in(&task_options_table, SPAN_LIT("\x12"), &options, "task.options", &st),
+                     REQUEST_E_BAD);
+    expect_violation(&st, GRPC_INVALID_ARGUMENT, "INVALID_FIELD", "task.options");
+}
+
 static void test_bad_field(void **state)
 {
     struct grpc_status st;
@@ -130,9 +147,9 @@ static void test_selector(void **state)
             {"group: 'g' filter: '*'", "selector"},
             {"10001 * ids: 'x'", "selector.ids"},
             {"group: x256", "selector.group"},
-            {"group: #ff", "group"},
-            {"ids: #ff", "ids"},
-            {"@3: 5", "filter"},
+            {"group: #ff", "selector.group"},
+            {"ids: #ff", "selector.ids"},
+            {"@3: 5", "selector.filter"},
     };
 
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -218,10 +235,9 @@ static void test_id(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-            cmocka_unit_test(test_tables),    cmocka_unit_test(test_read),
-            cmocka_unit_test(test_bad_field), cmocka_unit_test(test_view),
-            cmocka_unit_test(test_selector),  cmocka_unit_test(test_no_selector),
-            cmocka_unit_test(test_text),      cmocka_unit_test(test_id),
+            cmocka_unit_test(test_tables),      cmocka_unit_test(test_read), cmocka_unit_test(test_read_in),
+            cmocka_unit_test(test_bad_field),   cmocka_unit_test(test_view), cmocka_unit_test(test_selector),
+            cmocka_unit_test(test_no_selector), cmocka_unit_test(test_text), cmocka_unit_test(test_id),
     };
 
     test_seed();
