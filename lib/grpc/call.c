@@ -49,11 +49,6 @@ static const struct h2_header trailers_only_ok[] = {
         HEADER("grpc-status", "0"),
 };
 
-static struct h2_stream *stream_of(const struct grpc_call *call)
-{
-    return h2_stream_of_user((void *)(uintptr_t)call); /* the stream is not the const part of the call */
-}
-
 void *grpc_call_context(const struct grpc_call *call)
 {
     return call->method->context;
@@ -107,7 +102,7 @@ void call_credit(struct grpc_call *call, size_t held)
     if (n == 0)
         return;
     call->uncredited -= n;
-    h2_stream_consume(stream_of(call), n);
+    h2_stream_consume(call->stream, n);
 }
 
 void call_count(struct grpc_call *call)
@@ -136,7 +131,7 @@ static void break_off(struct grpc_call *call)
 {
     call->is_broken = 1;
     call_end(call);
-    h2_stream_reset(stream_of(call), H2_INTERNAL_ERROR);
+    h2_stream_reset(call->stream, H2_INTERNAL_ERROR);
 }
 
 /* --- initial metadata */
@@ -207,7 +202,7 @@ static int submit_headers(struct grpc_call *call)
     int r;
 
     if (LIKELY(!md)) {
-        r = h2_stream_respond(stream_of(call), response_headers, n, 0, 1);
+        r = h2_stream_respond(call->stream, response_headers, n, 0, 1);
         call->has_headers = r == 0;
         return r;
     }
@@ -215,7 +210,7 @@ static int submit_headers(struct grpc_call *call)
     for (uint32_t i = 0; i < md->n; i++)
         headers[n++] =
                 (struct h2_header){span_of_string(md->items[i].name), span_of_string(md->items[i].value)};
-    r = h2_stream_respond(stream_of(call), headers, n, 0, 0);
+    r = h2_stream_respond(call->stream, headers, n, 0, 0);
     if (r < 0)
         return r;
     call->has_headers = 1;
@@ -236,7 +231,7 @@ int grpc_call_is_writable(struct grpc_call *call)
 
     if (call->is_over)
         return 1;
-    if (!h2_stream_is_writable(stream_of(call)))
+    if (!h2_stream_is_writable(call->stream))
         return 0;
     if (LIKELY(h2_session_pending_bytes(conn->session) <= H2_OUTPUT_HIGH_BYTES))
         return 1;
@@ -247,12 +242,12 @@ int grpc_call_is_writable(struct grpc_call *call)
 
 size_t grpc_call_pending(const struct grpc_call *call)
 {
-    return call->is_over ? 0 : h2_stream_pending(stream_of(call));
+    return call->is_over ? 0 : h2_stream_pending(call->stream);
 }
 
 static struct buf *out_of(struct grpc_call *call)
 {
-    return LIKELY(!call->is_over) ? h2_stream_out(stream_of(call)) : &call->conn->sink;
+    return LIKELY(!call->is_over) ? h2_stream_out(call->stream) : &call->conn->sink;
 }
 
 struct buf *grpc_call_begin(struct grpc_call *call)
@@ -296,7 +291,7 @@ void grpc_call_end(struct grpc_call *call)
         return;
     }
     call->has_begun = 0;
-    h2_stream_flush(stream_of(call));
+    h2_stream_flush(call->stream);
 }
 
 int grpc_call_send(struct grpc_call *call, struct span message)
@@ -321,7 +316,7 @@ int grpc_call_send(struct grpc_call *call, struct span message)
 
 void grpc_call_finish(struct grpc_call *call)
 {
-    struct h2_stream *s = stream_of(call);
+    struct h2_stream *s = call->stream;
     int r = 0;
 
     if (UNLIKELY(call->is_over))
@@ -419,11 +414,11 @@ static int submit_status(struct grpc_call *call, const struct grpc_status *st)
     if (r < 0)
         return r;
     if (call->has_headers)
-        return h2_stream_finish(stream_of(call), headers + n_fixed, n, 0);
+        return h2_stream_finish(call->stream, headers + n_fixed, n, 0);
     n += n_fixed;
     if (st->code == GRPC_UNIMPLEMENTED) /* what an unknown grpc-encoding is to be answered with */
         headers[n++] = (struct h2_header)HEADER("grpc-accept-encoding", "identity");
-    return h2_stream_respond(stream_of(call), headers, n, 1, 0);
+    return h2_stream_respond(call->stream, headers, n, 1, 0);
 }
 
 void grpc_call_fail(struct grpc_call *call, const struct grpc_status *status)

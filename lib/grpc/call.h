@@ -43,6 +43,7 @@ struct call_metadata {
 
 struct grpc_call {
     struct grpc_conn *conn; /* NULL: a stream that was refused before it became a call */
+    struct h2_stream *stream;
     const struct grpc_method *method;
     void *user;
     struct call_metadata *metadata; /* owned; NULL when there is none (left) */

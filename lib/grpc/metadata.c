@@ -7,7 +7,7 @@ enum { TIMEOUT_DIGITS = 8, TIMEOUT_MAX = 99999999 };
 
 /* Finest first. */
 static const struct {
-    char unit;
+    uint8_t unit;
     int64_t ns;
 } timeout_units[] = {
         {'n', 1},        {'u', NS_PER_US},     {'m', NS_PER_MS},
@@ -52,7 +52,7 @@ size_t metadata_timeout_format(int64_t timeout_ns, char text[static METADATA_TIM
     } while (n);
     for (size_t k = 0; k < n_digits; k++)
         text[k] = digits[n_digits - 1 - k];
-    text[n_digits] = timeout_units[i].unit;
+    text[n_digits] = (char)timeout_units[i].unit;
     text[n_digits + 1] = '\0';
     return n_digits + 1;
 }

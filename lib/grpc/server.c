@@ -300,25 +300,21 @@ void server_resume(struct grpc_call *call)
 /* One call of the waiting: 0 when none may go on. */
 static int next_waiting(struct grpc_conn *conn)
 {
-    struct list *l;
+    struct list *l = conn->budget && has_room(conn) ? list_pop_front(&conn->waiting) : NULL;
 
-    if (conn->budget == 0 || list_is_empty(&conn->waiting) || !has_room(conn))
-        return 0;
-    l = list_pop_front(&conn->waiting);
-    hand_over(LIST_ENTRY(l, struct grpc_call, link));
-    return 1;
+    if (l)
+        hand_over(LIST_ENTRY(l, struct grpc_call, link));
+    return l != NULL;
 }
 
 static int next_backlog(struct grpc_conn *conn)
 {
-    struct list *l;
+    struct list *l = conn->budget ? list_pop_front(&conn->backlog) : NULL;
 
-    if (conn->budget == 0 || list_is_empty(&conn->backlog))
-        return 0;
-    l = list_pop_front(&conn->backlog);
-    call_read(LIST_ENTRY(l, struct grpc_call, link), (struct span){0},
-              MIN(conn->budget, (uint32_t)BACKLOG_SLICE));
-    return 1;
+    if (l)
+        call_read(LIST_ENTRY(l, struct grpc_call, link), (struct span){0},
+                  MIN(conn->budget, (uint32_t)BACKLOG_SLICE));
+    return l != NULL;
 }
 
 /* Go on with what was held back, in turns, as far as the budget goes. */
@@ -364,8 +360,8 @@ static void refuse(struct grpc_call *call, const char *http_status)
     const struct h2_header headers[] = {{SPAN_LIT(":status"), span_of_string(http_status)}};
 
     call_end(call);
-    if (h2_stream_respond(h2_stream_of_user(call), headers, ARRAY_LEN(headers), 1, 0) < 0)
-        h2_stream_reset(h2_stream_of_user(call), H2_INTERNAL_ERROR);
+    if (h2_stream_respond(call->stream, headers, ARRAY_LEN(headers), 1, 0) < 0)
+        h2_stream_reset(call->stream, H2_INTERNAL_ERROR);
 }
 
 /* Text of a header for a status: as much of it as fits. */
@@ -427,7 +423,7 @@ static void start(struct grpc_call *call, const struct h2_header *headers, size_
 
     call->is_started = 1;
     if (call_is_streaming(call))
-        h2_stream_expect_body(h2_stream_of_user(call), 0); /* it may send when it likes */
+        h2_stream_expect_body(call->stream, 0); /* it may send when it likes */
     if (!call->method->handler->on_start)
         return;
     conn->headers = headers;
@@ -461,6 +457,7 @@ static void on_request(struct h2_stream *s, const struct h2_header *headers, siz
     struct request request;
 
     call->conn = conn;
+    call->stream = s;
     list_init(&call->link);
     list_init(&call->wanting);
     framing_init(&call->framing, &conn->pool);
@@ -563,7 +560,7 @@ static void on_close(struct h2_stream *s, uint32_t error)
 /* The deadline has passed. What waits to be sent is worth nothing to a client with the same deadline. */
 static void expire(struct grpc_call *call)
 {
-    struct h2_stream *s = h2_stream_of_user(call);
+    struct h2_stream *s = call->stream;
 
     call->is_late = 1;
     if (h2_stream_pending(s) == 0) {

@@ -216,10 +216,10 @@ static void test_details(void **state)
     static const char *const no_base64[] = {"grpc-status: 9", "grpc-message: m",
                                             "grpc-status-details-bin: ???"};
     /* Status{code: 5, message: "other", details: [Any{"type.googleapis.com/google.rpc.ErrorInfo", {reason: "R"}}]} */
-    static const char *const good[] = {
-            "grpc-status: 9", "grpc-message: m",
+    static const char details[] =
             "grpc-status-details-bin: "
-            "CAUSBW90aGVyGi8KKHR5cGUuZ29vZ2xlYXBpcy5jb20vZ29vZ2xlLnJwYy5FcnJvckluZm8SAwoBUg=="};
+            "CAUSBW90aGVyGi8KKHR5cGUuZ29vZ2xlYXBpcy5jb20vZ29vZ2xlLnJwYy5FcnJvckluZm8SAwoBUg==";
+    static const char *const good[] = {"grpc-status: 9", "grpc-message: m", details};
     const char *const *cases[] = {good, damaged, no_base64};
 
     start(NULL);

@@ -133,27 +133,9 @@ static void test_base64_vectors(void **state)
 
 static void test_base64_malformed(void **state)
 {
-    static const char *const bad[] = {"Z",
-                                      "Zg=",
-                                      "Zg===",
-                                      "Zm9vY",
-                                      "Zm9=v",
-                                      "Zm 9",
-                                      "Zm9-",
-                                      "Zm9_",
-                                      "====",
-                                      "=",
-                                      "==",
-                                      "Zh",
-                                      "Zm9",
-                                      "Zm9v=",
-                                      "Zm9v==",
-                                      "AI",
-                                      "AE",
-                                      "AAC",
-                                      "Zm9v\n",
-                                      "Zm\xff"
-                                      "v"};
+    static const char *const bad[] = {
+            "Z",  "Zg=", "Zg===", "Zm9vY", "Zm9=v",  "Zm 9", "Zm9-", "Zm9_", "====",   "=",
+            "==", "Zh",  "Zm9",   "Zm9v=", "Zm9v==", "AI",   "AE",   "AAC",  "Zm9v\n", "Zm\xffv"};
 
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
         uint8_t back[16];
