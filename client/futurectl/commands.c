@@ -53,7 +53,7 @@ const struct command commands[] = {
                 .name = "get",
                 .arguments = "ID...",
                 .summary = "Show whole futures: task, labels, attempts, outcome",
-                .text = "\nExamples:\n"
+                .text = "Examples:\n"
                         "  futurectl get 0198c2f0-0000-7000-8000-000000000001\n"
                         "  futurectl get $id --json | jq .attempts\n",
                 .min_arguments = 1,
@@ -93,7 +93,7 @@ const struct command commands[] = {
                 .name = "list",
                 .arguments = "[ID]...",
                 .summary = "List futures, the newest first",
-                .text = "\nExamples:\n"
+                .text = "Examples:\n"
                         "  futurectl list --limit 20\n"
                         "  futurectl list --group nightly --limit 0 --jsonl | jq -r .id\n",
                 .min_arguments = 0,
@@ -106,7 +106,7 @@ const struct command commands[] = {
                 .name = "cancel",
                 .arguments = "ID...",
                 .summary = "Cancel futures: pending ones at once, running ones are asked to end",
-                .text = "\nExamples:\n"
+                .text = "Examples:\n"
                         "  futurectl cancel $id --reason 'not needed any more'\n"
                         "  futurectl cancel $id --grace 0s\n",
                 .min_arguments = 1,
@@ -131,7 +131,7 @@ const struct command commands[] = {
                 .name = "annotate",
                 .arguments = "ID [KEY=VALUE]...",
                 .summary = "Set and remove labels of a future",
-                .text = "\nExamples:\n"
+                .text = "Examples:\n"
                         "  futurectl annotate $id reviewed=yes --remove draft\n",
                 .min_arguments = 1,
                 .max_arguments = -1,
@@ -162,7 +162,7 @@ const struct command commands[] = {
                 .name = "ping",
                 .arguments = "",
                 .summary = "Ask whether the daemon is there and takes calls",
-                .text = "\nExamples:\n"
+                .text = "Examples:\n"
                         "  futurectl ping --wait 10s && start-what-needs-it\n",
                 .min_arguments = 0,
                 .max_arguments = 0,

@@ -92,8 +92,7 @@ int ctl_outcome(struct ctl *ctl, const struct futured_future *future)
                      e ? e->message : "", future->id);
         return future->state == FUTURED_STATE_FAILED ? CTL_FAILED : CTL_CANCELLED;
     default:
-        ctl_complain(ctl, "%s is still %s; `futurectl wait %s` waits for it", future->id,
-                     state, future->id);
+        ctl_complain(ctl, "%s is still %s; `futurectl wait %s` waits for it", future->id, state, future->id);
         return CTL_TIMED_OUT;
     }
 }

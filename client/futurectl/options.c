@@ -439,8 +439,8 @@ static void print_option(FILE *to, const struct option *o)
 
 void options_print_help(FILE *to, const struct command *command)
 {
-    fprintf(to, "Usage: futurectl %s [OPTION]... %s\n\n%s.\n", command->name, command->arguments,
-            command->summary);
+    fprintf(to, "Usage: futurectl %s [OPTION]...%s%s\n\n%s.\n", command->name, *command->arguments ? " " : "",
+            command->arguments, command->summary);
     if (*command->text)
         fprintf(to, "\n%s", command->text);
     fputs("\nOptions:\n", to);

@@ -381,7 +381,7 @@ static void row(struct output *out, const struct futured_future *f)
     char time[TEXT_TIME_BYTES] = "", took[DURATION_TEXT_BYTES] = "";
 
     put_cell(out, f->id, 36);
-    put_state(out, f->state, 9);
+    put_state(out, f->state, f->task ? 9 : 0);
     if (!f->task) {
         fputc('\n', out->to);
         return;

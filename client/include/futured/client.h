@@ -122,8 +122,8 @@ enum futured_key_policy {
 /* The names of the contract ("NOT_FOUND", "SUCCEEDED", "NO_WORKER"); "UNKNOWN" or "UNSPECIFIED" for a number
  * that has none. Any thread; the text lives for ever. */
 FUTURED_API const char *futured_code_name(int code);
-FUTURED_API const char *futured_state_name(int state);
-FUTURED_API const char *futured_pending_reason_name(int reason);
+FUTURED_API const char *futured_state_name(enum futured_state state);
+FUTURED_API const char *futured_pending_reason_name(enum futured_pending_reason reason);
 /* futured_version: of the library, such as "0.1.0". */
 FUTURED_API const char *futured_version(void);
 

@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "client/futurectl/commands.h"
+#include "client/futurectl/options.h"
+#include "tests/unit/futurectl/written.h"
+
+enum { WORDS_MAX = 80 };
+
+struct line {
+    char text[1024];
+    char *argv[WORDS_MAX];
+    struct options o;
+    char error[OPTIONS_ERROR_BYTES];
+};
+
+/* Parse @text, whose words are divided by single blanks. */
+static int parse(struct line *l, const char *text)
+{
+    int argc = 0;
+
+    snprintf(l->text, sizeof l->text, "%s", text);
+    l->argv[argc++] = l->text;
+    for (char *blank; (blank = strchr(l->argv[argc - 1], ' ')) && argc < WORDS_MAX - 1; argc++) {
+        *blank = '\0';
+        l->argv[argc] = blank + 1;
+    }
+    l->argv[argc] = NULL;
+    return options_parse(argc, l->argv, commands, commands_n, &l->o, l->error);
+}
+
+static void parses(struct line *l, const char *text)
+{
+    if (parse(l, text))
+        fail_msg("`%s`: %s", text, l->error);
+}
+
+static void refuses(const char *text, const char *expect)
+{
+    struct line l;
+
+    if (parse(&l, text) != OPTIONS_E_USAGE)
+        fail_msg("`%s` is not refused", text);
+    assert_string_equal(l.error, expect);
+}
+
+static void test_places(void **state)
+{
+    static const char *const lines[] = {
+            "futurectl --address A run --label x=1 sha256 - --timeout 5s",
+            "futurectl run sha256 - -a A -l x=1 --timeout=5s",
+            "futurectl -aA --timeout 5s run -lx=1 sha256 -",
+            "futurectl --timeout=5s --address=A --label=x=1 run sha256 -",
+            "futurectl run --timeout 5s --address A --label x=1 -- sha256 -",
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(lines); i++) {
+        struct line l;
+
+        parses(&l, lines[i]);
+        assert_string_equal(l.o.command->name, "run");
+        assert_string_equal(l.o.address, "A");
+        assert_int_equal(l.o.n_arguments, 2);
+        assert_string_equal(l.o.arguments[0], "sha256");
+        assert_string_equal(l.o.arguments[1], "-");
+        assert_int_equal(l.o.n_labels, 1);
+        assert_string_equal(l.o.labels[0].key, "x");
+        assert_string_equal(l.o.labels[0].value, "1");
+        assert_true(l.o.timeout.is_set);
+        assert_int_equal(l.o.timeout.ns, INT64_C(5000000000));
+    }
+}
+
+static void test_all(void **state)
+{
+    struct line l;
+
+    parses(&l,
+           "f run F --argument -x --attempt-timeout 1s --cancel-on-disconnect --content-type T --delay 2s "
+           "--ephemeral --group G --key K --label a=b=c --label d= --max-attempts 3 --priority -7 "
+           "--retention 4s --tag T2 --view task -o OUT");
+    assert_string_equal(l.o.argument, "-x");
+    assert_int_equal(l.o.attempt_timeout.ns, INT64_C(1000000000));
+    assert_true(l.o.cancel_on_disconnect);
+    assert_string_equal(l.o.content_type, "T");
+    assert_int_equal(l.o.delay.ns, INT64_C(2000000000));
+    assert_true(l.o.is_ephemeral);
+    assert_string_equal(l.o.group, "G");
+    assert_string_equal(l.o.key, "K");
+    assert_int_equal(l.o.n_labels, 2);
+    assert_string_equal(l.o.labels[0].value, "b=c");
+    assert_string_equal(l.o.labels[1].value, "");
+    assert_int_equal(l.o.max_attempts, 3);
+    assert_int_equal(l.o.priority, -7);
+    assert_int_equal(l.o.retention.ns, INT64_C(4000000000));
+    assert_string_equal(l.o.tag, "T2");
+    assert_int_equal(l.o.view, FUTURED_VIEW_TASK);
+    assert_string_equal(l.o.output, "OUT");
+    parses(&l, "f wait a b --count 2 --any --first-exception");
+    assert_int_equal(l.o.count, 2);
+    assert_true(l.o.is_any && l.o.is_first_exception);
+    parses(&l, "f list --limit 0 --oldest-first --jsonl");
+    assert_int_equal(l.o.limit, 0);
+    assert_true(l.o.is_oldest_first);
+    assert_int_equal(l.o.format, OUTPUT_JSONL);
+    parses(&l, "f list --json");
+    assert_int_equal(l.o.limit, 100);
+    assert_int_equal(l.o.format, OUTPUT_JSON);
+    parses(&l, "f cancel x --reason R --grace 0s");
+    assert_string_equal(l.o.reason, "R");
+    assert_true(l.o.grace.is_set && l.o.grace.ns == 0);
+    parses(&l, "f annotate x a=1 --remove b --remove c");
+    assert_int_equal(l.o.n_remove, 2);
+    assert_string_equal(l.o.remove[1], "c");
+    parses(&l, "f ping --wait 10s");
+    assert_int_equal(l.o.wait.ns, INT64_C(10000000000));
+    parses(&l, "f");
+    assert_null(l.o.command);
+    parses(&l, "f --version");
+    assert_true(l.o.wants_version);
+    parses(&l, "f run -h"); /* help needs no arguments */
+    assert_true(l.o.wants_help);
+    parses(&l, "f run F -- --argument");
+    assert_string_equal(l.o.arguments[1], "--argument");
+}
+
+static void test_refused(void **state)
+{
+    char many[2000] = "f run F";
+
+    refuses("f rnu", "there is no command `rnu`; did you mean `run`?");
+    refuses("f function", "there is no command `function`; did you mean `functions`?");
+    refuses("f xyzzy-xyzzy", "there is no command `xyzzy-xyzzy`");
+    refuses("f run --lable x=1 F", "there is no option --lable; did you mean --label?");
+    refuses("f run F --xyzzy-xyzzy", "there is no option --xyzzy-xyzzy");
+    refuses("f run F -z", "there is no option -z");
+    refuses("f run F -5", "there is no option -5");
+    refuses("f get x --label a=b", "get takes no --label");
+    refuses("f --label a=b get x", "get takes no --label");
+    refuses("f run", "run needs FUNCTION [ARGUMENT | - | @FILE]");
+    refuses("f get", "get needs ID...");
+    refuses("f run a b c", "run does not take so many arguments: `c` is too much");
+    refuses("f ping x", "ping does not take so many arguments: `x` is too much");
+    refuses("f run F --timeout", "--timeout needs a value: DURATION");
+    refuses("f run F -l", "--label needs a value: KEY=VALUE");
+    refuses("f run F --timeout 5x", "--timeout takes a time such as 90s, 1.5h, 250ms or 7d, not `5x`");
+    refuses("f run F --timeout 999999d", "--timeout 999999d is too long");
+    refuses("f run F --json=1", "--json takes no value");
+    refuses("f list --json --jsonl", "--json and --jsonl exclude each other");
+    refuses("f run F --label x", "--label takes KEY=VALUE with a key of 1 to 63 characters, not `x`");
+    refuses("f run F --label =x", "--label takes KEY=VALUE with a key of 1 to 63 characters, not `=x`");
+    refuses("f run F --priority 1.5",
+            "--priority takes a whole number from -2147483648 to 2147483647, not `1.5`");
+    refuses("f run F --priority 2147483648",
+            "--priority takes a whole number from -2147483648 to 2147483647, not `2147483648`");
+    refuses("f wait x --count 0", "--count takes a whole number from 1 to 4294967295, not `0`");
+    refuses("f run F --view all", "--view takes result, basic, task or full, not `all`");
+    for (int i = 0; i < 65; i++)
+        snprintf(many + strlen(many), sizeof many - strlen(many), " -l%d=", i);
+    refuses(many, "more than 64 labels");
+}
+
+static void test_label(void **state)
+{
+    struct option_label label;
+    char text[80];
+
+    memset(text, 'k', 63);
+    snprintf(text + 63, sizeof text - 63, "=v");
+    assert_int_equal(options_parse_label(text, &label), 0);
+    assert_int_equal(strlen(label.key), 63);
+    assert_string_equal(label.value, "v");
+    snprintf(text + 63, sizeof text - 63, "k=v");
+    assert_int_equal(options_parse_label(text, &label), OPTIONS_E_USAGE);
+}
+
+static void test_help(void **state)
+{
+    struct written w;
+
+    written_init(&w);
+    options_print_help(w.to, &commands[commands_n - 1]);
+    written_expect(
+            &w,
+            "Usage: futurectl ping [OPTION]...\n"
+            "\n"
+            "Ask whether the daemon is there and takes calls.\n"
+            "\n"
+            "Examples:\n"
+            "  futurectl ping --wait 10s && start-what-needs-it\n"
+            "\n"
+            "Options:\n"
+            "      --wait DURATION             wait up to that time until it is there and takes calls\n"
+            "      --timeout DURATION          give up waiting after that time, with exit status 124\n"
+            "  -a, --address ADDRESS           unix:/path, 127.0.0.1:4740, [::1]:4740 or host:4740;\n"
+            "                                  default $FUTURED_ADDRESS, else the socket of the user's or\n"
+            "                                  of the system's daemon\n"
+            "      --json                      print JSON: one value, indented\n"
+            "      --jsonl                     print JSON: one value a line, as it comes\n"
+            "  -h, --help                      print this help\n"
+            "      --version                   print the version\n");
+    for (size_t i = 0; i < commands_n; i++) { /* every option of every command is in the table */
+        options_print_help(w.to, &commands[i]);
+        written_has(&w, commands[i].summary);
+    }
+    options_print_commands(w.to, commands, commands_n);
+    written_has(&w, "\n  annotate    Set and remove labels of a future\n");
+    written_deinit(&w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+            cmocka_unit_test(test_places), cmocka_unit_test(test_all),  cmocka_unit_test(test_refused),
+            cmocka_unit_test(test_label),  cmocka_unit_test(test_help),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
