@@ -35,7 +35,8 @@ struct echo {
     struct loop *loop;
     struct grpc_method methods[N_METHODS];
     struct stats stats;
-    struct list watchers; /* struct watcher: open calls of WatchStats */
+    uint64_t told_pending_bytes; /* the last max_pending_bytes that was pushed for its own sake */
+    struct list watchers;        /* struct watcher: open calls of WatchStats */
 };
 
 struct watcher {
@@ -61,6 +62,8 @@ struct request {
     uint64_t delay_ms, reply_bytes, headers_first;
     struct span fail;
 };
+
+static void note_pending(struct grpc_call *call);
 
 /* --- reading and writing the messages */
 
@@ -88,7 +91,7 @@ static int read_failure(struct span message, struct grpc_status *st)
         }
     if (rc != WIRE_E_END)
         return 0;
-    status_set(st, (enum grpc_code)code, NULL, "%.*s", (int)text.len, (const char *)text.p);
+    status_set(st, (enum grpc_code)code, "", "%.*s", (int)text.len, (const char *)text.p);
     snprintf(st->reason, sizeof st->reason, "%.*s", (int)reason.len, (const char *)reason.p);
     if (field.len)
         status_add_violation(st, "", "%s", st->message);
@@ -132,11 +135,6 @@ static int is_plain(struct span message)
            len == 3 + (size_t)(message.p[1] & 0x7f) + ((size_t)message.p[2] << 7);
 }
 
-static void note_pending(struct echo *e, struct grpc_call *call)
-{
-    e->stats.max_pending_bytes = MAX(e->stats.max_pending_bytes, (uint64_t)grpc_call_pending(call));
-}
-
 /* Send EchoResponse: the payload, or @reply_bytes times 'x'. 0, -ENOMEM. */
 static int send_response(struct grpc_call *call, struct span payload, size_t reply_bytes)
 {
@@ -158,7 +156,7 @@ static int send_response(struct grpc_call *call, struct span payload, size_t rep
         buf_commit(out, (size_t)(at + n - buf_tail(out)));
     }
     grpc_call_end(call);
-    note_pending(grpc_call_context(call), call);
+    note_pending(call);
     return 0;
 }
 
@@ -205,6 +203,19 @@ static void stats_changed(struct echo *e)
 {
     LIST_FOREACH (l, &e->watchers)
         watcher_tell(LIST_ENTRY(l, struct watcher, link));
+}
+
+/* Each doubling is told, so that a test can wait for output to pile up. */
+static void note_pending(struct grpc_call *call)
+{
+    struct echo *e = grpc_call_context(call);
+    uint64_t pending = grpc_call_pending(call);
+
+    e->stats.max_pending_bytes = MAX(e->stats.max_pending_bytes, pending);
+    if (pending > 2 * e->told_pending_bytes) {
+        e->told_pending_bytes = pending;
+        stats_changed(e);
+    }
 }
 
 static void stats_on_message(struct grpc_call *call, struct span message)
@@ -377,6 +388,12 @@ static void unary_on_message(struct grpc_call *call, struct span message)
 
 static void hang_on_message(struct grpc_call *call, struct span message)
 {
+    struct request request;
+
+    if (!read_request(message, &request))
+        fail_malformed(call);
+    else if (request.headers_first && grpc_call_send_headers(call) < 0)
+        fail_no_memory(call);
 }
 
 static void count_on_message(struct grpc_call *call, struct span message)
@@ -476,7 +493,7 @@ static void bidi_on_message(struct grpc_call *call, struct span message)
     else if (grpc_call_send(call, message) < 0)
         fail_no_memory(call);
     else
-        note_pending(grpc_call_context(call), call);
+        note_pending(call);
     if (!grpc_call_is_writable(call))
         grpc_call_pause(call, 1);
 }
