@@ -8,10 +8,11 @@
  * slot back up to the first item at home: there are no tombstones. Resizing takes the items of `main` from its front;
  * each goes behind everything in `next`, where its home is.
  *
- * Load: growing, by half, starts at 0.53 and ends, at TABLE_STEP slots an insert, before 0.80. Growing takes as many
- * inserts as new slots get filled, so with nothing removed one growth follows the other and the load of both arrays
- * together stays near 0.53. Shrinking, by a third, starts at 0.27. If there is no memory, resizing waits and the array
- * fills; at 7/8 an insert fails.
+ * Load: growing, by half, starts at 0.53. An insert or a removal moves 4 slots as a rule; growing is done at a load of
+ * 0.79 then, and the next one begins at once, so that the load of both arrays together stays near 0.53. Shrinking starts
+ * below 0.27, to 0.4. What starts late, after a lack of memory or one resizing upon another, moves as many more slots as
+ * it needs to be done in time (pace), at most TABLE_STEP_MAX. If there is no memory for long, resizing waits and the
+ * array fills; at 7/8 an insert fails.
  *
  * The hash of an ID is that of its key without the last two bits, followed by these: four IDs made one after the other
  * are neighbours. Futures are made, run and forgotten about in the order of their IDs, and in a table of hundreds of
@@ -189,10 +190,40 @@ static int array_append(struct table *t, struct table_array *a, struct table_slo
     return 0;
 }
 
-/* Move the items of the next TABLE_STEP slots of main, which has items. Stops early where there is no memory. */
+static uint64_t capacity(const struct table_array *a)
+{
+    return a->n_homes / 8 * 7;
+}
+
+/* Above it an array must grow, below it it may shrink. */
+static uint64_t load_high(const struct table_array *a)
+{
+    return a->n_homes / 15 * 8;
+}
+
+static uint64_t load_low(const struct table_array *a)
+{
+    return a->n_homes / 15 * 4;
+}
+
+/* How many slots to move now, so that resizing is done before the new array is due for the next: before it is loaded
+ * high should only inserts follow, well before it is loaded low should only removals follow. */
+static uint64_t pace(const struct table *t)
+{
+    uint64_t left = t->main.start < t->main.n_homes ? t->main.n_homes - t->main.start : t->main.n_items;
+    uint64_t high = MIN(capacity(&t->main), load_high(&t->next)), low = load_low(&t->next) / 2,
+             n = t->n_items, room;
+
+    room = n > low && n < high ? MIN(n - low, high - n) : 0;
+    if (LIKELY(left <= room * TABLE_STEP))
+        return TABLE_STEP;
+    return MIN(left / (room + 1) + 1, (uint64_t)TABLE_STEP_MAX);
+}
+
+/* Move the items of the next slots of main, which has items. Stops early where there is no memory. */
 static void step(struct table *t)
 {
-    uint64_t at = t->main.start, end = MIN(at + TABLE_STEP, (at | (TABLE_SEGMENT_SLOTS - 1)) + 1);
+    uint64_t at = t->main.start, end = MIN(at + pace(t), (at | (TABLE_SEGMENT_SLOTS - 1)) + 1);
     struct table_slot *from = t->main.segments[at >> SEGMENT_SHIFT];
     uint32_t n_moved = 0;
 
@@ -213,6 +244,7 @@ static void step(struct table *t)
         segment_drop(t, &t->main, at - 1);
     t->main.start = at;
     t->main.n_items -= n_moved;
+    ASSERT(n_moved <= TABLE_STEP_MAX);
     t->n_moved += n_moved;
     t->n_moved_max = MAX(t->n_moved_max, n_moved);
     if (t->main.n_items == 0) {
@@ -234,10 +266,10 @@ static void resize(struct table *t)
     uint64_t n = t->main.n_homes, to = 0;
 
     if (!is_resizing(t)) {
-        if (t->n_items > n / 15 * 8)
+        if (t->n_items > load_high(&t->main))
             to = n / 2 * 3;
-        else if (t->n_items < n / 15 * 4 && n > TABLE_MIN_SLOTS)
-            to = MAX(n / 3 * 2, (uint64_t)TABLE_MIN_SLOTS);
+        else if (t->n_items < load_low(&t->main) && n > TABLE_MIN_SLOTS)
+            to = MAX(t->n_items / 2 * 5, (uint64_t)TABLE_MIN_SLOTS);
         if (to == 0 || array_init(&t->next, to) < 0)
             return;
     }
@@ -259,7 +291,7 @@ int table_insert(struct table *t, uint64_t hash, void *item)
         return -ENOMEM;
     resize(t);
     a = array_of(t, hash);
-    if (UNLIKELY(t->n_items >= a->n_homes / 8 * 7) ||
+    if (UNLIKELY(t->n_items >= capacity(a)) ||
         array_insert(t, a, (struct table_slot){.hash = hash, .item = item}) < 0)
         return -ENOMEM;
     t->n_items++;
@@ -359,5 +391,5 @@ void table_check(const struct table *t)
     uint64_t n = array_check(t, &t->main, t->boundary, UINT64_MAX) + array_check(t, &t->next, 0, t->boundary);
 
     ASSERT(n == t->n_items);
-    ASSERT(t->n_moved_max <= TABLE_STEP);
+    ASSERT(t->n_moved_max <= TABLE_STEP_MAX);
 }

@@ -8,7 +8,8 @@
  *    Collisions go to the next free slot, kept in order too (linear probing, "robin hood"). So the whole array is one
  *    sequence sorted by hash with gaps, and resizing is copying it front to back.
  *  - Hence it can grow by half, not by doubling, and do so all the time: each insert and each removal moves the
- *    next TABLE_STEP slots, never more. Hashes below `boundary` are in the new array, those above it in the old one, equal ones in either.
+ *    next TABLE_STEP slots, in need some more. Hashes below `boundary` are in the new array, those above it in the old
+ *    one, equal ones in either.
  *  - An array is a list of segments of 64 KiB, allocated in front of the boundary and freed behind it. Memory is
  *    proportional to the number of items at every moment; there is no second table, no large allocation, no large free.
  *  - It shrinks the same way.
@@ -19,7 +20,8 @@
 #include "base/id.h"
 
 enum {
-    TABLE_STEP = 4,             /* slots moved by one insert or removal while it resizes */
+    TABLE_STEP = 4,             /* slots that one insert or removal moves while it resizes */
+    TABLE_STEP_MAX = 64,        /* ... when that must be done sooner */
     TABLE_SEGMENT_SLOTS = 4096, /* 64 KiB */
     TABLE_MIN_SLOTS = 4096,
 };
