@@ -121,13 +121,15 @@ struct outcome *lease_take_cancel_outcome(struct engine *e, struct future *f)
     return outcome;
 }
 
+/* @at is read by the worker, the other times once a turn: no attempt starts before its task came, nor after it is heard
+ * of. */
 static struct attempt *attempt_new(struct engine *e, const struct lease *lease, wall_ns_t at)
 {
     struct attempt *a = slab_alloc(&e->attempts);
 
     if (a)
         *a = (struct attempt){.number = lease->attempt,
-                              .start_time = at,
+                              .start_time = MIN(MAX(at, lease->future->submit_time), e->wall),
                               .worker = bytes_ref(lease->holder->name),
                               .usage = {-1, -1, -1, -1}};
     return a;
