@@ -7,6 +7,15 @@
 
 enum { ATTACH_PAYLOAD = 2, ATTACH_ASSIGN = 3 };
 
+/* It runs a task that takes long: nothing is reserved behind that. Its leases are run in their order, so only the
+ * oldest can be started. */
+static int is_busy(const struct worker *w)
+{
+    const struct list *leases = &w->holder->leases;
+
+    return !list_is_empty(leases) && LIST_ENTRY(leases->next, struct lease, of_holder)->is_started;
+}
+
 /* Where a function is unknown to be fast, only the slots are filled. */
 static uint32_t room_of(const struct worker *w, int is_prefetch)
 {
@@ -15,7 +24,7 @@ static uint32_t room_of(const struct worker *w, int is_prefetch)
     if (!w->call || !w->holder || w->is_draining || w->is_dead || !grpc_call_is_writable(w->call))
         return 0;
     if (is_prefetch)
-        return w->credit;
+        return is_busy(w) ? 0 : w->credit;
     return w->slots > held ? MIN(w->slots - held, w->credit) : 0;
 }
 
