@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/*
+ * What one turn of the engine wants to have on disk: a list of changes that are committed together, or not at all.
+ * Made on the loop's thread, from the engine's facts; handed to the committer; comes back with its result and is
+ * freed or used again there. In between nobody but the commit thread touches it.
+ *
+ * The bytes of all records lie in one buffer. A task or a result of more than BATCH_INLINE_BYTES is not copied: the
+ * batch keeps a reference, taken and dropped on the loop's thread.
+ */
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/list.h"
+#include "engine/future.h"
+
+enum { BATCH_INLINE_BYTES = 2048 };
+
+enum batch_kind {
+    BATCH_PUT_LIVE,    /* accepted and not finished: new, or in place of what is there */
+    BATCH_FINISH,      /* finished now, for the first time: into done, out of live */
+    BATCH_PUT_DONE,    /* finished before; its record has changed (labels, retention) */
+    BATCH_DELETE,      /* forget it, wherever it is */
+    BATCH_SETTING,     /* a name and its value, who set it, when and why; or without it */
+    BATCH_KEY_CEILING, /* keys up to k may be given out; never goes down */
+};
+
+/* A piece of the batch's buffer. */
+struct batch_piece {
+    uint32_t at, len;
+};
+
+struct batch_op {
+    enum batch_kind kind;
+    uint8_t state; /* FINISH, PUT_DONE: enum future_state */
+    uint8_t has_value;
+    struct id id;
+    uint64_t k;
+    wall_ns_t time; /* FINISH, PUT_DONE: expire_time. SETTING: when */
+    struct bytes *task, *data;
+    struct batch_piece record, function; /* PUT_*, FINISH */
+    struct batch_piece name, value, who, why;
+};
+
+struct batch {
+    struct list link;    /* the committer's, then the owner's again */
+    uint64_t commit_seq; /* the engine's, of these facts; strictly increasing from batch to batch */
+    int result;          /* when it has come back: 0 = durable; STORE_E_ROLLED_BACK, _CORRUPT, _POISONED */
+    struct batch_op *ops;
+    uint32_t n, cap;
+    struct buf bytes;
+    uint64_t n_bytes; /* all that will be written, blobs included */
+    void *user;       /* the owner's */
+};
+
+/* batch_new: empty. Owns: the caller. NULL: no memory. batch_free: drops its references; NULL is allowed; returns
+ * NULL. batch_clear: empty again, to be used again; memory of unusual size is given back. Loop's thread. */
+MUST_CHECK struct batch *batch_new(void);
+struct batch *batch_free(struct batch *b);
+void batch_clear(struct batch *b);
+
+/* batch_put: @f as it is now. @kind: PUT_LIVE for one that is not terminal, FINISH the first time that it is, PUT_DONE
+ *   after that. The same future twice in one batch is allowed, in the order of what happened.
+ *   Return: 0, -ENOMEM (the batch is unchanged). */
+MUST_CHECK int batch_put(struct batch *b, enum batch_kind kind, const struct future *f);
+
+/* batch_delete: 0, -ENOMEM. batch_key_ceiling: 0, -ENOMEM. */
+MUST_CHECK int batch_delete(struct batch *b, const struct id *id);
+MUST_CHECK int batch_key_ceiling(struct batch *b, uint64_t k);
+
+/* batch_setting: remember @name = @value; @value NULL: forget it. All are copied. 0, -ENOMEM (unchanged). */
+MUST_CHECK int batch_setting(struct batch *b, struct span name, const struct span *value, struct span who,
+                             wall_ns_t at, struct span why);
+
+/* batch_span: the bytes of @piece; good until the batch grows. */
+static inline struct span batch_span(const struct batch *b, struct batch_piece piece)
+{
+    return (struct span){piece.len ? buf_head(&b->bytes) + piece.at : NULL, piece.len};
+}

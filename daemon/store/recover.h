@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/*
+ * What the daemon reads when it starts: settings, and every live future in the order of keys. In steps, so that the
+ * loop can answer health checks between them; nobody writes live futures until it is through.
+ */
+#include "store/store.h"
+
+struct recover_target {
+    /* on_setting, on_record: 0 = go on; anything else ends the recovery with it. @item is on_record's to change (its
+     * blobs may be taken) but freed by the caller; with item->result != 0 only its id is known: the future exists,
+     * its bytes are lost, it is never run. */
+    int (*on_setting)(void *user, const struct store_setting *setting);
+    int (*on_record)(void *user, struct store_item *item);
+    void *user;
+};
+
+struct recover {
+    struct store_view *view;
+    struct recover_target target;
+    uint64_t key; /* of the last one */
+    uint64_t n_records, n_damaged;
+    int is_complete;
+};
+
+/* recover_begin: open a view and hand out the settings. 0; STORE_E_*, -errno, the target's. On 0: recover_end. */
+MUST_CHECK int recover_begin(struct recover *r, struct store *s, const struct recover_target *target);
+
+/* recover_step: hand out up to @max records (1 .. STORE_SCAN_MAX). is_complete is set with the last one.
+ *   Return: 0; STORE_E_CORRUPT; -errno; the target's. Not to be called again after a failure. */
+MUST_CHECK int recover_step(struct recover *r, uint32_t max);
+void recover_end(struct recover *r);
