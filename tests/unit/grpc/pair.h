@@ -206,6 +206,8 @@ static inline void service_on_start(struct grpc_call *call)
     assert_true(service->n_served <= SERVED_MAX);
     assert_null(grpc_call_user(call));
     *sv = (struct served){.call = call, .n_start = 1, .depth = 1};
+    assert_true(span_eq(grpc_call_header(call, ":path"), span_of_string(grpc_call_method(call)->path)));
+    assert_null(grpc_call_header(call, "x-not-there").p);
     grpc_call_set_user(call, sv);
     service_do(call, service->script.start, (struct span){0});
     sv->depth--;
@@ -254,6 +256,8 @@ static inline void service_on_done(struct grpc_call *call, enum grpc_end end)
     sv->call = NULL;
     /* what a handler does too late has no effect and is no fault */
     assert_int_equal(grpc_call_send(call, SPAN_LIT("late")), 0);
+    service_send_big(call, 10);
+    assert_true(grpc_call_is_writable(call));
     grpc_call_finish(call);
     grpc_call_pause(call, 0);
     sv->depth--;

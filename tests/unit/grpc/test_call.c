@@ -439,12 +439,12 @@ static void test_session_aborted_inside_an_event(void **state)
 /* --- back-pressure */
 
 /* A client that does not read gets no more started than the bound and one reply, and then all of them. */
-static void test_deaf_client_costs_a_bound(void **state)
+static void check_deaf_client(uint32_t max_messages_per_recv)
 {
     static struct asked asked[200];
     const size_t big = 300000;
 
-    world_init(&w, NULL);
+    world_init(&w, &(struct world_options){.max_messages_per_recv = max_messages_per_recv});
     w.service.script = (struct script){.message = DO_BIG | DO_FINISH, .big_bytes = big};
     w.pair.is_deaf = 1;
     for (size_t i = 0; i < ARRAY_LEN(asked); i++) {
@@ -462,6 +462,57 @@ static void test_deaf_client_costs_a_bound(void **state)
     for (size_t i = 0; i < ARRAY_LEN(asked); i++) {
         asked_expect(&asked[i], GRPC_OK, "");
         assert_int_equal(asked[i].n_bytes, big);
+    }
+    world_deinit(&w);
+}
+
+static void test_deaf_client_costs_a_bound(void **state)
+{
+    check_deaf_client(0);
+    check_deaf_client(1);
+}
+
+/* Streams with room of their own ask while the session has none: each is told later, in the order of asking,
+ * and not more of them than there is room for. */
+static void test_wanting_to_write(void **state)
+{
+    static struct asked asked[30];
+    const size_t big = 200000;
+    unsigned int n_written = 0;
+
+    world_init(&w, NULL);
+    w.service.script = (struct script){.writable = DO_BIG | DO_FINISH, .big_bytes = big};
+    for (size_t i = 0; i < ARRAY_LEN(asked); i++) {
+        asked[i] = (struct asked){0};
+        world_call(&w, &asked[i], GRPC_BIDI, 0);
+    }
+    pair_pump(&w.pair);
+    w.pair.is_deaf = 1;
+    for (size_t i = 0; i < ARRAY_LEN(asked); i++) {
+        struct grpc_call *call = w.service.served[i].call;
+
+        if (grpc_call_is_writable(call)) {
+            service_send_big(call, big);
+            grpc_call_finish(call);
+            n_written++;
+        }
+        (void)!grpc_call_is_writable(call); /* asked twice is told once */
+    }
+    assert_int_equal(n_written, H2_OUTPUT_HIGH_BYTES / big + 1);
+    grpc_client_call_cancel(asked[20].call); /* who is gone is not told */
+    pair_pump(&w.pair);
+    w.pair.is_deaf = 0;
+    while (asked[29].n_done == 0) {
+        size_t n = pair_move(&w.pair, w.pair.server, w.pair.client) +
+                   pair_move(&w.pair, w.pair.client, w.pair.server);
+
+        assert_true(n > 0);
+        assert_true(h2_session_pending_bytes(w.pair.server) <= H2_OUTPUT_HIGH_BYTES + big + 5);
+    }
+    pair_pump(&w.pair);
+    for (size_t i = 0; i < ARRAY_LEN(asked); i++) {
+        asked_expect(&asked[i], i == 20 ? GRPC_CANCELLED : GRPC_OK, "");
+        assert_int_equal(w.service.served[i].n_writable, i >= n_written && i != 20);
     }
     world_deinit(&w);
 }
@@ -595,6 +646,28 @@ static void test_client_pauses(void **state)
     assert_int_equal(b.n_messages, 5);
     asked_expect(&b, GRPC_OK, "");
     assert_int_equal(a.n_messages, 100);
+    asked_expect(&a, GRPC_OK, "");
+    world_deinit(&w);
+}
+
+/* So many held replies that they take more than one tick, behind the end of the stream. */
+static void test_many_held_replies(void **state)
+{
+    struct asked a = {.pause_after = 1};
+
+    world_init(&w, NULL);
+    w.service.script = (struct script){.message = DO_ECHO, .half_close = DO_FINISH};
+    world_call(&w, &a, GRPC_BIDI, 0);
+    asked_send(&a, 5000, 3);
+    asked_close(&a);
+    pair_pump(&w.pair);
+    assert_int_equal(h2_session_n_streams(w.pair.client), 0);
+    assert_int_equal(a.n_messages, 1);
+    grpc_client_call_pause(a.call, 0);
+    h2_session_tick(w.pair.client, w.pair.now);
+    assert_true(a.n_messages > 1 && a.n_messages < 5000);
+    pair_pump(&w.pair);
+    assert_int_equal(a.n_messages, 5000);
     asked_expect(&a, GRPC_OK, "");
     world_deinit(&w);
 }
@@ -740,10 +813,12 @@ int main(void)
             cmocka_unit_test(test_connection_lost),
             cmocka_unit_test(test_session_aborted_inside_an_event),
             cmocka_unit_test(test_deaf_client_costs_a_bound),
+            cmocka_unit_test(test_wanting_to_write),
             cmocka_unit_test(test_ends_while_waiting),
             cmocka_unit_test(test_paused_stream_closes_the_window),
             cmocka_unit_test(test_pauses_without_effect),
             cmocka_unit_test(test_client_pauses),
+            cmocka_unit_test(test_many_held_replies),
             cmocka_unit_test(test_paused_behind_the_end),
             cmocka_unit_test(test_writable),
             cmocka_unit_test(test_each_allocation_failing),

@@ -302,6 +302,24 @@ static void test_end_by_headers(void **state)
     stop();
 }
 
+/* A request may end with trailers, which mean nothing: here made by hand, because our client sends none. */
+static void test_end_by_trailers(void **state)
+{
+    static const uint8_t trailers[] = {0, 0, 5, 1, 5, 0, 0, 0, 1, 0, 1, 'x', 1, 'y'};
+
+    start(NULL);
+    w.service.script = (struct script){.message = DO_ECHO, .half_close = DO_FINISH};
+    request(kind_paths[GRPC_BIDI], NULL, 0, 0);
+    write_frame(0, 3, 3);
+    pair_pump(&w.pair);
+    pair_feed(&w.pair, w.pair.server, trailers, sizeof trailers);
+    assert_int_equal(w.service.served[0].n_half_close, 1);
+    pair_pump(&w.pair);
+    assert_string_equal(raw_header(&raw, "grpc-status"), "0");
+    assert_int_equal(w.service.served[0].end, GRPC_END_ANSWERED);
+    stop();
+}
+
 /* The details of a message over the limit, for programs. */
 static void test_too_large_in_numbers(void **state)
 {
@@ -651,6 +669,7 @@ int main(void)
             cmocka_unit_test(test_malformed_timeouts),
             cmocka_unit_test(test_broken_requests),
             cmocka_unit_test(test_end_by_headers),
+            cmocka_unit_test(test_end_by_trailers),
             cmocka_unit_test(test_too_large_in_numbers),
             cmocka_unit_test(test_data_behind_the_end),
             cmocka_unit_test(test_incomplete_requests_have_a_limit),

@@ -48,6 +48,27 @@ static void test_varints(void **state)
         check_value(v);
 }
 
+/* Varints one behind the other, as a packed field has them, cut off everywhere. */
+static void test_packed(void **state)
+{
+    static const uint64_t values[] = {0, 127, 128, 300, UINT64_MAX, 1};
+    uint8_t out[64], *end = out;
+
+    for (size_t i = 0; i < ARRAY_LEN(values); i++)
+        end = wire_put_varint(end, values[i]);
+    for (size_t n = 0; n <= (size_t)(end - out); n++) {
+        struct wire_reader r = wire_reader((struct span){out, n});
+        size_t i = 0;
+        uint64_t v;
+        int got;
+
+        while ((got = wire_get_varint(&r, &v)) == 0)
+            assert_true(v == values[i++]);
+        assert_int_equal(got, r.at == r.end ? WIRE_E_END : WIRE_E_MALFORMED);
+        assert_true(r.at == r.end || (r.end[-1] & 0x80));
+    }
+}
+
 static void test_numbers(void **state)
 {
     static const uint32_t numbers[] = {1, 15, 16, 2047, 2048, 262143, 262144, 33554431, 33554432, 536870911};
@@ -236,10 +257,15 @@ static void test_same_as_protobuf_c(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-            cmocka_unit_test(test_varints),   cmocka_unit_test(test_numbers),
-            cmocka_unit_test(test_lengths),   cmocka_unit_test(test_fixed),
-            cmocka_unit_test(test_malformed), cmocka_unit_test(test_longest_varint),
-            cmocka_unit_test(test_cut_off),   cmocka_unit_test(test_same_as_protobuf_c),
+            cmocka_unit_test(test_varints),
+            cmocka_unit_test(test_packed),
+            cmocka_unit_test(test_numbers),
+            cmocka_unit_test(test_lengths),
+            cmocka_unit_test(test_fixed),
+            cmocka_unit_test(test_malformed),
+            cmocka_unit_test(test_longest_varint),
+            cmocka_unit_test(test_cut_off),
+            cmocka_unit_test(test_same_as_protobuf_c),
     };
 
     test_seed();
