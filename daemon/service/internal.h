@@ -45,11 +45,11 @@ struct accepted {
     enum view view;
     struct span tag; /* of the request, borrowed */
 };
-/* submit_accept: @traceparent as submit_traceparent gives it. 0; REQUEST_E_BAD (@st says why; ret->tag is set all the same
+/* submit_accept: @traceparent as submit_traceparent gives it; @is_waiting: there must be room for one more who waits. 0; REQUEST_E_BAD (@st says why; ret->tag is set all the same
  * where it could be read). */
 MUST_CHECK int submit_accept(struct futures *s, const struct grpc_call *call, struct span request,
-                             struct span traceparent, enum view default_view, struct accepted *ret,
-                             struct grpc_status *st);
+                             struct span traceparent, enum view default_view, int is_waiting,
+                             struct accepted *ret, struct grpc_status *st);
 
 /* submit_traceparent: the trace context in the metadata of @call; NULL: none, or none that the W3C's recommendation knows.
  * Only inside on_start. Owns: the caller. 0, -ENOMEM. */

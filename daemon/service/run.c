@@ -92,8 +92,8 @@ static void on_run(struct grpc_call *call, struct span message)
     int r;
 
     if (read_run(message, &request, &st) ||
-        submit_accept(run->service, call, request.submit.data, SPAN_OF_BYTES(run->traceparent), VIEW_FULL, &a,
-                      &st)) {
+        submit_accept(run->service, call, request.submit.data, SPAN_OF_BYTES(run->traceparent), VIEW_FULL, 1,
+                      &a, &st)) {
         grpc_call_fail(call, &st);
         return;
     }
@@ -190,7 +190,7 @@ static int accept_item(struct run *run, struct grpc_call *call, struct span mess
 
     *a = (struct accepted){0};
     if (read_run(message, request, st) || submit_accept(run->service, call, request->submit.data,
-                                                        SPAN_OF_BYTES(run->traceparent), VIEW_FULL, a, st))
+                                                        SPAN_OF_BYTES(run->traceparent), VIEW_FULL, 1, a, st))
         return REQUEST_E_BAD;
     if (a->tag.len && !(tag = bytes_dup(a->tag.p, a->tag.len)))
         r = -ENOMEM;

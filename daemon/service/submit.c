@@ -135,7 +135,7 @@ static int check_task(struct span raw, struct engine_submit *in, struct grpc_sta
 }
 
 int submit_accept(struct futures *s, const struct grpc_call *call, struct span message,
-                  struct span traceparent, enum view default_view, struct accepted *ret,
+                  struct span traceparent, enum view default_view, int is_waiting, struct accepted *ret,
                   struct grpc_status *st)
 {
     struct submit_request request = {0};
@@ -162,6 +162,11 @@ int submit_accept(struct futures *s, const struct grpc_call *call, struct span m
         status_set_retry(
                 status_set(st, GRPC_UNAVAILABLE, "DRAINING", "the daemon is stopping; nothing is accepted"),
                 1000);
+        return REQUEST_E_BAD;
+    }
+    r = is_waiting ? engine_may_wait(s->engine) : 0;
+    if (r) {
+        convert_engine_error(st, r, (struct span){0});
         return REQUEST_E_BAD;
     }
     caller = caller_of(&s->callers, call);
@@ -267,7 +272,7 @@ static void on_submit(struct grpc_call *call, struct span message)
     struct grpc_status st;
     struct accepted a;
 
-    if (submit_accept(futures_of(call), call, message, SPAN_OF_BYTES(traceparent), VIEW_BASIC, &a, &st)) {
+    if (submit_accept(futures_of(call), call, message, SPAN_OF_BYTES(traceparent), VIEW_BASIC, 0, &a, &st)) {
         grpc_call_fail(call, &st);
         return;
     }
@@ -312,7 +317,7 @@ static void on_stream_item(struct grpc_call *call, struct span message)
 
     put_response(call, &a,
                  submit_accept(futures_of(call), call, message, SPAN_OF_BYTES(stream->traceparent),
-                               VIEW_BASIC, &a, &st)
+                               VIEW_BASIC, 0, &a, &st)
                          ? &st
                          : NULL);
     is_keeping_up = grpc_call_is_writable(call);
