@@ -31,10 +31,10 @@ enum grpc_kind { GRPC_UNARY, GRPC_CLIENT_STREAM, GRPC_SERVER_STREAM, GRPC_BIDI }
 
 /* Why a call is over, for on_done. */
 enum grpc_end {
-    GRPC_END_ANSWERED,  /* the status went to the peer's window and socket buffer in order */
-    GRPC_END_CANCELLED, /* the client reset the stream */
+    GRPC_END_ANSWERED, /* the status went to the peer's window and socket buffer in order */
+    GRPC_END_CANCELLED, /* the client reset the stream, or kept it waiting until h2 did (body, write timeout) */
     GRPC_END_DEADLINE,
-    GRPC_END_LOST, /* the connection is gone */
+    GRPC_END_LOST, /* the connection is gone, or there was no memory for the answer */
 };
 
 struct grpc_handler {
@@ -124,6 +124,12 @@ void grpc_call_end(struct grpc_call *call);
 void grpc_call_undo(struct grpc_call *call);
 /* grpc_call_send: a whole message. 0, -ENOMEM. */
 MUST_CHECK int grpc_call_send(struct grpc_call *call, struct span message);
+
+/* grpc_call_stamp: what is said from now on shows what commit @seq makes durable: it is held back, with all that comes after
+ * it, until grpc_server_release has been told of @seq. Without effect when that is durable already. 0, -ENOMEM.
+ * grpc_server_release: commits up to @seq are durable; sends what waited for that. From the loop, outside of events. */
+MUST_CHECK int grpc_call_stamp(struct grpc_call *call, uint64_t seq);
+void grpc_server_release(struct grpc_server *server, uint64_t seq);
 
 /* grpc_call_finish: status OK. grpc_call_fail: any other; what was sent before still goes out. Both always
  * succeed: where memory fails the stream is reset with INTERNAL_ERROR. */
