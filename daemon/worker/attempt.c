@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "worker/attempt.h"
 
+#include "worker/sandbox.h"
 #include "worker/text.h"
 
 #include <errno.h>
@@ -17,8 +18,8 @@ int attempt_init(struct futured_call *c)
 {
     memset(c, 0, sizeof *c);
     arena_init(&c->texts, ATTEMPT_ARENA_BYTES);
-    c->cancel_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    return c->cancel_fd < 0 ? -errno : 0;
+    c->cancel_fd = sandbox_hide(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    return MIN(c->cancel_fd, 0);
 }
 
 void attempt_deinit(struct futured_call *c)

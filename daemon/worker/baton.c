@@ -12,6 +12,8 @@
  */
 #include "worker/baton.h"
 
+#include "worker/sandbox.h"
+
 #include <errno.h>
 #include <signal.h>
 #include <time.h>
@@ -181,8 +183,8 @@ int baton_init(struct baton *b, void (*serve)(void *arg), void *arg)
     r = init_locks(b);
     if (r < 0)
         return r;
-    b->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    r = b->wake_fd < 0 ? -errno : start_monitor(b);
+    b->wake_fd = sandbox_hide(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    r = b->wake_fd < 0 ? b->wake_fd : start_monitor(b);
     if (r < 0) {
         err_close(&b->wake_fd);
         deinit_locks(b);

@@ -35,10 +35,13 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
+#include <sys/mman.h>
 #include <sys/resource.h>
 
 #define BATCH_MAX_NS NS_PER_MS
+enum { MARK_BYTES = 4096, EXIT_FORKED = 70 /* EX_SOFTWARE */ };
 
 struct host {
     struct host_config config;
@@ -49,6 +52,7 @@ struct host {
     struct futured_call call;
     struct futured_call *running; /* &call while it is in user code */
     const struct function *last;  /* the function of the latest task: often that of the next */
+    volatile unsigned char *mark; /* 1 in this process, 0 in its forks */
     char *why;
     int end;      /* < 0 or HOST_E_: the stream is of no use any more */
     int is_ended; /* and so is host_run */
@@ -218,6 +222,35 @@ static void look(struct host *h, int extra_fd, int timeout_ms)
 
 /* --- one task */
 
+/* A page that is zero in a child after fork: user code that forks and lets its child return must not have it speak for
+ * this process. Costs a load, where getpid is a system call. */
+static int make_mark(struct host *h)
+{
+    void *page = mmap(NULL, MARK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    if (page == MAP_FAILED)
+        return -errno;
+    if (madvise(page, MARK_BYTES, MADV_WIPEONFORK) < 0) {
+        int r = -errno;
+
+        munmap(page, MARK_BYTES);
+        return r;
+    }
+    h->mark = page;
+    *h->mark = 1;
+    return 0;
+}
+
+static void check_mark(const struct host *h)
+{
+    static const char text[] = "futured-worker: a child of a function has returned from it\n";
+
+    if (LIKELY(*h->mark))
+        return;
+    (void)!write(STDERR_FILENO, text, sizeof text - 1);
+    _exit(EXIT_FORKED);
+}
+
 static void send_pieces(struct host *h)
 {
     size_t total = h->call.n_result, at = 0;
@@ -277,6 +310,7 @@ static void run_user_code(struct host *h)
     h->running = &h->call;
     baton_lend(&h->baton);
     functions_run(h->last, &h->call);
+    check_mark(h);
     baton_take(&h->baton);
     h->running = NULL;
 }
@@ -403,6 +437,8 @@ int host_run(const struct host_config *config, char why[static HOST_TEXT_BYTES])
     outbox_init(&h->outbox);
     r = attempt_init(&h->call);
     if (r == 0)
+        r = make_mark(h);
+    if (r == 0)
         r = link_open(&h->link, config->fd, on_message, h, clock_mono());
     if (r == 0) {
         r = baton_init(&h->baton, serve, h);
@@ -415,6 +451,8 @@ int host_run(const struct host_config *config, char why[static HOST_TEXT_BYTES])
         }
         link_close(&h->link);
     }
+    if (h->mark)
+        munmap((void *)(uintptr_t)h->mark, MARK_BYTES);
     attempt_deinit(&h->call);
     outbox_deinit(&h->outbox);
     inbox_deinit(&h->inbox);

@@ -55,7 +55,7 @@ static int signal_fd(void)
     sigaddset(&stop, SIGTERM);
     if (sigprocmask(SIG_BLOCK, &stop, NULL) < 0)
         return -errno;
-    return signalfd(-1, &stop, SFD_CLOEXEC | SFD_NONBLOCK);
+    return sandbox_hide(signalfd(-1, &stop, SFD_CLOEXEC | SFD_NONBLOCK));
 }
 
 /* What the spec says, behind the functions that every worker serves. */
@@ -120,7 +120,7 @@ static int serve(const struct sandbox *sandbox, struct functions *functions)
     int r;
 
     if (config.signal_fd < 0)
-        return fail(EX_OSERR, "worker_not_started", log_errno_text(errno));
+        return fail(EX_OSERR, "worker_not_started", log_errno_text(config.signal_fd));
     make_token(token);
     snprintf(name, sizeof name, "pool-%d", (int)getpid());
     r = host_run(&config, why);

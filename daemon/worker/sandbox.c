@@ -14,18 +14,18 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
-/* The first number that is free is taken; where the limit on open files is low, a lower one. */
-static int move_high(int fd)
+int sandbox_hide(int fd)
 {
-    static const int numbers[] = {1000, 200, 50, 10};
-    int moved = -1;
+    static const int numbers[] = {1000, 200, 50, 10}; /* lower ones where the limit on open files is low */
+    int moved = -1, r;
 
+    if (fd < 0)
+        return -errno;
     for (size_t i = 0; i < ARRAY_LEN(numbers) && moved < 0; i++)
         moved = fcntl(fd, F_DUPFD_CLOEXEC, numbers[i]);
-    if (moved < 0)
-        return -errno;
+    r = moved < 0 ? -errno : moved;
     close(fd);
-    return moved;
+    return r;
 }
 
 /* The socketpair remembers who made it: the daemon. If that is not our parent (any more), it died before the prctl. A
@@ -74,7 +74,7 @@ int sandbox_enter(struct sandbox *ret)
     r = map_page(&s.page);
     if (r != 0)
         return r;
-    s.socket = move_high(SANDBOX_SOCKET_FD);
+    s.socket = sandbox_hide(SANDBOX_SOCKET_FD);
     if (s.socket < 0) {
         munmap(s.page, RUNPAGE_BYTES);
         return s.socket;

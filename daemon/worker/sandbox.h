@@ -9,7 +9,7 @@
 enum { SANDBOX_SOCKET_FD = 3, SANDBOX_PAGE_FD = 4, SANDBOX_SPEC_FD = 5 };
 
 struct sandbox {
-    int socket; /* fd 3, moved to a high CLOEXEC number: what closes or writes to small numbers does not hit it */
+    int socket; /* fd 3, hidden */
     int spec_fd;
     struct runpage *page;
 };
@@ -19,3 +19,8 @@ struct sandbox {
  *           -errno. */
 enum { SANDBOX_E_ORPHAN = 1, SANDBOX_E_FDS };
 MUST_CHECK int sandbox_enter(struct sandbox *ret);
+
+/* sandbox_hide: move @fd to a high CLOEXEC number, out of the way of code that closes or overwrites small ones.
+ *   Owns:   @fd is closed in any case (< 0 is allowed: the failure of the call that made it, with its errno).
+ *   Return: the new number; -errno. */
+MUST_CHECK int sandbox_hide(int fd);

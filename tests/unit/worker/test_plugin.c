@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The loader: a good plugin, one built against a later header, and each thing that can be wrong, by what is said of it. */
+#include "tests/support/testing.h"
+#include "worker/plugin.h"
+
+static void path_of(const char *variant, char *path, size_t size)
+{
+    snprintf(path, size, "%s/variant-%s.so", TEST_PLUGINS, variant);
+}
+
+static void test_good_and_longer(void **state)
+{
+    char path[512], why[PLUGIN_TEXT_BYTES] = "";
+    struct plugin p;
+
+    path_of("LONGER", path, sizeof path);
+    if (plugin_open(&p, path, why) != 0)
+        fail_msg("%s", why);
+    assert_string_equal(p.descriptor->name, "variants");
+    assert_int_equal(p.descriptor->n_functions, 3);
+    assert_string_equal(plugin_function(&p, 0)->name, "one");
+    assert_string_equal(plugin_function(&p, 0)->content_types[15], "a/16");
+    assert_string_equal(plugin_function(&p, 1)->name, "two"); /* by the plugin's own stride */
+    assert_string_equal(plugin_function(&p, 2)->name, "three");
+    plugin_close(&p);
+    plugin_close(&p); /* again: nothing */
+}
+
+static void test_wrong(void **state)
+{
+    static const struct {
+        const char *variant, *why;
+        int error;
+    } cases[] = {
+            {"WRONG_ABI", "futured_plugin has ABI 2, this worker has 1", PLUGIN_E_BAD},
+            {"WRONG_SIZE", "futured_plugin has a size of", PLUGIN_E_BAD},
+            {"WRONG_FUNCTION_SIZE", "futured_plugin has a size of", PLUGIN_E_BAD},
+            {"NO_NAME", "futured_plugin has no name", PLUGIN_E_BAD},
+            {"NO_FUNCTIONS", "futured_plugin has 0 functions", PLUGIN_E_BAD},
+            {"BAD_FUNCTION_NAME", "function 0 has no name of", PLUGIN_E_BAD},
+            {"NO_RUN", "function one has no run", PLUGIN_E_BAD},
+            {"MANY_CONTENT_TYPES", "function one has over 16 content types", PLUGIN_E_BAD},
+            {"BAD_DOC", "the doc of function one is", PLUGIN_E_BAD},
+            {"NO_DESCRIPTOR", "it exports no symbol futured_plugin", PLUGIN_E_BAD},
+            {"UNDEFINED_SYMBOL", "futured_no_such_symbol", PLUGIN_E_LOAD},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        char path[512], why[PLUGIN_TEXT_BYTES] = "";
+        struct plugin p;
+        int r;
+
+        path_of(cases[i].variant, path, sizeof path);
+        r = plugin_open(&p, path, why);
+        if (r != cases[i].error)
+            fail_msg("%s: %d, not %d (%s)", cases[i].variant, r, cases[i].error, why);
+        if (!strstr(why, cases[i].why) || !strstr(why, path))
+            fail_msg("%s: <%s> does not name the file and say <%s>", cases[i].variant, why, cases[i].why);
+    }
+}
+
+static void test_no_such_file(void **state)
+{
+    char why[PLUGIN_TEXT_BYTES];
+    struct plugin p;
+
+    assert_int_equal(plugin_open(&p, "/no/such/plugin.so", why), PLUGIN_E_LOAD);
+    assert_non_null(strstr(why, "/no/such/plugin.so"));
+    assert_int_equal(plugin_open(&p, "/dev/null", why), PLUGIN_E_LOAD);
+    assert_non_null(strstr(why, "/dev/null"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+            cmocka_unit_test(test_good_and_longer),
+            cmocka_unit_test(test_wrong),
+            cmocka_unit_test(test_no_such_file),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The program itself, started as the pool starts it, against a fake daemon: that it serves, what the daemon finds in the
+ * runpage after each way to die, and what it says when it cannot start. */
+#include "pool/spawn.h"
+#include "tests/unit/worker/fake_daemon.h"
+#include "worker/spec.h"
+
+#include <sysexits.h>
+
+struct program {
+    struct spawn_child child;
+    struct fake_daemon *daemon;
+};
+
+static void start_with(struct program *p, const struct spec *spec)
+{
+    int fd;
+
+    assert_int_equal(spec_write(spec, &fd), 0);
+    assert_int_equal(spawn_worker(WORKER_PATH, fd, &p->child), 0);
+    close(fd);
+    p->daemon = fake_new(p->child.socket);
+}
+
+/* With the wild plugin and two commands. */
+static void start(struct program *p)
+{
+    const char *plugins[] = {TEST_PLUGINS "/wild.so"};
+    struct spec_command commands[] = {
+            {.name = "upper", .line = "tr a-z A-Z"},
+            {.name = "forever", .line = "echo x >&2; exec tail -f /dev/null", .is_shell = 1}};
+    const struct spec spec = {.plugins = plugins, .n_plugins = 1, .commands = commands, .n_commands = 2};
+
+    start_with(p, &spec);
+    FAKE_UNTIL(p->daemon, p->daemon->n_hellos == 1);
+    fake_welcome(p->daemon, 4 * 1024 * 1024, 1024 * 1024);
+}
+
+/* Wait for its death. The wait status. */
+static int finish(struct program *p)
+{
+    int status;
+
+    while (!p->daemon->is_gone)
+        fake_step(p->daemon);
+    assert_int_equal(waitpid(p->child.pid, &status, 0), p->child.pid);
+    assert_int_equal(kill(-p->child.pid, 0), -1); /* nothing of its group is left */
+    fake_free(p->daemon);
+    close(p->child.pidfd);
+    spawn_unmap(p->child.page);
+    return status;
+}
+
+static void expect_stopped(struct program *p)
+{
+    int status;
+
+    fake_drain(p->daemon);
+    FAKE_UNTIL(p->daemon, p->daemon->is_over);
+    status = finish(p);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+static void test_serves(void **state)
+{
+    struct program p;
+    char name[32];
+
+    start(&p);
+    snprintf(name, sizeof name, "pool-%d", (int)p.child.pid);
+    assert_string_equal(p.daemon->name.s, name);
+    assert_int_equal(p.daemon->token.n, 32);
+    assert_string_equal(p.daemon->function_names.s,
+                        "echo sleep sha256 gzip gunzip fail exit_0 abort segv close_small "
+                        "fork sandbox hello upper forever ");
+    assert_int_equal(p.daemon->load_error.n, 0);
+    fake_assign(p.daemon, 1, "sha256", "abc");
+    fake_assign(p.daemon, 2, "hello", "");
+    fake_assign(p.daemon, 3, "upper", "abc");
+    fake_assign(p.daemon, 4, "sandbox", "");
+    FAKE_UNTIL(p.daemon, p.daemon->n_finishes == 4);
+    fake_expect_data(fake_finish_of(p.daemon, 1),
+                     "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    fake_expect_data(fake_finish_of(p.daemon, 2), "hello");
+    fake_expect_data(fake_finish_of(p.daemon, 3), "ABC");
+    assert_int_equal(fake_finish_of(p.daemon, 3)->exit_code.value, 0);
+    fake_expect_data(fake_finish_of(p.daemon, 4), "ok");
+    expect_stopped(&p);
+}
+
+/* Ten that end, one that takes the process with it, one that is never begun. */
+static int die_by(const char *function)
+{
+    struct runpage page;
+    struct program p;
+    wall_ns_t at;
+    int status;
+
+    start(&p);
+    fake_assign_n(p.daemon, 1, 10, "echo", SPAN_LIT("x"));
+    fake_assign(p.daemon, 11, function, "");
+    fake_assign(p.daemon, 12, "echo", "never");
+    while (!p.daemon->is_gone)
+        fake_step(p.daemon);
+    page = *p.child.page;
+    status = finish(&p);
+    assert_int_equal(atomic_load(&page.n_started), 11);
+    assert_int_equal(atomic_load(&page.n_finished), 10);
+    assert_true(atomic_load(&page.n_sent) <= 10);
+    for (uint32_t i = 1; i <= 12; i++) {
+        struct lease_ref lease = fake_lease(i);
+
+        assert_int_equal(runpage_find(&page, id_key(&lease.id), 1, &at), i <= 10   ? RUNPAGE_FINISHED
+                                                                         : i == 11 ? RUNPAGE_RUNNING
+                                                                                   : RUNPAGE_UNKNOWN);
+    }
+    return status;
+}
+
+static void test_crashes(void **state)
+{
+    int status = die_by("segv");
+
+    assert_true(WIFSIGNALED(status));
+    assert_int_equal(WTERMSIG(status), SIGSEGV);
+    assert_false(WCOREDUMP(status));
+    status = die_by("abort");
+    assert_true(WIFSIGNALED(status));
+    assert_int_equal(WTERMSIG(status), SIGABRT);
+    status = die_by("exit_0");
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+static void test_small_descriptors_are_not_ours(void **state)
+{
+    struct program p;
+
+    start(&p);
+    fake_assign(p.daemon, 1, "close_small", "");
+    fake_assign(p.daemon, 2, "echo", "still here");
+    fake_assign(p.daemon, 3, "upper", "and commands");
+    FAKE_UNTIL(p.daemon, p.daemon->n_finishes == 3);
+    fake_expect_data(fake_finish_of(p.daemon, 1), "closed");
+    fake_expect_data(fake_finish_of(p.daemon, 2), "still here");
+    fake_expect_data(fake_finish_of(p.daemon, 3), "AND COMMANDS");
+    expect_stopped(&p);
+}
+
+static void test_child_that_returns_says_nothing(void **state)
+{
+    struct program p;
+
+    start(&p);
+    fake_assign(p.daemon, 1, "fork", "");
+    fake_assign(p.daemon, 2, "echo", "after");
+    FAKE_UNTIL(p.daemon, p.daemon->n_finishes == 2);
+    fake_expect_data(fake_finish_of(p.daemon, 1), "parent");
+    fake_expect_data(fake_finish_of(p.daemon, 2), "after");
+    expect_stopped(&p);
+}
+
+static void test_sigterm(void **state)
+{
+    struct program p;
+    int status;
+
+    start(&p);
+    fake_assign(p.daemon, 1, "sleep", "60");
+    fake_assign(p.daemon, 2, "echo", "x");
+    FAKE_UNTIL(p.daemon, p.daemon->n_started == 1);
+    assert_int_equal(kill(p.child.pid, SIGTERM), 0);
+    FAKE_UNTIL(p.daemon, p.daemon->is_over);
+    assert_int_equal(p.daemon->n_finishes, 1); /* what ran has ended */
+    assert_true(fake_finish_of(p.daemon, 1)->is_result);
+    assert_int_equal(p.daemon->n_released, 1); /* what waited goes back */
+    status = finish(&p);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+/* The daemon is gone: nothing of the worker stays, whatever it was doing. */
+static void test_daemon_gone(void **state)
+{
+    static const char *const doing[] = {NULL, "forever", "sleep"};
+
+    for (size_t i = 0; i < ARRAY_LEN(doing); i++) {
+        struct program p;
+        int status;
+
+        start(&p);
+        if (doing[i]) {
+            fake_assign(p.daemon, 1, doing[i], "999999999");
+            FAKE_UNTIL(p.daemon, p.daemon->n_started == 1);
+        } else {
+            fake_send(p.daemon);
+        }
+        fake_close(p.daemon);
+        assert_int_equal(waitpid(p.child.pid, &status, 0), p.child.pid);
+        assert_true(WIFEXITED(status));
+        assert_int_equal(WEXITSTATUS(status), 0);
+        fake_free(p.daemon);
+        close(p.child.pidfd);
+        spawn_unmap(p.child.page);
+    }
+}
+
+static void test_cancelled_command(void **state)
+{
+    struct program p;
+
+    start(&p);
+    fake_assign(p.daemon, 1, "forever", "");
+    FAKE_UNTIL(p.daemon, p.daemon->n_started == 1);
+    fake_order(p.daemon, 4, 1, 3600 * NS_PER_S);
+    FAKE_UNTIL(p.daemon, p.daemon->n_finishes == 1);
+    assert_string_equal(p.daemon->finishes[0].reason.s, "CANCELLED");
+    assert_int_equal(p.daemon->finishes[0].signal.value, SIGTERM);
+    assert_string_equal(p.daemon->finishes[0].traceback.s, "x\n");
+    expect_stopped(&p);
+}
+
+static void test_problems_are_told(void **state)
+{
+    const char *plugins[] = {"/no/such.so"};
+    const struct spec spec = {.plugins = plugins, .n_plugins = 1};
+    struct program p;
+
+    start_with(&p, &spec);
+    FAKE_UNTIL(p.daemon, p.daemon->n_hellos == 1);
+    assert_non_null(strstr(p.daemon->load_error.s, "/no/such.so"));
+    assert_int_equal(p.daemon->n_functions, 6);
+    fake_welcome(p.daemon, 1000, 1000);
+    expect_stopped(&p);
+}
+
+static void test_unreadable_spec(void **state)
+{
+    struct spawn_child child;
+    int null = open("/dev/null", O_RDONLY | O_CLOEXEC), status;
+
+    assert_int_equal(spawn_worker(WORKER_PATH, null, &child), 0);
+    assert_int_equal(waitpid(child.pid, &status, 0), child.pid);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), EX_CONFIG);
+    close(null);
+    close(child.socket);
+    close(child.pidfd);
+    spawn_unmap(child.page);
+}
+
+static void test_by_hand(void **state)
+{
+    char line[256], said[256];
+    FILE *pipe;
+    size_t n;
+
+    snprintf(line, sizeof line, "%s --version", WORKER_PATH);
+    pipe = popen(line, "r");
+    n = fread(said, 1, sizeof said - 1, pipe);
+    said[n] = '\0';
+    assert_int_equal(pclose(pipe), 0);
+    assert_string_equal(said, "futured-worker " FUTURED_VERSION "\n");
+
+    snprintf(line, sizeof line, "%s 2>&1 3>&- 4>&- 5>&-", WORKER_PATH);
+    pipe = popen(line, "r");
+    n = fread(said, 1, sizeof said - 1, pipe);
+    said[n] = '\0';
+    assert_int_equal(WEXITSTATUS(pclose(pipe)), EX_USAGE);
+    assert_non_null(strstr(said, "is started by futured only"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+            cmocka_unit_test(test_serves),
+            cmocka_unit_test(test_crashes),
+            cmocka_unit_test(test_small_descriptors_are_not_ours),
+            cmocka_unit_test(test_child_that_returns_says_nothing),
+            cmocka_unit_test(test_sigterm),
+            cmocka_unit_test(test_daemon_gone),
+            cmocka_unit_test(test_cancelled_command),
+            cmocka_unit_test(test_problems_are_told),
+            cmocka_unit_test(test_unreadable_spec),
+            cmocka_unit_test(test_by_hand),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
