@@ -4,6 +4,7 @@
  *
  *   begin .. end      5 bytes of head and the payload, straight into the stream's output buffer: the one copy
  *   finish, fail      trailers; trailers-only when nothing was sent before
+ *   stamp             from here on all of this goes into the call's hold, until grpc_server_release lets it out
  *
  * Invariants:
  *  1. The header block goes out once: with the first message, with send_headers, or as trailers-only.
@@ -131,6 +132,7 @@ static void break_off(struct grpc_call *call)
 {
     call->is_broken = 1;
     call_end(call);
+    call_drop_hold(call);
     h2_stream_reset(call->stream, H2_INTERNAL_ERROR);
 }
 
@@ -220,7 +222,9 @@ static int submit_headers(struct grpc_call *call)
 
 int grpc_call_send_headers(struct grpc_call *call)
 {
-    return call->is_over || call->has_headers ? 0 : submit_headers(call);
+    if (call->is_over || call->has_headers)
+        return 0;
+    return LIKELY(!call->hold) ? submit_headers(call) : hold_mark(call->hold);
 }
 
 /* --- messages */
@@ -231,9 +235,10 @@ int grpc_call_is_writable(struct grpc_call *call)
 
     if (call->is_over)
         return 1;
-    if (!h2_stream_is_writable(call->stream))
+    if (!h2_stream_is_writable(call->stream) ||
+        (call->hold && buf_len(&call->hold->out) > H2_STREAM_HIGH_BYTES))
         return 0;
-    if (LIKELY(h2_session_pending_bytes(conn->session) <= H2_OUTPUT_HIGH_BYTES))
+    if (LIKELY(call_has_room(conn)))
         return 1;
     if (!list_is_linked(&call->wanting))
         list_push_back(&conn->wanting, &call->wanting);
@@ -242,12 +247,21 @@ int grpc_call_is_writable(struct grpc_call *call)
 
 size_t grpc_call_pending(const struct grpc_call *call)
 {
-    return call->is_over ? 0 : h2_stream_pending(call->stream);
+    if (call->is_over)
+        return 0;
+    return h2_stream_pending(call->stream) + (call->hold ? buf_len(&call->hold->out) : 0);
+}
+
+int call_has_room(const struct grpc_conn *conn)
+{
+    return h2_session_pending_bytes(conn->session) + conn->held_bytes <= H2_OUTPUT_HIGH_BYTES;
 }
 
 static struct buf *out_of(struct grpc_call *call)
 {
-    return LIKELY(!call->is_over) ? h2_stream_out(call->stream) : &call->conn->sink;
+    if (UNLIKELY(call->is_over))
+        return &call->conn->sink;
+    return LIKELY(!call->hold) ? h2_stream_out(call->stream) : &call->hold->out;
 }
 
 struct buf *grpc_call_begin(struct grpc_call *call)
@@ -285,6 +299,13 @@ void grpc_call_end(struct grpc_call *call)
         return;
     }
     framing_put_head(buf_head(out) + call->begun_at, buf_len(out) - call->begun_at - FRAMING_HEAD_BYTES);
+    if (UNLIKELY(call->hold)) {
+        call->has_begun = 0;
+        call->conn->held_bytes += buf_len(out) - call->begun_at;
+        if (hold_mark(call->hold) < 0)
+            break_off(call);
+        return;
+    }
     if (!call->has_headers && submit_headers(call) < 0) {
         grpc_call_undo(call);
         break_off(call);
@@ -314,20 +335,42 @@ int grpc_call_send(struct grpc_call *call, struct span message)
 
 /* --- the status */
 
-void grpc_call_finish(struct grpc_call *call)
+static int submit_ok(struct grpc_call *call)
 {
     struct h2_stream *s = call->stream;
     int r = 0;
 
-    if (UNLIKELY(call->is_over))
-        return;
-    ASSERT(!call->has_begun);
     if (UNLIKELY(!call->has_headers) && call->metadata)
         r = submit_headers(call);
     if (LIKELY(call->has_headers))
         r = h2_stream_finish(s, trailers_ok, ARRAY_LEN(trailers_ok), 1);
     else if (r == 0)
         r = h2_stream_respond(s, trailers_only_ok, ARRAY_LEN(trailers_only_ok), 1, 1);
+    return r;
+}
+
+/* The call's end goes behind what is held; @status NULL = OK. */
+static int hold_end(struct grpc_call *call, const struct grpc_status *status)
+{
+    struct hold *h = call->hold;
+
+    if (status) {
+        h->status = mem_dup(status, sizeof *status);
+        if (!h->status)
+            return -ENOMEM;
+    }
+    h->is_finished = 1;
+    return hold_mark(h);
+}
+
+void grpc_call_finish(struct grpc_call *call)
+{
+    int r;
+
+    if (UNLIKELY(call->is_over))
+        return;
+    ASSERT(!call->has_begun);
+    r = LIKELY(!call->hold) ? submit_ok(call) : hold_end(call, NULL);
     if (UNLIKELY(r < 0))
         break_off(call);
     else
@@ -428,7 +471,7 @@ void grpc_call_fail(struct grpc_call *call, const struct grpc_status *status)
         return;
     if (call->has_begun)
         grpc_call_undo(call);
-    if (submit_status(call, status) < 0)
+    if ((LIKELY(!call->hold) ? submit_status(call, status) : hold_end(call, status)) < 0)
         break_off(call);
     else
         call_end(call);
@@ -460,4 +503,75 @@ void grpc_call_pause(struct grpc_call *call, int paused)
     call->is_paused = paused != 0;
     if (was && !paused && !call->is_over && !call->is_delivering)
         server_resume(call);
+}
+
+/* --- what waits to be durable */
+
+int grpc_call_stamp(struct grpc_call *call, uint64_t seq)
+{
+    struct hold_gate *gate = call->conn->gate;
+
+    if (call->is_over)
+        return 0;
+    if (LIKELY(!call->hold)) {
+        if (seq <= gate->durable_seq)
+            return 0;
+        call->hold = hold_new(call, seq);
+        if (!call->hold)
+            return -ENOMEM;
+        list_push_back(&gate->held, &call->hold->link);
+    }
+    call->hold->stamp = MAX(call->hold->stamp, seq);
+    return 0;
+}
+
+void call_drop_hold(struct grpc_call *call)
+{
+    if (!call->hold)
+        return;
+    call->conn->held_bytes -= buf_len(&call->hold->out);
+    call->hold = hold_free(call->hold);
+}
+
+/* The end that was held back. What it says was right when it was said. */
+static void end_held(struct grpc_call *call, const struct hold *h)
+{
+    int r = 0;
+
+    if (h->status)
+        r = submit_status(call, h->status);
+    else
+        r = submit_ok(call);
+    if (r < 0)
+        break_off(call);
+}
+
+void call_release(struct grpc_call *call, uint64_t seq)
+{
+    struct hold *h = call->hold;
+    int is_reached, is_all, was_full = buf_len(&h->out) > H2_STREAM_HIGH_BYTES;
+    size_t n;
+
+    is_all = hold_ready(h, seq, &n, &is_reached);
+    if (!is_reached)
+        return;
+    if ((!call->has_headers && (n > 0 || !h->is_finished) && submit_headers(call) < 0) ||
+        buf_append(h2_stream_out(call->stream), buf_head(&h->out), n) < 0) {
+        call_drop_hold(call);
+        break_off(call);
+        return;
+    }
+    buf_consume(&h->out, n);
+    h->n_sent += n;
+    call->conn->held_bytes -= n;
+    if (n > 0)
+        h2_stream_flush(call->stream);
+    if (is_all) {
+        call->hold = NULL;
+        if (h->is_finished)
+            end_held(call, h);
+        hold_free(h);
+    }
+    if (was_full && !call->is_over && call->method->handler->on_writable)
+        call->method->handler->on_writable(call);
 }

@@ -7,14 +7,17 @@
 #include "base/heap.h"
 #include "base/list.h"
 #include "grpc/framing.h"
+#include "grpc/hold.h"
 #include "grpc/server.h"
 
 struct grpc_conn {
     struct grpc_server *server;
+    struct hold_gate *gate; /* the server's */
     struct h2_session *session;
     struct grpc_peer peer;
     size_t max_message_bytes, max_stored_bytes;
     size_t stored_bytes;             /* sum of the calls' stored */
+    size_t held_bytes;               /* sum of what their holds keep */
     struct heap deadlines;           /* of calls that have one and are not over */
     struct list waiting;             /* complete unary requests: no room for replies, or no budget */
     struct list wanting;             /* calls that are told (on_writable) when the session has room again */
@@ -46,6 +49,7 @@ struct grpc_call {
     struct h2_stream *stream;
     const struct grpc_method *method;
     void *user;
+    struct hold *hold;              /* owned; NULL = what it says goes out at once */
     struct call_metadata *metadata; /* owned; NULL when there is none (left) */
     struct list link;               /* in conn's waiting or backlog */
     struct list wanting;            /* in conn's wanting: it asked to write when the session had no room */
@@ -74,6 +78,15 @@ void call_fail(struct grpc_call *call, enum grpc_code code, const char *format, 
 
 /* call_count: what is stored of the request has changed. */
 void call_count(struct grpc_call *call);
+
+/* call_has_room: whether the session may be given more to send. */
+MUST_CHECK int call_has_room(const struct grpc_conn *conn);
+
+/* call_release: send what @call's hold keeps, as far as @seq lets it. */
+void call_release(struct grpc_call *call, uint64_t seq);
+
+/* call_drop_hold: nothing of it will be sent. */
+void call_drop_hold(struct grpc_call *call);
 
 /* call_credit: credit what was received, except @held bytes of it. */
 void call_credit(struct grpc_call *call, size_t held);

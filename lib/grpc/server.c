@@ -52,6 +52,7 @@ struct block {
 struct grpc_server {
     struct grpc_server_config config;
     struct map methods;
+    struct hold_gate gate;
     struct block *blocks, **last_block;
 };
 
@@ -62,6 +63,7 @@ int grpc_server_new(struct grpc_server **ret, const struct grpc_server_config *c
     if (!server)
         return -ENOMEM;
     server->config = *config;
+    list_init(&server->gate.held);
     map_init(&server->methods, &config->seed);
     server->last_block = &server->blocks;
     *ret = server;
@@ -164,11 +166,6 @@ static uint32_t budget_left(struct grpc_conn *conn)
         conn->budget = full_budget(conn);
     }
     return conn->budget;
-}
-
-static int has_room(const struct grpc_conn *conn)
-{
-    return h2_session_pending_bytes(conn->session) <= H2_OUTPUT_HIGH_BYTES;
 }
 
 static void enqueue(struct list *queue, struct grpc_call *call)
@@ -300,7 +297,7 @@ void server_resume(struct grpc_call *call)
 /* One call of the waiting: 0 when none may go on. */
 static int next_waiting(struct grpc_conn *conn)
 {
-    struct list *l = conn->budget && has_room(conn) ? list_pop_front(&conn->waiting) : NULL;
+    struct list *l = conn->budget && call_has_room(conn) ? list_pop_front(&conn->waiting) : NULL;
 
     if (l)
         hand_over(LIST_ENTRY(l, struct grpc_call, link));
@@ -444,7 +441,7 @@ static void peer_ended(struct grpc_call *call)
         call_read(call, (struct span){0}, budget_left(conn));
         return;
     }
-    if (LIKELY(list_is_empty(&conn->waiting) && budget_left(conn) > 0 && has_room(conn)))
+    if (LIKELY(list_is_empty(&conn->waiting) && budget_left(conn) > 0 && call_has_room(conn)))
         hand_over(call);
     else
         enqueue(&conn->waiting, call);
@@ -552,6 +549,7 @@ static void on_close(struct h2_stream *s, uint32_t error)
         return;
     end = why_over(call, error);
     call_end(call);
+    call_drop_hold(call);
     call_free_metadata(call);
     if (call->is_started && call->method->handler->on_done)
         call->method->handler->on_done(call, end);
@@ -563,6 +561,7 @@ static void expire(struct grpc_call *call)
     struct h2_stream *s = call->stream;
 
     call->is_late = 1;
+    call_drop_hold(call);
     if (h2_stream_pending(s) == 0) {
         call_fail(call, GRPC_DEADLINE_EXCEEDED, "the deadline has passed");
         return;
@@ -593,7 +592,7 @@ static void tell_wanting(struct grpc_conn *conn)
 {
     struct list *l;
 
-    while (has_room(conn) && (l = list_pop_front(&conn->wanting))) {
+    while (call_has_room(conn) && (l = list_pop_front(&conn->wanting))) {
         struct grpc_call *call = LIST_ENTRY(l, struct grpc_call, wanting);
 
         if (call->method->handler->on_writable)
@@ -608,7 +607,7 @@ static void on_room(void *user)
     (void)budget_left(conn);
     go_on(conn);
     tell_wanting(conn);
-    if (!list_is_empty(&conn->waiting) && has_room(conn))
+    if (!list_is_empty(&conn->waiting) && call_has_room(conn))
         h2_session_wake(conn->session);
 }
 
@@ -634,6 +633,7 @@ int grpc_conn_new(struct grpc_conn **ret, struct grpc_server *server, const stru
     if (!conn)
         return -ENOMEM;
     conn->server = server;
+    conn->gate = &server->gate;
     conn->peer = *peer;
     conn->max_message_bytes = server->config.max_message_bytes;
     conn->max_stored_bytes = server->config.max_stored_bytes ? server->config.max_stored_bytes
@@ -671,4 +671,20 @@ struct grpc_conn *grpc_conn_free(struct grpc_conn *conn)
 struct h2_session *grpc_conn_session(const struct grpc_conn *conn)
 {
     return conn->session;
+}
+
+void grpc_server_release(struct grpc_server *server, uint64_t seq)
+{
+    struct list now;
+
+    server->gate.durable_seq = MAX(server->gate.durable_seq, seq);
+    list_init(&now);
+    list_splice_back(&now, &server->gate.held);
+    while (!list_is_empty(&now)) {
+        struct hold *h = LIST_ENTRY(now.next, struct hold, link);
+
+        list_del(&h->link);
+        list_push_back(&server->gate.held, &h->link); /* until it has nothing left to wait for */
+        call_release(h->call, seq);
+    }
 }

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+/* What is stamped leaves when its commit is durable: not before, in order, and the end of a call behind all of it. */
+#include "pair.h"
+
+#include "grpc/hold.h"
+
+static struct world w;
+
+static void test_marks_rise_and_merge(void **state)
+{
+    struct hold *h = hold_new(NULL, 3);
+    size_t n;
+    int is_reached;
+
+    assert_non_null(h);
+    assert_int_equal(buf_append(&h->out, "abcd", 4), 0);
+    assert_int_equal(hold_mark(h), 0);
+    assert_int_equal(buf_append(&h->out, "ef", 2), 0);
+    assert_int_equal(hold_mark(h), 0); /* the same stamp: one mark */
+    assert_int_equal(buf_len(&h->marks), sizeof(struct hold_mark));
+    h->stamp = 7;
+    assert_int_equal(buf_append(&h->out, "g", 1), 0);
+    assert_int_equal(hold_mark(h), 0);
+    assert_int_equal(hold_ready(h, 2, &n, &is_reached), 0);
+    assert_int_equal(n, 0);
+    assert_false(is_reached);
+    assert_int_equal(hold_ready(h, 6, &n, &is_reached), 0);
+    assert_int_equal(n, 6);
+    assert_true(is_reached);
+    buf_consume(&h->out, n);
+    h->n_sent += n;
+    assert_int_equal(hold_ready(h, 7, &n, &is_reached), 1);
+    assert_int_equal(n, 1);
+    assert_null(hold_free(h));
+}
+
+/* A call that the handler has not answered yet. */
+static struct grpc_call *open_call(struct asked *a, enum grpc_kind kind)
+{
+    world_init(&w, NULL);
+    w.service.script = (struct script){0};
+    world_call(&w, a, kind, 0);
+    asked_send(a, 1, 5);
+    pair_pump(&w.pair);
+    assert_int_equal(w.service.n_served, 1);
+    return w.service.served[0].call;
+}
+
+static void test_reply_waits_for_its_commit(void **state)
+{
+    struct asked a = {0};
+    struct grpc_call *call = open_call(&a, GRPC_UNARY);
+
+    asked_close(&a);
+    pair_pump(&w.pair);
+    assert_int_equal(grpc_call_stamp(call, 5), 0);
+    assert_int_equal(grpc_call_add_metadata(call, "x-place", SPAN_LIT("here")), 0);
+    assert_int_equal(grpc_call_send_headers(call), 0);
+    assert_int_equal(grpc_call_send(call, SPAN_LIT("hello")), 0);
+    grpc_call_finish(call);
+    pair_pump(&w.pair);
+    grpc_server_release(w.server, 4);
+    pair_pump(&w.pair);
+    assert_int_equal(a.n_headers + a.n_messages + a.n_done, 0);
+    grpc_server_release(w.server, 5);
+    pair_pump(&w.pair);
+    asked_expect(&a, GRPC_OK, "");
+    assert_int_equal(a.n_messages, 1);
+    assert_int_equal(a.n_bytes, 5);
+    assert_string_equal(a.place, "here");
+    assert_int_equal(w.service.served[0].end, GRPC_END_ANSWERED);
+    world_deinit(&w);
+}
+
+static void test_error_waits_too(void **state)
+{
+    struct asked a = {0};
+    struct grpc_call *call = open_call(&a, GRPC_UNARY);
+    struct grpc_status st;
+
+    asked_close(&a);
+    pair_pump(&w.pair);
+    assert_int_equal(grpc_call_stamp(call, 9), 0);
+    grpc_call_fail(call, status_set(&st, GRPC_NOT_FOUND, "GONE", "deleted"));
+    pair_pump(&w.pair);
+    assert_int_equal(a.n_done, 0);
+    grpc_server_release(w.server, 9);
+    pair_pump(&w.pair);
+    asked_expect(&a, GRPC_NOT_FOUND, "deleted");
+    world_deinit(&w);
+}
+
+static void test_stream_leaves_in_order(void **state)
+{
+    struct asked a = {0};
+    struct grpc_call *call = open_call(&a, GRPC_BIDI);
+
+    assert_int_equal(grpc_call_send(call, SPAN_LIT("0")), 0);
+    for (uint64_t seq = 1; seq <= 3; seq++) {
+        assert_int_equal(grpc_call_stamp(call, seq), 0);
+        assert_int_equal(grpc_call_send(call, SPAN_LIT("1")), 0);
+        assert_int_equal(grpc_call_send(call, SPAN_LIT("2")), 0);
+    }
+    assert_int_equal(grpc_call_stamp(call, 1), 0); /* what is said later is shown later */
+    assert_int_equal(grpc_call_send(call, SPAN_LIT("3")), 0);
+    for (uint64_t seq = 0; seq <= 3; seq++) {
+        static const unsigned int seen[] = {1, 3, 5, 8};
+
+        grpc_server_release(w.server, seq);
+        pair_pump(&w.pair);
+        assert_int_equal(a.n_messages, seen[seq]);
+    }
+    /* nothing waits any more: the direct way again */
+    assert_int_equal(grpc_call_stamp(call, 3), 0);
+    assert_int_equal(grpc_call_send(call, SPAN_LIT("4")), 0);
+    pair_pump(&w.pair);
+    assert_int_equal(a.n_messages, 9);
+    grpc_call_finish(call);
+    pair_pump(&w.pair);
+    asked_expect(&a, GRPC_OK, "");
+    world_deinit(&w);
+}
+
+static void test_held_bytes_push_back(void **state)
+{
+    struct asked a = {0};
+    struct grpc_call *call = open_call(&a, GRPC_BIDI);
+
+    assert_int_equal(grpc_call_stamp(call, 1), 0);
+    service_send_big(call, H2_STREAM_HIGH_BYTES + 1);
+    assert_false(grpc_call_is_writable(call));
+    assert_true(grpc_call_pending(call) > H2_STREAM_HIGH_BYTES);
+    grpc_server_release(w.server, 1);
+    assert_int_equal(w.service.served[0].n_writable, 1);
+    pair_pump(&w.pair);
+    assert_int_equal(a.n_bytes, H2_STREAM_HIGH_BYTES + 1);
+    grpc_call_finish(call);
+    pair_pump(&w.pair);
+    world_deinit(&w);
+}
+
+static void test_client_gone_while_held(void **state)
+{
+    struct asked a = {0};
+    struct grpc_call *call = open_call(&a, GRPC_UNARY);
+
+    assert_int_equal(grpc_call_stamp(call, 5), 0);
+    assert_int_equal(grpc_call_send(call, SPAN_LIT("hello")), 0);
+    grpc_call_finish(call);
+    grpc_client_call_cancel(a.call);
+    pair_pump(&w.pair);
+    assert_int_equal(w.service.served[0].n_done, 1);
+    grpc_server_release(w.server, 5);
+    pair_pump(&w.pair);
+    world_deinit(&w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+            cmocka_unit_test(test_marks_rise_and_merge),
+            cmocka_unit_test(test_reply_waits_for_its_commit),
+            cmocka_unit_test(test_error_waits_too),
+            cmocka_unit_test(test_stream_leaves_in_order),
+            cmocka_unit_test(test_held_bytes_push_back),
+            cmocka_unit_test(test_client_gone_while_held),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
