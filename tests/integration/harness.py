@@ -1,9 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the integration tests stand on: a server process of their own, stock clients of it, and waiting for events.
-
-Nothing here sleeps. Readiness is the server's READY=1 on a socket of ours (sd_notify), a log line is waited for
-until it has been written, a state of the echo service until it was pushed, an end until the process has ended. DEADLINE
-bounds each of these waits, so that what hangs fails; no test asserts how long something took.
+"""What the integration tests stand on: a server process of their own (server.py), stock clients of it, and waiting for
+events.
 
     class Things(harness.ServerCase):
         def test_one(self):
@@ -12,31 +9,24 @@ bounds each of these waits, so that what hangs fails; no test asserts how long s
     if __name__ == "__main__":
         harness.main()
 
-FUTURED_BIN_DIR says which build is tested (ctest sets it; else build/dev/bin of the tree).
+No test sleeps or asserts how long something took: a state of the echo service is waited for until it was pushed, a log
+line until it was written. DEADLINE bounds each wait.
 """
 import fcntl
 import os
-import pathlib
 import re
-import select
 import shutil
-import signal
-import socket
 import subprocess
 import sys
-import tempfile
-import threading
 import time
 import unittest
+
+from server import BIN, DEADLINE, DIE_WITH_PARENT, HERE, ROOT, Log, NotReady, Server  # noqa: F401
 
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
 import grpc  # noqa: E402
 
-HERE = pathlib.Path(__file__).resolve().parent
-ROOT = HERE.parents[1]
-BIN = pathlib.Path(os.environ.get("FUTURED_BIN_DIR", ROOT / "build/dev/bin"))
-DEADLINE = 60.0  # seconds until a wait gives up
 IS_SANITIZED = bool(os.environ.get("FUTURED_SANITIZE"))
 # What a server must never say.
 BAD_LOG = re.compile(r"Sanitizer|runtime error:|ASSERT|assertion|core dumped", re.I)
@@ -68,150 +58,6 @@ sys.path.insert(0, str(BIN.parent / "tests/stubs/python"))
 import futured_stubs  # noqa: E402,F401
 import echo_pb2  # noqa: E402
 import echo_pb2_grpc  # noqa: E402
-
-
-# --- processes
-
-# Before a command: it goes when this process goes, however that happens. (No preexec_fn, which would run Python in a
-# forked copy of a process with threads.)
-DIE_WITH_PARENT = ["setpriv", "--pdeathsig", "KILL", "--"]
-
-
-class Log:
-    """The lines of a pipe, kept as they come; a thread reads, wait() waits for one."""
-
-    def __init__(self, pipe):
-        self._pipe, self._lines, self._is_over = pipe, [], False
-        self._changed = threading.Condition()
-        self._thread = threading.Thread(target=self._read, daemon=True)
-        self._thread.start()
-
-    def _read(self):
-        for line in self._pipe:
-            with self._changed:
-                self._lines.append(line.rstrip("\n"))
-                self._changed.notify_all()
-        with self._changed:
-            self._is_over = True
-            self._changed.notify_all()
-
-    def text(self):
-        with self._changed:
-            return "\n".join(self._lines)
-
-    def find(self, pattern):
-        with self._changed:
-            return [line for line in self._lines if re.search(pattern, line)]
-
-    def wait(self, pattern, count=1):
-        """The first @count lines that match; AssertionError when the log ends, or DEADLINE comes, without them."""
-        end = time.monotonic() + DEADLINE
-        with self._changed:
-            while True:
-                found = [line for line in self._lines if re.search(pattern, line)]
-                if len(found) >= count:
-                    return found[:count]
-                if self._is_over or not self._changed.wait(end - time.monotonic()):
-                    raise AssertionError(f"the log has no line like {pattern!r}")
-
-    def join(self):
-        self._thread.join(DEADLINE)
-
-
-class NotReady(Exception):
-    """The server ended instead of getting ready."""
-
-
-class Server:
-    """A daemon of its own: private directory, private addresses. Ready when the constructor returns."""
-
-    def __init__(self, listen=("127.0.0.1:0",), config=None, program="futured-echo", arguments=(), env=None):
-        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="futured-test-"))
-        self.unix_path = self.directory / "s"
-        self._notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
-        self._notify.bind(str(self.directory / "notify"))
-        config_file = self.directory / "futured.conf"
-        config_file.write_text("".join(
-            f"[{section}]\n" + "".join(f"{key} = {value}\n" for key, value in keys.items())
-            for section, keys in (config or {}).items()), encoding="utf-8")
-        command = [BIN / program, "--config", config_file, "--state-directory", self.directory / "state",
-                   "--port-file", self.directory / "ports"]
-        for address in listen:
-            command += ["--listen", address.replace("@", str(self.directory) + "/")]
-        self.process = subprocess.Popen(
-            [*DIE_WITH_PARENT, *command, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-            env={**os.environ, "NOTIFY_SOCKET": str(self.directory / "notify"), **(env or {})},
-            encoding="utf-8", errors="replace")
-        self.log = Log(self.process.stderr)
-        self.notified = []
-        self._wait_ready()
-        ports = [line.split(" ", 1) for line in (self.directory / "ports").read_text(encoding="utf-8").splitlines()]
-        # As gRPC writes them, in the order they were asked for.
-        self.addresses = [("unix:" if kind == "unix" else "") + where for kind, where in ports]
-
-    def _wait_ready(self):
-        pidfd = os.pidfd_open(self.process.pid)
-        end = time.monotonic() + DEADLINE
-        try:
-            while not any("READY=1" in said for said in self.notified):
-                ready = select.select([self._notify, pidfd], [], [], max(0, end - time.monotonic()))[0]
-                if self._notify in ready:
-                    self.notified.append(self._notify.recv(4096).decode())
-                elif pidfd in ready:
-                    self.process.wait()
-                    self.log.join()
-                    raise NotReady(f"exit status {self.process.returncode}:\n{self.log.text()}")
-                else:
-                    raise AssertionError(f"the server is not ready:\n{self.log.text()}")
-        except BaseException:
-            self.kill()
-            self.clean()
-            raise
-        finally:
-            os.close(pidfd)
-
-    @property
-    def address(self):
-        return self.addresses[0]
-
-    @property
-    def port(self):
-        return int(self.address.rpartition(":")[2])
-
-    def take_notified(self):
-        """All that it has told the service manager so far."""
-        try:
-            while True:
-                self.notified.append(self._notify.recv(4096, socket.MSG_DONTWAIT).decode())
-        except BlockingIOError:
-            return "\n".join(self.notified)
-
-    def signal(self, signo=signal.SIGTERM):
-        self.process.send_signal(signo)
-
-    def wait(self):
-        """The exit status, once it has ended."""
-        status = self.process.wait(DEADLINE)
-        self.log.join()
-        return status
-
-    def kill(self):
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
-
-    def clean(self):
-        self._notify.close()
-        self.log.join()
-        self.process.stderr.close()
-        shutil.rmtree(self.directory, ignore_errors=True)
-
-    def rss_bytes(self):
-        status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text(encoding="ascii")
-        return int(re.search(r"VmRSS:\s+(\d+) kB", status)[1]) * 1024
-
-    def n_fds(self):
-        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
 
 
 # --- tests

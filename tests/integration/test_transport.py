@@ -182,7 +182,7 @@ class NotReading(harness.ServerCase):
             raw.hello([(rawh2.INITIAL_WINDOW_SIZE, 0)])
             stream = raw.open(rawh2.UNARY)
             raw.send(rawh2.frame(rawh2.DATA, rawh2.END_STREAM, stream, rawh2.message(b"1")))
-            self.assertEqual(raw.wait_reset(stream), rawh2.CANCEL)
+            self.assertEqual(raw.wait_reset(stream), rawh2.ENHANCE_YOUR_CALM)
             self.wait_stats(echo, lambda s: s.started == 1 and s.open == 0)
             raw.send(rawh2.frame(rawh2.PING, 0, 0, b"12345678"))
             raw.wait(lambda f: f[0] == rawh2.PING and f[1] & rawh2.ACK)
