@@ -331,6 +331,12 @@ static void conn_start(struct conn *c)
 
 /* --- sockets */
 
+/* One call at a time on one connection: its socket blocks, as that of a client that waits for an answer. */
+static int is_ping_pong(const struct options *o)
+{
+    return o->connections == 1 && o->in_flight == 1;
+}
+
 static int connect_unix(const char *path)
 {
     struct sockaddr_un sa = {.sun_family = AF_UNIX};
@@ -368,13 +374,17 @@ static void conn_open(struct load *l, uint32_t index)
 {
     const struct grpc_client_config config = {.authority = "localhost", .max_message_bytes = 64 << 20};
     const struct h2_config h2 = h2_config_client();
+    const struct timeval silence = {.tv_sec = SILENCE_MS / 1000};
     struct conn *c = &l->conns[index];
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = c};
 
     *c = (struct conn){.load = l, .index = index};
     c->fd = strncmp(l->o.address, "unix:", 5) == 0 ? connect_unix(l->o.address + 5)
                                                    : connect_tcp(l->o.address);
-    if (fcntl(c->fd, F_SETFL, O_NONBLOCK) < 0 || epoll_ctl(l->epoll_fd, EPOLL_CTL_ADD, c->fd, &event) < 0)
+    if (is_ping_pong(&l->o) ? setsockopt(c->fd, SOL_SOCKET, SO_RCVTIMEO, &silence, sizeof silence) < 0
+                            : fcntl(c->fd, F_SETFL, O_NONBLOCK) < 0)
+        die("a socket: %s", strerror(errno));
+    if (epoll_ctl(l->epoll_fd, EPOLL_CTL_ADD, c->fd, &event) < 0)
         die("a socket: %s", strerror(errno));
     c->slots = mem_zalloc(l->o.in_flight * sizeof *c->slots);
     if (!c->slots || grpc_client_new(&c->client, &config, &h2, l->now) < 0)
@@ -430,6 +440,11 @@ static void conn_recv(struct conn *c)
     struct h2_session *session = grpc_client_session(c->client);
     ssize_t n = recv(c->fd, c->load->in, RECV_BYTES, 0);
 
+    if (is_ping_pong(&c->load->o)) {
+        if (n < 0 && errno == EAGAIN)
+            die("nothing has come for %d s", SILENCE_MS / 1000);
+        c->load->now = clock_mono();
+    }
     if (n < 0 && errno == EAGAIN)
         return;
     if (n <= 0)
@@ -467,6 +482,24 @@ static void half_close_all(struct load *l)
     }
 }
 
+/* Which connections can be read or written. The ping-pong needs not to be told: it waits in its read. */
+static int wait_ready(struct load *l, struct epoll_event *events, int max)
+{
+    int n;
+
+    if (is_ping_pong(&l->o)) {
+        events[0] = (struct epoll_event){.events = EPOLLIN, .data.ptr = &l->conns[0]};
+        return 1;
+    }
+    do
+        n = epoll_wait(l->epoll_fd, events, max, SILENCE_MS);
+    while (n < 0 && errno == EINTR);
+    if (n <= 0)
+        die("nothing has come for %d s", SILENCE_MS / 1000);
+    l->now = clock_mono();
+    return n;
+}
+
 static void run(struct load *l)
 {
     struct epoll_event events[256];
@@ -477,12 +510,7 @@ static void run(struct load *l)
         conn_send(&l->conns[i]);
     }
     while (l->phase != ENDING || !is_idle(l)) {
-        n = epoll_wait(l->epoll_fd, events, ARRAY_LEN(events), SILENCE_MS);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            die("nothing has come for %d s", SILENCE_MS / 1000);
-        l->now = clock_mono();
+        n = wait_ready(l, events, ARRAY_LEN(events));
         phase_step(l);
         for (int i = 0; i < n; i++)
             if (events[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR))
