@@ -204,37 +204,41 @@ static void test_background_processes_end(void **state)
 /* --- cancels, by another thread, once the command has told that it runs */
 
 struct cancel {
-    const char *fifo;
+    char fifo[64];
     int64_t grace_ns;
 };
 
+static int orders[2], done[2]; /* pipes of struct cancel to the thread, and of a byte back */
+
 static void *cancel(void *arg)
 {
-    const struct cancel *c = arg;
-    int fd = open(c->fifo, O_RDONLY | O_CLOEXEC); /* waits for the writer */
+    struct cancel c;
     char byte;
 
-    if (read(fd, &byte, 1) == 1)
-        attempt_cancel(&t.call, c->grace_ns);
-    close(fd);
+    while (read(orders[0], &c, sizeof c) == (ssize_t)sizeof c) {
+        int fd = open(c.fifo, O_RDONLY | O_CLOEXEC); /* waits for the writer */
+
+        if (read(fd, &byte, 1) == 1)
+            attempt_cancel(&t.call, c.grace_ns);
+        close(fd);
+        ASSERT(write(done[1], "", 1) == 1);
+    }
     return NULL;
 }
 
-static void run_cancelled(const char *format, int64_t grace_ns)
+static void run_cancelled(const char *line, int64_t grace_ns)
 {
-    char fifo[64], line[512];
-    struct cancel c = {.fifo = fifo, .grace_ns = grace_ns};
-    pthread_t thread;
+    struct cancel c = {.grace_ns = grace_ns};
+    char byte;
 
-    snprintf(fifo, sizeof fifo, "/tmp/futured-cancel-%d", (int)getpid());
-    unlink(fifo);
-    assert_int_equal(mkfifo(fifo, 0600), 0);
-    snprintf(line, sizeof line, "%s", format);
-    assert_int_equal(setenv("FIFO", fifo, 1), 0);
-    assert_int_equal(pthread_create(&thread, NULL, cancel, &c), 0);
+    snprintf(c.fifo, sizeof c.fifo, "/tmp/futured-cancel-%d", (int)getpid());
+    unlink(c.fifo);
+    assert_int_equal(mkfifo(c.fifo, 0600), 0);
+    assert_int_equal(setenv("FIFO", c.fifo, 1), 0);
+    assert_int_equal(write(orders[1], &c, sizeof c), sizeof c);
     run_bytes(line, 1, (struct span){0}, NULL, MAX_RESULT);
-    assert_int_equal(pthread_join(thread, NULL), 0);
-    unlink(fifo);
+    assert_int_equal(read(done[0], &byte, 1), 1);
+    unlink(c.fifo);
 }
 
 static void test_cancel(void **state)
@@ -320,11 +324,15 @@ int main(void)
             cmocka_unit_test(test_init),
             cmocka_unit_test(test_without_memory),
     };
+    pthread_t thread;
     int failed;
 
     signal(SIGPIPE, SIG_IGN); /* as the worker has it */
-    assert_int_equal(attempt_init(&t.call), 0);
+    ASSERT(pipe(orders) == 0 && pipe(done) == 0 && pthread_create(&thread, NULL, cancel, NULL) == 0);
+    test_call_init(&t);
     failed = cmocka_run_group_tests(tests, NULL, NULL);
     test_call_deinit(&t);
+    close(orders[1]);
+    pthread_join(thread, NULL);
     return failed;
 }
