@@ -291,7 +291,7 @@ static void run_items(struct harness *h, struct loopback_call *c, struct harness
     assert_int_equal(c->n_messages, n);
     for (int i = 0; i < n; i++) {
         Futured__V1__RunResponse *r = response(h, c, (size_t)i);
-        char tag[8];
+        char tag[16];
 
         snprintf(tag, sizeof tag, "%d", i);
         assert_string_equal(r->tag, tag);
@@ -314,7 +314,7 @@ static void test_completion_order(void **state)
     run_items(&h, &c, ids, 5);
     for (size_t i = 0; i < 5; i++) {
         Futured__V1__RunResponse *r;
-        char tag[8];
+        char tag[16];
 
         if (i == 3)
             loopback_half_close(&c);
