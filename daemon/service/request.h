@@ -44,7 +44,7 @@ struct watch_request {
     struct codec_bytes selector, cursor;
     uint64_t after_revision, output_offset, log_offset, view;
 };
-enum { WATCH_KINDS = 3 };
+enum { WATCH_KINDS = 4 };
 
 struct list_request {
     struct codec_bytes selector;
