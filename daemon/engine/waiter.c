@@ -17,7 +17,7 @@ int waiter_is_ready(const struct waiter *w)
     switch (w->mode) {
     case WAITER_ALL: return is_complete;
     case WAITER_FIRST_EXCEPTION: return is_complete || w->n_failed > 0;
-    case WAITER_COUNT: return is_complete || w->n_done >= w->wanted;
+    case WAITER_COUNT: return is_complete || (uint64_t)w->n_done + w->n_missing >= w->wanted;
     case WAITER_EACH:
     case WAITER_WATCH: return !list_is_empty(&w->done);
     }

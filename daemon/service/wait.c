@@ -25,27 +25,30 @@ enum {
     WAIT_RESPONSE_TIMED_OUT = 5,
 };
 
-/* The room an ID takes in not_done and missing, and what is kept back for the rest of the answer. */
-enum { ID_FIELD_BYTES = ID_TEXT_LEN + 2, ANSWER_RESERVE_BYTES = 256 };
+/* The room an ID takes in not_done and missing, what is kept for each future yet to come, which is what the least of one takes
+ * as a rule, and for the rest of the answer. */
+enum { ID_FIELD_BYTES = ID_TEXT_LEN + 2, LEAST_BYTES = 72, ANSWER_RESERVE_BYTES = 256 };
 
-/* An answer being written: how much room is left in it, and how many futures it lists. */
+/* An answer being written: how much room is left in it, how many futures it lists, and how many may follow. */
 struct answer {
     struct writer w;
     size_t room;
-    uint32_t n_listed;
+    uint32_t n_listed, n_left;
     enum view view;
     uint64_t counts[FUTURE_CANCELLED + 1];
 };
 
 static void answer_done(struct answer *a, const struct future *f)
 {
-    struct convert_view view = convert_fit(f, a->view, a->room);
-    size_t before = buf_len(a->w.out);
+    size_t room = a->room - MIN(a->room, (size_t)a->n_left * LEAST_BYTES), before = buf_len(a->w.out), n;
 
-    if (convert_size(f, view.view) > a->room)
-        return; /* counted, not listed: the answer is full */
-    convert_future_field(&a->w, WAIT_RESPONSE_DONE, f, view);
-    a->room -= MIN(a->room, buf_len(a->w.out) - before);
+    convert_future_field(&a->w, WAIT_RESPONSE_DONE, f, convert_fit(f, a->view, room));
+    n = buf_len(a->w.out) - before;
+    if (n > a->room) { /* counted, not listed: the answer is full */
+        a->w.out->end -= n;
+        return;
+    }
+    a->room -= n;
     a->n_listed++;
 }
 
@@ -63,6 +66,7 @@ static void answer_id(struct answer *a, uint32_t field, const struct id *id)
 static void answer_future(struct answer *a, const struct future *f, uint32_t limit)
 {
     a->counts[f->state]++;
+    a->n_left -= a->n_left > 0;
     if (a->n_listed >= limit)
         return;
     if (future_is_terminal(f)) {
@@ -95,10 +99,12 @@ static int answer_ids(struct answer *a, struct wait_call *call)
             continue;
         }
         f = e == 0 ? engine_find(call->service->engine, caller->scope, &id) : NULL;
-        if (f)
+        if (f) {
             answer_future(a, f, UINT32_MAX);
-        else if (e == 0)
+        } else if (e == 0) {
+            a->n_left -= a->n_left > 0;
             answer_id(a, WAIT_RESPONSE_MISSING, &id);
+        }
     }
     idset_deinit(&seen);
     return e;
@@ -126,6 +132,9 @@ static void answer_wait(struct wait_call *call)
     struct writer_mark m;
     int e;
 
+    a.n_left = call->waiting.waiter.n_done + call->waiting.waiter.n_pending + call->waiting.waiter.n_missing;
+    if (call->group)
+        a.n_left = MIN(a.n_left, (uint32_t)LIMIT_PAGE_SIZE);
     heap_del(&s->timeouts, &call->timeout);
     if (!out) {
         grpc_call_fail(call->waiting.call, convert_no_memory(&(struct grpc_status){0}));
