@@ -498,8 +498,20 @@ static int app_init(struct app *app, const struct app_options *options)
     return 0;
 }
 
+/* Another signal on the way out must not find the default action in the place of our handler. */
+static void block_signals(void)
+{
+    sigset_t set;
+
+    sigemptyset(&set);
+    for (size_t i = 0; i < ARRAY_LEN(handled_signals); i++)
+        sigaddset(&set, handled_signals[i]);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+}
+
 static void app_deinit(struct app *app)
 {
+    block_signals();
     if (app->has_port_file)
         unlink(app->config->port_file);
     stop_listening(app);

@@ -160,6 +160,14 @@ class Drain(harness.ServerCase):
             self.assertEqual(self.server.wait(), 0)
             self.assertIn(call.code(), (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED))
 
+    def test_signals_until_the_very_end(self):
+        """None of them finds it without a handler: it always ends by itself."""
+        for _ in range(30):
+            server = self.start()
+            while server.process.poll() is None:
+                server.signal()
+            self.assertEqual(server.wait(), 0)
+
     def test_client_that_never_reads(self):
         """It cannot hold the stop up beyond the time that a drain may take."""
         self.server = self.start(config={"timeouts": {"drain": "300ms"}})
