@@ -279,6 +279,9 @@ void turn_end(struct engine *e)
     while ((f = retention_due(&e->retention, e->wall, &budget)))
         turn_forget(e, f);
     next = retention_next(&e->retention);
-    e->effects.next = next <= e->wall ? e->mono : clock_add(e->mono, next - e->wall);
+    if (next <= e->wall)
+        e->effects.next = e->mono;
+    else
+        e->effects.next = next == CLOCK_NEVER ? CLOCK_NEVER : clock_add(e->mono, next - e->wall);
     hand_out(e);
 }
