@@ -652,3 +652,8 @@ uint64_t engine_epoch(const struct engine *e)
 {
     return e->config.epoch;
 }
+
+wall_ns_t engine_wall(const struct engine *e)
+{
+    return e->wall;
+}

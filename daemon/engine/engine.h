@@ -75,7 +75,8 @@ struct function {
     uint64_t n_pending, n_reserved, n_running;   /* futures by where they are; reserved are PENDING too */
     uint64_t n_succeeded, n_failed, n_cancelled; /* ever */
     int64_t mean_run_ns; /* exponential mean of finished attempts (weight 1/8), -1 = none yet */
-    uint32_t kinds; /* the owner's, not read here: how it is registered, bits 1 << FunctionKind of the contract */
+    uint32_t
+            kinds; /* the owner's, not read here: how it is registered, bits 1 << FunctionKind of the contract */
 };
 /* engine_function_add: make @name known (configuration or a worker's Hello). NULL: no memory or
  * limits.max_functions. */
@@ -253,6 +254,8 @@ struct engine_stats {
 };
 struct engine_stats engine_stats(const struct engine *e);
 uint64_t engine_epoch(const struct engine *e);
+/* engine_wall: the wall time of this turn. */
+wall_ns_t engine_wall(const struct engine *e);
 
 /* engine_check: walk everything and assert the invariants. For tests; O(everything). */
 void engine_check(const struct engine *e);

@@ -318,3 +318,8 @@ void futures_shutdown(struct futures *s)
     LIST_FOREACH (l, &s->waitings)
         grpc_call_fail(LIST_ENTRY(l, struct waiting, link)->call, &st);
 }
+
+mono_ns_t futures_tick(struct futures *s, mono_ns_t now)
+{
+    return wait_tick(s, now);
+}

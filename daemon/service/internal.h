@@ -54,3 +54,6 @@ MUST_CHECK int submit_accept(struct futures *s, const struct grpc_call *call, st
 /* submit_traceparent: the trace context in the metadata of @call; NULL: none, or none that the W3C's recommendation knows.
  * Only inside on_start. Owns: the caller. 0, -ENOMEM. */
 MUST_CHECK int submit_traceparent(const struct grpc_call *call, struct bytes **ret);
+
+/* wait_tick: end the Waits whose timeout has come; returns when the next one does. */
+mono_ns_t wait_tick(struct futures *s, mono_ns_t now);

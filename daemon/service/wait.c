@@ -162,7 +162,7 @@ static void on_wait_news(struct waiting *waiting)
         answer_wait(call);
 }
 
-mono_ns_t futures_tick(struct futures *s, mono_ns_t now)
+mono_ns_t wait_tick(struct futures *s, mono_ns_t now)
 {
     struct heap_item *first;
 

@@ -25,9 +25,10 @@ struct watch {
     unsigned int kinds; /* bit 1 << enum event_kind */
     int is_opened;      /* the snapshot is sent, or was not asked for */
     uint64_t revision;  /* of what was sent last, and ... */
-    uint8_t state;      /* ... what it was then: if none of these moved, the labels did */
+    uint8_t state;      /* ... what it was then */
     const struct attempt *attempt;
     int is_cancel_requested;
+    uint64_t labels; /* their digest */
 };
 
 static void put_event(struct watch *watch, uint32_t field)
@@ -44,15 +45,46 @@ static void put_event(struct watch *watch, uint32_t field)
     }
     id_format(&f->id, id);
     writer_text(&w, EVENT_ID, id);
-    writer_timestamp(&w, EVENT_TIME, clock_wall());
+    writer_timestamp(&w, EVENT_TIME, engine_wall(watch->service->engine));
     convert_future_field(&w, field, f,
-                         convert_fit(f, watch->view, watch->service->max_message_bytes - ID_TEXT_LEN - 64));
+                         convert_fit(f, watch->view, futures_room(watch->service, ID_TEXT_LEN + 32)));
     futures_send(call, &w);
 }
 
 static int is_cancel_requested(const struct future *f)
 {
     return f->rare && f->rare->cancel_requested;
+}
+
+/* Of the future's own labels; those of the task do not change. */
+static uint64_t digest_labels(const struct watch *watch)
+{
+    const struct labels *labels = watch->future->labels;
+    uint64_t digest = labels ? 1 : 0;
+
+    for (uint32_t i = 0; labels && i < labels->n; i++) {
+        uint64_t parts[] = {
+                digest,
+                hash_bytes(&watch->service->seed, labels->at[i].key.p, labels->at[i].key.len),
+                hash_bytes(&watch->service->seed, labels->at[i].value.p, labels->at[i].value.len),
+        };
+
+        digest = hash_bytes(&watch->service->seed, parts, sizeof parts);
+    }
+    return digest;
+}
+
+/* Which kinds of change there are between what was sent last and now. */
+static unsigned int changes(const struct watch *watch)
+{
+    const struct future *f = watch->future;
+    int is_state = watch->state != f->state || watch->attempt != f->attempts ||
+                   watch->is_cancel_requested != is_cancel_requested(f);
+
+    if (f->revision <= watch->revision)
+        return 0;
+    return (is_state ? 1U << KIND_STATE : 0) |
+           (!is_state || watch->labels != digest_labels(watch) ? 1U << KIND_LABELS : 0);
 }
 
 static void remember(struct watch *watch)
@@ -64,6 +96,7 @@ static void remember(struct watch *watch)
     watch->state = f->state;
     watch->attempt = f->attempts;
     watch->is_cancel_requested = is_cancel_requested(f);
+    watch->labels = digest_labels(watch);
 }
 
 static void on_news(struct waiting *waiting)
@@ -71,8 +104,7 @@ static void on_news(struct waiting *waiting)
     struct watch *watch = CONTAINER_OF(waiting, struct watch, waiting);
     struct edge *edge = waiter_first_done(&waiting->waiter);
     const struct future *f = watch->future;
-    int only_labels = watch->state == f->state && watch->attempt == f->attempts &&
-                      watch->is_cancel_requested == is_cancel_requested(f);
+    unsigned int news;
 
     if (!grpc_call_is_writable(waiting->call))
         return;
@@ -80,8 +112,8 @@ static void on_news(struct waiting *waiting)
         waiter_seen(edge);
     if (!watch->is_opened)
         put_event(watch, EVENT_SNAPSHOT);
-    else if (f->revision > watch->revision && watch->kinds & 1U << (only_labels ? KIND_LABELS : KIND_STATE))
-        put_event(watch, only_labels ? EVENT_LABELS : EVENT_STATE);
+    else if ((news = changes(watch) & watch->kinds)) /* one event shows both, if both are new */
+        put_event(watch, news & 1U << KIND_STATE ? EVENT_STATE : EVENT_LABELS);
     remember(watch);
     if (future_is_terminal(f))
         grpc_call_finish(waiting->call);
@@ -131,7 +163,7 @@ static int read_watch(struct span message, struct watch *watch, struct id *ret_i
     if (selector.group.len || selector.filter.len)
         return request_unbuilt_field(st, selector.group.len ? "selector.group" : "selector.filter");
     if (selector.ids > 1)
-        return request_bad_field(st, "selector.ids", "%u IDs; Watch follows one", selector.ids);
+        return request_unbuilt_field(st, "selector.ids"); /* Watch follows one */
     if (request.cursor.is_set)
         return request_bad_field(st, "cursor", "goes with a group or a filter");
     r = wire_reader(request.selector.data);

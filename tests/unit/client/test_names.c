@@ -22,9 +22,10 @@ static void test_states(void **state)
     for (unsigned int i = 0; i < futured__v1__state__descriptor.n_values; i++) {
         const ProtobufCEnumValue *value = &futured__v1__state__descriptor.values[i];
 
-        assert_string_equal(futured_state_name((enum futured_state)value->value), value->name + strlen("STATE_"));
+        assert_string_equal(futured_state_name((enum futured_state)value->value),
+                            value->name + strlen("STATE_"));
     }
-    assert_string_equal(futured_state_name((enum futured_state)-1), "UNSPECIFIED");
+    assert_string_equal(futured_state_name((enum futured_state) - 1), "UNSPECIFIED");
     assert_string_equal(futured_state_name((enum futured_state)6), "UNSPECIFIED");
     for (unsigned int i = 0; i < futured__v1__pending_reason__descriptor.n_values; i++) {
         const ProtobufCEnumValue *value = &futured__v1__pending_reason__descriptor.values[i];

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* What is stamped leaves when its commit is durable: not before, in order, and the end of a call behind all of it. */
-#include "pair.h"
-
 #include "grpc/hold.h"
+#include "pair.h"
 
 static struct world w;
 
@@ -158,12 +157,9 @@ static void test_client_gone_while_held(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-            cmocka_unit_test(test_marks_rise_and_merge),
-            cmocka_unit_test(test_reply_waits_for_its_commit),
-            cmocka_unit_test(test_error_waits_too),
-            cmocka_unit_test(test_stream_leaves_in_order),
-            cmocka_unit_test(test_held_bytes_push_back),
-            cmocka_unit_test(test_client_gone_while_held),
+            cmocka_unit_test(test_marks_rise_and_merge), cmocka_unit_test(test_reply_waits_for_its_commit),
+            cmocka_unit_test(test_error_waits_too),      cmocka_unit_test(test_stream_leaves_in_order),
+            cmocka_unit_test(test_held_bytes_push_back), cmocka_unit_test(test_client_gone_while_held),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
