@@ -44,10 +44,7 @@ static const char *advice(const struct futured_status *status)
     if (strcmp(status->reason, "BAD_ADDRESS") == 0)
         return "give another with --address or FUTURED_ADDRESS";
     switch (status->code) {
-    case FUTURED_NOT_FOUND:
-        return "it never was, or its retention is over; `futurectl list` shows what is kept";
     case FUTURED_DEADLINE_EXCEEDED: return "--timeout gives it more time";
-    case FUTURED_UNIMPLEMENTED: return "this daemon does not have it";
     default: return NULL;
     }
 }
@@ -63,7 +60,7 @@ int ctl_fail(struct ctl *ctl)
     else
         ctl_complain(ctl, "the daemon answered %s", futured_code_name(status->code));
     for (size_t i = 0; i < status->n_violations; i++)
-        if (!strstr(status->message, status->violations[i].description))
+        if (!strstr(status->message, status->violations[i].field))
             ctl_complain(ctl, "%s: %s", status->violations[i].field, status->violations[i].description);
     if (status->retry_delay_ns >= 0) {
         duration_format(status->retry_delay_ns, span);
@@ -117,6 +114,8 @@ int ctl_write_result(struct ctl *ctl, struct futured_bytes data)
     if (!is_bad)
         return CTL_OK;
     ctl_complain(ctl, "cannot write %s: %s", path ? path : "the result", strerror(errno));
+    if (!path)
+        clearerr(to); /* it has been told */
     return CTL_FAILED;
 }
 

@@ -68,6 +68,7 @@ static inline void output_end(struct output *out)
 static inline void output_future(struct output *out, const struct futured_future *future)
 {
     out->ops->future(out, future);
+    out->n_items++;
 }
 
 static inline void output_row(struct output *out, const struct futured_future *future)
@@ -103,4 +104,5 @@ static inline void output_waited(struct output *out, const struct futured_waited
 static inline void output_fact(struct output *out, const char *key, const char *value, const char *text)
 {
     out->ops->fact(out, key, value, text);
+    out->n_items++;
 }

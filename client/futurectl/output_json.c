@@ -63,7 +63,6 @@ static void waited(struct output *out, const struct futured_waited *w)
 static void fact(struct output *out, const char *key, const char *value, const char *text)
 {
     show(out, json_pack("{s:s}", key, value));
-    out->n_items += out->is_list;
 }
 
 const struct output_ops output_json_ops = {

@@ -450,9 +450,14 @@ static void put_change(struct output *out, const struct futured_future *f)
         text_size(f->result->size, size);
         fprintf(out->to, " with a result of %s", size);
     }
-    if (f->error && (*f->error->message || strcmp(f->error->reason, futured_state_name(f->state)) != 0)) {
+    if (!f->error)
+        return;
+    if (strcmp(f->error->reason, futured_state_name(f->state)) != 0) {
         fputc(' ', out->to);
         put_error(out, f->error);
+    } else if (*f->error->message) {
+        fputs(": ", out->to);
+        text_put_string(out->to, f->error->message);
     }
 }
 

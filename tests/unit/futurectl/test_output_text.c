@@ -123,6 +123,8 @@ static void test_table(void **state)
 
 static void test_line(void **state)
 {
+    struct futured_error cancelled = {
+            .reason = "CANCELLED", .type = "", .message = "", .function_reason = ""};
     struct futured_future *f = sample_future_whole();
 
     output_line(&out, f);
@@ -131,9 +133,17 @@ static void test_line(void **state)
     f = sample_future_small(FUTURED__V1__STATE__STATE_SUCCEEDED, "12345");
     output_line(&out, f);
     written_expect(&w, "0198c2f0-1111-7000-8000-000000000005  SUCCEEDED with a result of 5 bytes\n");
+    f->state = FUTURED_STATE_CANCELLED;
+    f->result = NULL;
+    f->error = &cancelled;
+    output_line(&out, f);
+    written_expect(&w, "0198c2f0-1111-7000-8000-000000000005  CANCELLED\n");
+    cancelled.message = "too slow";
+    output_line(&out, f);
+    written_expect(&w, "0198c2f0-1111-7000-8000-000000000005  CANCELLED: too slow\n");
     f->state = FUTURED_STATE_PENDING;
     f->pending_reason = FUTURED_PENDING_NO_WORKER;
-    f->result = NULL;
+    f->error = NULL;
     output_line(&out, f);
     written_expect(&w, "0198c2f0-1111-7000-8000-000000000005  PENDING (NO_WORKER)\n");
     futured_future_free(f);
