@@ -34,7 +34,7 @@ static void on_news(struct waiting *waiting)
         }
         convert_future_field(
                 &w, AS_COMPLETED_FUTURE, edge->future,
-                convert_fit(edge->future, (enum view)edge->cookie, ac->service->max_message_bytes));
+                convert_fit(edge->future, (enum view)edge->cookie, futures_room(ac->service, 0)));
         futures_send(call, &w);
         engine_unwait(ac->service->engine, edge);
     }

@@ -107,7 +107,7 @@ struct harness_id harness_submit(struct harness *h, const char *format, ...) PRI
 /* harness_find: the engine's record, or NULL. */
 struct future *harness_find(const struct harness *h, const char *id);
 
-/* The worker: claim (all that is ready up to this future), start, and the ends. Each ends with harness_settle. */
+/* The worker: claim this future (others go back to where they were), start, and the ends. Each ends with harness_settle. */
 struct lease *harness_claim(struct harness *h, const char *id);
 void harness_start(struct harness *h, const char *id);
 void harness_succeed(struct harness *h, const char *id, const char *result);
