@@ -76,7 +76,8 @@ static int is_wanted(const struct function *f, const struct list_functions_reque
 {
     struct span name = SPAN_OF_BYTES(f->name);
 
-    if (name.len < request->prefix.len || memcmp(name.p, request->prefix.p, request->prefix.len) != 0)
+    if (name.len < request->prefix.len ||
+        (request->prefix.len && memcmp(name.p, request->prefix.p, request->prefix.len) != 0))
         return 0;
     return request->page_token.len == 0 || compare_names(name, request->page_token) > 0;
 }
