@@ -61,52 +61,61 @@ static const char *label_of(const struct futured_future *future, const char *key
     return "?";
 }
 
-/* Take one result and print it with the task that it belongs to; 0 when it is one. */
-static int take_result(struct futured_client *client, struct futured_pipeline *pipeline)
+/* Print a result with the task that it belongs to; 0 when it is one. */
+static int print_result(const struct futured_finished *finished)
 {
-    const struct futured_future *future;
-    struct futured_finished *finished;
-    int is_bad;
+    const struct futured_future *future = finished->future;
 
-    if (futured_pipeline_take(pipeline, &finished)) {
-        fprintf(stderr, "hash-files: %s\n", futured_client_status(client)->message);
-        exit(1);
-    }
-    future = finished->future;
-    is_bad = !future || !future->result;
-    if (!future)
+    if (!future) {
         fprintf(stderr, "hash-files: not accepted: %s\n", finished->status->message);
-    else if (is_bad)
+        return 1;
+    }
+    if (!future->result) {
         fprintf(stderr, "hash-files: %s(%s): %s: %s\n", future->task->function, label_of(future, "file"),
                 future->error ? future->error->reason : "", future->error ? future->error->message : "");
-    else
-        printf("%s %s(%s) = %.*s\n", future->id, future->task->function, label_of(future, "file"),
-               (int)future->result->data.size, (const char *)future->result->data.data);
-    futured_finished_free(finished);
-    return is_bad;
+        return 1;
+    }
+    printf("%s %s(%s) = %.*s\n", future->id, future->task->function, label_of(future, "file"),
+           (int)future->result->data.size, (const char *)future->result->data.data);
+    return 0;
+}
+
+/* All files through the pipeline; how many have no result. */
+static int hash_all(struct futured_client *client, struct futured_pipeline *pipeline, char **paths, int n)
+{
+    int n_bad = 0, next = 0;
+
+    while (next < n || futured_pipeline_in_flight(pipeline)) {
+        struct futured_finished *finished = NULL;
+
+        while (next < n && !futured_pipeline_is_full(pipeline))
+            n_bad += put_file(client, pipeline, paths[next++]) != 0;
+        if (futured_pipeline_take(pipeline, &finished)) {
+            fprintf(stderr, "hash-files: %s\n", futured_client_status(client)->message);
+            return n_bad + n - next + (int)futured_pipeline_in_flight(pipeline);
+        }
+        if (finished)
+            n_bad += print_result(finished);
+        futured_finished_free(finished);
+    }
+    return n_bad;
 }
 
 int main(int argc, char **argv)
 {
     struct futured_client *client = futured_client_new(NULL);
     struct futured_pipeline *pipeline = client ? futured_pipeline_new(client, IN_FLIGHT) : NULL;
-    int n_bad = 0, next = 1;
+    int status = 1;
 
     if (!pipeline) {
         fprintf(stderr, "hash-files: out of memory\n");
-        return 1;
-    }
-    if (futured_client_connect(client)) {
+    } else if (futured_client_connect(client)) {
         fprintf(stderr, "hash-files: %s\n", futured_client_status(client)->message);
-        return 69;
-    }
-    while (next < argc || futured_pipeline_in_flight(pipeline)) {
-        while (next < argc && !futured_pipeline_is_full(pipeline))
-            n_bad += put_file(client, pipeline, argv[next++]) != 0;
-        if (futured_pipeline_in_flight(pipeline))
-            n_bad += take_result(client, pipeline) != 0;
+        status = 69;
+    } else {
+        status = hash_all(client, pipeline, argv + 1, argc - 1) ? 1 : 0;
     }
     futured_pipeline_free(pipeline);
     futured_client_free(client);
-    return n_bad ? 1 : 0;
+    return status;
 }
