@@ -47,11 +47,13 @@ static int bad(struct grpc_status *st, const char *what)
 struct worker *worker_attach(struct dispatch *d, struct grpc_call *call)
 {
     const struct grpc_peer *peer = grpc_call_peer(call);
+    struct grpc_status st;
     struct worker *w;
 
     if (!peer->is_pool_worker) {
-        grpc_call_fail_code(call, GRPC_UNIMPLEMENTED,
-                            "this version of the daemon takes workers from its own pool only");
+        status_set(&st, GRPC_UNIMPLEMENTED, "UNIMPLEMENTED_METHOD",
+                   "this version of the daemon takes workers from its own pool only");
+        grpc_call_fail(call, &st);
         return NULL;
     }
     w = mem_zalloc(sizeof *w);

@@ -1,33 +1,45 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "service/unimplemented.h"
 
+#include "grpc/status.h"
+
+static void on_start(struct grpc_call *call)
+{
+    struct grpc_status st;
+
+    grpc_call_fail(call, status_set(&st, GRPC_UNIMPLEMENTED, "UNIMPLEMENTED_METHOD",
+                                    "this version of the daemon does not have this method"));
+}
+
+static const struct grpc_handler handler = {.on_start = on_start};
+
 static const struct grpc_method rows[] = {
-        {"/futured.v1.Futures/Count", GRPC_UNARY, NULL, NULL},
-        {"/futured.v1.Futures/Reschedule", GRPC_UNARY, NULL, NULL},
-        {"/futured.v1.Futures/Retry", GRPC_UNARY, NULL, NULL},
-        {"/futured.v1.Futures/CancelMany", GRPC_UNARY, NULL, NULL},
-        {"/futured.v1.Futures/RetryMany", GRPC_UNARY, NULL, NULL},
-        {"/futured.v1.Futures/DeleteMany", GRPC_UNARY, NULL, NULL},
-        {"/futured.v1.Futures/Explain", GRPC_UNARY, NULL, NULL},
-        {"/futured.v1.Functions/PauseFunction", GRPC_UNARY, NULL, NULL},
-        {"/futured.v1.Functions/ResumeFunction", GRPC_UNARY, NULL, NULL},
-        {"/futured.v1.Functions/SetFunctionLimits", GRPC_UNARY, NULL, NULL},
-        {"/futured.v1.Workers/Claim", GRPC_UNARY, NULL, NULL},
-        {"/futured.v1.Workers/Renew", GRPC_UNARY, NULL, NULL},
-        {"/futured.v1.Workers/Finish", GRPC_UNARY, NULL, NULL},
-        {"/futured.v1.Workers/ListWorkers", GRPC_UNARY, NULL, NULL},
-        {"/futured.v1.Workers/DrainWorker", GRPC_UNARY, NULL, NULL},
-        {"/futured.v1.Workers/KillWorker", GRPC_UNARY, NULL, NULL},
-        {"/futured.v1.System/GetInfo", GRPC_UNARY, NULL, NULL},
-        {"/futured.v1.System/GetStats", GRPC_UNARY, NULL, NULL},
-        {"/futured.v1.System/Drain", GRPC_UNARY, NULL, NULL},
-        {"/futured.v1.System/Resume", GRPC_UNARY, NULL, NULL},
-        {"/futured.v1.System/Reload", GRPC_UNARY, NULL, NULL},
-        {"/google.longrunning.Operations/ListOperations", GRPC_UNARY, NULL, NULL},
-        {"/google.longrunning.Operations/GetOperation", GRPC_UNARY, NULL, NULL},
-        {"/google.longrunning.Operations/DeleteOperation", GRPC_UNARY, NULL, NULL},
-        {"/google.longrunning.Operations/CancelOperation", GRPC_UNARY, NULL, NULL},
-        {"/google.longrunning.Operations/WaitOperation", GRPC_UNARY, NULL, NULL},
+        {"/futured.v1.Futures/Count", GRPC_UNARY, &handler, NULL},
+        {"/futured.v1.Futures/Reschedule", GRPC_UNARY, &handler, NULL},
+        {"/futured.v1.Futures/Retry", GRPC_UNARY, &handler, NULL},
+        {"/futured.v1.Futures/CancelMany", GRPC_UNARY, &handler, NULL},
+        {"/futured.v1.Futures/RetryMany", GRPC_UNARY, &handler, NULL},
+        {"/futured.v1.Futures/DeleteMany", GRPC_UNARY, &handler, NULL},
+        {"/futured.v1.Futures/Explain", GRPC_UNARY, &handler, NULL},
+        {"/futured.v1.Functions/PauseFunction", GRPC_UNARY, &handler, NULL},
+        {"/futured.v1.Functions/ResumeFunction", GRPC_UNARY, &handler, NULL},
+        {"/futured.v1.Functions/SetFunctionLimits", GRPC_UNARY, &handler, NULL},
+        {"/futured.v1.Workers/Claim", GRPC_UNARY, &handler, NULL},
+        {"/futured.v1.Workers/Renew", GRPC_UNARY, &handler, NULL},
+        {"/futured.v1.Workers/Finish", GRPC_UNARY, &handler, NULL},
+        {"/futured.v1.Workers/ListWorkers", GRPC_UNARY, &handler, NULL},
+        {"/futured.v1.Workers/DrainWorker", GRPC_UNARY, &handler, NULL},
+        {"/futured.v1.Workers/KillWorker", GRPC_UNARY, &handler, NULL},
+        {"/futured.v1.System/GetInfo", GRPC_UNARY, &handler, NULL},
+        {"/futured.v1.System/GetStats", GRPC_UNARY, &handler, NULL},
+        {"/futured.v1.System/Drain", GRPC_UNARY, &handler, NULL},
+        {"/futured.v1.System/Resume", GRPC_UNARY, &handler, NULL},
+        {"/futured.v1.System/Reload", GRPC_UNARY, &handler, NULL},
+        {"/google.longrunning.Operations/ListOperations", GRPC_UNARY, &handler, NULL},
+        {"/google.longrunning.Operations/GetOperation", GRPC_UNARY, &handler, NULL},
+        {"/google.longrunning.Operations/DeleteOperation", GRPC_UNARY, &handler, NULL},
+        {"/google.longrunning.Operations/CancelOperation", GRPC_UNARY, &handler, NULL},
+        {"/google.longrunning.Operations/WaitOperation", GRPC_UNARY, &handler, NULL},
 };
 
 const struct grpc_method *unimplemented_methods(size_t *ret_n)
