@@ -126,7 +126,7 @@ static int read_kinds(struct span message, unsigned int *ret, struct grpc_status
     struct wire_field f;
 
     while (wire_next(&r, &f) == 0) {
-        struct wire_reader packed = {.at = f.bytes.p, .end = f.bytes.p + f.bytes.len};
+        struct wire_reader packed = wire_reader(f.bytes);
         uint64_t kind = f.value;
 
         if (f.number != WATCH_KINDS)
