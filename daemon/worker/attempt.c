@@ -14,10 +14,11 @@
 
 enum { MESSAGE_MAX_BYTES = 1024 }; /* of a text of ours */
 
-int attempt_init(struct futured_call *c)
+int attempt_init(struct futured_call *c, const char *guard_program)
 {
     memset(c, 0, sizeof *c);
     arena_init(&c->texts, ATTEMPT_ARENA_BYTES);
+    guard_init(&c->guard, guard_program);
     c->cancel_fd = sandbox_hide(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     return MIN(c->cancel_fd, 0);
 }
@@ -27,6 +28,7 @@ void attempt_deinit(struct futured_call *c)
     arena_deinit(&c->texts);
     buf_deinit(&c->result);
     err_close(&c->cancel_fd);
+    guard_deinit(&c->guard);
 }
 
 int attempt_begin(struct futured_call *c, const struct lease_ref *lease, struct span task_bytes,

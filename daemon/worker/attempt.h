@@ -12,6 +12,7 @@
 #include "client/include/futured/plugin.h"
 #include "grpc/messages.h"
 #include "grpc/status.h"
+#include "worker/guard.h"
 
 #include <stdatomic.h>
 
@@ -56,6 +57,8 @@ struct futured_call {
     _Atomic int64_t grace_ns; /* how long it then has */
     int cancel_fd;            /* an eventfd, readable then */
 
+    struct guard guard; /* of the processes that attempts start */
+
     struct arena texts;                                            /* of this attempt */
     const char *content_type_text, *group_text, *traceparent_text; /* copies, made when asked for */
     char id_text[ID_TEXT_LEN + 1];
@@ -64,8 +67,8 @@ struct futured_call {
 /* The plugin interface over struct futured_call. */
 extern const struct futured_host attempt_host;
 
-/* attempt_init: 0, -errno. */
-MUST_CHECK int attempt_init(struct futured_call *c);
+/* attempt_init: @guard_program as guard_init has it. 0, -errno. */
+MUST_CHECK int attempt_init(struct futured_call *c, const char *guard_program);
 void attempt_deinit(struct futured_call *c);
 
 /* attempt_begin: a new attempt. @task_bytes is a serialized Task.

@@ -34,6 +34,7 @@ struct birth {
     const char *path;
     char *const *argv, *const *env;
     int in, out, err; /* the child's ends; all above 2 */
+    int guard_fd;
     pid_t parent;
     int error; /* of the child; 0 = the exec happened */
 };
@@ -41,12 +42,15 @@ struct birth {
 __attribute__((no_sanitize("address", "thread", "undefined"))) static int born(void *arg)
 {
     static const struct sigaction standard = {.sa_handler = SIG_DFL};
+    const pid_t group = getpid();
     struct birth *b = arg;
     sigset_t none;
 
     sigemptyset(&none);
     for (int i = 1; i < NSIG; i++)
         sigaction(i, &standard, NULL); /* what is ignored would stay so; some cannot be set */
+    if (b->guard_fd >= 0)
+        (void)!write(b->guard_fd, &group, sizeof group);
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || setpgid(0, 0) < 0 || dup2(b->in, STDIN_FILENO) < 0 ||
         dup2(b->out, STDOUT_FILENO) < 0 || dup2(b->err, STDERR_FILENO) < 0 ||
         close_range(STDERR_FILENO + 1, UINT_MAX, 0) < 0 || sigprocmask(SIG_SETMASK, &none, NULL) < 0) {
@@ -115,11 +119,11 @@ static void close_all(struct child *c)
     err_close(&c->err);
 }
 
-int child_start(const char *path, char *const *argv, char *const *env, struct child *ret)
+int child_start(const char *path, char *const *argv, char *const *env, int guard_fd, struct child *ret)
 {
     int in CLEANUP(err_close) = -1, out CLEANUP(err_close) = -1, err CLEANUP(err_close) = -1;
     struct child c = {.pidfd = -1, .in = -1, .out = -1, .err = -1};
-    struct birth b = {.path = path, .argv = argv, .env = env, .parent = getpid()};
+    struct birth b = {.path = path, .argv = argv, .env = env, .guard_fd = guard_fd, .parent = getpid()};
     int r;
 
     r = make_pipe(1, &c.in, &in);

@@ -15,10 +15,11 @@ struct child {
 };
 
 /* child_start: run @path (no search) with @argv and @env. It dies with the calling thread, sees no descriptor but its
- * three, and has all signals at their defaults.
+ * three, and has all signals at their defaults. Before its exec it writes its pid to @guard_fd (guard.h), if not -1.
  *   Owns:   the caller gets @ret, to be ended by child_reap.
  *   Return: 0; -errno, also where the exec itself failed (-ENOENT, -EACCES). */
-MUST_CHECK int child_start(const char *path, char *const *argv, char *const *env, struct child *ret);
+MUST_CHECK int child_start(const char *path, char *const *argv, char *const *env, int guard_fd,
+                           struct child *ret);
 
 /* child_signal: to its whole group. Before child_reap only. */
 void child_signal(const struct child *c, int signal);

@@ -377,7 +377,7 @@ void command_run(const struct command *c, struct futured_call *call)
     int r, status;
 
     buf_clear(&call->result);
-    r = env ? child_start(path, c->words, env, &run.child) : -ENOMEM;
+    r = env ? child_start(path, c->words, env, guard_clear(&call->guard), &run.child) : -ENOMEM;
     if (r < 0) {
         fail_to_start(call, path, r);
         return;
@@ -385,6 +385,7 @@ void command_run(const struct command *c, struct futured_call *call)
     pump(&run);
     child_signal(&run.child, SIGKILL); /* what it left behind must not keep the pipes full */
     drain(&run);
+    (void)guard_clear(&call->guard); /* while the number is still its group's */
     status = child_reap(&run.child, &usage);
     note_end(call, status, &usage);
     judge(&run, status);

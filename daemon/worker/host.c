@@ -435,7 +435,7 @@ int host_run(const struct host_config *config, char why[static HOST_TEXT_BYTES])
     why[0] = '\0';
     inbox_init(&h->inbox, &ops);
     outbox_init(&h->outbox);
-    r = attempt_init(&h->call);
+    r = attempt_init(&h->call, config->guard_program);
     if (r == 0)
         r = make_mark(h);
     if (r == 0)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* futured-worker: a process of the pool (daemon/pool), which starts it with fd 3, 4 and 5. Not for use by hand. */
 #include "base/log.h"
+#include "worker/guard.h"
 #include "worker/host.h"
 #include "worker/sandbox.h"
 #include "worker/spec.h"
@@ -115,6 +116,7 @@ static int serve(const struct sandbox *sandbox, struct functions *functions)
             .functions = functions,
             .name = name,
             .session_token = token,
+            .guard_program = "/proc/self/exe",
             .on_gone = exit_at_once,
     };
     int r;
@@ -142,6 +144,8 @@ int main(int argc, char **argv)
         puts("futured-worker " FUTURED_VERSION);
         return 0;
     }
+    if (argc > 1 && strcmp(argv[1], "--guard") == 0)
+        return guard_main(STDIN_FILENO);
     r = sandbox_enter(&sandbox);
     if (r != 0) {
         fail(0, "worker_not_started",

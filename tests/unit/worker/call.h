@@ -12,7 +12,7 @@ struct test_call {
 static inline void test_call_init(struct test_call *t)
 {
     t->task = BUF_INIT;
-    assert_int_equal(attempt_init(&t->call), 0);
+    assert_int_equal(attempt_init(&t->call, NULL), 0);
 }
 
 static inline void test_call_deinit(struct test_call *t)

@@ -65,7 +65,7 @@ static void test_what_was_asked(void **state)
     const char *type;
     size_t n;
 
-    assert_int_equal(attempt_init(&c), 0);
+    assert_int_equal(attempt_init(&c, NULL), 0);
     begin(&c, &task, 100);
     assert_memory_equal(h->argument(&c, &n), "argument", 8);
     assert_int_equal(n, 8);
@@ -95,7 +95,7 @@ static void test_nothing_was_said(void **state)
     struct futured_call c;
     size_t n = 7;
 
-    assert_int_equal(attempt_init(&c), 0);
+    assert_int_equal(attempt_init(&c, NULL), 0);
     assert_int_equal(attempt_begin(&c, &lease, (struct span){0}, (struct span){0}, (struct span){0}, 10), 0);
     assert_non_null(h->argument(&c, &n));
     assert_int_equal(n, 0);
@@ -112,7 +112,7 @@ static void test_malformed_task(void **state)
 {
     struct futured_call c;
 
-    assert_int_equal(attempt_init(&c), 0);
+    assert_int_equal(attempt_init(&c, NULL), 0);
     assert_int_equal(
             attempt_begin(&c, &lease, SPAN_LIT("\x0a\x01\xff"), (struct span){0}, (struct span){0}, 10),
             ATTEMPT_E_MALFORMED);
@@ -128,7 +128,7 @@ static void test_results(void **state)
     struct futured_call c;
     char *room;
 
-    assert_int_equal(attempt_init(&c), 0);
+    assert_int_equal(attempt_init(&c, NULL), 0);
     begin(&c, &task, 100000);
     assert_int_equal(h->set_result(&c, "first", 5), 0);
     expect_result(&c, "first");
@@ -164,7 +164,7 @@ static void test_result_limit(void **state)
     struct buf task = BUF_INIT;
     struct futured_call c;
 
-    assert_int_equal(attempt_init(&c), 0);
+    assert_int_equal(attempt_init(&c, NULL), 0);
     begin(&c, &task, 4);
     assert_int_equal(h->set_result(&c, "four", 4), 0);
     assert_int_equal(h->set_result(&c, "fives", 5), -1);
@@ -199,7 +199,7 @@ static void test_content_type(void **state)
 
     memset(type, 'x', sizeof type);
     type[255] = '\0';
-    assert_int_equal(attempt_init(&c), 0);
+    assert_int_equal(attempt_init(&c, NULL), 0);
     begin(&c, &task, 4);
     assert_int_equal(h->set_content_type(&c, type), 0);
     assert_int_equal(c.result_type.len, 255);
@@ -223,7 +223,7 @@ static void test_failures(void **state)
     struct buf task = BUF_INIT;
     struct futured_call c;
 
-    assert_int_equal(attempt_init(&c), 0);
+    assert_int_equal(attempt_init(&c, NULL), 0);
     begin(&c, &task, 4);
     assert_int_equal(h->fail_with(&c, &f), -1);
     expect_failure(&c, "", 5, "m\xef\xbf\xbd");
@@ -264,7 +264,7 @@ static void test_long_texts_are_cut(void **state)
 
     memset(text, 'x', n);
     text[n] = '\0';
-    assert_int_equal(attempt_init(&c), 0);
+    assert_int_equal(attempt_init(&c, NULL), 0);
     begin(&c, &task, 4);
     (attempt_host.fail)(&c, text, text);
     assert_int_equal(c.failure.type.len, ATTEMPT_NAME_MAX_BYTES);
@@ -287,7 +287,7 @@ static void test_cancel(void **state)
     struct buf task = BUF_INIT;
     struct futured_call c;
 
-    assert_int_equal(attempt_init(&c), 0);
+    assert_int_equal(attempt_init(&c, NULL), 0);
     begin(&c, &task, 4);
     assert_false(is_readable(c.cancel_fd));
     attempt_cancel(&c, 77);
@@ -308,7 +308,7 @@ static void test_large_memory_is_given_back(void **state)
     struct buf task = BUF_INIT;
     struct futured_call c;
 
-    assert_int_equal(attempt_init(&c), 0);
+    assert_int_equal(attempt_init(&c, NULL), 0);
     begin(&c, &task, SIZE_MAX / 2);
     assert_non_null(attempt_host.reserve_result(&c, 2 * (size_t)ATTEMPT_KEEP_BYTES));
     attempt_end(&c);
@@ -328,7 +328,7 @@ static void test_without_memory(void **state)
     {
         int r;
 
-        assert_int_equal(attempt_init(&c), 0);
+        assert_int_equal(attempt_init(&c, NULL), 0);
         begin(&c, &task, 100000);
         r = h->set_result(&c, "result", 6);
         (void)h->label(&c, "color");

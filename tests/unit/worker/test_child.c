@@ -28,7 +28,7 @@ static struct child start(const char *script)
     struct child child;
 
     snprintf(text, sizeof text, "%s", script);
-    assert_int_equal(child_start("/bin/sh", argv, env, &child), 0);
+    assert_int_equal(child_start("/bin/sh", argv, env, -1, &child), 0);
     return child;
 }
 
@@ -124,9 +124,9 @@ static void test_cannot_start(void **state)
     int before = count_fds();
     struct child c;
 
-    assert_int_equal(child_start("/no/such/program", argv, env, &c), -ENOENT);
-    assert_int_equal(child_start("/dev/null", argv, env, &c), -EACCES);
-    assert_int_equal(child_start("/", argv, env, &c), -EACCES);
+    assert_int_equal(child_start("/no/such/program", argv, env, -1, &c), -ENOENT);
+    assert_int_equal(child_start("/dev/null", argv, env, -1, &c), -EACCES);
+    assert_int_equal(child_start("/", argv, env, -1, &c), -EACCES);
     assert_int_equal(count_fds(), before);
     assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
 }
@@ -144,7 +144,7 @@ static void test_no_descriptors_left(void **state)
     few = old;
     for (few.rlim_cur = 4; r < 0; few.rlim_cur++) {
         assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
-        r = child_start("/bin/true", argv, env, &c);
+        r = child_start("/bin/true", argv, env, -1, &c);
         assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
         if (r < 0) {
             assert_true(r == -EMFILE || r == -EINVAL);

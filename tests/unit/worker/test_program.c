@@ -7,6 +7,8 @@
 
 #include <sysexits.h>
 
+#include <sys/stat.h>
+
 struct program {
     struct spawn_child child;
     struct fake_daemon *daemon;
@@ -221,6 +223,38 @@ static void test_cancelled_command(void **state)
     expect_stopped(&p);
 }
 
+/* The worker is killed while a command has children of its own: the end of a fifo says that all are gone. */
+static void test_killed_while_a_command_runs(void **state)
+{
+    char fifo[64], line[256], c;
+    struct spec_command commands[] = {{.name = "family", .line = line, .is_shell = 1}};
+    const struct spec spec = {.commands = commands, .n_commands = 1};
+    struct program p;
+    int reader, status;
+
+    snprintf(fifo, sizeof fifo, "/tmp/futured-family-%d", (int)getpid());
+    snprintf(line, sizeof line, "exec 7>%s; (trap '' TERM HUP; echo up >&7; exec tail -f /dev/null) & wait",
+             fifo);
+    unlink(fifo);
+    assert_int_equal(mkfifo(fifo, 0600), 0);
+    reader = open(fifo, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    start_with(&p, &spec);
+    FAKE_UNTIL(p.daemon, p.daemon->n_hellos == 1);
+    fake_welcome(p.daemon, 1000, 1000);
+    fake_assign(p.daemon, 1, "family", "");
+    fake_send(p.daemon);
+    struct pollfd end = {.fd = reader, .events = POLLIN};
+    assert_int_equal(poll(&end, 1, -1), 1);
+    assert_int_equal(read(reader, &c, 1), 1); /* the grandchild runs */
+    kill(-p.child.pid, SIGKILL);
+    status = finish(&p);
+    assert_int_equal(WTERMSIG(status), SIGKILL);
+    while (read(reader, &c, 1) != 0)
+        assert_int_equal(poll(&end, 1, -1), 1);
+    close(reader);
+    unlink(fifo);
+}
+
 static void test_problems_are_told(void **state)
 {
     const char *plugins[] = {"/no/such.so"};
@@ -281,6 +315,7 @@ int main(void)
             cmocka_unit_test(test_sigterm),
             cmocka_unit_test(test_daemon_gone),
             cmocka_unit_test(test_cancelled_command),
+            cmocka_unit_test(test_killed_while_a_command_runs),
             cmocka_unit_test(test_problems_are_told),
             cmocka_unit_test(test_unreadable_spec),
             cmocka_unit_test(test_by_hand),
