@@ -126,10 +126,11 @@ static struct future *next_of_ids(struct listing *l, const struct id *ids, uint3
 
         if (l->is_desc ? id_key(id) >= l->key : id_key(id) <= l->key)
             continue;
-        l->key = id_key(id);
         f = engine_find(l->service->engine, l->caller->scope, id);
-        if (f)
+        if (f) {
+            l->key = id_key(id);
             return f;
+        }
     }
     return NULL;
 }
@@ -152,9 +153,15 @@ static int read_ids(const struct listing *l, struct arena *arena, struct id **re
     return 0;
 }
 
+/* Whether there is no room even for BASIC: then the page ends before it, unless it would be empty. */
+static int is_least(struct convert_view view)
+{
+    return view.view == VIEW_RESULT && view.omitted;
+}
+
 static void put_page(struct grpc_call *call, struct listing *l, const struct id *ids)
 {
-    size_t room = l->service->max_message_bytes - LIST_RESERVE_BYTES;
+    size_t room = futures_room(l->service, LIST_RESERVE_BYTES);
     struct buf *out = grpc_call_begin(call);
     struct writer w = writer_to(out);
     uint32_t budget = LIST_SCAN_MAX, n = 0;
@@ -167,6 +174,7 @@ static void put_page(struct grpc_call *call, struct listing *l, const struct id 
         return;
     }
     for (;; n++) {
+        size_t before_bytes = buf_len(out);
         uint64_t before = l->key;
         struct convert_view view;
 
@@ -174,13 +182,13 @@ static void put_page(struct grpc_call *call, struct listing *l, const struct id 
         if (!f)
             break;
         view = convert_fit(f, l->view, room);
-        is_more = n == l->page_size || (n > 0 && convert_size(f, view.view) > room);
+        is_more = n == l->page_size || (n > 0 && is_least(view));
         if (is_more) {
             l->key = before;
             break;
         }
         convert_future_field(&w, LIST_FUTURES, f, view);
-        room -= MIN(room, convert_size(f, view.view) + 8);
+        room -= MIN(room, buf_len(out) - before_bytes);
     }
     if (is_more || (!f && !ids && budget == 0)) {
         format_token(l, token);

@@ -171,7 +171,7 @@ static inline struct span loopback_message(const struct loopback_call *c, size_t
     struct span message = {0};
 
     assert_true(i < c->n_messages);
-    message.p = buf_head(&c->received);
+    message.p = buf_len(&c->received) ? buf_head(&c->received) : (const uint8_t *)"";
     for (size_t k = 0; k <= i; k++) {
         message.p += message.len;
         memcpy(&message.len, buf_head(&c->lens) + k * sizeof message.len, sizeof message.len);

@@ -45,7 +45,27 @@ static void test_tables(void **state)
             assert_int_equal(has_row, number != cases[i].hole);
         }
     }
-    assert_int_equal(futured__v1__watch_request__descriptor.fields[WATCH_KINDS - 1].id, WATCH_KINDS);
+}
+
+/* The numbers by which fields are walked are those of the contract. */
+static void test_numbers(void **state)
+{
+    static const struct {
+        const ProtobufCMessageDescriptor *descriptor;
+        const char *name;
+        uint32_t number;
+    } cases[] = {
+            {&futured__v1__selector__descriptor, "ids", SELECTOR_IDS},
+            {&futured__v1__as_completed_request__descriptor, "ids", AS_COMPLETED_IDS},
+            {&futured__v1__watch_request__descriptor, "kinds", WATCH_KINDS},
+            {&futured__v1__annotate_request__descriptor, "set_labels", ANNOTATE_SET},
+            {&futured__v1__annotate_request__descriptor, "remove_labels", ANNOTATE_REMOVE},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+        assert_int_equal(
+                protobuf_c_message_descriptor_get_field_by_name(cases[i].descriptor, cases[i].name)->id,
+                cases[i].number);
 }
 
 static void expect_violation(const struct grpc_status *st, enum grpc_code code, const char *reason,
@@ -235,9 +255,10 @@ static void test_id(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-            cmocka_unit_test(test_tables),      cmocka_unit_test(test_read), cmocka_unit_test(test_read_in),
-            cmocka_unit_test(test_bad_field),   cmocka_unit_test(test_view), cmocka_unit_test(test_selector),
-            cmocka_unit_test(test_no_selector), cmocka_unit_test(test_text), cmocka_unit_test(test_id),
+            cmocka_unit_test(test_tables),   cmocka_unit_test(test_numbers),     cmocka_unit_test(test_read),
+            cmocka_unit_test(test_read_in),  cmocka_unit_test(test_bad_field),   cmocka_unit_test(test_view),
+            cmocka_unit_test(test_selector), cmocka_unit_test(test_no_selector), cmocka_unit_test(test_text),
+            cmocka_unit_test(test_id),
     };
 
     test_seed();
