@@ -123,7 +123,8 @@ int futured_as_completed(struct futured_client *client, const char *const *ids, 
 
     if (!completions)
         return futured_client_no_memory(client);
-    (void)getrandom(&seed, sizeof seed, GRND_NONBLOCK); /* the keys are the user's own: any seed will do */
+    if (getrandom(&seed, sizeof seed, GRND_NONBLOCK) < 0)
+        seed.k0 = (uint64_t)(uintptr_t)&seed; /* the keys are the user's own: any seed will do */
     map_init(&completions->asked, &seed);
     completions->client = client;
     completions->view = view;
