@@ -58,7 +58,8 @@ static int directory_reserve(struct order *o)
     return 0;
 }
 
-static struct order_leaf *leaf_append(struct order *o, uint64_t key)
+/* A new, empty leaf as entry @i of the directory. */
+static struct order_leaf *leaf_new(struct order *o, uint32_t i, uint64_t key)
 {
     struct order_leaf *leaf;
 
@@ -68,7 +69,9 @@ static struct order_leaf *leaf_append(struct order *o, uint64_t key)
     if (!leaf)
         return NULL;
     leaf->first = leaf->n = 0;
-    *entry(o, o->n++) = (struct order_entry){.key = key, .leaf = leaf};
+    memmove(entry(o, i) + 1, entry(o, i), (o->n - i) * sizeof *o->entries);
+    o->n++;
+    *entry(o, i) = (struct order_entry){.key = key, .leaf = leaf};
     return leaf;
 }
 
@@ -79,7 +82,7 @@ int order_append(struct order *o, struct future *f)
 
     ASSERT(!leaf || key > id_key(&leaf_get(leaf, leaf->n - 1)->id));
     if (!leaf || leaf->first + leaf->n == ORDER_LEAF)
-        leaf = leaf_append(o, key);
+        leaf = leaf_new(o, o->n, key);
     if (!leaf)
         return -ENOMEM;
     leaf->at[leaf->first + leaf->n++] = f;
@@ -119,6 +122,61 @@ static uint32_t futures_below(const struct order_leaf *l, uint64_t key)
             high = mid;
     }
     return low;
+}
+
+/* The upper half of leaf @i, which is full, to a leaf of its own. -ENOMEM. */
+static int split(struct order *o, uint32_t i)
+{
+    struct order_leaf *from = entry(o, i)->leaf, *to;
+    uint32_t keep = from->n / 2, n = from->n - keep;
+
+    to = leaf_new(o, i + 1, id_key(&leaf_get(from, keep)->id));
+    if (!to)
+        return -ENOMEM;
+    memcpy(to->at, &from->at[from->first + keep], n * sizeof *to->at);
+    to->n = n;
+    from->n = keep;
+    return 0;
+}
+
+/* Put @f into @leaf, which is not full, as its @at-th; the shorter side shifts, if it has room. */
+static void leaf_put(struct order_leaf *leaf, uint32_t at, struct future *f)
+{
+    struct future **begin = &leaf->at[leaf->first];
+    int has_tail = leaf->first + leaf->n < ORDER_LEAF;
+
+    if (leaf->first > 0 && (at < leaf->n / 2 || !has_tail)) {
+        memmove(begin - 1, begin, at * sizeof *begin);
+        leaf->first--;
+    } else {
+        memmove(begin + at + 1, begin + at, (leaf->n - at) * sizeof *begin);
+    }
+    leaf->at[leaf->first + at] = f;
+    leaf->n++;
+}
+
+int order_insert(struct order *o, struct future *f)
+{
+    uint64_t key = id_key(&f->id);
+    uint32_t i = entries_up_to(o, key), at;
+    const struct order_leaf *leaf;
+
+    if (i == o->n &&
+        (i == 0 || id_key(&leaf_get(entry(o, i - 1)->leaf, entry(o, i - 1)->leaf->n - 1)->id) < key))
+        return order_append(o, f);
+    i -= i > 0;
+    if (entry(o, i)->leaf->n == ORDER_LEAF) {
+        if (split(o, i) < 0)
+            return -ENOMEM;
+        i += entry(o, i + 1)->key <= key;
+    }
+    leaf = entry(o, i)->leaf;
+    at = futures_below(leaf, key);
+    ASSERT(at == leaf->n || id_key(&leaf_get(leaf, at)->id) != key);
+    leaf_put(entry(o, i)->leaf, at, f);
+    entry(o, i)->key = MIN(entry(o, i)->key, key);
+    o->n_futures++;
+    return 0;
 }
 
 /* Take item @i out of @n items of @bytes each at @first; the shorter side shifts. Returns the new first item. */

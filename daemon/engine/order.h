@@ -2,13 +2,13 @@
 #pragma once
 /*
  * All futures of the engine in the order of their IDs, for List: 8 bytes a future. IDs only rise, so a new one goes to
- * the end. Futures lie in leaves of up to ORDER_LEAF pointers; a directory holds the leaves with their lowest key.
+ * the end; only what comes back from the store goes anywhere. Futures lie in leaves of up to ORDER_LEAF pointers; a directory holds the leaves with their lowest key.
  * Both are arrays with free room at both ends: taking something out shifts the shorter side, so what goes out oldest
  * first shifts nothing. A leaf that fits together with a neighbour is merged into it.
  *
  * Append O(1). Seek O(log n). Remove O(log n) to find it, at most 2 KiB to shift; one leaf in some hundred removals
  * takes its entry out of the directory, which shifts 16 bytes for each leaf on the shorter side (300 KB at worst at 20
- * million futures, nothing at the ends).
+ * million futures, nothing at the ends). Insert as remove; a full leaf is split in two.
  */
 #include "engine/future.h"
 
@@ -41,6 +41,9 @@ void order_deinit(struct order *o);
 
 /* order_append: put @f at the end; its ID must be the highest. 0, -ENOMEM. */
 MUST_CHECK int order_append(struct order *o, struct future *f);
+
+/* order_insert: put @f, whose ID must not be in, where it belongs. 0, -ENOMEM. O(log n), and up to 2 KiB to shift. */
+MUST_CHECK int order_insert(struct order *o, struct future *f);
 
 /* order_remove: take @f out; it must be in. */
 void order_remove(struct order *o, const struct future *f);

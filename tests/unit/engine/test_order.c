@@ -203,6 +203,91 @@ static void test_flow(void **state)
     empty(&o, &m);
 }
 
+/* In every order of coming: backwards, from both ends, at random between others that leave. */
+static void test_insertion(void **state)
+{
+    enum { N = 6000, STEPS = 60000 };
+    struct test_random random = {test_seed()};
+
+    for (int kind = 0; kind < 4; kind++) {
+        struct order o;
+        struct model m = {calloc(N, sizeof(struct future *)), N};
+
+        order_init(&o);
+        for (size_t step = 0; step < (kind == 3 ? STEPS : N); step++) {
+            size_t i = kind == 0   ? N - 1 - step
+                       : kind == 1 ? (step % 2 ? N - 1 - step / 2 : step / 2)
+                       : kind == 2 ? step
+                                   : test_random_below(&random, N);
+
+            if (m.at[i]) {
+                take_out(&o, &m, i);
+            } else {
+                m.at[i] = future_at(key_of(i));
+                assert_int_equal(order_insert(&o, m.at[i]), 0);
+            }
+            if (step % 500 == 0) {
+                order_check(&o);
+                check_walks(&o, &m);
+                check_seeks(&o, &m, &random, 5);
+            }
+        }
+        assert_true(o.n <= 2 + o.n_futures * 4 / ORDER_LEAF);
+        empty(&o, &m);
+    }
+}
+
+/* Between two others, with every size of a leaf, at every place: what was there stays. */
+static void test_insert_everywhere(void **state)
+{
+    static const size_t sizes[] = {1, 2, 3, ORDER_LEAF - 1, ORDER_LEAF, ORDER_LEAF + 1};
+
+    for (size_t s = 0; s < ARRAY_LEN(sizes); s++)
+        for (size_t at = 0; at <= sizes[s]; at++) {
+            struct future *between = future_at(key_of(at) - 1);
+            struct order_place place;
+            struct order o;
+            struct model m;
+
+            fill(&o, &m, sizes[s]);
+            assert_int_equal(order_insert(&o, between), 0);
+            order_check(&o);
+            assert_ptr_equal(order_seek(&o, key_of(at) - 2, 0, &place), between);
+            assert_ptr_equal(order_step(&o, &place, 0), at < m.n ? m.at[at] : NULL);
+            order_remove(&o, between);
+            free(between);
+            check_walks(&o, &m);
+            empty(&o, &m);
+        }
+}
+
+static void test_insert_fails_each_allocation(void **state)
+{
+    enum { N = ORDER_LEAF * 30 };
+    static struct future *futures[N];
+
+    for (size_t i = 0; i < N; i++)
+        futures[i] = future_at(key_of(i));
+    FAIL_EACH_ALLOCATION(nth)
+    {
+        struct order o;
+        size_t n_in = 0, n_failed = 0;
+
+        order_init(&o);
+        for (size_t i = N; i > 0; i--)
+            if (order_insert(&o, futures[i - 1]) == 0)
+                n_in++;
+            else
+                n_failed++;
+        assert_int_equal(o.n_futures, n_in);
+        assert_int_equal(n_failed, test_allocation_failed());
+        order_check(&o);
+        order_deinit(&o);
+    }
+    for (size_t i = 0; i < N; i++)
+        free(futures[i]);
+}
+
 static void test_fail_each_allocation(void **state)
 {
     enum { N = ORDER_LEAF * 40 };
@@ -239,6 +324,15 @@ static void append_out_of_order(void *arg)
     ASSERT(order_append(&o, future_at(5)) == 0);
 }
 
+static void insert_twice(void *arg)
+{
+    struct order o;
+
+    order_init(&o);
+    ASSERT(order_insert(&o, future_at(5)) == 0);
+    ASSERT(order_insert(&o, future_at(5)) == 0);
+}
+
 static void remove_what_is_not_in(void *arg)
 {
     struct order o;
@@ -251,6 +345,7 @@ static void remove_what_is_not_in(void *arg)
 static void test_misuse_aborts(void **state)
 {
     test_aborts(append_out_of_order, NULL, "key > id_key");
+    test_aborts(insert_twice, NULL, "!= key");
     test_aborts(remove_what_is_not_in, NULL, "leaf_get(leaf, at) == f");
 }
 
@@ -261,7 +356,10 @@ int main(void)
             cmocka_unit_test(test_every_seek),
             cmocka_unit_test(test_removal),
             cmocka_unit_test(test_flow),
+            cmocka_unit_test(test_insertion),
+            cmocka_unit_test(test_insert_everywhere),
             cmocka_unit_test(test_fail_each_allocation),
+            cmocka_unit_test(test_insert_fails_each_allocation),
             cmocka_unit_test(test_misuse_aborts),
     };
 
