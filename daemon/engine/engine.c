@@ -466,7 +466,7 @@ int engine_wait(struct engine *e, struct waiter *w, struct future *f, struct byt
 
 int engine_may_wait(const struct engine *e)
 {
-    return e->account.n_edges < e->config.limits.max_waiter_edges ? 0 : ENGINE_E_FULL_EDGES;
+    return e->account.n_edges < e->account.limits.max_waiter_edges ? 0 : ENGINE_E_FULL_EDGES;
 }
 
 /* Fill w->spare with @n more edges, which have been counted. On failure the caller drops them all. */

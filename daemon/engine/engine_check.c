@@ -7,7 +7,7 @@
 
 /* What the walk counts. */
 struct walk {
-    uint64_t n_by_state[6], n_bytes, n_edges, n_leases, n_members, n_collected;
+    uint64_t n_by_state[6], n_bytes, n_level_bytes, n_group_bytes, n_edges, n_leases, n_members, n_collected;
 };
 
 static void check_rare(const struct future *f)
@@ -114,7 +114,7 @@ static void check_functions(const struct engine *e, struct walk *w)
         const struct function *fn = e->functions.at[i];
 
         ASSERT(fn->index == i);
-        w->n_bytes += check_function(fn) * sizeof(struct level);
+        w->n_level_bytes += check_function(fn) * sizeof(struct level);
         n_pending += fn->n_pending;
         n_running += fn->n_running;
         n_leases += fn->n_reserved + fn->n_running;
@@ -144,7 +144,7 @@ static void check_group(const struct group *g, struct walk *w)
     w->n_members -= n;
 }
 
-static void check_scopes(const struct engine *e)
+static void check_scopes(const struct engine *e, const struct walk *w)
 {
     uint64_t n_futures = 0, n_bytes = 0;
 
@@ -158,7 +158,7 @@ static void check_scopes(const struct engine *e)
             n_bytes += scope->n_bytes;
         }
     }
-    ASSERT(n_futures == e->account.n_futures && n_bytes <= e->account.n_bytes);
+    ASSERT(n_futures == e->account.n_futures && n_bytes == w->n_bytes);
 }
 
 void engine_check(const struct engine *e)
@@ -176,18 +176,19 @@ void engine_check(const struct engine *e)
         ASSERT(engine_find(e, f->scope, &f->id) == f);
         if (f->group && f->group->of_group.prev == &f->group->group->members) {
             check_group(f->group->group, &w);
-            w.n_bytes += group_bytes(f->group->group);
+            w.n_group_bytes += group_bytes(f->group->group);
         }
         n++;
     }
     ASSERT(n == e->account.n_futures && n == e->table.n_items && n == e->futures.n_objects);
     ASSERT(w.n_members == 0);
     check_functions(e, &w);
-    check_scopes(e);
+    check_scopes(e, &w);
     for (int i = 0; i < 6; i++)
         ASSERT(w.n_by_state[i] == e->n_by_state[i]);
     ASSERT(e->n_accepted == n + e->n_forgotten);
     ASSERT(e->account.n_edges == e->edges.n_objects && w.n_edges <= e->edges.n_objects);
     ASSERT(w.n_collected == e->collected.n);
-    ASSERT(w.n_bytes <= e->account.n_bytes); /* groups without a member are missing from the walk */
+    ASSERT(w.n_group_bytes <= e->groups.n_bytes); /* those without a member have no way to be walked */
+    ASSERT(w.n_bytes + w.n_level_bytes + e->groups.n_bytes == e->account.n_bytes);
 }

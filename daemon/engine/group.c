@@ -71,6 +71,7 @@ int group_get(struct group_set *s, const struct realm *realm, struct span name, 
         mem_free(g);
         return -ENOMEM;
     }
+    s->n_bytes += group_bytes(g);
     limits_charge(s->account, NULL, group_bytes(g));
     *ret = g;
     return 0;
@@ -95,6 +96,7 @@ void group_tidy(struct group_set *s, struct group *g)
 {
     if (!list_is_empty(&g->members) || !list_is_empty(&g->expecting))
         return;
+    s->n_bytes -= group_bytes(g);
     limits_discharge(s->account, NULL, group_bytes(g));
     table_remove(&s->table, g->hash, g);
     bytes_unref(g->name);

@@ -31,6 +31,7 @@ struct group_set {
     struct table table;
     struct hash_seed seed;
     struct limits_account *account;
+    uint64_t n_bytes; /* charged for all groups */
 };
 
 void group_set_init(struct group_set *s, const struct hash_seed *seed, struct limits_account *account);

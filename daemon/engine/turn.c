@@ -81,7 +81,7 @@ static uint64_t *count_of(struct function *fn, enum future_state state)
     case FUTURE_FAILED: return &fn->n_failed;
     case FUTURE_CANCELLED: return &fn->n_cancelled;
     }
-    ASSERT(!"a state of the enum");
+    ASSERT(0 && "a state of the enum");
 }
 
 /* State and counts: function.n_succeeded and its like only rise, the others follow the future. */

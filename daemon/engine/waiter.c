@@ -21,7 +21,7 @@ int waiter_is_ready(const struct waiter *w)
     case WAITER_EACH:
     case WAITER_WATCH: return !list_is_empty(&w->done);
     }
-    ASSERT(!"a mode of the enum");
+    ASSERT(0 && "a mode of the enum");
 }
 
 struct edge *waiter_first_done(const struct waiter *w)

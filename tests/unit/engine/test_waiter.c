@@ -105,6 +105,24 @@ static void test_without_edges(void **state)
     }
 }
 
+/* What nobody knows counts as done, for those who want a number of them. */
+static void test_missing(void **state)
+{
+    struct fixture x;
+    struct waiter w;
+
+    fixture_init(&x);
+    waiter_init(&w, WAITER_COUNT, 2, NULL);
+    w.n_missing = 1;
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(engine_wait(x.e, &w, fixture_submit(&x, NULL), NULL, 0), 0);
+    assert_false(waiter_is_ready(&w));
+    fixture_succeed(&x, fixture_start(&x));
+    assert_true(waiter_is_ready(&w));
+    engine_waiter_drop(x.e, &w);
+    fixture_deinit(&x);
+}
+
 /* Two edges to one future are two edges. */
 static void test_duplicates(void **state)
 {
@@ -288,6 +306,7 @@ int main(void)
             cmocka_unit_test(test_duplicates), cmocka_unit_test(test_already_done),
             cmocka_unit_test(test_watch),      cmocka_unit_test(test_misuse_aborts),
             cmocka_unit_test(test_group),      cmocka_unit_test(test_group_of_none),
+            cmocka_unit_test(test_missing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
