@@ -60,7 +60,7 @@ void batch_clear(struct batch *b);
 
 /* batch_put: @f as it is now. @kind: PUT_LIVE for one that is not terminal, FINISH the first time that it is, PUT_DONE
  *   after that. The same future twice in one batch is allowed, in the order of what happened.
- *   Return: 0, -ENOMEM (the batch is unchanged). */
+ *   Return: 0; -ENOMEM; -EMSGSIZE (begin another batch: this one has 1 GiB). It is unchanged then. */
 MUST_CHECK int batch_put(struct batch *b, enum batch_kind kind, const struct future *f);
 
 /* batch_delete: 0, -ENOMEM. batch_key_ceiling: 0, -ENOMEM. */

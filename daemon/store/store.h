@@ -54,7 +54,7 @@ struct store_meta {
 /* One future as it is stored. record's spans point into the item; empty where a blob was not asked for. */
 struct store_item {
     struct list link;
-    int result; /* 0; STORE_E_DATA_LOSS, _CORRUPT: only id and is_done are set then (and is never run) */
+    int result; /* 0; STORE_E_DATA_LOSS, _VERSION: its bytes are lost, or not for this program; only the key in id is sure */
     int is_done;
     struct id id;
     struct record record;
@@ -104,7 +104,7 @@ struct store_backend {
     int (*sweep)(struct store *s, wall_ns_t now, uint32_t max, struct store_swept *ret,
                  struct store_problem *ret_problem);
     int (*checkpoint)(struct store *s, struct store_problem *ret_problem);
-    uint64_t (*wal_bytes)(const struct store *s);
+    uint64_t (*wal_bytes)(struct store *s);
     int (*view_open)(struct store *s, struct store_view **ret);
     void (*close)(struct store *s);
 };
@@ -166,7 +166,7 @@ MUST_CHECK static inline int store_checkpoint(struct store *s, struct store_prob
 }
 
 /* store_wal_bytes: how long the write-ahead log is. Any thread. */
-static inline uint64_t store_wal_bytes(const struct store *s)
+static inline uint64_t store_wal_bytes(struct store *s)
 {
     return s->backend->wal_bytes(s);
 }

@@ -1,0 +1,330 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Every call is one transaction: a get sees a future either live or done, never neither. None is kept open longer,
+ * because the log cannot be made shorter behind a reader; so counting goes in pieces, and is not of one moment.
+ */
+#include "store/view.h"
+
+#include "base/mem.h"
+
+#include <errno.h>
+#include <string.h>
+
+enum { COUNT_STEP = 20000 };
+
+struct view {
+    struct store_view view;
+    sqlite3 *db;
+    sqlite3_stmt *begin, *end, *get_live, *get_done, *blob, *settings;
+    sqlite3_stmt *scan[2][2]; /* [place][desc] */
+    sqlite3_stmt *count[2];   /* [place] */
+};
+
+static struct view *view_of(struct store_view *v)
+{
+    return CONTAINER_OF(v, struct view, view);
+}
+
+static const struct {
+    size_t at;
+    const char *sql;
+} statements[] = {
+        {offsetof(struct view, begin), "BEGIN"},
+        {offsetof(struct view, end), "COMMIT"},
+        {offsetof(struct view, get_live), "SELECT k, id, rec FROM live WHERE k=?1"},
+        {offsetof(struct view, get_done), "SELECT k, id, rec FROM done WHERE k=?1"},
+        {offsetof(struct view, blob), "SELECT crc, data FROM blob WHERE k=?1 AND n=?2"},
+        {offsetof(struct view, settings), "SELECT name, value, who, at, why FROM settings ORDER BY name"},
+        {offsetof(struct view, scan[STORE_LIVE][0]),
+         "SELECT k, id, rec FROM live WHERE k>?1 ORDER BY k LIMIT ?2"},
+        {offsetof(struct view, scan[STORE_LIVE][1]),
+         "SELECT k, id, rec FROM live WHERE k<?1 ORDER BY k DESC LIMIT ?2"},
+        {offsetof(struct view, scan[STORE_DONE][0]),
+         "SELECT k, id, rec FROM done WHERE k>?1 ORDER BY k LIMIT ?2"},
+        {offsetof(struct view, scan[STORE_DONE][1]),
+         "SELECT k, id, rec FROM done WHERE k<?1 ORDER BY k DESC LIMIT ?2"},
+        {offsetof(struct view, count[STORE_LIVE]), "SELECT k, 0 FROM live WHERE k>?1 ORDER BY k LIMIT ?2"},
+        {offsetof(struct view, count[STORE_DONE]),
+         "SELECT k, state FROM done WHERE k>?1 ORDER BY k LIMIT ?2"},
+};
+
+static sqlite3_stmt **statement(struct view *v, size_t i)
+{
+    return (sqlite3_stmt **)(void *)((uint8_t *)v + statements[i].at);
+}
+
+/* End the call's transaction; the first failure counts. */
+static int end(struct view *v, int r)
+{
+    int rc = SQLITE_OK;
+
+    if (!sqlite3_get_autocommit(v->db)) {
+        rc = sqlite3_step(v->end);
+        sqlite3_reset(v->end);
+    }
+    return r != 0 ? r : db_read_error(v->db, rc);
+}
+
+static int begin(struct view *v)
+{
+    int rc = sqlite3_step(v->begin);
+
+    sqlite3_reset(v->begin);
+    return db_read_error(v->db, rc);
+}
+
+static void bind_key(sqlite3_stmt *stmt, int at, uint64_t k)
+{
+    ASSERT(sqlite3_bind_int64(stmt, at, (int64_t)MIN(k, (uint64_t)INT64_MAX)) == SQLITE_OK);
+}
+
+/* --- items */
+
+/* The blob @n of @k. 0; STORE_E_DATA_LOSS: it is not there, or not what was written; STORE_E_CORRUPT; -errno. */
+static int load_blob(struct view *v, uint64_t k, enum db_blob_number n, uint32_t len, struct bytes **ret)
+{
+    struct bytes *bytes;
+    int rc, r = 0;
+
+    bind_key(v->blob, 1, k);
+    ASSERT(sqlite3_bind_int(v->blob, 2, (int)n) == SQLITE_OK);
+    rc = sqlite3_step(v->blob);
+    if (rc == SQLITE_ROW) {
+        struct span data = db_column(v->blob, 1);
+
+        if (data.len != len || sqlite3_column_int64(v->blob, 0) != db_blob_crc(k, n, data))
+            r = STORE_E_DATA_LOSS;
+        else if ((bytes = bytes_dup(data.p, data.len)))
+            *ret = bytes;
+        else
+            r = -ENOMEM;
+    } else {
+        r = rc == SQLITE_DONE ? STORE_E_DATA_LOSS : db_read_error(v->db, rc);
+    }
+    sqlite3_reset(v->blob);
+    return r;
+}
+
+static int load_blobs(struct view *v, struct store_item *item, uint8_t want)
+{
+    uint64_t k = id_key(&item->id);
+    struct record *record = &item->record;
+    int r = 0;
+
+    if (want & STORE_WANT_TASK && record->task_in_blob)
+        r = load_blob(v, k, DB_BLOB_TASK, record->task_bytes, &item->task);
+    if (r == 0 && want & STORE_WANT_DATA && record->data_in_blob)
+        r = load_blob(v, k, DB_BLOB_DATA, record->data_bytes, &item->data);
+    if (item->task)
+        record->task = SPAN_OF_BYTES(item->task);
+    if (item->data)
+        record->data = SPAN_OF_BYTES(item->data);
+    return r;
+}
+
+static int decode(struct store_item *item, struct span raw)
+{
+    switch (record_decode(&item->id, raw, &item->record)) {
+    case 0: return item->record.has_outcome == item->is_done ? 0 : STORE_E_DATA_LOSS;
+    case RECORD_E_DAMAGED: return STORE_E_DATA_LOSS;
+    case RECORD_E_VERSION: return STORE_E_VERSION;
+    default: return -ENOMEM;
+    }
+}
+
+/* The row (k, id, rec) that @stmt stands on. What is wrong with the row itself is the item's result. */
+static int make_item(struct view *v, sqlite3_stmt *stmt, int is_done, uint8_t want, struct store_item **ret)
+{
+    uint64_t k = (uint64_t)sqlite3_column_int64(stmt, 0);
+    struct span id = db_column(stmt, 1), rec = db_column(stmt, 2);
+    struct store_item *item = mem_zalloc(sizeof *item + rec.len);
+    int r = STORE_E_DATA_LOSS;
+
+    if (!item)
+        return -ENOMEM;
+    list_init(&item->link);
+    item->is_done = is_done;
+    item->id = id_make(k, 0);
+    if (rec.len)
+        memcpy(item->raw, rec.p, rec.len);
+    if (id.len == sizeof item->id) {
+        memcpy(&item->id, id.p, sizeof item->id);
+        r = id_key(&item->id) == k ? decode(item, (struct span){item->raw, rec.len}) : STORE_E_DATA_LOSS;
+    }
+    if (r == 0)
+        r = load_blobs(v, item, want);
+    if (r < 0 || r == STORE_E_CORRUPT) {
+        store_item_free(item);
+        return r;
+    }
+    item->result = r;
+    *ret = item;
+    return 0;
+}
+
+/* --- the calls */
+
+/* Look for @id in one table. */
+static int get_from(struct view *v, sqlite3_stmt *stmt, int is_done, const struct id *id, uint8_t want,
+                    struct store_item **ret)
+{
+    struct span found;
+    int rc, r;
+
+    bind_key(stmt, 1, id_key(id));
+    rc = sqlite3_step(stmt);
+    if (rc == SQLITE_ROW) {
+        found = db_column(stmt, 1);
+        if (found.len == sizeof *id && memcmp(found.p, id, sizeof *id) != 0)
+            r = STORE_E_NOT_FOUND;
+        else
+            r = make_item(v, stmt, is_done, want, ret);
+    } else {
+        r = rc == SQLITE_DONE ? STORE_E_NOT_FOUND : db_read_error(v->db, rc);
+    }
+    sqlite3_reset(stmt);
+    return r;
+}
+
+static int view_get(struct store_view *view, const struct id *id, uint8_t want, struct store_item **ret)
+{
+    struct view *v = view_of(view);
+    struct store_item *item = NULL;
+    int r = begin(v);
+
+    if (r == 0)
+        r = get_from(v, v->get_live, 0, id, want, &item);
+    if (r == STORE_E_NOT_FOUND)
+        r = get_from(v, v->get_done, 1, id, want, &item);
+    r = end(v, r);
+    if (r == 0)
+        r = item->result;
+    if (r == 0)
+        *ret = item;
+    else
+        store_item_free(item);
+    return r;
+}
+
+static int view_scan(struct store_view *view, const struct store_scan *scan, struct list *items)
+{
+    struct view *v = view_of(view);
+    sqlite3_stmt *stmt = v->scan[scan->place][!!scan->desc];
+    struct store_item *item;
+    uint64_t n_bytes = 0;
+    int rc, r = begin(v);
+
+    ASSERT(scan->limit >= 1 && scan->limit <= STORE_SCAN_MAX);
+    if (r != 0 || (!scan->desc && scan->key > INT64_MAX))
+        return end(v, r);
+    bind_key(stmt, 1, scan->key);
+    ASSERT(sqlite3_bind_int64(stmt, 2, scan->limit) == SQLITE_OK);
+    while (r == 0 && n_bytes < scan->limit_bytes && (rc = sqlite3_step(stmt)) != SQLITE_DONE) {
+        r = rc == SQLITE_ROW ? make_item(v, stmt, scan->place == STORE_DONE, scan->want, &item)
+                             : db_read_error(v->db, rc);
+        if (r == 0) {
+            list_push_back(items, &item->link);
+            n_bytes += sizeof *item + (uint64_t)sqlite3_column_bytes(stmt, 2) + item->record.task.len +
+                       item->record.data.len;
+        }
+    }
+    sqlite3_reset(stmt);
+    return end(v, r);
+}
+
+static int view_settings(struct store_view *view, store_setting_fn fn, void *user)
+{
+    struct view *v = view_of(view);
+    int rc, r = 0;
+
+    while (r == 0 && (rc = sqlite3_step(v->settings)) != SQLITE_DONE) {
+        struct store_setting setting = {
+                .name = db_column(v->settings, 0),
+                .value = db_column(v->settings, 1),
+                .who = db_column(v->settings, 2),
+                .at = sqlite3_column_int64(v->settings, 3),
+                .why = db_column(v->settings, 4),
+        };
+
+        r = rc == SQLITE_ROW ? fn(user, &setting) : db_read_error(v->db, rc);
+    }
+    sqlite3_reset(v->settings);
+    return r;
+}
+
+/* Up to COUNT_STEP rows behind *key. 0; STORE_E_NOT_FOUND: there is none; STORE_E_CORRUPT; -errno. */
+static int count_some(struct view *v, enum store_place place, uint64_t *key, struct store_counts *counts)
+{
+    sqlite3_stmt *stmt = v->count[place];
+    int rc, state, n = 0, r = 0;
+
+    bind_key(stmt, 1, *key);
+    ASSERT(sqlite3_bind_int(stmt, 2, COUNT_STEP) == SQLITE_OK);
+    while ((rc = sqlite3_step(stmt)) == SQLITE_ROW) {
+        n++;
+        *key = (uint64_t)sqlite3_column_int64(stmt, 0);
+        state = sqlite3_column_int(stmt, 1);
+        if (place == STORE_LIVE)
+            counts->n_live++;
+        else if (state >= 0 && (size_t)state < ARRAY_LEN(counts->n_by_state))
+            counts->n_by_state[state]++;
+        else
+            counts->n_by_state[0]++;
+    }
+    r = db_read_error(v->db, rc);
+    sqlite3_reset(stmt);
+    return r == 0 && n < COUNT_STEP ? STORE_E_NOT_FOUND : r;
+}
+
+static int view_counts(struct store_view *view, struct store_counts *ret)
+{
+    struct store_counts counts = {0};
+
+    for (int place = STORE_LIVE; place <= STORE_DONE; place++) {
+        uint64_t key = 0;
+        int r;
+
+        while ((r = count_some(view_of(view), (enum store_place)place, &key, &counts)) == 0)
+            ;
+        if (r != STORE_E_NOT_FOUND)
+            return r;
+    }
+    *ret = counts;
+    return 0;
+}
+
+static void view_close(struct store_view *view)
+{
+    struct view *v = view_of(view);
+
+    for (size_t i = 0; i < ARRAY_LEN(statements); i++)
+        sqlite3_finalize(*statement(v, i));
+    db_close(v->db, 0);
+    mem_free(v);
+}
+
+int view_open(struct store_view **ret, const char *path, const char *vfs)
+{
+    static const struct store_view_backend backend = {
+            .get = view_get,
+            .scan = view_scan,
+            .settings = view_settings,
+            .counts = view_counts,
+            .close = view_close,
+    };
+    struct view *v = mem_zalloc(sizeof *v);
+    int rc;
+
+    if (!v)
+        return -ENOMEM;
+    v->view.backend = &backend;
+    rc = db_open(&v->db, path, vfs, DB_READ_ONLY, NULL);
+    for (size_t i = 0; rc == 0 && i < ARRAY_LEN(statements); i++)
+        rc = db_prepare(v->db, statements[i].sql, statement(v, i), NULL);
+    if (rc != 0) {
+        view_close(&v->view);
+        return rc == STORE_E_CORRUPT ? rc : -EIO;
+    }
+    *ret = &v->view;
+    return 0;
+}

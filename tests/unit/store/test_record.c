@@ -1,0 +1,405 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The record: what is written comes back, what is damaged is seen, and the bytes of old versions stay readable. */
+#include "store/crc32c.h"
+#include "tests/unit/store/sample.h"
+
+static struct span encode(const struct sample *s, struct buf *out)
+{
+    struct record_place place;
+    size_t before = buf_len(out);
+
+    assert_int_equal(record_encode(&s->future, out, &place), 0);
+    assert_int_equal(place.at, before);
+    assert_int_equal(place.at + place.len, buf_len(out));
+    assert_memory_equal(buf_head(out) + place.function_at, s->function.name->data, s->function.name->len);
+    return (struct span){buf_head(out) + place.at, place.len};
+}
+
+/* Encode @s, decode it from bytes of exactly its size, compare. */
+static void round_trip(const struct sample *s)
+{
+    struct buf out = BUF_INIT;
+    struct record got;
+    struct span bytes;
+    uint8_t *exact;
+
+    assert_int_equal(buf_append(&out, "before", 6), 0);
+    bytes = encode(s, &out);
+    exact = mem_dup(bytes.p, bytes.len);
+    assert_non_null(exact);
+    assert_int_equal(record_decode(&s->future.id, (struct span){exact, bytes.len}, &got), 0);
+    sample_assert(&got, s);
+    record_deinit(&got);
+    mem_free(exact);
+    buf_deinit(&out);
+}
+
+static void test_round_trip_plain(void **state)
+{
+    struct sample *s = sample_plain(1);
+
+    round_trip(s);
+    sample_finish(s, sample_bytes("result"), NS_PER_S);
+    round_trip(s);
+    sample_free(s);
+}
+
+static void test_round_trip_failed(void **state)
+{
+    struct sample *s = sample_plain(2);
+
+    sample_finish(s, NULL, NS_PER_S);
+    round_trip(s);
+    future_error_unref(s->outcome.error);
+    s->outcome.error = sample_error(REASON_WORKER_LOST); /* not that of the attempt */
+    round_trip(s);
+    sample_free(s);
+}
+
+static void test_round_trip_full(void **state)
+{
+    struct sample *s = sample_full(3);
+
+    round_trip(s);
+    mem_free(s->labels);
+    s->future.labels = s->labels = labels_new(NULL, 0); /* all removed is not the same as untouched */
+    round_trip(s);
+    sample_free(s);
+}
+
+static void test_round_trip_at_the_limit_of_inline(void **state)
+{
+    for (size_t n = BATCH_INLINE_BYTES - 1; n <= BATCH_INLINE_BYTES + 1; n++) {
+        struct sample *s = sample_plain(4);
+        struct buf out = BUF_INIT;
+
+        bytes_unref(s->future.task);
+        s->future.task = sample_long(n, 1);
+        sample_finish(s, sample_long(n, 2), NS_PER_S);
+        round_trip(s);
+        assert_int_equal(record_is_inline(s->future.task), n <= BATCH_INLINE_BYTES);
+        assert_true((encode(s, &out).len > n) == (n <= BATCH_INLINE_BYTES));
+        buf_deinit(&out);
+        sample_free(s);
+    }
+    assert_true(record_is_inline(NULL));
+}
+
+static void test_round_trip_empty_data(void **state)
+{
+    struct sample *s = sample_plain(5);
+
+    bytes_unref(s->future.task);
+    s->future.task = sample_bytes("");
+    s->future.argument_at = s->future.argument_field_bytes = s->future.argument_bytes = 0;
+    sample_finish(s, sample_bytes(""), 0);
+    round_trip(s);
+    sample_free(s);
+}
+
+static const enum future_reason all_reasons[] = {
+        REASON_NONE,
+        REASON_FUNCTION_ERROR,
+        REASON_TIMEOUT,
+        REASON_CANCELLED,
+        REASON_DEADLINE_EXCEEDED,
+        REASON_CRASHED,
+        REASON_WORKER_LOST,
+        REASON_OUTCOME_UNKNOWN,
+        REASON_MEMORY_LIMIT,
+        REASON_CPU_LIMIT,
+        REASON_RESULT_TOO_LARGE,
+        REASON_ARGUMENT_TOO_LARGE,
+        REASON_DEPENDENCY_FAILED,
+        REASON_NO_SUCH_FUNCTION,
+        REASON_SHUTDOWN,
+};
+
+static void test_round_trip_reasons(void **state)
+{
+    for (size_t i = 0; i < ARRAY_LEN(all_reasons); i++) {
+        struct sample *s = sample_plain(6);
+
+        sample_finish(s, NULL, NS_PER_S);
+        s->outcome.error->reason = all_reasons[i];
+        round_trip(s);
+        sample_free(s);
+    }
+}
+
+static int64_t odd_number(struct test_random *r)
+{
+    uint64_t v = test_random_next(r) >> test_random_below(r, 64);
+
+    return (int64_t)(test_random_below(r, 2) ? v : 0 - v);
+}
+
+static void test_round_trip_random_numbers(void **state)
+{
+    struct test_random r = {test_seed()};
+
+    for (int i = 0; i < 2000; i++) {
+        struct sample *s = sample_full((uint32_t)i);
+
+        s->future.revision = (uint64_t)odd_number(&r);
+        s->future.submit_time = odd_number(&r);
+        s->future.priority = (int32_t)odd_number(&r);
+        s->future.n_claims = (uint32_t)odd_number(&r);
+        s->rare.retention_ns = MAX(odd_number(&r), INT64_C(-1));
+        s->rare.n_losses = (uint8_t)odd_number(&r);
+        s->cancel.time = odd_number(&r);
+        s->outcome.end_time = odd_number(&r);
+        s->outcome.expire_time = odd_number(&r);
+        s->attempts[0].start_time = odd_number(&r);
+        s->attempts[0].end_time = odd_number(&r) | 1;
+        s->attempts[0].exit_code = (int32_t)odd_number(&r);
+        s->attempts[1].number = (uint32_t)odd_number(&r);
+        s->attempts[1].error->code = (int32_t)odd_number(&r);
+        round_trip(s);
+        sample_free(s);
+    }
+}
+
+/* --- golden bytes: what version 1 wrote must be read for ever */
+
+static const char golden_plain_1[] =
+        "01011100818080808020404209ee51728618000000060705046563686f00087569643a3130303000"
+        "0d0a046563686f120568656c6c6f5b9b99bb";
+static const char golden_full_1[] =
+        "010522fe73ffffffffffffffffff01808418ee517286180dffffffff0f02060705046563686f0773"
+        "746167696e67087569643a3130303000076e696768746c790b756e69783a7069643d373705726f77"
+        "20373730302d34626639326633353737623334646136613363653932396430653065343733362d30"
+        "3066303637616130626139303262372d30310205656d70747900047465616d04626c756580c8afa0"
+        "25057569643a3008746f6f206c617465030b090108776f726b65722d318298dc9334050102038080"
+        "80808080808080011a010943414e43454c4c4544074f534572726f720961206d6573736167650e6c"
+        "696e6520310a6c696e6520320a044449534b0442020a000d0402000212000000001a010743524153"
+        "484544074f534572726f720961206d6573736167650e6c696e6520310a6c696e6520320a04444953"
+        "4b0442020a00000100000600ffffffffffffffff7f81208098dc9334fed5df8a8eebc6f9ce010a74"
+        "6578742f706c61696e0d0a046563686f120568656c6c6f8ef9e974";
+
+static size_t from_hex(const char *hex, uint8_t *out)
+{
+    size_t n = strlen(hex) / 2;
+
+    for (size_t i = 0; i < n; i++) {
+        char two[] = {hex[2 * i], hex[2 * i + 1], '\0'};
+
+        out[i] = (uint8_t)strtoul(two, NULL, 16);
+    }
+    return n;
+}
+
+static void assert_golden(const char *hex, const struct sample *s)
+{
+    struct buf out = BUF_INIT;
+    struct span bytes = encode(s, &out);
+    uint8_t golden[4096];
+    struct record got;
+    size_t n = from_hex(hex, golden);
+
+    if (n != bytes.len || memcmp(golden, bytes.p, n) != 0) {
+        printf("a record of version %d is now: ", RECORD_VERSION);
+        for (size_t i = 0; i < bytes.len; i++)
+            printf("%02x", bytes.p[i]);
+        printf("\n");
+        fail_msg("the bytes have changed: see the recipe in record.h");
+    }
+    assert_int_equal(record_decode(&s->future.id, (struct span){golden, n}, &got), 0);
+    sample_assert(&got, s);
+    record_deinit(&got);
+    buf_deinit(&out);
+}
+
+static void test_golden(void **state)
+{
+    struct sample *plain = sample_plain(1), *full = sample_full(2);
+
+    assert_golden(golden_plain_1, plain);
+    assert_golden(golden_full_1, full);
+    sample_free(plain);
+    sample_free(full);
+}
+
+/* --- damage */
+
+static void test_every_flipped_bit_is_seen(void **state)
+{
+    struct sample *s = sample_full(7);
+    struct buf out = BUF_INIT;
+    struct span bytes = encode(s, &out);
+    uint8_t *copy = mem_dup(bytes.p, bytes.len);
+    struct record got;
+
+    assert_non_null(copy);
+    for (size_t bit = 0; bit < bytes.len * 8; bit++) {
+        copy[bit / 8] ^= (uint8_t)(1 << bit % 8);
+        assert_int_equal(record_decode(&s->future.id, (struct span){copy, bytes.len}, &got),
+                         RECORD_E_DAMAGED);
+        copy[bit / 8] ^= (uint8_t)(1 << bit % 8);
+    }
+    assert_int_equal(record_decode(&s->future.id, (struct span){copy, bytes.len}, &got), 0);
+    record_deinit(&got);
+    mem_free(copy);
+    buf_deinit(&out);
+    sample_free(s);
+}
+
+static void test_every_cut_is_seen(void **state)
+{
+    struct sample *s = sample_full(8);
+    struct buf out = BUF_INIT;
+    struct span bytes = encode(s, &out);
+    struct record got;
+
+    for (size_t n = 0; n < bytes.len; n++)
+        assert_int_equal(record_decode(&s->future.id, (struct span){bytes.p, n}, &got), RECORD_E_DAMAGED);
+    buf_deinit(&out);
+    sample_free(s);
+}
+
+static void test_a_record_under_another_id_is_damaged(void **state)
+{
+    struct sample *s = sample_plain(9);
+    struct buf out = BUF_INIT;
+    struct span bytes = encode(s, &out);
+    struct id other = s->future.id;
+    struct record got;
+
+    other.b[ID_BYTES - 1] ^= 1;
+    assert_int_equal(record_decode(&other, bytes, &got), RECORD_E_DAMAGED);
+    buf_deinit(&out);
+    sample_free(s);
+}
+
+/* Put the checksum right again, as a fault in memory or a bug would have had it. */
+static void seal(const struct id *id, uint8_t *bytes, size_t n)
+{
+    uint32_t crc = crc32c(crc32c(0, id->b, sizeof id->b), bytes, n - 4);
+
+    for (int i = 0; i < 4; i++)
+        bytes[n - 4 + (size_t)i] = (uint8_t)(crc >> (8 * i));
+}
+
+static void test_versions(void **state)
+{
+    struct sample *s = sample_plain(10);
+    struct buf out = BUF_INIT;
+    struct span bytes = encode(s, &out);
+    uint8_t *copy = mem_dup(bytes.p, bytes.len);
+    struct record got;
+
+    assert_non_null(copy);
+    copy[0] = RECORD_VERSION + 1;
+    seal(&s->future.id, copy, bytes.len);
+    assert_int_equal(record_decode(&s->future.id, (struct span){copy, bytes.len}, &got), RECORD_E_VERSION);
+    copy[0] = 0;
+    seal(&s->future.id, copy, bytes.len);
+    assert_int_equal(record_decode(&s->future.id, (struct span){copy, bytes.len}, &got), RECORD_E_DAMAGED);
+    mem_free(copy);
+    buf_deinit(&out);
+    sample_free(s);
+}
+
+/* With the right checksum, whatever one byte becomes: refused, or a record that can be used. */
+static void test_no_byte_breaks_the_reader(void **state)
+{
+    struct sample *s = sample_full(11);
+    struct buf out = BUF_INIT;
+    struct span bytes = encode(s, &out);
+    uint8_t *copy = mem_dup(bytes.p, bytes.len);
+    size_t n_refused = 0, n_read = 0;
+    struct record got;
+
+    assert_non_null(copy);
+    for (size_t i = 0; i < bytes.len - 4; i++) {
+        for (unsigned int v = 0; v < 256; v++) {
+            copy[i] = (uint8_t)v;
+            seal(&s->future.id, copy, bytes.len);
+            if (record_decode(&s->future.id, (struct span){copy, bytes.len}, &got) != 0) {
+                n_refused++;
+                continue;
+            }
+            n_read++;
+            assert_true(got.state >= FUTURE_PENDING && got.state <= FUTURE_CANCELLED);
+            assert_true(got.task.len <= bytes.len);
+            record_deinit(&got);
+        }
+        copy[i] = bytes.p[i];
+    }
+    assert_true(n_refused > 0 && n_read > 0);
+    mem_free(copy);
+    buf_deinit(&out);
+    sample_free(s);
+}
+
+static void test_without_memory(void **state)
+{
+    struct sample *s = sample_full(12);
+    struct record_place place = {7, 7, 7};
+    struct buf out = BUF_INIT;
+    struct record got;
+    int r;
+
+    FAIL_EACH_ALLOCATION(nth)
+    {
+        out = BUF_INIT;
+        r = record_encode(&s->future, &out, &place);
+        assert_int_equal(r, test_allocation_failed() ? -ENOMEM : 0);
+        assert_true((buf_len(&out) == 0) == (r != 0));
+        if (test_allocation_failed())
+            assert_int_equal(place.at, 7);
+        buf_deinit(&out);
+    }
+    encode(s, &out);
+    FAIL_EACH_ALLOCATION(nth)
+    {
+        r = record_decode(&s->future.id, (struct span){buf_head(&out), buf_len(&out)}, &got);
+        assert_int_equal(r, test_allocation_failed() ? -ENOMEM : 0);
+        if (r == 0)
+            record_deinit(&got);
+    }
+    buf_deinit(&out);
+    sample_free(s);
+}
+
+static void encode_without_outcome(void *sample)
+{
+    struct sample *s = sample;
+    struct record_place place;
+    struct buf out = BUF_INIT;
+
+    s->future.state = FUTURE_SUCCEEDED;
+    ASSERT(record_encode(&s->future, &out, &place) == 0);
+}
+
+static void test_what_could_not_be_read_is_not_written(void **state)
+{
+    struct sample *s = sample_plain(13);
+
+    test_aborts(encode_without_outcome, s, "future_is_terminal");
+    sample_free(s);
+}
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+            cmocka_unit_test(test_round_trip_plain),
+            cmocka_unit_test(test_round_trip_failed),
+            cmocka_unit_test(test_round_trip_full),
+            cmocka_unit_test(test_round_trip_at_the_limit_of_inline),
+            cmocka_unit_test(test_round_trip_empty_data),
+            cmocka_unit_test(test_round_trip_reasons),
+            cmocka_unit_test(test_round_trip_random_numbers),
+            cmocka_unit_test(test_golden),
+            cmocka_unit_test(test_every_flipped_bit_is_seen),
+            cmocka_unit_test(test_every_cut_is_seen),
+            cmocka_unit_test(test_a_record_under_another_id_is_damaged),
+            cmocka_unit_test(test_versions),
+            cmocka_unit_test(test_no_byte_breaks_the_reader),
+            cmocka_unit_test(test_without_memory),
+            cmocka_unit_test(test_what_could_not_be_read_is_not_written),
+    };
+
+    test_seed();
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
