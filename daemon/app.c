@@ -38,10 +38,11 @@
 #include <systemd/sd-daemon.h>
 
 enum {
-    FILES_BESIDE_CONNECTIONS = 64, /* descriptors of everything else */
-    MESSAGES_PER_RECV = 1024,      /* of one connection before the others get their turn */
-    LOCAL_RATE_FACTOR = 10,        /* of the flood limits, for who came through a Unix socket */
-    OWN_RATE_FACTOR = 1000,        /* and for our own child */
+    FILES_BESIDE_CONNECTIONS = 64,  /* descriptors of everything else */
+    MESSAGES_PER_RECV = 1024,       /* of one connection before the others get their turn */
+    LOCAL_RATE_FACTOR = 10,         /* of the flood limits, for who came through a Unix socket */
+    OWN_RATE_FACTOR = 1000,         /* and for our own child */
+    WORKER_MESSAGE_BYTES = 8 << 20, /* what a child gathers, and its Hello, do not depend on max_message */
 };
 
 static const int handled_signals[] = {SIGTERM, SIGINT, SIGHUP};
@@ -281,6 +282,8 @@ static int start_services(struct app *app)
     const struct app_options *options = app->options;
     struct grpc_server_config config = {
             .max_message_bytes = app->config->limits.max_message_bytes,
+            .max_worker_message_bytes =
+                    MAX(app->config->limits.max_message_bytes, (size_t)WORKER_MESSAGE_BYTES),
             .max_messages_per_recv = MESSAGES_PER_RECV,
     };
     const struct grpc_method *methods;

@@ -28,7 +28,8 @@
 #include <sys/wait.h>
 
 enum {
-    RESULT_RESERVE_BYTES = 64 * 1024, /* of a message: what may stand beside a result in it */
+    RESULT_RESERVE_BYTES = 64 * 1024, /* of a message: what may stand beside a result in it ... */
+    RESULT_RESERVE_PART = 4,          /* ... where messages are small only this part */
     POOL_BURST = 5,
     EPOCH_MASK =
             0xffffff, /* without a store the start time is the epoch: revisions rise from start to start */
@@ -258,7 +259,8 @@ static int new_services(struct executor *x, const struct hash_seed *seed)
     size_t max_message = x->config.config->limits.max_message_bytes;
     const struct dispatch_config config = {
             .max_message_bytes = max_message,
-            .max_result_bytes = max_message - RESULT_RESERVE_BYTES,
+            .max_result_bytes =
+                    max_message - MIN((size_t)RESULT_RESERVE_BYTES, max_message / RESULT_RESERVE_PART),
             .pool = {.page = page_of, .kill = kill_worker, .context = x},
     };
     int r = futures_new(&x->futures, x->engine, max_message, seed);

@@ -635,7 +635,9 @@ int grpc_conn_new(struct grpc_conn **ret, struct grpc_server *server, const stru
     conn->server = server;
     conn->gate = &server->gate;
     conn->peer = *peer;
-    conn->max_message_bytes = server->config.max_message_bytes;
+    conn->max_message_bytes = peer->is_pool_worker && server->config.max_worker_message_bytes
+                                      ? server->config.max_worker_message_bytes
+                                      : server->config.max_message_bytes;
     conn->max_stored_bytes = server->config.max_stored_bytes ? server->config.max_stored_bytes
                                                              : STORED_MESSAGES * conn->max_message_bytes;
     conn->turn = conn->tick_at = now;

@@ -62,8 +62,9 @@ struct grpc_peer {
 };
 
 struct grpc_server_config {
-    size_t max_message_bytes; /* request messages */
-    size_t max_stored_bytes;  /* of one connection: requests that are incomplete or wait; 0 = 16 messages */
+    size_t max_message_bytes;        /* request messages */
+    size_t max_worker_message_bytes; /* the same where the peer is a pool worker; 0 = max_message_bytes */
+    size_t max_stored_bytes; /* of one connection: requests that are incomplete or wait; 0 = 16 messages */
     uint32_t max_messages_per_recv; /* of one connection before others get their turn; 0 = no bound */
     struct hash_seed seed;          /* of the table of paths */
 };
