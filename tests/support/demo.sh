@@ -103,8 +103,7 @@ mapfile -t files < <(find -L /usr/share -xdev -type f -readable -size +0 -size -
 began=$(date +%s%N)
 "$hash_files" "${files[@]}" >"$dir/results"
 took=$((($(date +%s%N) - began) / 1000000))
-head -n 5 -- "$dir/results"
-echo "..."
+cat -- "$dir/results"
 [ "$(wc -l <"$dir/results")" -eq ${#files[@]} ] || die "$(wc -l <"$dir/results") results of ${#files[@]} files"
 [ "$(cut -d' ' -f1 <"$dir/results" | sort -u | wc -l)" -eq ${#files[@]} ] || die "an ID came twice"
 
