@@ -162,6 +162,26 @@ static void answer_unasked(struct fake *fake, struct grpc_call *call, struct spa
     send_done(call, 7);
 }
 
+static void answer_twice(struct fake *fake, struct grpc_call *call, struct span message)
+{
+    send_done(call, 1);
+    send_done(call, 1);
+}
+
+static void test_answered_twice(void **state)
+{
+    const char *const ids[] = {sample_id(1), sample_id(2)};
+    struct fake *fake = *state;
+    struct futured_completions *cs;
+    struct futured_completion *c;
+
+    fake->on_request = answer_twice;
+    assert_int_equal(futured_as_completed(fake->client, ids, 2, FUTURED_VIEW_DEFAULT, &cs), FUTURED_OK);
+    expect_next(cs, SAMPLE_ID "1", 0);
+    assert_int_equal(futured_completions_next(cs, &c), FUTURED_INTERNAL);
+    futured_completions_free(cs);
+}
+
 static void answer_long_id(struct fake *fake, struct grpc_call *call, struct span message)
 {
     send_missing(call, "an ID that is much longer than any ID of ours can be");
@@ -223,8 +243,8 @@ int main(void)
 {
 #define WITH_FAKE(test) cmocka_unit_test_setup_teardown(test, fake_setup, fake_teardown)
     const struct CMUnitTest tests[] = {
-            WITH_FAKE(test_order),  WITH_FAKE(test_duplicates),    WITH_FAKE(test_timeout),
-            WITH_FAKE(test_broken), cmocka_unit_test(test_memory),
+            WITH_FAKE(test_order),  WITH_FAKE(test_duplicates),     WITH_FAKE(test_timeout),
+            WITH_FAKE(test_broken), WITH_FAKE(test_answered_twice), cmocka_unit_test(test_memory),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

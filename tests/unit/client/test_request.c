@@ -16,6 +16,8 @@ static Futured__V1__SubmitRequest *round_trip(const struct futured_request *requ
     submit = futured__v1__submit_request__unpack(NULL, buf_len(&out), buf_head(&out));
     assert_non_null(submit);
     assert_non_null(submit->task);
+    /* nothing is said twice or that is no field */
+    assert_int_equal(futured__v1__submit_request__get_packed_size(submit), buf_len(&out));
     buf_deinit(&out);
     return submit;
 }
