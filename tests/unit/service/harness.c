@@ -253,6 +253,8 @@ static const ProtobufCMessageDescriptor *request_of(const char *method)
             {"Annotate", &futured__v1__annotate_request__descriptor},
             {"Cancel", &futured__v1__cancel_request__descriptor},
             {"Delete", &futured__v1__delete_request__descriptor},
+            {"Functions/ListFunctions", &futured__v1__list_functions_request__descriptor},
+            {"Functions/GetFunction", &futured__v1__get_function_request__descriptor},
     };
 
     for (size_t i = 0; i < ARRAY_LEN(requests); i++)
@@ -266,7 +268,7 @@ void harness_call(struct harness *h, struct loopback_call *c, const char *method
 {
     char path[128];
 
-    snprintf(path, sizeof path, "/futured.v1.Futures/%s", method);
+    snprintf(path, sizeof path, "/futured.v1.%s%s", strchr(method, '/') ? "" : "Futures/", method);
     loopback_call(&h->lo, c, path, 0);
 }
 

@@ -16,6 +16,7 @@
  *
  * Functions "echo", "sleep" and "fast" are known and served by the worker; "unserved" is known only.
  */
+#include "futured/v1/functions.pb-c.h"
 #include "futured/v1/futures.pb-c.h"
 #include "service/functions.h"
 #include "service/futures.h"
@@ -68,7 +69,7 @@ void harness_arm(struct harness *h);
 /* harness_advance: time passes, then settle. */
 void harness_advance(struct harness *h, int64_t ns);
 
-/* harness_call: start a call of futured.v1.Futures/@method. harness_send: one message, as text of the method's request.
+/* harness_call: start a call of futured.v1.Futures/@method, or of futured.v1.@method where that has a service. harness_send: one message, as text of the method's request.
  * harness_unary: call, one message, half-close, settle. */
 void harness_call(struct harness *h, struct loopback_call *c, const char *method);
 void harness_send(struct loopback_call *c, const char *method, const char *format, ...) PRINTF_LIKE(3, 4);
