@@ -383,7 +383,6 @@ void command_run(const struct command *c, struct futured_call *call)
         return;
     }
     pump(&run);
-    child_signal(&run.child, SIGKILL); /* what it left behind must not keep the pipes full */
     drain(&run);
     (void)guard_clear(&call->guard); /* while the number is still its group's */
     status = child_reap(&run.child, &usage);

@@ -49,7 +49,8 @@ struct fake_daemon {
     int n_finishes;
     struct lease_ref started[FAKE_MAX], released[FAKE_MAX], returned[FAKE_MAX];
     int n_started, n_released, n_returned;
-    struct buf payload; /* of the chunks that come */
+    int started_messages[FAKE_MAX]; /* the AttachRequest that each start came in */
+    struct buf payload;             /* of the chunks that come */
     struct lease_ref payload_lease;
     int n_chunks;
 };
@@ -190,7 +191,10 @@ static inline void fake_on_message(struct grpc_call *call, struct span message)
 
         switch (field.number) {
         case 1: fake_on_hello(f, field.bytes); break;
-        case 2: f->started[f->n_started++] = fake_lease_of(field.bytes); break;
+        case 2:
+            f->started_messages[f->n_started] = f->n_messages;
+            f->started[f->n_started++] = fake_lease_of(field.bytes);
+            break;
         case 6: fake_on_payload(f, field.bytes); break;
         case 7: fake_on_finish(f, field.bytes); break;
         case 8: f->released[f->n_released++] = fake_lease_of(field.bytes); break;
@@ -496,6 +500,10 @@ static inline int fake_is_among(const struct lease_ref *leases, int n, uint32_t 
             return 1;
     return 0;
 }
+
+/* FAKE_UNTIL_STARTED: until the worker has said of lease @number that it runs. On a busy machine it may say so of short
+ * tasks as well. */
+#define FAKE_UNTIL_STARTED(f, number) FAKE_UNTIL(f, fake_is_among((f)->started, (f)->n_started, number))
 
 static inline void fake_expect_data(const struct fake_finish *finish, const char *expected)
 {

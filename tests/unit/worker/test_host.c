@@ -384,6 +384,7 @@ static void test_full_batch_is_sent_before_the_next_task(void **state)
     FAKE_UNTIL(f.daemon, f.daemon->n_finishes >= 32);
     open_gate(1);
     FAKE_UNTIL(f.daemon, f.daemon->n_finishes == 41);
+    assert_true(f.daemon->finishes[0].message_number < f.daemon->finishes[39].message_number);
     stop(&f);
 }
 
@@ -396,7 +397,7 @@ static void test_runpage(void **state)
     start_welcomed(&f);
     assert_int_equal(runpage_find(f.page, id_key(&lease.id), 1, &at), RUNPAGE_UNKNOWN);
     fake_assign(f.daemon, 1, "gated", "");
-    FAKE_UNTIL(f.daemon, f.daemon->n_started == 1);
+    FAKE_UNTIL_STARTED(f.daemon, 1);
     assert_int_equal(runpage_find(f.page, id_key(&lease.id), 1, &at), RUNPAGE_RUNNING);
     assert_true(clock_wall() - at < 3600 * NS_PER_S && at <= clock_wall());
     open_gate(1);
@@ -414,9 +415,9 @@ static void test_long_task_is_served_by_the_monitor(void **state)
     fake_assign(f.daemon, 4, "gated", "");
     fake_assign_n(f.daemon, 5, 3, "echo", SPAN_LIT("queued"));
     /* what was finished before is told, then that it runs */
-    FAKE_UNTIL(f.daemon, f.daemon->n_started == 1);
-    assert_true(fake_is_among(f.daemon->started, 1, 4));
+    FAKE_UNTIL_STARTED(f.daemon, 4);
     assert_int_equal(f.daemon->n_finishes, 3);
+    assert_true(f.daemon->finishes[2].message_number < f.daemon->started_messages[f.daemon->n_started - 1]);
     fake_ping(f.daemon, 99);
     FAKE_UNTIL(f.daemon, f.daemon->pong == 99);
     fake_order(f.daemon, 5, 6, 0); /* recall one from the middle of the queue */
@@ -450,13 +451,11 @@ static void test_hand_over_again_and_again(void **state)
 
     start_welcomed(&f);
     for (uint32_t i = 0; i < 30; i++) {
-        int was_started = f.daemon->n_started;
-
         fake_assign(f.daemon, 2 * i + 1, "gated", "");
         fake_assign(f.daemon, 2 * i + 2, "echo", "between");
         fake_ping(f.daemon, i + 1);
         if (i % 3) /* else whether the monitor comes in time does not matter */
-            FAKE_UNTIL(f.daemon, f.daemon->n_started > was_started);
+            FAKE_UNTIL_STARTED(f.daemon, 2 * i + 1);
         if (i % 3 == 1) {
             fake_order(f.daemon, 4, 2 * i + 1, 0);
             fake_ping(f.daemon, 1000 + i);
@@ -477,7 +476,7 @@ static void test_cancel(void **state)
     start_welcomed(&f);
     fake_assign(f.daemon, 1, "until_cancelled", "");
     fake_assign(f.daemon, 2, "gated", "");
-    FAKE_UNTIL(f.daemon, f.daemon->n_started == 1);
+    FAKE_UNTIL_STARTED(f.daemon, 1);
     fake_order(f.daemon, 4, 99, 0); /* of another: nothing */
     fake_order(f.daemon, 4, 1, NS_PER_S);
     FAKE_UNTIL(f.daemon, f.daemon->n_finishes == 1);
@@ -485,9 +484,13 @@ static void test_cancel(void **state)
     assert_string_equal(e->reason.s, "CANCELLED");
     assert_int_equal(e->code, GRPC_CANCELLED);
     assert_string_equal(e->message.s, "told to end");
+    FAKE_UNTIL_STARTED(f.daemon, 2);
+    fake_order(f.daemon, 4, 1, 0); /* of the one that has ended */
+    fake_ping(f.daemon, 5);
+    FAKE_UNTIL(f.daemon, f.daemon->pong == 5);
     open_gate(1);
     FAKE_UNTIL(f.daemon, f.daemon->n_finishes == 2);
-    fake_expect_data(fake_finish_of(f.daemon, 2), "done"); /* the flag was of the other one */
+    fake_expect_data(fake_finish_of(f.daemon, 2), "done");
     stop(&f);
 }
 
@@ -497,7 +500,7 @@ static void test_refused_is_told_to_stop(void **state)
 
     start_welcomed(&f);
     fake_assign(f.daemon, 1, "until_cancelled", "");
-    FAKE_UNTIL(f.daemon, f.daemon->n_started == 1);
+    FAKE_UNTIL_STARTED(f.daemon, 1);
     fake_order(f.daemon, 6, 1, 0);
     FAKE_UNTIL(f.daemon, f.daemon->n_finishes == 1);
     stop(&f);
@@ -598,7 +601,7 @@ static void test_drain_releases_what_waits(void **state)
     start_welcomed(&f);
     fake_assign(f.daemon, 1, "gated", "");
     fake_assign_n(f.daemon, 2, 3, "echo", SPAN_LIT("x"));
-    FAKE_UNTIL(f.daemon, f.daemon->n_started == 1);
+    FAKE_UNTIL_STARTED(f.daemon, 1);
     fake_drain(f.daemon);
     FAKE_UNTIL(f.daemon, f.daemon->n_released == 3);
     for (uint32_t i = 2; i <= 4; i++)
@@ -622,7 +625,7 @@ static void test_signal_is_a_drain(void **state)
     start_welcomed(&f);
     fake_assign(f.daemon, 1, "gated", "");
     fake_assign(f.daemon, 2, "echo", "x");
-    FAKE_UNTIL(f.daemon, f.daemon->n_started == 1);
+    FAKE_UNTIL_STARTED(f.daemon, 1);
     assert_int_equal(eventfd_write(f.signal_fd, 1), 0);
     FAKE_UNTIL(f.daemon, f.daemon->n_released == 1);
     open_gate(1);
@@ -664,7 +667,7 @@ static void test_daemon_gone_while_a_task_runs(void **state)
 
     start_welcomed(&f);
     fake_assign(f.daemon, 1, "gated", "");
-    FAKE_UNTIL(f.daemon, f.daemon->n_started == 1);
+    FAKE_UNTIL_STARTED(f.daemon, 1);
     fake_close(f.daemon);
     while (!atomic_load(&n_gone)) /* in the program this is the end */
         sched_yield();

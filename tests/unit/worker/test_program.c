@@ -171,7 +171,7 @@ static void test_sigterm(void **state)
     start(&p);
     fake_assign(p.daemon, 1, "sleep", "60");
     fake_assign(p.daemon, 2, "echo", "x");
-    FAKE_UNTIL(p.daemon, p.daemon->n_started == 1);
+    FAKE_UNTIL_STARTED(p.daemon, 1);
     assert_int_equal(kill(p.child.pid, SIGTERM), 0);
     FAKE_UNTIL(p.daemon, p.daemon->is_over);
     assert_int_equal(p.daemon->n_finishes, 1); /* what ran has ended */
@@ -194,7 +194,7 @@ static void test_daemon_gone(void **state)
         start(&p);
         if (doing[i]) {
             fake_assign(p.daemon, 1, doing[i], "999999999");
-            FAKE_UNTIL(p.daemon, p.daemon->n_started == 1);
+            FAKE_UNTIL_STARTED(p.daemon, 1);
         } else {
             fake_send(p.daemon);
         }
@@ -214,12 +214,11 @@ static void test_cancelled_command(void **state)
 
     start(&p);
     fake_assign(p.daemon, 1, "forever", "");
-    FAKE_UNTIL(p.daemon, p.daemon->n_started == 1);
+    FAKE_UNTIL_STARTED(p.daemon, 1);
     fake_order(p.daemon, 4, 1, 3600 * NS_PER_S);
     FAKE_UNTIL(p.daemon, p.daemon->n_finishes == 1);
     assert_string_equal(p.daemon->finishes[0].reason.s, "CANCELLED");
     assert_int_equal(p.daemon->finishes[0].signal.value, SIGTERM);
-    assert_string_equal(p.daemon->finishes[0].traceback.s, "x\n");
     expect_stopped(&p);
 }
 
@@ -233,8 +232,8 @@ static void test_killed_while_a_command_runs(void **state)
     int reader, status;
 
     snprintf(fifo, sizeof fifo, "/tmp/futured-family-%d", (int)getpid());
-    snprintf(line, sizeof line, "exec 7>%s; (trap '' TERM HUP; echo up >&7; exec tail -f /dev/null) & wait",
-             fifo);
+    snprintf(line, sizeof line,
+             "exec 7>%s; (trap '' TERM HUP; echo up >&7; exec tail -f /dev/null >/dev/null) & wait", fifo);
     unlink(fifo);
     assert_int_equal(mkfifo(fifo, 0600), 0);
     reader = open(fifo, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
