@@ -123,6 +123,7 @@ void engine_begin(struct engine *e, mono_ns_t mono, wall_ns_t wall)
 {
     e->mono = mono;
     e->wall = wall;
+    turn_begin(e);
 }
 
 struct effects *engine_end(struct engine *e)

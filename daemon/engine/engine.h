@@ -85,6 +85,8 @@ struct function *engine_function_find(const struct engine *e, struct span name);
 /* engine_function_next: in the order they became known; NULL starts, NULL ends. */
 struct function *engine_function_next(const struct engine *e, const struct function *f);
 
+/* engine_begin: also does what time has made due: forgets futures, at most a bounded number of them a turn. Pointers to
+ * futures from before are good only where an edge, a lease or the caller's knowledge of its state keeps them. */
 void engine_begin(struct engine *e, mono_ns_t mono, wall_ns_t wall);
 
 struct effects {
@@ -97,7 +99,6 @@ struct effects {
     struct list revokes; /* of struct lease.revoke */
     mono_ns_t next;      /* CLOCK_NEVER = nothing is due */
 };
-/* engine_end: also does what time has made due (retention), at most a bounded number of steps a turn. */
 struct effects *engine_end(struct engine *e);
 void engine_durable(struct engine *e, uint64_t commit_seq);
 uint64_t engine_durable_seq(const struct engine *e);

@@ -270,15 +270,19 @@ static void hand_out(struct engine *e)
     e->effects.commit_seq = e->commit_seq - 1;
 }
 
-void turn_end(struct engine *e)
+void turn_begin(struct engine *e)
 {
     uint32_t budget = STATE_FORGET_PER_TURN;
     struct future *f;
-    wall_ns_t next;
 
     while ((f = retention_due(&e->retention, e->wall, &budget)))
         turn_forget(e, f);
-    next = retention_next(&e->retention);
+}
+
+void turn_end(struct engine *e)
+{
+    wall_ns_t next = retention_next(&e->retention);
+
     if (next <= e->wall)
         e->effects.next = e->mono;
     else

@@ -40,5 +40,7 @@ MUST_CHECK struct future_rare *turn_rare(struct engine *e, struct future *f);
 void turn_rare_free(struct engine *e, struct future *f);
 struct cancel_request *turn_cancel_free(struct engine *e, struct cancel_request *cancel);
 
-/* turn_end: forget what is due, hand out the facts; next. */
+/* turn_begin: forget what is due: the facts handed out last have been drained, so nobody looks at those any more.
+ * turn_end: hand out the facts; what comes next. */
+void turn_begin(struct engine *e);
 void turn_end(struct engine *e);
