@@ -85,7 +85,7 @@ int duration_parse(const char *text, int64_t *ret_ns)
 static void format_decimal(int64_t ns, int64_t unit, const char *name, char *text)
 {
     int64_t milli = ns / (unit / 1000); /* thousandths of the unit */
-    int decimals = milli < 10 * 1000 ? 2 : milli < 100 * 1000 ? 1 : 0;
+    int decimals = milli < 10000 ? 2 : milli < 100000 ? 1 : 0;
     int64_t step = decimals == 2 ? 10 : decimals == 1 ? 100 : 1000, part;
 
     milli -= milli % step;

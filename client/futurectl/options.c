@@ -308,9 +308,8 @@ static const struct option *find_letter(char letter)
     return NULL;
 }
 
-/* The option in argv[*at], and its value there or in the next word; *at is moved behind. */
-static int parse_option(struct parser *p, int argc, char **argv, int *at, const struct option **ret,
-                        const char **ret_value)
+/* Read the option in argv[*at], with its value there or in the next word, and set it; *at is moved behind. */
+static int parse_option(struct parser *p, int argc, char *const *argv, int *at, const struct option **ret)
 {
     const char *word = argv[*at], *name = word + 2, *value = NULL;
     size_t n = strcspn(name, "=");
@@ -329,17 +328,16 @@ static int parse_option(struct parser *p, int argc, char **argv, int *at, const 
         if (word[2])
             value = word + 2;
     }
-    if (value && !o->value)
-        return usage(p, "--%s takes no value", o->name);
-    if (!value && o->value) {
-        if (*at + 1 >= argc)
-            return usage(p, "--%s needs a value: %s", o->name, o->value);
-        value = argv[++*at];
-    }
-    ++*at;
     *ret = o;
-    *ret_value = value;
-    return 0;
+    ++*at;
+    if (!o->value)
+        return value ? usage(p, "--%s takes no value", o->name) : set(p, o, "");
+    if (!value) {
+        if (*at >= argc)
+            return usage(p, "--%s needs a value: %s", o->name, o->value);
+        value = argv[(*at)++];
+    }
+    return set(p, o, value);
 }
 
 static int is_option(const char *word)
@@ -387,18 +385,16 @@ int options_parse(int argc, char **argv, const struct command *commands, size_t 
     int i = 1, n = 1, only_words = 0, r;
 
     *ret = (struct options){.limit = 100};
+    error[0] = '\0';
     while (i < argc) {
-        const char *value = NULL;
-
         if (!only_words && strcmp(argv[i], "--") == 0) {
             only_words = 1;
             i++;
         } else if (!only_words && is_option(argv[i])) {
-            r = parse_option(&p, argc, argv, &i, &o, &value);
-            if (r == 0)
-                r = set(&p, o, value);
+            r = parse_option(&p, argc, argv, &i, &o);
             if (r)
                 return r;
+            ASSERT(o);
             if (!takes(ret->command, o->id) && !first_foreign)
                 first_foreign = o; /* the command may come behind it */
         } else if (!ret->command) {

@@ -106,19 +106,24 @@ int futured_call_new(struct futured_call **ret, struct futured_client *client, c
     if (code)
         return code;
     call = mem_zalloc(sizeof *call);
-    if (!call)
-        return futured_client_no_memory(client);
+    if (!call) {
+        futured_client_no_memory(client);
+        return FUTURED_RESOURCE_EXHAUSTED;
+    }
     call->client = client;
     r = grpc_client_call_new(&call->grpc, futured_conn_grpc(client->conn), path, &options, &handler, call,
                              clock_mono());
     if (r) {
         release(call);
-        if (r < 0)
-            return futured_client_no_memory(client);
+        if (r < 0) {
+            futured_client_no_memory(client);
+            return FUTURED_RESOURCE_EXHAUSTED;
+        }
         status_set(&status, GRPC_UNAVAILABLE, "CONNECTION_LOST",
                    "%s takes no further call on this connection: it is stopping, or too many are open",
                    client->address.text);
-        return futured_client_fail(client, &status, "");
+        futured_client_fail(client, &status, "");
+        return FUTURED_UNAVAILABLE;
     }
     *ret = call;
     return FUTURED_OK;

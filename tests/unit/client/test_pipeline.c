@@ -233,9 +233,7 @@ static void expect_all_back(struct fake *fake, int code)
 
 static void answer_strange_tag(struct fake *fake, struct grpc_call *call, struct span message)
 {
-    static const char *const tags[] = {"", "7", "8", "65536", "x", "000000"};
-
-    send_finished(call, tags[(size_t)(uintptr_t)fake->user], "x");
+    send_finished(call, fake->user, "x");
 }
 
 static void answer_garbage(struct fake *fake, struct grpc_call *call, struct span message)
@@ -255,13 +253,14 @@ static void answer_ok_status(struct fake *fake, struct grpc_call *call, struct s
 
 static void test_stream_ends(void **state)
 {
+    static char tags[][8] = {"", "7", "8", "65536", "x", "000000"};
     struct fake *fake = *state;
 
     fake->on_idle = end_stream;
     expect_all_back(fake, FUTURED_UNAVAILABLE);
     fake->on_idle = NULL;
-    for (uintptr_t i = 0; i < 6; i++) {
-        fake->user = (void *)i;
+    for (size_t i = 0; i < ARRAY_LEN(tags); i++) {
+        fake->user = tags[i];
         fake->on_request = answer_strange_tag;
         expect_all_back(fake, FUTURED_INTERNAL);
     }
