@@ -36,7 +36,7 @@ static void test_parse(void **state)
     parses("30m1h", 5400 * NS_PER_S);
     parses("1.5h", 5400 * NS_PER_S);
     parses("0.1d", 8640 * NS_PER_S);
-    parses("7d", 7 * 86400 * NS_PER_S);
+    parses("7d", INT64_C(7) * 86400 * NS_PER_S);
     parses("106751d", INT64_C(106751) * 86400 * NS_PER_S);
     parses("9223372036s", 9223372036 * NS_PER_S);
 
