@@ -77,6 +77,22 @@ void edge_spare_drop(struct engine *e, struct waiter *w)
     }
 }
 
+void edge_join(struct engine *e, struct future *f)
+{
+    struct group *g = f->group->group;
+
+    group_join(g, f->group, f);
+    LIST_FOREACH_SAFE (l, &g->expecting) {
+        struct waiter *w = LIST_ENTRY(l, struct waiter, expecting);
+        struct edge *edge = w->spare;
+
+        w->spare = edge->next;
+        edge_tie(e, edge, w, f, NULL, 0);
+        if (g->n >= w->expect)
+            list_del(&w->expecting);
+    }
+}
+
 void edge_fire(struct engine *e, struct future *f, int is_end)
 {
     for (struct edge *edge = f->edges; edge; edge = edge->next) {

@@ -16,5 +16,8 @@ void edge_tie(struct engine *e, struct edge *edge, struct waiter *w, struct futu
 void edge_drop(struct engine *e, struct edge *edge);
 void edge_spare_drop(struct engine *e, struct waiter *w);
 
+/* edge_join: @f becomes a member of its group, which it has a membership of; who waits for members gets an edge. */
+void edge_join(struct engine *e, struct future *f);
+
 /* edge_fire: @f has changed, and become terminal just now if @is_end: tell all who are tied to it. O(edges). */
 void edge_fire(struct engine *e, struct future *f, int is_end);

@@ -40,6 +40,8 @@ int engine_new(struct engine **ret, const struct engine_config *config)
     e->id_seed.k1 = config->random;
     e->revision = (uint64_t)config->epoch << REVISION_EPOCH_SHIFT;
     e->commit_seq = 1;
+    e->last_key = config->last_key;
+    e->asked_ceiling = e->durable_ceiling = config->has_store ? config->last_key : UINT64_MAX;
     e->account.limits = config->limits;
     e->account.limits.max_waiter_edges =
             MIN(config->limits.max_waiter_edges, (uint64_t)UINT32_MAX); /* n_pins */
@@ -57,6 +59,8 @@ int engine_new(struct engine **ret, const struct engine_config *config)
     group_set_init(&e->groups, &config->seed, &e->account);
     sched_init(&e->sched, &config->seed, &e->account);
     retention_init(&e->retention);
+    cache_init(&e->cache);
+    arm_init(&e->arm);
     list_init(&e->effects.answers);
     list_init(&e->effects.work);
     list_init(&e->effects.revokes);
@@ -73,6 +77,7 @@ struct engine *engine_free(struct engine *e)
     if (!e)
         return NULL;
     ASSERT(e->n_holders == 0 && e->account.n_edges == 0 && list_is_empty(&e->effects.answers));
+    arm_return(e, UINT64_MAX);
     while ((f = order_seek(&e->order, UINT64_MAX, 1, &place))) {
         if (f->state == FUTURE_PENDING)
             sched_remove(&e->sched, &f->function->ready, f);
@@ -94,6 +99,7 @@ struct engine *engine_free(struct engine *e)
     slab_deinit(&e->futures);
     mem_free(e->collected.at);
     mem_free(e->handed_out.at);
+    mem_free(e->forgotten.at);
     return mem_free(e);
 }
 
@@ -136,11 +142,50 @@ void engine_durable(struct engine *e, uint64_t commit_seq)
 {
     ASSERT(commit_seq < e->commit_seq);
     e->durable_seq = MAX(e->durable_seq, commit_seq);
+    arm_return(e, e->durable_seq);
 }
 
 uint64_t engine_durable_seq(const struct engine *e)
 {
     return e->durable_seq;
+}
+
+void engine_taken(struct engine *e)
+{
+    turn_taken(e);
+}
+
+void engine_defer(struct engine *e)
+{
+    turn_defer(e);
+}
+
+int engine_fact_is_first(const struct future *f)
+{
+    return f->stored != STORED_DONE;
+}
+
+void engine_key_ceiling(struct engine *e, uint64_t key)
+{
+    ASSERT(key <= e->asked_ceiling);
+    e->durable_ceiling = MAX(e->durable_ceiling, key);
+}
+
+uint64_t engine_shown(struct engine *e, const struct future *f)
+{
+    if (f->commit_seq == e->commit_seq)
+        e->is_urgent = 1;
+    return f->commit_seq;
+}
+
+uint64_t engine_deleted_seq(const struct engine *e)
+{
+    return e->last_delete_seq;
+}
+
+int engine_is_urgent(const struct engine *e)
+{
+    return e->is_urgent;
 }
 
 /* --- submit */
@@ -222,23 +267,6 @@ static int submit_make(struct engine *e, struct future *f, const struct engine_s
     return 0;
 }
 
-/* @f joins its group; who waits for members gets one. */
-static void join(struct engine *e, struct future *f)
-{
-    struct group *g = f->group->group;
-
-    group_join(g, f->group, f);
-    LIST_FOREACH_SAFE (l, &g->expecting) {
-        struct waiter *w = LIST_ENTRY(l, struct waiter, expecting);
-        struct edge *edge = w->spare;
-
-        w->spare = edge->next;
-        edge_tie(e, edge, w, f, NULL, 0);
-        if (g->n >= w->expect)
-            list_del(&w->expecting);
-    }
-}
-
 static int submit_function(struct engine *e, struct span name, struct function **ret)
 {
     struct function *fn = function_find(&e->functions, name);
@@ -269,6 +297,8 @@ int engine_submit(struct engine *e, const struct engine_submit *in, struct futur
         return r;
     if (e->ready_key != id_next_key(e->last_key, e->wall))
         ready_id(e);
+    if (e->ready_key > e->asked_ceiling && e->asked_ceiling > e->durable_ceiling)
+        return ENGINE_E_NO_KEYS;
     f = slab_alloc(&e->futures);
     if (!f)
         return -ENOMEM;
@@ -300,10 +330,14 @@ int engine_submit(struct engine *e, const struct engine_submit *in, struct futur
     e->last_key = e->ready_key;
     ready_id(e);
     turn_move(e, f, FUTURE_PENDING);
+    if (UNLIKELY(e->last_key > e->durable_ceiling)) { /* its ID is shown when the store knows such keys */
+        f->commit_seq = e->commit_seq;
+        e->is_urgent = 1;
+    }
     sched_push(&e->sched, level, f);
     turn_work(e, fn);
     if (f->group)
-        join(e, f);
+        edge_join(e, f);
     *ret = f;
     return 0;
 }
@@ -320,6 +354,25 @@ static int is_future(const void *item, const void *key)
 static struct future *find(const struct engine *e, const struct id *id)
 {
     return table_find(&e->table, table_hash_id(&e->table, id), is_future, id);
+}
+
+struct future *engine_find_any(const struct engine *e, const struct id *id)
+{
+    return find(e, id);
+}
+
+void engine_pin(struct engine *e, struct future *f)
+{
+    f->n_pins++;
+    e->n_pins++;
+}
+
+void engine_unpin(struct engine *e, struct future *f)
+{
+    ASSERT(f->n_pins > 0 && e->n_pins > 0);
+    e->n_pins--;
+    if (--f->n_pins == 0 && future_is_terminal(f))
+        retention_unpinned(&e->retention, f);
 }
 
 struct future *engine_find(const struct engine *e, const struct scope *scope, const struct id *id)
@@ -413,7 +466,8 @@ int engine_cancel(struct engine *e, struct future *f, const struct scope *by, st
         turn_revoke(e, f->lease);
         turn_change(e, f);
     } else {
-        sched_remove(&e->sched, &f->function->ready, f);
+        if (!arm_remove(e, f))
+            sched_remove(&e->sched, &f->function->ready, f);
         turn_settle(e, f, FUTURE_CANCELLED, lease_take_cancel_outcome(e, f));
     }
     return 0;
@@ -431,6 +485,7 @@ int engine_annotate(struct engine *e, struct future *f, struct labels *labels, c
         return -ENOMEM;
     limits_discharge(&e->account, f->scope, was);
     limits_charge(&e->account, f->scope, is);
+    cache_resize(e, f, was, is);
     mem_free(f->labels);
     f->labels = labels;
     turn_change(e, f);
@@ -443,8 +498,7 @@ int engine_delete(struct engine *e, struct future *f)
         return ENGINE_E_NOT_TERMINAL;
     if (f->n_pins > 0)
         return ENGINE_E_PINNED;
-    turn_forget(e, f);
-    return 0;
+    return turn_delete(e, f);
 }
 
 /* --- wait */
@@ -640,6 +694,9 @@ struct engine_stats engine_stats(const struct engine *e)
             .n_stale_finishes = e->n_stale_finishes,
             .n_accepted = e->n_accepted,
             .n_forgotten = e->n_forgotten,
+            .n_restored = e->n_restored,
+            .n_evicted = e->n_evicted,
+            .n_finished_bytes = e->cache.n_bytes,
             .table_slots = e->table.n_slots,
             .table_max_moved = e->table.n_moved_max,
             .table_moved = e->table.n_moved,

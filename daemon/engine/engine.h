@@ -8,12 +8,17 @@
  *   engine_begin(now)                  the time of everything that follows
  *   submit, claim, start, finish, ...  commands; each decides at once and notes what it caused
  *   engine_end -> struct effects       drained by app (or by the simulator) in this order:
- *       facts    -> the store: what must become durable; they carry effects.commit_seq
+ *       facts, forgotten, key_ceiling
+ *                -> the store: what must become durable; they carry effects.commit_seq
  *       answers  -> service: waiters with news
  *       work     -> dispatch: there are ready tasks somebody with credit may claim
  *       revokes  -> dispatch: leases whose worker should stop (cancelled) or give back
  *       next     -> app: call engine_begin/engine_end again at this time at the latest
  *   engine_durable(seq)                the store says so; without a store app says it at the end of the turn
+ *
+ * With a store (config.has_store) finished futures leave memory when there are too many bytes of them, and come back by
+ * engine_restore (restore.h) when somebody asks; that an attempt has begun does not make a commit by itself; and IDs are
+ * shown only below a ceiling that the store knows, so that no later start can give them out again.
  *
  * Work is claimed, never pushed. A lease is {id, attempt, epoch}: the attempt fences an older claim, the
  * epoch (new at each start of the daemon) what was assigned before a restart.
@@ -45,6 +50,9 @@ struct engine_config {
     uint32_t epoch;
     int64_t ephemeral_retention_ns, success_retention_ns, failure_retention_ns;
     int accept_unknown_functions;
+    int has_store;
+    uint64_t last_key;           /* keys up to it may have been given out by earlier starts */
+    uint64_t max_finished_bytes; /* with a store: of finished futures that stay in memory */
 };
 
 struct engine_config engine_config_default(void);
@@ -93,15 +101,36 @@ struct effects {
     struct future **facts; /* durable futures that changed; borrowed until the next engine_begin */
     size_t n_facts;
     uint64_t
-            commit_seq; /* of these facts: strictly increasing; without facts that of the last ones, 0 = none */
-    struct list answers; /* of struct waiter.answer; take each out by list_pop_front */
-    struct list work;    /* of struct function.work */
-    struct list revokes; /* of struct lease.revoke */
-    mono_ns_t next;      /* CLOCK_NEVER = nothing is due */
+            commit_seq; /* of this turn's commit: strictly increasing; without one that of the last, 0 = none */
+    int is_commit;      /* the following must become durable (it may be nothing at all, and be waited for) */
+    const struct id *forgotten; /* deleted futures that the store has; as long as facts */
+    size_t n_forgotten;
+    uint64_t key_ceiling; /* keys up to it are about to be given out; 0 = as before */
+    struct list answers;  /* of struct waiter.answer; take each out by list_pop_front */
+    struct list work;     /* of struct function.work */
+    struct list revokes;  /* of struct lease.revoke */
+    mono_ns_t next;       /* CLOCK_NEVER = nothing is due */
 };
 struct effects *engine_end(struct engine *e);
 void engine_durable(struct engine *e, uint64_t commit_seq);
 uint64_t engine_durable_seq(const struct engine *e);
+
+/* With a store, right after an engine_end whose effects are a commit, one of these. engine_taken: the store has it all.
+ * engine_defer: it has nothing of it for want of memory: the next turn's commit, of the same number, is this one too. */
+void engine_taken(struct engine *e);
+void engine_defer(struct engine *e);
+
+/* engine_fact_is_first: whether the store has not been told that @f, a fact, is finished. */
+MUST_CHECK int engine_fact_is_first(const struct future *f);
+
+/* engine_key_ceiling: what effects.key_ceiling asked for is durable. */
+void engine_key_ceiling(struct engine *e, uint64_t key);
+
+/* engine_shown: @f is about to be shown to somebody: the commit that this must wait for, and which is on its way from now
+ * on. engine_deleted_seq: the same for saying that a future is not there. engine_is_urgent: the next turn has a commit. */
+uint64_t engine_shown(struct engine *e, const struct future *f);
+uint64_t engine_deleted_seq(const struct engine *e);
+MUST_CHECK int engine_is_urgent(const struct engine *e);
 
 /* What engine commands answer (> 0); service turns each into a status. */
 enum engine_error {
@@ -114,6 +143,7 @@ enum engine_error {
     ENGINE_E_PINNED,
     ENGINE_E_REVISION,
     ENGINE_E_STALE_LEASE,
+    ENGINE_E_NO_KEYS, /* the store is so far behind that no further ID may be given out */
 };
 
 struct engine_submit {
@@ -129,12 +159,19 @@ struct engine_submit {
     int64_t retention_ns; /* < 0 = default */
 };
 /* engine_submit: accept a task: a new PENDING future, in its queue.
- *   Return: 0; ENGINE_E_NO_SUCH_FUNCTION, _FULL_FUTURES, _FULL_MEMORY; -ENOMEM. Nothing is kept on failure.
+ *   Return: 0; ENGINE_E_NO_SUCH_FUNCTION, _FULL_FUTURES, _FULL_MEMORY, _NO_KEYS; -ENOMEM. Nothing is kept on failure.
  * O(1). */
 MUST_CHECK int engine_submit(struct engine *e, const struct engine_submit *in, struct future **ret);
 
 /* engine_find: the future with @id in @scope's namespace, or NULL. O(1). */
 struct future *engine_find(const struct engine *e, const struct scope *scope, const struct id *id);
+
+/* engine_find_any: the same in any namespace. */
+struct future *engine_find_any(const struct engine *e, const struct id *id);
+
+/* engine_pin: @f is not forgotten until engine_unpin. */
+void engine_pin(struct engine *e, struct future *f);
+void engine_unpin(struct engine *e, struct future *f);
 
 /* engine_next: the future after @key in ID order (before it when @desc), any state, in @scope's namespace, or
  * NULL; looks at no more than *budget futures and counts it down: NULL with *budget 0 means "not found yet",
@@ -157,7 +194,7 @@ MUST_CHECK int engine_cancel(struct engine *e, struct future *f, const struct sc
 MUST_CHECK int engine_annotate(struct engine *e, struct future *f, struct labels *labels,
                                const uint64_t *if_revision);
 
-/* engine_delete: forget a terminal future now. 0; ENGINE_E_NOT_TERMINAL; ENGINE_E_PINNED. */
+/* engine_delete: forget a terminal future now. 0; ENGINE_E_NOT_TERMINAL; ENGINE_E_PINNED; -ENOMEM. */
 MUST_CHECK int engine_delete(struct engine *e, struct future *f);
 
 /* engine_wait: tie @w to @f. A terminal @f is done at once. @tag is referenced; @cookie comes back with it. The
@@ -248,10 +285,12 @@ struct holder *engine_holder_free(struct engine *e, struct holder *h);
 
 struct engine_stats {
     uint64_t n_futures, n_bytes, n_edges, n_stale_finishes, n_accepted, n_forgotten;
-    uint64_t n_by_state[6];   /* by enum future_state */
-    uint64_t table_slots;     /* of the future table */
-    uint32_t table_max_moved; /* most entries that one insert has moved */
-    uint64_t table_moved;     /* entries moved in all */
+    uint64_t n_restored, n_evicted; /* come from the store; gone to where only the store has them */
+    uint64_t n_finished_bytes;      /* of those that may go there */
+    uint64_t n_by_state[6];         /* by enum future_state */
+    uint64_t table_slots;           /* of the future table */
+    uint32_t table_max_moved;       /* most entries that one insert has moved */
+    uint64_t table_moved;           /* entries moved in all */
 };
 struct engine_stats engine_stats(const struct engine *e);
 uint64_t engine_epoch(const struct engine *e);

@@ -8,6 +8,7 @@
 /* What the walk counts. */
 struct walk {
     uint64_t n_by_state[6], n_bytes, n_level_bytes, n_group_bytes, n_edges, n_leases, n_members, n_collected;
+    uint64_t n_pins, n_finished_bytes;
 };
 
 static void check_rare(const struct future *f)
@@ -64,14 +65,19 @@ static void check_future(const struct engine *e, const struct future *f, struct 
         ASSERT(edge->future == f && *edge->pprev == edge);
         n_edges++;
     }
-    ASSERT(f->n_pins == n_edges);
+    ASSERT(f->n_pins >= n_edges);
+    w->n_pins += f->n_pins - n_edges;
+    if (f->outcome && list_is_linked(&f->outcome->by_end)) {
+        ASSERT(f->outcome->future == f && f->durability == DURABILITY_DURABLE);
+        w->n_finished_bytes += limits_future(f);
+    }
     if (f->attempts && !(f->lease && f->lease->is_started))
         ASSERT(f->attempts->end_time != 0);
     if (f->group) {
         ASSERT(f->group->future == f);
         w->n_members++;
     }
-    ASSERT((f->durability == DURABILITY_EPHEMERAL) == (f->commit_seq == 0));
+    ASSERT(f->durability == DURABILITY_DURABLE || !f->is_fact);
     ASSERT(f->commit_seq <= e->commit_seq && f->revision <= e->revision &&
            f->n_claims >= (f->attempts ? f->attempts->number : 0));
     w->n_collected += f->is_fact;
@@ -120,7 +126,7 @@ static void check_functions(const struct engine *e, struct walk *w)
         n_leases += fn->n_reserved + fn->n_running;
     }
     ASSERT(n_pending == w->n_by_state[FUTURE_PENDING] && n_running == w->n_by_state[FUTURE_RUNNING]);
-    ASSERT(n_leases == w->n_leases && n_leases == e->leases.n_objects);
+    ASSERT(n_leases == w->n_leases + e->arm.n && w->n_leases == e->leases.n_objects);
 }
 
 /* Each group is walked from its first member. */
@@ -186,7 +192,8 @@ void engine_check(const struct engine *e)
     check_scopes(e, &w);
     for (int i = 0; i < 6; i++)
         ASSERT(w.n_by_state[i] == e->n_by_state[i]);
-    ASSERT(e->n_accepted == n + e->n_forgotten);
+    ASSERT(e->n_accepted + e->n_restored == n + e->n_forgotten + e->n_evicted);
+    ASSERT(w.n_pins == e->n_pins && w.n_finished_bytes == e->cache.n_bytes);
     ASSERT(e->account.n_edges == e->edges.n_objects && w.n_edges <= e->edges.n_objects);
     ASSERT(w.n_collected == e->collected.n);
     ASSERT(w.n_group_bytes <= e->groups.n_bytes); /* those without a member have no way to be walked */

@@ -42,6 +42,12 @@ enum pending_reason {
 enum durability { DURABILITY_DURABLE = 1, DURABILITY_EPHEMERAL = 2 };
 enum on_lost { ON_LOST_RETRY = 1, ON_LOST_FAIL = 2 };
 
+/* on_lost FAIL: whether it is marked as about to start; after a crash nobody knows whether a marked one did. */
+enum armed { ARMED_NOT, ARMED_WAITING /* for the mark to be durable */, ARMED_READY };
+
+/* Where the store has it, by what it was told last. */
+enum stored { STORED_NOT, STORED_LIVE, STORED_DONE };
+
 /* The daemon's reasons in Error.reason; future_reason_text has the contract's words. */
 enum future_reason {
     REASON_NONE,
@@ -95,6 +101,8 @@ struct outcome {
     struct bytes *data;              /* SUCCEEDED: the result; never NULL there */
     struct bytes *content_type;      /* shared; NULL = none */
     struct future_error *error;      /* FAILED, CANCELLED */
+    struct list by_end;              /* in the engine's cache, while it may leave memory */
+    struct future *future;           /* set while by_end is linked */
 };
 
 struct cancel_request {
@@ -111,7 +119,8 @@ struct future_rare {
     struct bytes *traceparent; /* NULL = none */
     struct bytes *tag;         /* as submitted; NULL = none */
     struct cancel_request *cancel_requested;
-    uint8_t n_losses; /* attempts lost without fault of the task */
+    uint8_t n_losses;  /* attempts lost without fault of the task */
+    uint8_t is_custom; /* its expiry stands in the heap though retention_ns does not say so */
 };
 
 /* A label of the future's own copy, once it has been changed by Annotate. Sorted by key; one allocation. */
@@ -152,6 +161,8 @@ struct future {
     uint8_t durability;
     uint8_t on_lost;
     uint8_t is_fact; /* changed since the last commit, in the engine's list of facts */
+    uint8_t stored;  /* enum stored */
+    uint8_t armed;   /* enum armed */
 };
 
 static inline int future_is_terminal(const struct future *f)

@@ -60,8 +60,8 @@ int lease_claim(struct engine *e, struct holder *h, int64_t max_run_ns, uint32_t
 {
     struct list mine; /* of the rotation: what @h serves and has work, who was served last at the end */
     struct lease *lease = NULL;
-    uint32_t n = 0;
-    int is_full = 0;
+    uint32_t n = 0, n_armed = 0;
+    int is_full = 0, r;
 
     list_init(&mine);
     LIST_FOREACH_SAFE (l, &e->sched.rotation) {
@@ -75,14 +75,22 @@ int lease_claim(struct engine *e, struct holder *h, int64_t max_run_ns, uint32_t
             break;
     }
     n = 0;
-    while (n < max && !is_full && !list_is_empty(&mine)) {
+    while (n + n_armed < max && !is_full && !list_is_empty(&mine)) {
         struct function *fn = function_of(list_first(&mine));
 
-        lease = claim_one(e, h, fn);
-        is_full = !lease;
-        if (!lease)
+        r = arm_best(e, fn);
+        if (r == ARM_E_FULL) {
+            list_del(&fn->ready.rotation);
+            list_push_back(&e->sched.rotation, &fn->ready.rotation);
+            continue;
+        }
+        n_armed += r == ARM_E_ARMED;
+        lease = r == 0 ? claim_one(e, h, fn) : NULL;
+        is_full = r < 0 || (r == 0 && !lease);
+        if (is_full)
             break;
-        ret_leases[n++] = lease;
+        if (lease)
+            ret_leases[n++] = lease;
         if (fn->ready.n > 0) {
             list_del(&fn->ready.rotation);
             list_push_back(&mine, &fn->ready.rotation);
@@ -167,10 +175,9 @@ int lease_start(struct engine *e, struct lease *lease, wall_ns_t at)
     return 0;
 }
 
-/* The attempt under @lease has ended with @error, NULL = without. Takes a reference. */
-static void attempt_end(struct engine *e, struct lease *lease, struct future_error *error)
+/* The newest attempt of @f has ended with @error, NULL = without. Takes a reference. */
+static void attempt_end(struct engine *e, struct future *f, struct future_error *error)
 {
-    struct future *f = lease->future;
     struct attempt *a = f->attempts;
 
     a->end_time = e->wall;
@@ -210,7 +217,7 @@ int lease_finish(struct engine *e, struct lease *lease, struct finish *finish)
     a->exit_code = finish->exit_code;
     a->signal = finish->signal;
     a->usage = finish->usage;
-    attempt_end(e, lease, finish->error);
+    attempt_end(e, f, finish->error);
     if (finish->usage.wall_ns >= 0)
         learn_run_time(f->function, finish->usage.wall_ns);
     else if (was_started)
@@ -245,6 +252,7 @@ void lease_release(struct engine *e, struct lease *lease)
     } else {
         sched_return(&e->sched, level, f);
         turn_work(e, f->function);
+        arm_disarm(e, f);
     }
 }
 
@@ -293,35 +301,49 @@ static int loss_make(struct engine *e, struct future *f, struct loss *loss)
     return loss->outcome->error ? 0 : -ENOMEM;
 }
 
-int lease_lose(struct engine *e, struct lease *lease)
+/* The end of the attempt of @f, if it has one, and what comes of @f. @lease is NULL when it was of an earlier start. */
+static int lose(struct engine *e, struct future *f, struct lease *lease, struct level *level)
 {
-    struct future *f = lease->future;
-    struct level *level = lease->level;
+    void (*leave)(struct sched * s, struct level * level) = lease ? sched_done : sched_tidy;
     struct loss loss = {0};
 
-    if (!lease->is_started) {
-        lease_release(e, lease);
-        return 0;
-    }
     if (loss_make(e, f, &loss) < 0) {
         turn_outcome_free(e, loss.outcome);
         future_error_unref(loss.error);
         return -ENOMEM;
     }
-    attempt_end(e, lease, loss.error);
+    if (f->state == FUTURE_RUNNING)
+        attempt_end(e, f, loss.error);
     future_error_unref(loss.error);
-    lease_free(e, lease);
+    if (lease)
+        lease_free(e, lease);
     if (cancel_of(f)) {
-        sched_done(&e->sched, level);
+        leave(&e->sched, level);
         turn_settle(e, f, FUTURE_CANCELLED, lease_take_cancel_outcome(e, f));
     } else if (loss.outcome) {
-        sched_done(&e->sched, level);
+        leave(&e->sched, level);
+        if (f->state == FUTURE_PENDING)
+            turn_move(e, f, FUTURE_RUNNING); /* it may have been, as far as anybody knows */
         turn_settle(e, f, FUTURE_FAILED, loss.outcome);
     } else {
         f->rare->n_losses++;
         turn_move(e, f, FUTURE_PENDING);
-        sched_return(&e->sched, level, f);
+        (lease ? sched_return : sched_push)(&e->sched, level, f);
         turn_work(e, f->function);
     }
     return 0;
+}
+
+int lease_lose(struct engine *e, struct lease *lease)
+{
+    if (lease->is_started)
+        return lose(e, lease->future, lease, lease->level);
+    lease_release(e, lease);
+    return 0;
+}
+
+int lease_lose_restored(struct engine *e, struct future *f, struct level *level)
+{
+    ASSERT(!f->lease && !list_is_linked(&f->queue));
+    return lose(e, f, NULL, level);
 }

@@ -43,7 +43,7 @@ void retention_add(struct retention *r, struct future *f)
 {
     struct list *line = NULL;
 
-    if (f->rare && f->rare->retention_ns >= 0) {
+    if (f->rare && (f->rare->retention_ns >= 0 || f->rare->is_custom)) {
         int e = heap_set(&r->custom, &f->rare->expiry, f->outcome->expire_time);
 
         ASSERT(e == 0); /* retention_reserve made room */

@@ -7,7 +7,8 @@
  * no memory. A clock that was set back opens one more line until the old ones have run out. Should it be set back more
  * often than there are lines, the last line's order breaks: some are then kept too long, never too short.
  *
- * Who asked for a retention of its own is in a heap instead, so that arbitrary lengths cannot use up the lines.
+ * Who asked for a retention of its own, or has come back from the store, is in a heap instead, so that times in arbitrary
+ * order cannot use up the lines.
  *
  * A future that is due but pinned leaves its line. When the last pin goes it stands in `put_off`, which is looked
  * through first.

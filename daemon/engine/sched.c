@@ -164,6 +164,14 @@ void sched_remove(struct sched *s, struct ready *r, struct future *f)
     }
 }
 
+struct future *sched_peek(const struct ready *r)
+{
+    struct heap_item *best = heap_min(&r->levels);
+    const struct level *level = best ? CONTAINER_OF(best, struct level, by_rank) : NULL;
+
+    return level ? LIST_ENTRY(list_first(&level->futures), struct future, queue) : NULL;
+}
+
 struct future *sched_pop(struct sched *s, struct ready *r, struct level **ret)
 {
     struct heap_item *best = heap_min(&r->levels);

@@ -57,6 +57,9 @@ void sched_remove(struct sched *s, struct ready *r, struct future *f);
  * Does not touch the rotation unless @r is empty now. */
 struct future *sched_pop(struct sched *s, struct ready *r, struct level **ret);
 
+/* sched_peek: the task that sched_pop would give; NULL: none. */
+struct future *sched_peek(const struct ready *r);
+
 /* sched_return: @f, which came from @level, back to its head. sched_done: it does not come back. */
 void sched_return(struct sched *s, struct level *level, struct future *f);
 void sched_done(struct sched *s, struct level *level);

@@ -3,6 +3,8 @@
 /*
  * What the files behind the door share: the engine itself. Nobody outside this folder includes it.
  */
+#include "engine/arm.h"
+#include "engine/cache.h"
 #include "engine/engine.h"
 #include "engine/function.h"
 #include "engine/group.h"
@@ -15,12 +17,20 @@
 
 enum {
     STATE_FORGET_PER_TURN = 1000,
-    STATE_LOSSES_MAX = 3, /* a lost task goes back so many times */
+    STATE_EVICT_PER_TURN = 1000,
+    STATE_LOSSES_MAX = 3,               /* a lost task goes back so many times */
+    STATE_KEYS_AHEAD = 60 * 1000 << 12, /* keys that are reserved at a time: those of a minute */
 };
 
 /* Durable futures that changed and that no engine_end has handed out yet. */
 struct fact_list {
     struct future **at;
+    size_t n, cap;
+};
+
+/* Deleted futures that the store has. */
+struct id_list {
+    struct id *at;
     size_t n, cap;
 };
 
@@ -35,7 +45,9 @@ struct engine {
     uint64_t ready_key; /* of ready_id; 0 = none */
     struct id
             ready_id; /* made ahead for the next future, so that its slot in the table is on its way from memory */
-    uint64_t revision; /* given last */
+    uint64_t asked_ceiling;   /* of keys: the store has been asked for it ... */
+    uint64_t durable_ceiling; /* ... and knows this one; without a store UINT64_MAX */
+    uint64_t revision;        /* given last */
 
     struct slab futures, edges, leases, attempts, outcomes, rares, memberships;
     struct table table; /* every future, by ID */
@@ -45,15 +57,20 @@ struct engine {
     struct group_set groups;
     struct sched sched;
     struct retention retention;
+    struct cache cache;
+    struct arm arm;
     struct limits_account account;
 
     struct fact_list collected, handed_out;
     size_t n_promised;    /* facts that collected must have room for: turn_promise */
     uint64_t commit_seq;  /* of the facts being collected */
     uint64_t durable_seq; /* everything up to it is durable */
+    int is_urgent;        /* somebody waits for the commit that is being collected */
+    struct id_list forgotten;
+    uint64_t last_delete_seq;
     struct effects effects;
 
     uint32_t n_holders;
-    uint64_t n_stale_finishes, n_accepted, n_forgotten;
+    uint64_t n_stale_finishes, n_accepted, n_forgotten, n_restored, n_evicted, n_pins;
     uint64_t n_by_state[6];
 };

@@ -52,12 +52,13 @@ void turn_promise_kept(struct engine *e, const struct future *f)
 }
 
 /* Revision and fact; nobody is told yet. */
-static void note(struct engine *e, struct future *f)
+static void note(struct engine *e, struct future *f, int is_lazy)
 {
     f->revision = ++e->revision;
     if (f->durability != DURABILITY_DURABLE)
         return;
     f->commit_seq = e->commit_seq;
+    e->is_urgent |= !is_lazy || !e->config.has_store;
     if (!f->is_fact) {
         ASSERT(e->collected.n < e->collected.cap);
         f->is_fact = 1;
@@ -67,7 +68,14 @@ static void note(struct engine *e, struct future *f)
 
 void turn_change(struct engine *e, struct future *f)
 {
-    note(e, f);
+    note(e, f, 0);
+    if (UNLIKELY(f->edges))
+        edge_fire(e, f, 0);
+}
+
+void turn_change_lazily(struct engine *e, struct future *f)
+{
+    note(e, f, 1);
     if (UNLIKELY(f->edges))
         edge_fire(e, f, 0);
 }
@@ -102,7 +110,24 @@ void turn_move(struct engine *e, struct future *f, enum future_state to)
 {
     move(e, f, to);
     ASSERT(!future_is_terminal(f));
-    turn_change(e, f);
+    if (to == FUTURE_RUNNING)
+        turn_change_lazily(e, f);
+    else
+        turn_change(e, f);
+}
+
+void turn_count(struct engine *e, const struct future *f)
+{
+    e->n_by_state[f->state]++;
+    if (!future_is_terminal(f)) /* what has ended is counted once, when it ends */
+        ++*count_of(f->function, (enum future_state)f->state);
+}
+
+void turn_uncount(struct engine *e, const struct future *f)
+{
+    e->n_by_state[f->state]--;
+    if (!future_is_terminal(f))
+        --*count_of(f->function, (enum future_state)f->state);
 }
 
 static int64_t retention_of(const struct engine *e, const struct future *f)
@@ -124,7 +149,8 @@ void turn_settle(struct engine *e, struct future *f, enum future_state to, struc
     outcome->expire_time = clock_add(e->wall, retention_of(e, f));
     limits_charge(&e->account, f->scope, limits_outcome(outcome));
     retention_add(&e->retention, f);
-    note(e, f);
+    cache_add(e, f);
+    note(e, f, 0);
     if (f->edges)
         edge_fire(e, f, 1);
 }
@@ -146,7 +172,7 @@ struct outcome *turn_outcome(struct engine *e)
     struct outcome *o = slab_alloc(&e->outcomes);
 
     if (o)
-        *o = (struct outcome){0};
+        *o = (struct outcome){.by_end = {&o->by_end, &o->by_end}};
     return o;
 }
 
@@ -191,7 +217,7 @@ void turn_rare_free(struct engine *e, struct future *f)
     if (!rare)
         return;
     turn_cancel_free(e, rare->cancel_requested);
-    if (rare->retention_ns >= 0)
+    if (rare->retention_ns >= 0 || rare->is_custom)
         retention_unreserve(&e->retention);
     bytes_unref(rare->traceparent);
     bytes_unref(rare->tag);
@@ -217,6 +243,7 @@ void turn_forget(struct engine *e, struct future *f)
     f->scope->n_futures--;
     e->n_by_state[f->state]--;
     e->n_forgotten++;
+    cache_remove(e, f);
     if (f->is_fact)
         fact_drop(&e->collected, f);
     retention_remove(&e->retention, f);
@@ -229,6 +256,11 @@ void turn_forget(struct engine *e, struct future *f)
         slab_free(&e->memberships, f->group);
         group_tidy(&e->groups, g);
     }
+    turn_future_free(e, f);
+}
+
+void turn_future_free(struct engine *e, struct future *f)
+{
     for (struct attempt *a = f->attempts, *next; a; a = next) {
         next = a->next;
         bytes_unref(a->worker);
@@ -243,30 +275,105 @@ void turn_forget(struct engine *e, struct future *f)
     slab_free(&e->futures, f);
 }
 
+int turn_delete(struct engine *e, struct future *f)
+{
+    struct id_list *l = &e->forgotten;
+
+    if (f->stored != STORED_NOT && l->n == l->cap) {
+        size_t cap = l->cap ? l->cap * 2 : FACTS_MIN;
+        struct id *at = mem_realloc(l->at, cap * sizeof *at);
+
+        if (!at)
+            return -ENOMEM;
+        l->at = at;
+        l->cap = cap;
+    }
+    if (f->stored != STORED_NOT) {
+        l->at[l->n++] = f->id;
+        e->last_delete_seq = e->commit_seq;
+        e->is_urgent = 1;
+    }
+    turn_forget(e, f);
+    return 0;
+}
+
+/* A higher ceiling of keys, in time before the one that there is has been used up. An idle engine asks for none. */
+static void ask_keys(struct engine *e)
+{
+    e->effects.key_ceiling = 0;
+    if (e->durable_ceiling == e->asked_ceiling && e->asked_ceiling != UINT64_MAX &&
+        e->last_key + STATE_KEYS_AHEAD / 2 > e->asked_ceiling) {
+        e->effects.key_ceiling = e->asked_ceiling = e->last_key + STATE_KEYS_AHEAD;
+        e->is_urgent = 1;
+    }
+}
+
 /* The collected facts become the turn's; the other buffer collects from now on. What one huge turn has needed is not
  * kept. Without memory for what has been promised the facts wait for the next turn, and who is shown them with them. */
 static void hand_out(struct engine *e)
 {
     struct fact_list empty = e->handed_out;
 
+    e->effects.facts = NULL;
+    e->effects.n_facts = 0;
+    e->effects.is_commit = 0;
+    e->effects.n_forgotten = 0;
+    ask_keys(e);
+    if (!e->is_urgent)
+        return;
     if (empty.cap > FACTS_KEEP && e->collected.n < empty.cap / 8)
         empty = (struct fact_list){.at = mem_free(empty.at)};
     empty.n = 0;
-    e->effects.facts = NULL;
-    e->effects.n_facts = 0;
     if (facts_reserve(&empty, e->n_promised) < 0) {
         e->handed_out = empty;
         e->effects.next = e->mono;
+        if (e->effects.key_ceiling)
+            e->asked_ceiling = e->durable_ceiling;
         return;
     }
     e->handed_out = e->collected;
     e->collected = empty;
     for (size_t i = 0; i < e->handed_out.n; i++)
         e->handed_out.at[i]->is_fact = 0;
-    if (e->handed_out.n)
-        e->commit_seq++;
+    e->is_urgent = 0;
+    e->effects.is_commit = 1;
     e->effects.facts = e->handed_out.at;
     e->effects.n_facts = e->handed_out.n;
+    e->effects.forgotten = e->forgotten.at;
+    e->effects.n_forgotten = e->forgotten.n;
+    e->effects.commit_seq = e->commit_seq++;
+}
+
+void turn_taken(struct engine *e)
+{
+    for (size_t i = 0; i < e->handed_out.n; i++) {
+        struct future *f = e->handed_out.at[i];
+
+        f->stored = future_is_terminal(f) ? STORED_DONE : STORED_LIVE;
+    }
+    e->handed_out.n = 0;
+    e->forgotten.n = 0;
+    if (e->forgotten.cap > FACTS_KEEP) {
+        e->forgotten.at = mem_free(e->forgotten.at);
+        e->forgotten.cap = 0;
+    }
+}
+
+void turn_defer(struct engine *e)
+{
+    struct fact_list empty = e->collected;
+
+    ASSERT(e->effects.is_commit && empty.n == 0);
+    e->collected = e->handed_out;
+    e->handed_out = empty;
+    for (size_t i = 0; i < e->collected.n; i++)
+        e->collected.at[i]->is_fact = 1;
+    if (e->effects.key_ceiling)
+        e->asked_ceiling = e->durable_ceiling;
+    e->commit_seq--;
+    e->is_urgent = 1;
+    e->effects.is_commit = 0;
+    e->effects.n_facts = e->effects.n_forgotten = 0;
     e->effects.commit_seq = e->commit_seq - 1;
 }
 
@@ -277,13 +384,14 @@ void turn_begin(struct engine *e)
 
     while ((f = retention_due(&e->retention, e->wall, &budget)))
         turn_forget(e, f);
+    cache_evict(e);
 }
 
 void turn_end(struct engine *e)
 {
     wall_ns_t next = retention_next(&e->retention);
 
-    if (next <= e->wall)
+    if (next <= e->wall || e->cache.is_behind)
         e->effects.next = e->mono;
     else
         e->effects.next = next == CLOCK_NEVER ? CLOCK_NEVER : clock_add(e->mono, next - e->wall);

@@ -16,6 +16,9 @@ void turn_promise_kept(struct engine *e, const struct future *f);
 /* turn_change: something of @f has changed. The caller has called turn_reserve. */
 void turn_change(struct engine *e, struct future *f);
 
+/* turn_change_lazily: the same; with a store it makes no commit by itself. */
+void turn_change_lazily(struct engine *e, struct future *f);
+
 /* turn_move: move @f and count it, then turn_change. Not to a terminal state. */
 void turn_move(struct engine *e, struct future *f, enum future_state to);
 
@@ -28,6 +31,16 @@ void turn_revoke(struct engine *e, struct lease *lease);
 
 /* turn_forget: take @f out of everything and free it. Nothing may pin it and no lease may hold it. */
 void turn_forget(struct engine *e, struct future *f);
+
+/* turn_delete: turn_forget, and the store is told. 0, -ENOMEM (nothing changed). */
+MUST_CHECK int turn_delete(struct engine *e, struct future *f);
+
+/* turn_future_free: @f, which is in no list and no table, and all that hangs off it but its membership. */
+void turn_future_free(struct engine *e, struct future *f);
+
+/* turn_count: @f counts as being in its state. turn_uncount: not any more, though it does not leave it. */
+void turn_count(struct engine *e, const struct future *f);
+void turn_uncount(struct engine *e, const struct future *f);
 
 /* turn_outcome: an empty outcome. NULL: no memory. turn_outcome_free: with its contents; NULL is allowed. */
 MUST_CHECK struct outcome *turn_outcome(struct engine *e);
@@ -44,3 +57,7 @@ struct cancel_request *turn_cancel_free(struct engine *e, struct cancel_request 
  * turn_end: hand out the facts; what comes next. */
 void turn_begin(struct engine *e);
 void turn_end(struct engine *e);
+
+/* turn_taken, turn_defer: engine.h. */
+void turn_taken(struct engine *e);
+void turn_defer(struct engine *e);

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/*
+ * Futures that come back from the store: at the start all that had not finished, later finished ones that somebody asks
+ * for. The rest of the door is engine.h.
+ */
+#include "engine/engine.h"
+
+struct restored_attempt {
+    uint32_t number;
+    uint8_t has_exit_code, has_signal, has_error;
+    int32_t exit_code, signal;
+    wall_ns_t start_time, end_time; /* end 0 = was still running */
+    struct usage usage;
+    struct span worker;
+    struct future_error error; /* copied */
+};
+
+/* A future as the store has it; all is borrowed. An empty span stands for none. */
+struct restored {
+    struct id id;
+    enum future_state state;
+    enum on_lost on_lost;
+    uint8_t n_losses;
+    uint8_t is_armed;        /* enum armed was not ARMED_NOT */
+    uint8_t has_labels;      /* of its own, maybe none */
+    uint8_t has_error;       /* FAILED, CANCELLED */
+    uint8_t error_is_shared; /* it is that of attempts[0] */
+    uint8_t has_cancel;
+    int32_t priority;
+    uint32_t n_claims;
+    uint32_t argument_at, argument_field_bytes, argument_bytes;
+    uint64_t revision;
+    wall_ns_t submit_time;
+    int64_t retention_ns;
+    struct span function, namespace, principal, group, peer, tag, traceparent;
+    wall_ns_t cancel_time;
+    struct span cancel_principal, cancel_reason;
+    wall_ns_t end_time, expire_time;
+    struct span content_type;
+    struct future_error error;
+    struct bytes *task, *data; /* a reference is taken on success; data NULL unless SUCCEEDED */
+    uint32_t n_labels, n_attempts;
+    const struct label *labels;
+    const struct restored_attempt *attempts; /* newest first */
+};
+
+/* engine_restore: make the future again; its ID must not be in memory.
+ *   PENDING: to the end of its queue, so that who comes in the order of IDs keeps its place.
+ *   RUNNING: lost, as by engine_lose, except that it goes to the end of the queue, in its old place. A reserved one of
+ *   on_lost FAIL ends OUTCOME_UNKNOWN, one whose cancellation was asked for CANCELLED.
+ *   Terminal: as it was, until it expires or leaves memory again.
+ *   Return: 0; ENGINE_E_FULL_FUTURES, _FULL_MEMORY (terminal only: what was accepted is never refused); -ENOMEM. */
+MUST_CHECK int engine_restore(struct engine *e, const struct restored *in, struct future **ret);
