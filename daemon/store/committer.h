@@ -54,7 +54,7 @@ MUST_CHECK int committer_start(struct committer **ret, struct store *s,
 void committer_submit(struct committer *c, struct batch *b);
 
 /* committer_is_full: whether so much waits that nothing new should be accepted. */
-MUST_CHECK int committer_is_full(const struct committer *c);
+MUST_CHECK int committer_is_full(struct committer *c);
 
 /* committer_fd: readable when there is something to take. */
 int committer_fd(const struct committer *c);

@@ -50,7 +50,8 @@ enum flag {
     FLAG_CONTENT_TYPE = 1 << 11,
     FLAG_ERROR = 1 << 12,
     FLAG_ERROR_IS_SHARED = 1 << 13,
-    FLAGS_ALL = (1 << 14) - 1,
+    FLAG_ARMED = 1 << 14,
+    FLAGS_ALL = (1 << 15) - 1,
 };
 
 enum attempt_flag {
@@ -198,6 +199,8 @@ static uint32_t flags_of(const struct future *f)
 
     if (!record_is_inline(f->task))
         flags |= FLAG_TASK_IN_BLOB;
+    if (f->is_armed)
+        flags |= FLAG_ARMED;
     if (f->labels)
         flags |= FLAG_LABELS;
     if (future_group(f).len)
@@ -564,6 +567,7 @@ static uint64_t get_head(struct in *in, struct record *r)
     r->has_error = !!(flags & FLAG_ERROR);
     r->error_is_shared = !!(flags & FLAG_ERROR_IS_SHARED);
     r->has_cancel = !!(flags & FLAG_CANCEL);
+    r->is_armed = !!(flags & FLAG_ARMED);
     r->task_in_blob = !!(flags & FLAG_TASK_IN_BLOB);
     r->data_in_blob = !!(flags & FLAG_DATA_IN_BLOB);
     if (r->state < FUTURE_PENDING || r->state > FUTURE_CANCELLED ||

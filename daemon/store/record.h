@@ -41,6 +41,7 @@ struct record {
     uint8_t has_error;       /* FAILED, CANCELLED */
     uint8_t error_is_shared; /* it is that of attempts[0] */
     uint8_t has_cancel;
+    uint8_t is_armed; /* as in struct future */
     uint8_t task_in_blob, data_in_blob;
     int32_t priority;
     uint32_t n_claims;

@@ -26,7 +26,7 @@ struct recover {
 /* recover_begin: open a view and hand out the settings. 0; STORE_E_*, -errno, the target's. On 0: recover_end. */
 MUST_CHECK int recover_begin(struct recover *r, struct store *s, const struct recover_target *target);
 
-/* recover_step: hand out up to @max records (1 .. STORE_SCAN_MAX). is_complete is set with the last one.
+/* recover_step: hand out up to @max records (1 .. STORE_SCAN_MAX). is_complete is set when there are no more.
  *   Return: 0; STORE_E_CORRUPT; -errno; the target's. Not to be called again after a failure. */
 MUST_CHECK int recover_step(struct recover *r, uint32_t max);
 void recover_end(struct recover *r);
