@@ -32,7 +32,6 @@
 #include <unistd.h>
 
 #include <sys/epoll.h>
-#include <sys/pidfd.h>
 #include <sys/wait.h>
 
 enum {
@@ -41,6 +40,7 @@ enum {
     EXIT_NOT_SPAWNED = 127, /* as a shell says it */
 };
 #define EARLY_NS     NS_PER_S
+#define ASK_NS       (100 * NS_PER_MS) /* between questions after a child without a pidfd */
 #define DELAY_MIN_NS NS_PER_S
 #define DELAY_MAX_NS (30 * NS_PER_S)
 
@@ -112,7 +112,7 @@ static struct slot *slot_find(const struct pool *p, uint64_t key)
 static void slot_kill_group(const struct slot *s)
 {
     kill(-s->pid, SIGKILL);
-    pidfd_send_signal(s->pidfd, SIGKILL, NULL, 0); /* it may have left its own group */
+    kill(s->pid, SIGKILL); /* it may have left its own group; the number is its own until it is reaped here */
 }
 
 static void slot_clear(struct pool *p, struct slot *s)
@@ -158,7 +158,7 @@ static int wait_status_of(const struct slot *s, int options)
     int r;
 
     do
-        r = waitid(P_PIDFD, (id_t)s->pidfd, &info, WEXITED | options);
+        r = waitid(P_PID, (id_t)s->pid, &info, WEXITED | options);
     while (r < 0 && errno == EINTR);
     ASSERT(r == 0); /* it is our child, and nobody else reaps it */
     if (info.si_pid == 0)
@@ -184,6 +184,15 @@ static void reap(struct pool *p, struct slot *s, mono_ns_t now)
     slot_clear(p, s);
     if (is_early)
         count_early(p, 1, status, now);
+}
+
+/* Without a pidfd nobody tells: ask. What it left behind is only killed once it is dead. */
+static void reap_if_dead(struct pool *p, struct slot *s, mono_ns_t now)
+{
+    siginfo_t info = {0};
+
+    if (waitid(P_PID, (id_t)s->pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid != 0)
+        reap(p, s, now);
 }
 
 static void reap_all(struct pool *p, mono_ns_t now)
@@ -220,7 +229,7 @@ static int spawn_into(struct pool *p, struct slot *s, mono_ns_t now)
     };
     p->n_alive++;
     event.data.u64 = s->key;
-    if (epoll_ctl(p->epoll_fd, EPOLL_CTL_ADD, s->pidfd, &event) < 0) {
+    if (s->pidfd >= 0 && epoll_ctl(p->epoll_fd, EPOLL_CTL_ADD, s->pidfd, &event) < 0) {
         r = -errno;
         slot_kill_group(s);
         (void)wait_status_of(s, 0);
@@ -285,7 +294,7 @@ static void slot_stop(const struct pool *p, struct slot *s, mono_ns_t now)
         return;
     s->is_stopping = s->is_asked = 1;
     s->kill_at = clock_add(now, p->config.grace_ns);
-    pidfd_send_signal(s->pidfd, SIGTERM, NULL, 0);
+    kill(s->pid, SIGTERM);
 }
 
 void pool_stop(struct pool *p, uint64_t key, mono_ns_t now)
@@ -309,9 +318,12 @@ mono_ns_t pool_turn(struct pool *p, mono_ns_t now)
     mono_ns_t next;
 
     reap_all(p, now);
-    for (uint32_t i = 0; i < p->config.n_workers; i++)
+    for (uint32_t i = 0; i < p->config.n_workers; i++) {
+        if (p->slots[i].key && p->slots[i].pidfd < 0)
+            reap_if_dead(p, &p->slots[i], now);
         if (p->slots[i].key)
             prove(p, &p->slots[i], now);
+    }
     next = spawn_missing(p, now);
     for (uint32_t i = 0; i < p->config.n_workers; i++) {
         struct slot *s = &p->slots[i];
@@ -325,6 +337,8 @@ mono_ns_t pool_turn(struct pool *p, mono_ns_t now)
             slot_kill_group(s);
         }
         next = MIN(next, s->kill_at);
+        if (s->pidfd < 0)
+            next = MIN(next, clock_add(now, ASK_NS));
         if (p->n_early && !s->is_proven)
             next = MIN(next, clock_add(s->started_at, EARLY_NS));
     }

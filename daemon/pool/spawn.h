@@ -13,7 +13,7 @@ enum { SPAWN_SOCKET_FD = 3, SPAWN_PAGE_FD = 4, SPAWN_SPEC_FD = 5 };
 
 struct spawn_child {
     pid_t pid;            /* also its process group */
-    int pidfd;            /* readable once it has died */
+    int pidfd;            /* readable once it has died; -1 where the system has no such thing */
     int socket;           /* the daemon's end, non-blocking */
     struct runpage *page; /* shared with the child; spawn_unmap */
 };

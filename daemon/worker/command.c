@@ -29,8 +29,6 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-extern char **environ;
-
 enum {
     ENVIRONMENT_MAX = 256, /* entries that are handed on, labels not counted */
     READ_BYTES = 64 * 1024,

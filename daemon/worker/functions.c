@@ -171,7 +171,7 @@ int functions_init(struct functions *f, const struct spec *spec, const char *con
 
 void functions_deinit(struct functions *f)
 {
-    for (uint32_t i = f->n_items; i > 0; i--)
+    for (uint32_t i = f->items ? f->n_items : 0; i > 0; i--)
         if (f->items[i - 1].plugin && f->items[i - 1].plugin->fini)
             f->items[i - 1].plugin->fini(f->items[i - 1].state);
     map_deinit(&f->map);

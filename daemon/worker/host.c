@@ -52,7 +52,7 @@ struct host {
     struct futured_call call;
     struct futured_call *running; /* &call while it is in user code */
     const struct function *last;  /* the function of the latest task: often that of the next */
-    volatile unsigned char *mark; /* 1 in this process, 0 in its forks */
+    void *mark;                   /* a page: 1 in this process, 0 in its forks */
     char *why;
     int end;      /* < 0 or HOST_E_: the stream is of no use any more */
     int is_ended; /* and so is host_run */
@@ -237,7 +237,7 @@ static int make_mark(struct host *h)
         return r;
     }
     h->mark = page;
-    *h->mark = 1;
+    *(unsigned char *)page = 1;
     return 0;
 }
 
@@ -245,7 +245,7 @@ static void check_mark(const struct host *h)
 {
     static const char text[] = "futured-worker: a child of a function has returned from it\n";
 
-    if (LIKELY(*h->mark))
+    if (LIKELY(*(volatile unsigned char *)h->mark))
         return;
     (void)!write(STDERR_FILENO, text, sizeof text - 1);
     _exit(EXIT_FORKED);
@@ -452,7 +452,7 @@ int host_run(const struct host_config *config, char why[static HOST_TEXT_BYTES])
         link_close(&h->link);
     }
     if (h->mark)
-        munmap((void *)(uintptr_t)h->mark, MARK_BYTES);
+        munmap(h->mark, MARK_BYTES);
     attempt_deinit(&h->call);
     outbox_deinit(&h->outbox);
     inbox_deinit(&h->inbox);

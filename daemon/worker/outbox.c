@@ -67,7 +67,7 @@ static void put_function(struct writer *w, const struct function *f)
 static void put_problem(struct writer *w, const struct functions *f)
 {
     struct span text = {buf_head(&f->problems), buf_len(&f->problems)};
-    const uint8_t *end = text.len ? memchr(text.p, '\n', text.len) : NULL;
+    const uint8_t *end = text.p ? memchr(text.p, '\n', text.len) : NULL;
     struct writer_mark m;
 
     if (!end)

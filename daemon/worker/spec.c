@@ -70,7 +70,8 @@ static int encode(const struct spec *spec, struct buf *out)
     return w.failed;
 }
 
-static int write_all(int fd, const struct buf *bytes)
+/* Write @bytes and make them unchangeable. */
+static int fill(int fd, const struct buf *bytes)
 {
     size_t done = 0;
 
@@ -81,14 +82,13 @@ static int write_all(int fd, const struct buf *bytes)
             return -errno;
         done += (size_t)n;
     }
-    return 0;
+    return fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0 ? -errno : 0;
 }
 
 int spec_write(const struct spec *spec, int *ret_fd)
 {
     struct buf bytes CLEANUP(buf_deinit) = BUF_INIT;
-    int fd CLEANUP(err_close) = -1;
-    int r;
+    int fd, r;
 
     if (spec->n_plugins > SPEC_PLUGINS_MAX || spec->n_commands > SPEC_COMMANDS_MAX)
         return SPEC_E_LIMIT;
@@ -100,14 +100,12 @@ int spec_write(const struct spec *spec, int *ret_fd)
     fd = memfd_create("futured-spec", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (fd < 0)
         return -errno;
-    r = write_all(fd, &bytes);
+    r = fill(fd, &bytes);
     if (r < 0)
-        return r;
-    if (fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
-        return -errno;
-    *ret_fd = fd;
-    fd = -1;
-    return 0;
+        close(fd);
+    else
+        *ret_fd = fd;
+    return r;
 }
 
 /* --- reading */

@@ -139,7 +139,7 @@ static int sha256(const struct futured_host *host, struct futured_call *call, vo
     to = host->reserve_result(call, 2 * (size_t)n_raw);
     if (!to)
         return -1;
-    for (unsigned int i = 0; i < n_raw; i++) {
+    for (size_t i = 0; i < n_raw; i++) {
         to[2 * i] = digits[raw[i] >> 4];
         to[2 * i + 1] = digits[raw[i] & 15];
     }

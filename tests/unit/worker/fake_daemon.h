@@ -243,7 +243,7 @@ static inline struct fake_daemon *fake_new(int fd)
                                                 .on_done = fake_on_done};
     static struct grpc_method method = {
             .path = "/futured.v1.Workers/Attach", .kind = GRPC_BIDI, .handler = &handler};
-    const struct grpc_server_config config = {.max_message_bytes = 4 * 1024 * 1024};
+    const struct grpc_server_config config = {.max_message_bytes = (size_t)4 * 1024 * 1024};
     const struct h2_config h2 = h2_config_server();
     const struct grpc_peer peer = {.address = "worker:1", .is_pool_worker = 1, .worker_key = 1};
     struct fake_daemon *f = calloc(1, sizeof *f);

@@ -110,7 +110,7 @@ static void test_found_by_path(void **state)
 /* Megabytes both ways, by programs that read all first, write first, or do not read at all. */
 static void test_never_blocks(void **state)
 {
-    size_t n = 3 * 1024 * 1024;
+    size_t n = (size_t)3 * 1024 * 1024;
     uint8_t *bytes = malloc(n);
 
     for (size_t i = 0; i < n; i++)

@@ -31,7 +31,7 @@ struct fixture {
 
 static void setup(struct fixture *f)
 {
-    const struct grpc_server_config config = {.max_message_bytes = 1024 * 1024};
+    const struct grpc_server_config config = {.max_message_bytes = (size_t)1024 * 1024};
 
     n_messages = 0;
     buf_clear(&heard);

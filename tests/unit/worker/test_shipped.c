@@ -2,6 +2,8 @@
 /* The functions that ship: known vectors, the tools of the system as judges, wrong arguments, limits. */
 #include "tests/unit/worker/call.h"
 
+enum { MAX_RESULT = 2 * 1024 * 1024 };
+
 static struct functions functions;
 static struct test_call t;
 
@@ -16,7 +18,7 @@ static void run_bytes(const char *name, struct span argument, size_t max)
 
 static void run(const char *name, const char *argument)
 {
-    run_bytes(name, span_of_string(argument), 1024 * 1024);
+    run_bytes(name, span_of_string(argument), MAX_RESULT);
 }
 
 static void test_which(void **state)
@@ -103,7 +105,7 @@ static struct buf judge(const char *command, struct span in)
     assert_true(fd >= 0 && write(fd, in.p, in.len) == (ssize_t)in.len);
     close(fd);
     snprintf(line, sizeof line, "%s <%s", command, name);
-    pipe = popen(line, "r");
+    pipe = popen(line, "r"); // NOLINT(cert-env33-c): a judge
     assert_non_null(pipe);
     while ((n = fread(bytes, 1, sizeof bytes, pipe)) > 0)
         assert_int_equal(buf_append(&out, bytes, n), 0);
@@ -138,13 +140,13 @@ static void test_gzip_and_gunzip(void **state)
 
             for (size_t k = 0; k < n; k++)
                 bytes[k] = is_random ? (uint8_t)test_random_next(&random) : (uint8_t)(k % 10);
-            run_bytes("gzip", plain, 2 * 1024 * 1024);
+            run_bytes("gzip", plain, MAX_RESULT);
             zipped = take_result();
             assert_true(span_eq(t.call.result_type, SPAN_LIT("application/gzip")));
             other = judge("gzip -dc", SPAN_OF(&zipped)); /* gzip reads ours ... */
             assert_true(span_eq(SPAN_OF(&other), plain) || n == 0);
             buf_deinit(&other);
-            run_bytes("gunzip", SPAN_OF(&zipped), 2 * 1024 * 1024);
+            run_bytes("gunzip", SPAN_OF(&zipped), MAX_RESULT);
             assert_false(t.call.has_failed);
             assert_true(span_eq(attempt_result(&t.call), plain) || t.call.n_result + n == 0);
             other = judge("gzip -9c", plain); /* ... and we read gzip's */
@@ -199,11 +201,11 @@ static void test_gunzip_wrong(void **state)
 /* A few bytes that become many stop at the limit. */
 static void test_bomb(void **state)
 {
-    size_t n = 8 * 1024 * 1024;
+    size_t n = (size_t)8 * 1024 * 1024;
     uint8_t *zeros = calloc(1, n);
     struct buf bomb;
 
-    run_bytes("gzip", (struct span){zeros, n}, 1024 * 1024);
+    run_bytes("gzip", (struct span){zeros, n}, MAX_RESULT);
     bomb = take_result();
     assert_true(buf_len(&bomb) < 10000);
     run_bytes("gunzip", SPAN_OF(&bomb), n);
