@@ -279,6 +279,7 @@ int futures_new(struct futures **ret, struct engine *e, size_t max_message_bytes
     s->timeouts = HEAP_INIT;
     caller_cache_init(&s->callers, e, seed);
     list_init(&s->waitings);
+    list_init(&s->announcing);
     s->n_methods = ARRAY_LEN(rows);
     _Static_assert(ARRAY_LEN(rows) <= ARRAY_LEN(s->methods), "room for every method");
     memcpy(s->methods, rows, sizeof rows);
@@ -321,5 +322,7 @@ void futures_shutdown(struct futures *s)
 
 mono_ns_t futures_tick(struct futures *s, mono_ns_t now)
 {
-    return wait_tick(s, now);
+    mono_ns_t waits = wait_tick(s, now), runs = run_tick(s, now);
+
+    return MIN(waits, runs);
 }

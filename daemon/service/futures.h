@@ -28,7 +28,7 @@ const struct grpc_method *futures_methods(const struct futures *s, size_t *ret_n
 /* futures_answer: deliver one waiter of effects.answers (already taken out of the list). */
 void futures_answer(struct waiter *w);
 
-/* futures_tick: end the Waits whose timeout has come. Returns when it wants to be called next. */
+/* futures_tick: end the Waits whose timeout has come, tell the IDs of Runs that last. Returns when it wants to be called next. */
 mono_ns_t futures_tick(struct futures *s, mono_ns_t now);
 
 /* futures_drain: from now on nothing is accepted: UNAVAILABLE with RetryInfo. Reads go on. */

@@ -16,7 +16,8 @@ struct futures {
     struct heap timeouts; /* of struct wait_call.timeout */
     struct hash_seed seed;
     struct caller_cache callers;
-    struct list waitings; /* of struct waiting.link: all calls that wait for futures */
+    struct list announcing; /* of struct run.announcing, the one that is due first at the head */
+    struct list waitings;   /* of struct waiting.link: all calls that wait for futures */
     struct grpc_method methods[24];
     size_t n_methods;
 };
@@ -54,6 +55,9 @@ MUST_CHECK int submit_accept(struct futures *s, const struct grpc_call *call, st
 /* submit_traceparent: the trace context in the metadata of @call; NULL: none, or none that the W3C's recommendation knows.
  * Only inside on_start. Owns: the caller. 0, -ENOMEM. */
 MUST_CHECK int submit_traceparent(const struct grpc_call *call, struct bytes **ret);
+
+/* run_tick: send the initial metadata of Runs that last; returns when the next one is due. */
+mono_ns_t run_tick(struct futures *s, mono_ns_t now);
 
 /* wait_tick: end the Waits whose timeout has come; returns when the next one does. */
 mono_ns_t wait_tick(struct futures *s, mono_ns_t now);

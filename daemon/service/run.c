@@ -3,6 +3,10 @@
  * Run and RunStream: submit, and the finished futures back. Both tie their futures to one waiter of mode EACH; finished
  * ones queue on it (one edge each, no copy) and are encoded when the client reads.
  *
+ * A Run's ID goes into the initial metadata, for who wants to know it while the task runs. A task that ends within
+ * ANNOUNCE_NS has it in the same packet as its result: most tasks are short, and a packet of its own would wake the
+ * client twice.
+ *
  * RunStream owes its client one answer per request. Accepted but unfinished tasks count against the engine's edges, so
  * a client that sends without end is stopped by that limit, each item with its own status; answers that wait are
  * bounded as in SubmitStream, and the rest stays as finished futures on the waiter.
@@ -12,8 +16,12 @@
 
 #include <errno.h>
 
+#define ANNOUNCE_NS NS_PER_MS
+
 struct run {
     struct waiting waiting;
+    struct list announcing; /* in futures.announcing until its initial metadata is sent */
+    mono_ns_t announce_at;
     struct futures *service;
     struct bytes *traceparent; /* of all its tasks; NULL = none */
     enum view view;            /* of a unary Run */
@@ -31,6 +39,7 @@ static void on_run_news(struct waiting *waiting)
 
     if (!edge || !grpc_call_is_writable(waiting->call))
         return;
+    list_del(&run->announcing);
     futures_reply(waiting->call, edge->future, run->view);
     engine_unwait(run->service->engine, edge);
 }
@@ -46,6 +55,7 @@ static void run_start(struct grpc_call *call, void (*on_news)(struct waiting *))
         return;
     }
     run->service = futures_of(call);
+    list_init(&run->announcing);
     waiting_init(&run->waiting, &run->service->waitings, WAITER_EACH, 0, call, on_news);
     grpc_call_set_user(call, run);
 }
@@ -100,11 +110,27 @@ static void on_run(struct grpc_call *call, struct span message)
     run->view = a.view;
     r = announce_id(call, a.future);
     if (r == 0)
-        r = grpc_call_send_headers(call);
-    if (r == 0)
         r = engine_wait(run->service->engine, &run->waiting.waiter, a.future, NULL, 0);
-    if (r != 0)
+    if (r != 0) {
         grpc_call_fail(call, accepted_all_the_same(&st, r, a.future));
+        return;
+    }
+    run->announce_at = clock_add(grpc_call_now(call), ANNOUNCE_NS);
+    list_push_back(&run->service->announcing, &run->announcing);
+}
+
+mono_ns_t run_tick(struct futures *s, mono_ns_t now)
+{
+    while (!list_is_empty(&s->announcing)) {
+        struct run *run = LIST_ENTRY(s->announcing.next, struct run, announcing);
+
+        if (run->announce_at > now)
+            return run->announce_at;
+        list_del(&run->announcing);
+        if (grpc_call_send_headers(run->waiting.call) < 0)
+            grpc_call_fail(run->waiting.call, convert_no_memory(&(struct grpc_status){0}));
+    }
+    return CLOCK_NEVER;
 }
 
 static void on_run_writable(struct grpc_call *call)
@@ -122,6 +148,7 @@ static void on_run_done(struct grpc_call *call, enum grpc_end end)
     if (!run)
         return;
     waiting_deinit(&run->waiting, run->service->engine);
+    list_del(&run->announcing);
     bytes_unref(run->traceparent);
     mem_free(run);
 }

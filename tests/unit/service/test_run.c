@@ -12,14 +12,15 @@ static Futured__V1__RunResponse *response(const struct harness *h, const struct 
     return harness_message(h, c, i, &futured__v1__run_response__descriptor);
 }
 
-/* The value of the initial metadata futured-id; "" when it has not come. */
-static struct harness_id announced(const struct loopback_call *c)
+/* The value of the initial metadata futured-id, which comes by itself when a Run lasts; "" when it has not come. */
+static struct harness_id announced(struct harness *h, const struct loopback_call *c)
 {
     static const char name[] = "futured-id: ";
     struct harness_id id = {""};
     char text[512];
     const char *at;
 
+    harness_advance(h, NS_PER_MS);
     assert_true(buf_len(&c->headers) < sizeof text);
     if (buf_len(&c->headers))
         memcpy(text, buf_head(&c->headers), buf_len(&c->headers));
@@ -50,7 +51,7 @@ static void test_result(void **state)
     harness_init(&h, NULL);
     harness_unary(&h, &c, "Run", "submit { task { function: 'echo' argument: 'abc' } group: 'g' }");
     assert_false(c.is_done);
-    id = announced(&c); /* while it waits */
+    id = announced(&h, &c); /* while it waits */
     assert_int_equal(strlen(id.text), ID_TEXT_LEN);
     harness_start(&h, id.text);
     assert_false(c.is_done);
@@ -70,6 +71,26 @@ static void test_result(void **state)
     harness_deinit(&h);
 }
 
+/* A task that ends at once has its ID in the initial metadata too; one that lasts within a millisecond. */
+static void test_announced_late(void **state)
+{
+    struct loopback_call c;
+    struct harness h;
+
+    harness_init(&h, NULL);
+    harness_unary(&h, &c, "Run", "submit { task { function: 'echo' } }");
+    assert_int_equal(buf_len(&c.headers), 0);
+    harness_advance(&h, NS_PER_MS - 1);
+    assert_int_equal(buf_len(&c.headers), 0);
+    harness_advance(&h, 1);
+    assert_int_not_equal(buf_len(&c.headers), 0);
+    leave(&h, &c);
+    harness_unary(&h, &c, "Run", "submit { task { function: 'echo' } }");
+    leave(&h, &c);
+    harness_advance(&h, NS_PER_S);
+    harness_deinit(&h);
+}
+
 /* The error of a task is data; a cancelled one is an answer too. */
 static void test_other_ends(void **state)
 {
@@ -79,7 +100,7 @@ static void test_other_ends(void **state)
 
     harness_init(&h, NULL);
     harness_unary(&h, &c, "Run", "submit { task { function: 'echo' } }");
-    harness_fail(&h, announced(&c).text, "it did not work");
+    harness_fail(&h, announced(&h, &c).text, "it did not work");
     assert_int_equal(c.status.code, GRPC_OK);
     f = future(&h, &c);
     assert_int_equal(f->state, FUTURED__V1__STATE__STATE_FAILED);
@@ -88,7 +109,7 @@ static void test_other_ends(void **state)
     loopback_call_deinit(&c);
 
     harness_unary(&h, &c, "Run", "submit { task { function: 'echo' } }");
-    harness_cancel(&h, announced(&c).text);
+    harness_cancel(&h, announced(&h, &c).text);
     assert_int_equal(c.status.code, GRPC_OK);
     f = future(&h, &c);
     assert_int_equal(f->state, FUTURED__V1__STATE__STATE_CANCELLED);
@@ -107,7 +128,7 @@ static void test_views(void **state)
         struct loopback_call c;
 
         harness_unary(&h, &c, "Run", "submit { task { function: 'echo' argument: 'abc' } view: %d }", view);
-        harness_succeed(&h, announced(&c).text, "r");
+        harness_succeed(&h, announced(&h, &c).text, "r");
         f = future(&h, &c);
         assert_int_equal(f->task != NULL, view != 1);
         assert_int_equal(f->result->content_case == FUTURED__V1__RESULT__CONTENT_DATA,
@@ -140,7 +161,7 @@ static void test_refused(void **state)
     futures_drain(h.futures);
     harness_unary(&h, &c, "Run", "submit { task { function: 'echo' } }");
     harness_expect(&c, GRPC_UNAVAILABLE, "DRAINING", NULL);
-    assert_string_equal(announced(&c).text, "");
+    assert_string_equal(announced(&h, &c).text, "");
     loopback_call_deinit(&c);
     harness_deinit(&h);
 }
@@ -154,7 +175,7 @@ static void test_client_leaves(void **state)
 
     harness_init(&h, NULL);
     harness_unary(&h, &c, "Run", "submit { task { function: 'echo' } }");
-    id = announced(&c);
+    id = announced(&h, &c);
     harness_start(&h, id.text);
     leave(&h, &c);
     assert_int_equal(harness_find(&h, id.text)->n_pins, 0);
@@ -177,7 +198,7 @@ static void test_connection_lost(void **state)
     harness_send(&c, "Run", "submit { task { function: 'echo' } }");
     loopback_half_close(&c);
     harness_settle(&h);
-    id = announced(&c);
+    id = announced(&h, &c);
     harness_start(&h, id.text);
     harness_disconnect(&h, &other);
     assert_int_equal(engine_stats(h.engine).n_edges, 0);
@@ -197,7 +218,7 @@ static void test_deadline(void **state)
     harness_send(&c, "Run", "submit { task { function: 'echo' } }");
     loopback_half_close(&c);
     harness_settle(&h);
-    id = announced(&c);
+    id = announced(&h, &c);
     harness_advance(&h, 2 * NS_PER_S);
     assert_int_equal(c.status.code, GRPC_DEADLINE_EXCEEDED);
     loopback_call_deinit(&c);
@@ -259,7 +280,7 @@ static void test_too_large_together(void **state)
 
     harness_init(&h, &options);
     harness_unary(&h, &c, "Run", "submit { task { function: 'echo' argument: x40000 } }");
-    harness_succeed_bytes(&h, announced(&c).text, 40000);
+    harness_succeed_bytes(&h, announced(&h, &c).text, 40000);
     f = future(&h, &c);
     assert_true(f->omitted);
     assert_int_equal(f->task->input_case, FUTURED__V1__TASK__INPUT__NOT_SET);
@@ -269,7 +290,7 @@ static void test_too_large_together(void **state)
     loopback_call_deinit(&c);
 
     harness_unary(&h, &c, "Run", "submit { task { function: 'echo' argument: x40000 } }");
-    harness_succeed_bytes(&h, announced(&c).text, 65000);
+    harness_succeed_bytes(&h, announced(&h, &c).text, 65000);
     f = future(&h, &c);
     assert_true(f->omitted);
     assert_int_equal(f->result->content_case, FUTURED__V1__RESULT__CONTENT__NOT_SET);
@@ -565,7 +586,7 @@ static void run_without_memory(struct harness *h, struct loopback_call *c)
     harness_init(h, NULL);
     harness_arm(h);
     harness_unary(h, c, "Run", "submit { task { function: 'echo' argument: x3000 } tag: 't' }");
-    id = announced(c);
+    id = announced(h, c);
     if (id.text[0] && !c->is_done)
         harness_succeed(h, id.text, "r");
 }
@@ -602,6 +623,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
             cmocka_unit_test(test_result),
+            cmocka_unit_test(test_announced_late),
             cmocka_unit_test(test_other_ends),
             cmocka_unit_test(test_views),
             cmocka_unit_test(test_refused),
