@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Handing out work: claim under leases, encode one Assign for all of them, splice the tasks. A claimed task that cannot be
- * sent for want of memory is released at once.
+ * Handing out work: claim under leases, encode one Assign for some of them at a time, splice the tasks. A claimed task that
+ * cannot be sent, for want of memory or of room in the stream, is released at once.
  */
 #include "dispatch/internal.h"
 
@@ -67,11 +67,14 @@ static void put_item(struct writer *w, const struct dispatch *d, const struct le
     const struct future *f = lease->future;
     struct lease_ref ref = ref_of(d, lease);
     int is_chunked = f->task->len > DISPATCH_CHUNK_BYTES;
-    struct writer_mark m = writer_begin(w, 1, 128 + (is_chunked ? 0 : f->task->len)), submitter;
+    struct writer_mark m = writer_begin(w, 1, 192 + (is_chunked ? 0 : f->task->len)), submitter;
+    char id[ID_TEXT_LEN + 1];
 
     lease_ref_write(w, 1, &ref);
     if (!is_chunked)
         writer_bytes_always(w, 2, SPAN_OF_BYTES(f->task));
+    id_format(&f->id, id);
+    writer_bytes_always(w, 3, (struct span){(const uint8_t *)id, ID_TEXT_LEN});
     writer_uint(w, 4, lease->attempt);
     if (f->rare)
         writer_bytes(w, 8, SPAN_OF_BYTES(f->rare->traceparent));
@@ -133,7 +136,8 @@ uint32_t assign_to(struct worker *w, uint32_t max, int is_prefetch)
         return 0;
     n = engine_claim(w->dispatch->engine, w->holder, is_prefetch ? DISPATCH_PREFETCH_MAX_RUN_NS : CLOCK_NEVER,
                      room, leases);
-    while (n > 0 && sent < (uint32_t)n) {
+    /* what a worker that does not read has no room for goes back: it may run elsewhere, and need not wait in memory */
+    while (n > 0 && sent < (uint32_t)n && (sent == 0 || grpc_call_is_writable(w->call))) {
         uint32_t some = send_some(w, leases + sent, (uint32_t)n - sent);
 
         if (!some)

@@ -4,6 +4,7 @@
  * breaks the protocol has its call failed, and a child of the pool is killed for it; what it held goes back.
  */
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "dispatch/internal.h"
 
 #include <errno.h>
@@ -63,8 +64,12 @@ static const struct codec_table payload_table = {payload_rows, ARRAY_LEN(payload
 
 struct ready_message {
     uint64_t credit;
+    uint32_t by_function;
 };
-static const struct codec_row ready_rows[] = {CODEC_ROW(1, CODEC_UINT, struct ready_message, credit)};
+static const struct codec_row ready_rows[] = {
+        CODEC_ROW(1, CODEC_UINT, struct ready_message, credit),
+        CODEC_ROW(2, CODEC_REPEATED_MESSAGE, struct ready_message, by_function),
+};
 static const struct codec_table ready_table = {ready_rows, ARRAY_LEN(ready_rows)};
 
 /* The current lease that @message names under field 1; NULL: stale or nonsense, which is counted. */
@@ -92,22 +97,30 @@ static struct lease *find_lease_in(struct worker *w, struct span message)
     return find_lease(w, m.lease.data, &ref);
 }
 
-static void refuse(struct worker *w, const struct lease_ref *ref)
+/* One message of @wr was written since grpc_call_begin. 0, -ENOMEM. */
+static int send(struct worker *w, const struct writer *wr)
 {
-    struct buf *out = grpc_call_begin(w->call);
+    if (wr->failed)
+        grpc_call_undo(w->call);
+    else
+        grpc_call_end(w->call);
+    return wr->failed;
+}
+
+/* Who makes so many mistakes and does not even read our answers is cut off. 0, -ENOMEM, -EBADMSG. */
+static int refuse(struct worker *w, const struct lease_ref *ref)
+{
+    struct buf *out = grpc_call_is_writable(w->call) ? grpc_call_begin(w->call) : NULL;
     struct writer wr = writer_to(out);
     struct writer_mark m;
 
     if (!out)
-        return;
+        return grpc_call_is_writable(w->call) ? -ENOMEM : -EBADMSG;
     m = writer_begin(&wr, RESPONSE_REFUSED, 64);
     lease_ref_write(&wr, 1, ref);
     writer_text(&wr, 2, "STALE_LEASE");
     writer_end(&wr, m);
-    if (wr.failed)
-        grpc_call_undo(w->call);
-    else
-        grpc_call_end(w->call);
+    return send(w, &wr);
 }
 
 static int send_welcome(struct worker *w)
@@ -128,33 +141,61 @@ static int send_welcome(struct worker *w)
     writer_uint(&wr, 8, d->config.max_result_bytes);
     writer_text(&wr, 9, FUTURED_VERSION);
     writer_end(&wr, m);
-    if (wr.failed)
-        grpc_call_undo(w->call);
-    else
-        grpc_call_end(w->call);
-    return wr.failed;
+    return send(w, &wr);
 }
 
 /* ---- Finish */
 
-static struct future_error *read_error(struct span message)
+static struct span cut(struct span text, size_t max)
+{
+    return (struct span){text.p, utf8_cut(text.p, text.len, max)};
+}
+
+/* The details of an Error, as whole fields, into @to; none where they are too many. 0, -ENOMEM. */
+static int read_details(struct span message, struct buf *to)
+{
+    struct wire_reader r = wire_reader(message);
+    struct wire_field f;
+
+    while (wire_next(&r, &f) == 0) {
+        if (f.number != ERROR_DETAILS)
+            continue;
+        if (buf_len(to) + f.raw.len > DISPATCH_TEXT_BYTES) {
+            buf_clear(to);
+            return 0;
+        }
+        if (buf_append(to, f.raw.p, f.raw.len) < 0)
+            return -ENOMEM;
+    }
+    return 0;
+}
+
+/* Shortened where it is too long to be shown with a future. 0, -ENOMEM, -EBADMSG. */
+static int read_error(struct span message, struct future_error **ret)
 {
     struct error_message m = {0};
     struct future_error error = {0};
+    struct buf details = BUF_INIT;
     const char *field;
 
     if (codec_read(&error_table, message, &m, &field) != 0)
-        return NULL;
+        return -EBADMSG;
     error.code = m.code > 0 && m.code <= GRPC_UNAUTHENTICATED ? (int)m.code : GRPC_UNKNOWN;
     error.reason = future_reason_parse(m.reason);
     if (error.reason == REASON_NONE)
         error.reason = REASON_FUNCTION_ERROR;
     error.retryable = m.retryable != 0;
-    error.type = m.type;
-    error.message = m.message;
-    error.traceback = m.traceback;
-    error.function_reason = m.function_reason;
-    return future_error_new(&error);
+    error.type = cut(m.type, LIMIT_KEY_BYTES);
+    error.message = cut(m.message, DISPATCH_TEXT_BYTES);
+    error.traceback = cut(m.traceback, DISPATCH_TEXT_BYTES);
+    error.function_reason = cut(m.function_reason, LIMIT_KEY_BYTES);
+    *ret = NULL;
+    if (m.details == 0 || read_details(message, &details) == 0) {
+        error.details = (struct span){buf_head(&details), buf_len(&details)};
+        *ret = future_error_new(&error);
+    }
+    buf_deinit(&details);
+    return *ret ? 0 : -ENOMEM;
 }
 
 static void read_usage(const struct finish_message *m, struct usage *ret)
@@ -198,30 +239,34 @@ static int read_outcome(struct worker *w, const struct lease_ref *ref, const str
     size_t limit = w->dispatch->config.max_result_bytes;
     const char *field;
 
-    if (m->error.is_set) {
-        ret->error = read_error(m->error.data);
-        return ret->error ? 0 : -ENOMEM;
-    }
+    if (m->error.is_set)
+        return read_error(m->error.data, &ret->error);
     if (codec_read(&result_table, m->result.data, &result, &field) != 0)
         return -EBADMSG;
     if (m->chunked) {
-        if (!is_same_lease(&w->payload_lease, ref))
+        if (!is_same_lease(&w->payload_lease, ref) || result.size_bytes != buf_len(&w->payload))
             return -EBADMSG;
         ret->data = bytes_dup(buf_head(&w->payload), buf_len(&w->payload));
-        buf_clear(&w->payload);
-        w->payload_lease = (struct lease_ref){0};
     } else if (result.data.data.len > limit) {
         ret->error = too_large(result.data.data.len, limit);
         return ret->error ? 0 : -ENOMEM;
     } else {
         ret->data = bytes_dup(result.data.data.p, result.data.data.len);
     }
+    result.content_type = cut(result.content_type, LIMIT_CONTENT_TYPE_BYTES);
     if (ret->data && result.content_type.len)
-        ret->content_type = bytes_dup(result.content_type.p,
-                                      MIN(result.content_type.len, (size_t)LIMIT_CONTENT_TYPE_BYTES));
+        ret->content_type = bytes_dup(result.content_type.p, result.content_type.len);
     if (!ret->data || (result.content_type.len && !ret->content_type))
         return -ENOMEM;
     return 0;
+}
+
+/* Nothing more will come for the result in pieces. */
+static void drop_payload(struct worker *w)
+{
+    buf_clear(&w->payload);
+    buf_shrink(&w->payload, DISPATCH_CHUNK_BYTES);
+    w->payload_lease = (struct lease_ref){0};
 }
 
 static void drop_finish(struct finish *finish)
@@ -243,10 +288,8 @@ static int on_finish(struct worker *w, struct span message)
     if (codec_read(&finish_table, message, &m, &field) != 0 || m.result.is_set == m.error.is_set)
         return -EBADMSG;
     lease = find_lease(w, m.lease.data, &ref);
-    if (!lease) {
-        refuse(w, &ref);
-        return 0;
-    }
+    if (!lease)
+        return refuse(w, &ref);
     worker_started(w, lease);
     read_usage(&m, &finish.usage);
     if (m.exit_code.is_set) {
@@ -262,6 +305,8 @@ static int on_finish(struct worker *w, struct span message)
         r = engine_finish(w->dispatch->engine, lease, &finish);
     if (r < 0)
         drop_finish(&finish);
+    else if (is_same_lease(&w->payload_lease, &ref))
+        drop_payload(w);
     return r;
 }
 
@@ -273,7 +318,8 @@ static int on_payload(struct worker *w, struct span message)
     struct lease_ref ref;
     const char *field;
 
-    if (codec_read(&payload_table, message, &m, &field) != 0 || m.part != 0)
+    if (codec_read(&payload_table, message, &m, &field) != 0 || m.part != 0 || m.data.data.len == 0 ||
+        m.data.data.len > DISPATCH_CHUNK_BYTES)
         return -EBADMSG;
     if (!find_lease(w, m.lease.data, &ref))
         return 0;
@@ -304,6 +350,8 @@ static int on_given_back(struct worker *w, struct span message)
 {
     struct lease *lease = find_lease_in(w, message);
 
+    if (lease && worker_started(w, lease))
+        return -EBADMSG; /* what has begun cannot be given back */
     if (lease)
         engine_release(w->dispatch->engine, lease);
     return 0;
@@ -316,6 +364,8 @@ static int on_ready(struct worker *w, struct span message)
 
     if (codec_read(&ready_table, message, &m, &field) != 0 || m.credit > WORKER_CREDIT_MAX - w->credit)
         return -EBADMSG;
+    if (m.by_function)
+        return -EOPNOTSUPP;
     w->credit += (uint32_t)m.credit;
     return 0;
 }
@@ -375,6 +425,8 @@ static void on_message(struct grpc_call *call, struct span message)
         e = on_parts(w, &m, message);
     if (e == -EBADMSG)
         grpc_call_fail_code(call, GRPC_INVALID_ARGUMENT, "the message breaks the rules of Attach");
+    else if (e == -EOPNOTSUPP)
+        grpc_call_fail_code(call, GRPC_UNIMPLEMENTED, "this version of the daemon has no credit by function");
     else if (e < 0)
         grpc_call_fail_code(call, GRPC_RESOURCE_EXHAUSTED, "the daemon could not allocate memory");
     else
@@ -419,21 +471,44 @@ const struct grpc_handler attach_handler = {
         .on_done = on_done,
 };
 
-void attach_revoke(struct worker *w, struct lease *lease)
+static struct lease_ref ref_of(const struct worker *w, const struct lease *lease)
 {
-    struct lease_ref ref = {
+    return (struct lease_ref){
             .id = lease->future->id, .attempt = lease->attempt, .epoch = engine_epoch(w->dispatch->engine)};
+}
+
+/* What cannot be said for want of memory is not said: what really happens decides. */
+void attach_cancel(struct worker *w, struct lease *lease)
+{
+    const struct future_rare *rare = lease->future->rare;
+    struct lease_ref ref = ref_of(w, lease);
     struct buf *out = w->call ? grpc_call_begin(w->call) : NULL;
     struct writer wr = writer_to(out);
     struct writer_mark m;
 
     if (!out)
-        return; /* what really happens decides */
-    m = writer_begin(&wr, worker_started(w, lease) ? RESPONSE_CANCEL_ATTEMPT : RESPONSE_RECALL, 64);
+        return;
+    m = writer_begin(&wr, RESPONSE_CANCEL_ATTEMPT, 64);
+    lease_ref_write(&wr, 1, &ref);
+    if (rare && rare->cancel_requested)
+        writer_bytes(&wr, 2, SPAN_OF_BYTES(rare->cancel_requested->reason));
+    writer_duration(&wr, 3, DISPATCH_CANCEL_GRACE_NS);
+    writer_end(&wr, m);
+    (void)!send(w, &wr);
+}
+
+void attach_recall(struct worker *w, struct lease *lease)
+{
+    struct lease_ref ref = ref_of(w, lease);
+    struct buf *out = w->call && !lease->user ? grpc_call_begin(w->call) : NULL;
+    struct writer wr = writer_to(out);
+    struct writer_mark m;
+
+    if (!out)
+        return;
+    m = writer_begin(&wr, RESPONSE_RECALL, 64);
     lease_ref_write(&wr, 1, &ref);
     writer_end(&wr, m);
-    if (wr.failed)
-        grpc_call_undo(w->call);
-    else
-        grpc_call_end(w->call);
+    if (send(w, &wr) == 0)
+        lease->user = w; /* it has been told */
 }

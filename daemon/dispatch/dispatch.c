@@ -71,7 +71,7 @@ void dispatch_run(struct dispatch *d, struct effects *effects)
     while ((l = list_pop_front(&effects->revokes))) {
         struct lease *lease = LIST_ENTRY(l, struct lease, revoke);
 
-        attach_revoke(lease->holder->user, lease);
+        attach_cancel(lease->holder->user, lease);
     }
     while (list_pop_front(&effects->work))
         ;
@@ -96,7 +96,7 @@ void dispatch_worker_died(struct dispatch *d, uint64_t key, int wait_status, int
     w->is_asked = asked;
     w->is_heard = 1; /* give its stream one whole turn */
     if (!w->call)
-        worker_bury(w);
+        (void)!worker_bury(w); /* or at the next tick */
 }
 
 /* When it wants to be looked at again. */
@@ -111,6 +111,19 @@ static mono_ns_t tick_living(struct worker *w, mono_ns_t now)
     return CLOCK_NEVER;
 }
 
+/* Its stream had a whole turn to be read. Who holds it open now is a grandchild; the end of the call buries @w. */
+static mono_ns_t tick_dead(struct worker *w, mono_ns_t now)
+{
+    if (!w->call)
+        return worker_bury(w) < 0 ? clock_add(now, DISPATCH_RETRY_NS) : CLOCK_NEVER;
+    if (w->is_heard) {
+        w->is_heard = 0;
+        return now;
+    }
+    grpc_call_fail_code(w->call, GRPC_UNAVAILABLE, "the worker is dead");
+    return CLOCK_NEVER;
+}
+
 mono_ns_t dispatch_tick(struct dispatch *d, mono_ns_t now)
 {
     mono_ns_t next = CLOCK_NEVER;
@@ -122,12 +135,7 @@ mono_ns_t dispatch_tick(struct dispatch *d, mono_ns_t now)
             next = MIN(next, tick_living(w, now));
             continue;
         }
-        next = now; /* whatever is decided here shows in the next turn */
-        if (!w->call)
-            worker_bury(w);
-        else if (!w->is_heard) /* the socket had nothing more: a grandchild may still hold its other end */
-            grpc_call_fail_code(w->call, GRPC_UNAVAILABLE, "the worker is dead");
-        w->is_heard = 0;
+        next = MIN(next, tick_dead(w, now));
     }
     return next;
 }

@@ -9,12 +9,20 @@
 /* How long a worker's process may outlive its stream. */
 #define DISPATCH_EXIT_GRACE_NS NS_PER_S
 
+/* When to try again what failed for want of memory. */
+#define DISPATCH_RETRY_NS (10 * NS_PER_MS)
+
 enum {
-    DISPATCH_CLAIM_MAX = 64,            /* of one worker at a time */
-    DISPATCH_ROUND = 16,                /* ... of one round of prefetching */
-    DISPATCH_CHUNK_BYTES = 64 * 1024,   /* larger payloads travel in pieces of this */
-    DISPATCH_ASSIGN_BYTES = 256 * 1024, /* about how much one Assign message holds */
+    DISPATCH_CLAIM_MAX = 64,           /* of one worker at a time */
+    DISPATCH_ROUND = 16,               /* ... of one round of prefetching */
+    DISPATCH_CHUNK_BYTES = 64 * 1024,  /* larger payloads travel in pieces of this */
+    DISPATCH_ASSIGN_BYTES = 64 * 1024, /* from here on an Assign message is closed */
+    DISPATCH_TEXT_BYTES =
+            64 * 1024, /* what is kept of an error's message, of its traceback, of its details */
 };
+
+/* How long a cancelled attempt has to end by itself: the contract's default. */
+#define DISPATCH_CANCEL_GRACE_NS (5 * NS_PER_S)
 
 struct dispatch {
     struct engine *engine;
@@ -34,5 +42,8 @@ uint32_t assign_to(struct worker *w, uint32_t max, int is_prefetch);
 /* attach_handler: the Attach stream. */
 extern const struct grpc_handler attach_handler;
 
-/* attach_revoke: tell the worker that its lease is wanted back, or its attempt should end. */
-void attach_revoke(struct worker *w, struct lease *lease);
+/* attach_cancel: tell the worker that its attempt should end; one not started is to be given back. */
+void attach_cancel(struct worker *w, struct lease *lease);
+
+/* attach_recall: ask for a lease that was not started; once. */
+void attach_recall(struct worker *w, struct lease *lease);

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "dispatch/internal.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -38,9 +39,18 @@ static const struct codec_row function_spec_rows[] = {
 };
 static const struct codec_table function_spec_table = {function_spec_rows, ARRAY_LEN(function_spec_rows)};
 
-static int bad(struct grpc_status *st, const char *what)
+static int bad(struct grpc_status *st, const char *field, const char *what)
 {
-    status_set(st, GRPC_INVALID_ARGUMENT, "INVALID_FIELD", "hello: %s", what);
+    status_set(st, GRPC_INVALID_ARGUMENT, "INVALID_FIELD", "%s: %s", field, what);
+    status_add_violation(st, field, "%s", what);
+    return WORKER_E_BAD;
+}
+
+static int no_room(struct grpc_status *st)
+{
+    status_set_retry(status_set(st, GRPC_RESOURCE_EXHAUSTED, "OUT_OF_MEMORY",
+                                "hello: there is no room for this worker or one of its functions"),
+                     1000);
     return WORKER_E_BAD;
 }
 
@@ -54,6 +64,15 @@ struct worker *worker_attach(struct dispatch *d, struct grpc_call *call)
         status_set(&st, GRPC_UNIMPLEMENTED, "UNIMPLEMENTED_METHOD",
                    "this version of the daemon takes workers from its own pool only");
         grpc_call_fail(call, &st);
+        return NULL;
+    }
+    if (!d->config.pool.page(d->config.pool.context, peer->worker_key)) {
+        /* its death has been told before, so nobody would settle what it is given */
+        grpc_call_fail_code(call, GRPC_UNAVAILABLE, "the process of this worker has ended");
+        return NULL;
+    }
+    if (worker_find(d, peer->worker_key)) {
+        grpc_call_fail_code(call, GRPC_FAILED_PRECONDITION, "this worker has attached before");
         return NULL;
     }
     w = mem_zalloc(sizeof *w);
@@ -89,10 +108,10 @@ static int serve(struct worker *w, struct span message, struct grpc_status *st)
     const char *field;
 
     if (codec_read(&function_spec_table, message, &spec, &field) != 0 || !is_function_name(spec.name))
-        return bad(st, "functions: a name of 1 to 255 characters of [A-Za-z0-9._-] is required");
+        return bad(st, "hello.functions", "a name of 1 to 255 characters of [A-Za-z0-9._-] is required");
     f = engine_function_add(w->dispatch->engine, spec.name, spec.doc);
     if (!f || engine_holder_serve(w->dispatch->engine, w->holder, f) < 0)
-        return bad(st, "functions: no room for another function");
+        return no_room(st);
     return 0;
 }
 
@@ -102,22 +121,28 @@ int worker_hello(struct worker *w, struct span message, struct grpc_status *st)
     struct hello_message hello = {0};
     struct span spec;
     const char *field;
+    char id[32];
 
     if (w->holder)
-        return bad(st, "said twice");
+        return bad(st, "hello", "is said twice");
     if (codec_read(&hello_table, message, &hello, &field) != 0)
-        return bad(st, "malformed");
-    if (hello.name.len == 0 || hello.name.len > WORKER_NAME_BYTES)
-        return bad(st, "name: 1 to 64 bytes are required");
-    if (hello.slots > WORKER_SLOTS_MAX || hello.functions > WORKER_FUNCTIONS_MAX)
-        return bad(st, "slots or functions: too many");
-    if (engine_holder_new(w->dispatch->engine, hello.name, w, &w->holder) < 0)
-        return bad(st, "no memory");
-    w->slots = hello.slots ? (uint32_t)hello.slots : 1;
-    w->dispatch->n_ready++;
+        return bad(st, "hello", "is malformed");
+    if (hello.name.len > WORKER_TEXT_BYTES || hello.version.len > WORKER_TEXT_BYTES)
+        return bad(st, hello.name.len > WORKER_TEXT_BYTES ? "hello.name" : "hello.version",
+                   "has more than 255 bytes");
+    if (hello.slots == 0 || hello.slots > WORKER_SLOTS_MAX)
+        return bad(st, "hello.slots", "must be 1 to 1,024");
+    if (hello.functions == 0 || hello.functions > WORKER_FUNCTIONS_MAX)
+        return bad(st, "hello.functions", "must be 1 to 10,000");
+    worker_id(w, id);
+    if (engine_holder_new(w->dispatch->engine, span_of_string(id), w, &w->holder) < 0)
+        return no_room(st);
+    w->slots = (uint32_t)hello.slots;
     while (codec_each(&r, HELLO_FUNCTIONS, &spec))
         if (serve(w, spec, st))
             return WORKER_E_BAD;
+    w->is_ready = 1;
+    w->dispatch->n_ready++;
     return 0;
 }
 
@@ -149,7 +174,8 @@ int worker_started(struct worker *w, struct lease *lease)
     if (!page || runpage_find(page, id_key(&lease->future->id), lease->attempt, &at) == RUNPAGE_UNKNOWN)
         return 0;
     /* a start that cannot be noted for want of memory is noted with the finish, or at the next look */
-    return engine_start(w->dispatch->engine, lease, at) == 0;
+    (void)!engine_start(w->dispatch->engine, lease, at);
+    return 1;
 }
 
 void worker_id(const struct worker *w, char text[static 32])
@@ -172,7 +198,7 @@ void worker_recall_unstarted(struct worker *w, const struct lease *busy)
         struct lease *lease = LIST_ENTRY(l, struct lease, of_holder);
 
         if (lease != busy && !worker_started(w, lease))
-            attach_revoke(w, lease);
+            attach_recall(w, lease);
     }
 }
 
@@ -182,10 +208,8 @@ static void worker_free(struct worker *w)
 
     list_del(&w->link);
     d->n_workers--;
-    if (w->holder) {
-        d->n_ready--;
-        engine_holder_free(d->engine, w->holder);
-    }
+    d->n_ready -= w->is_ready ? 1 : 0;
+    engine_holder_free(d->engine, w->holder);
     buf_deinit(&w->payload);
     mem_free(w->last_page);
     mem_free(w);
@@ -197,10 +221,10 @@ void worker_detach(struct worker *w)
     w->call = NULL;
     w->credit = 0;
     if (w->is_dead)
-        worker_bury(w);
+        (void)!worker_bury(w); /* or dispatch_tick does */
 }
 
-/* What became of the process, as an attempt's error. */
+/* What became of the process, as an attempt's error. 0, -ENOMEM. */
 static int crash_of(const struct worker *w, struct finish *ret)
 {
     struct future_error error = {.code = GRPC_INTERNAL, .reason = REASON_CRASHED};
@@ -222,10 +246,10 @@ static int crash_of(const struct worker *w, struct finish *ret)
     }
     error.message = span_of_string(text);
     ret->error = future_error_new(&error);
-    return ret->error ? 0 : -1;
+    return ret->error ? 0 : -ENOMEM;
 }
 
-/* 0: the lease is settled; < 0: no memory, try again at the next turn. */
+/* 0: the lease is settled; -ENOMEM: try again at the next turn. */
 static int settle(struct worker *w, struct lease *lease)
 {
     struct engine *e = w->dispatch->engine;
@@ -244,22 +268,27 @@ static int settle(struct worker *w, struct lease *lease)
         return r;
     if (state != RUNPAGE_RUNNING || w->is_asked)
         return engine_lose(e, lease);
-    if (crash_of(w, &finish) < 0)
-        return -1;
+    r = crash_of(w, &finish);
+    if (r < 0)
+        return r;
     r = engine_finish(e, lease, &finish);
     if (r < 0)
         future_error_unref(finish.error);
     return r;
 }
 
-void worker_bury(struct worker *w)
+int worker_bury(struct worker *w)
 {
     ASSERT(!w->call && w->is_dead);
     /* newest first: each goes back to the head of its queue, so they end up in their old order */
-    while (w->holder && !list_is_empty(&w->holder->leases))
-        if (settle(w, LIST_ENTRY(w->holder->leases.prev, struct lease, of_holder)) < 0)
-            return; /* no memory: dispatch_tick comes back */
+    while (w->holder && !list_is_empty(&w->holder->leases)) {
+        int r = settle(w, LIST_ENTRY(w->holder->leases.prev, struct lease, of_holder));
+
+        if (r < 0)
+            return r;
+    }
     worker_free(w);
+    return 0;
 }
 
 void worker_forget(struct worker *w)

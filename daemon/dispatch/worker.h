@@ -10,8 +10,8 @@
 enum {
     WORKER_CREDIT_MAX = 65536,
     WORKER_SLOTS_MAX = 1024,
-    WORKER_FUNCTIONS_MAX = 1000,
-    WORKER_NAME_BYTES = 64,
+    WORKER_FUNCTIONS_MAX = 10000,
+    WORKER_TEXT_BYTES = 255, /* name, version */
 };
 
 struct worker {
@@ -24,7 +24,8 @@ struct worker {
     uint32_t slots, credit;
     uint64_t n_refused; /* finishes under no current lease */
     int is_draining;
-    int is_dead; /* the process is gone: bury when the stream is drained */
+    int is_ready; /* has said Hello */
+    int is_dead;  /* the process is gone: bury when the stream is drained */
     int wait_status, is_asked;
     mono_ns_t kill_at; /* without a stream and not known to be dead: its process has until then to end */
     int is_heard;      /* a message came since the last tick */
@@ -43,7 +44,7 @@ MUST_CHECK int worker_hello(struct worker *w, struct span message, struct grpc_s
 /* worker_find: by the pool's key, or NULL. */
 struct worker *worker_find(const struct dispatch *d, uint64_t key);
 
-/* worker_started: whether @lease has been started by what the worker's page says; tells the engine. */
+/* worker_started: whether @lease has been started, by what the engine knows or the worker's page says; tells the engine. */
 int worker_started(struct worker *w, struct lease *lease);
 
 /* worker_id: its ID as clients see it: "w-" and its number. */
@@ -59,8 +60,9 @@ void worker_recall_unstarted(struct worker *w, const struct lease *busy);
  * is often heard of after its stream's end, and only its own death tells how what it ran has ended. */
 void worker_detach(struct worker *w);
 
-/* worker_bury: settle every lease of a dead child and free it. Not while its call lives. */
-void worker_bury(struct worker *w);
+/* worker_bury: settle every lease of a dead child and free it. Not while its call lives.
+ *   Return: 0; -ENOMEM (some are settled, and it lives on: call again later). */
+MUST_CHECK int worker_bury(struct worker *w);
 
 /* worker_forget: at the very end: release every lease and free it, whatever became of the process. */
 void worker_forget(struct worker *w);
