@@ -173,7 +173,7 @@ int spawn_worker(const char *path, int spec_fd, struct spawn_child *ret)
         spawn_unmap(page);
         return pid;
     }
-    pidfd = pidfd_open(pid, 0); /* still ours: nobody else reaps it */
+    pidfd = pidfd_open(pid, 0);         /* still ours: nobody else reaps it */
     if (pidfd < 0 && errno != ENOSYS) { /* without the call (valgrind) the pool has to ask */
         r = -errno;
         kill(-pid, SIGKILL);
