@@ -88,7 +88,7 @@ void edge_join(struct engine *e, struct future *f)
 
         w->spare = edge->next;
         edge_tie(e, edge, w, f, NULL, 0);
-        if (g->n >= w->expect)
+        if (!w->spare) /* as many as expected have come; some may have been forgotten since */
             list_del(&w->expecting);
     }
 }

@@ -204,8 +204,8 @@ MUST_CHECK int engine_wait(struct engine *e, struct waiter *w, struct future *f,
                            uint32_t cookie);
 /* engine_may_wait: whether one more edge may be made, for who must know before it accepts. 0; ENGINE_E_FULL_EDGES. */
 MUST_CHECK int engine_may_wait(const struct engine *e);
-/* engine_wait_group: tie @w to all members now, and to those who join until the group has @expect (0: none
- * later); of one group at most. The edges of those to come are made, and counted, now.
+/* engine_wait_group: tie @w to all members now, and to those who join until it has had @expect (0: none later);
+ * of one group at most. The edges of those to come are made, and counted, now.
  *   Return: as engine_wait; nothing is tied on failure. */
 MUST_CHECK int engine_wait_group(struct engine *e, struct waiter *w, const struct scope *scope,
                                  struct span group, uint32_t expect);

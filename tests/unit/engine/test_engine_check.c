@@ -112,7 +112,7 @@ static void group_size(struct scene *s)
 
 static void spare_edges(struct scene *s)
 {
-    s->w.expect++;
+    s->w.expect = 0;
 }
 
 static void facts_count(struct scene *s)

@@ -299,6 +299,29 @@ static void test_group_of_none(void **state)
     fixture_deinit(&x);
 }
 
+/* Members that are done, taken and forgotten have been there all the same: no more of them come than were expected. */
+static void test_group_forgets(void **state)
+{
+    struct fixture x;
+    struct waiter w;
+
+    fixture_init(&x);
+    waiter_init(&w, WAITER_ALL, 0, NULL);
+    assert_int_equal(engine_wait_group(x.e, &w, x.scope, SPAN_LIT("g"), 3), 0);
+    for (int i = 0; i < 5; i++) {
+        struct future *f = fixture_submit_group(&x, "g");
+
+        assert_int_equal(engine_cancel(x.e, f, x.scope, SPAN_LIT("")), 0);
+        if (waiter_first_done(&w))
+            engine_unwait(x.e, waiter_first_done(&w));
+        assert_int_equal(engine_delete(x.e, f), 0);
+        assert_int_equal(!!waiter_is_ready(&w), i >= 2);
+        engine_check(x.e);
+    }
+    engine_waiter_drop(x.e, &w);
+    fixture_deinit(&x);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -306,7 +329,7 @@ int main(void)
             cmocka_unit_test(test_duplicates), cmocka_unit_test(test_already_done),
             cmocka_unit_test(test_watch),      cmocka_unit_test(test_misuse_aborts),
             cmocka_unit_test(test_group),      cmocka_unit_test(test_group_of_none),
-            cmocka_unit_test(test_missing),
+            cmocka_unit_test(test_missing),    cmocka_unit_test(test_group_forgets),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
