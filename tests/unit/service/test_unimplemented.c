@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Every method of the contract stands once: it is implemented, or listed as UNIMPLEMENTED; and it is called as the
+ * contract says. */
+#include "dispatch/dispatch.h"
+#include "google/protobuf/descriptor.pb-c.h"
+#include "proto/descriptor_set.h"
+#include "service/health.h"
+#include "service/reflection.h"
+#include "service/unimplemented.h"
+#include "tests/unit/service/harness.h"
+
+enum { ROWS_MAX = 128, SOURCES = 6 };
+
+/* Everything that the daemon adds to its table. */
+struct rows {
+    struct health *health;
+    struct reflection *reflection;
+    struct dispatch *dispatch;
+    struct {
+        const struct grpc_method *rows;
+        size_t n;
+    } sources[SOURCES];
+};
+
+static const struct runpage *no_page(void *context, uint64_t key)
+{
+    return NULL;
+}
+
+static void no_kill(void *context, uint64_t key, const char *why)
+{
+}
+
+static void rows_init(struct rows *r, struct harness *h)
+{
+    const struct dispatch_config config = {.pool = {.page = no_page, .kill = no_kill}};
+
+    assert_int_equal(health_new(&r->health, h->server), 0);
+    assert_int_equal(reflection_new(&r->reflection, h->server), 0);
+    assert_int_equal(dispatch_new(&r->dispatch, h->engine, &config), 0);
+    r->sources[0].rows = futures_methods(h->futures, &r->sources[0].n);
+    r->sources[1].rows = functions_methods(h->functions, &r->sources[1].n);
+    r->sources[2].rows = dispatch_methods(r->dispatch, &r->sources[2].n);
+    r->sources[3].rows = health_methods(r->health, &r->sources[3].n);
+    r->sources[4].rows = reflection_methods(r->reflection, &r->sources[4].n);
+    r->sources[5].rows = unimplemented_methods(&r->sources[5].n);
+}
+
+static void rows_deinit(struct rows *r)
+{
+    dispatch_free(r->dispatch);
+    reflection_free(r->reflection);
+    health_free(r->health);
+}
+
+static enum grpc_kind kind_of(const Google__Protobuf__MethodDescriptorProto *m)
+{
+    if (m->client_streaming)
+        return m->server_streaming ? GRPC_BIDI : GRPC_CLIENT_STREAM;
+    return m->server_streaming ? GRPC_SERVER_STREAM : GRPC_UNARY;
+}
+
+/* How often @path stands in the rows, as @kind. */
+static int count(const struct rows *r, const char *path, enum grpc_kind kind)
+{
+    int n = 0;
+
+    for (size_t i = 0; i < SOURCES; i++)
+        for (size_t k = 0; k < r->sources[i].n; k++)
+            if (strcmp(r->sources[i].rows[k].path, path) == 0) {
+                if (r->sources[i].rows[k].kind != kind)
+                    fail_msg("%s: unary or streaming?", path);
+                assert_non_null(r->sources[i].rows[k].handler);
+                n++;
+            }
+    return n;
+}
+
+static void test_every_method_once(void **state)
+{
+    Google__Protobuf__FileDescriptorSet *set = google__protobuf__file_descriptor_set__unpack(
+            NULL, futured_descriptor_set_bytes, futured_descriptor_set);
+    size_t n_contract = 0, n_rows = 0;
+    struct harness h;
+    struct rows r;
+
+    assert_non_null(set);
+    harness_init(&h, NULL);
+    rows_init(&r, &h);
+    for (size_t i = 0; i < set->n_file; i++)
+        for (size_t k = 0; k < set->file[i]->n_service; k++) {
+            const Google__Protobuf__ServiceDescriptorProto *service = set->file[i]->service[k];
+
+            for (size_t m = 0; m < service->n_method; m++, n_contract++) {
+                char path[256];
+                int n;
+
+                snprintf(path, sizeof path, "/%s.%s/%s", set->file[i]->package, service->name,
+                         service->method[m]->name);
+                n = count(&r, path, kind_of(service->method[m]));
+                if (n != 1)
+                    fail_msg("%s stands %d times", path, n);
+            }
+        }
+    for (size_t i = 0; i < SOURCES; i++)
+        n_rows += r.sources[i].n;
+    assert_int_equal(n_rows, n_contract); /* and there is none beside */
+    assert_true(n_contract > 40);
+    rows_deinit(&r);
+    harness_deinit(&h);
+    google__protobuf__file_descriptor_set__free_unpacked(set, NULL);
+}
+
+static void test_answer(void **state)
+{
+    const struct grpc_method *rows;
+    struct harness h;
+    size_t n;
+
+    harness_init(&h, NULL);
+    rows = unimplemented_methods(&n);
+    assert_int_equal(grpc_server_add(h.server, rows, n), 0);
+    for (size_t i = 0; i < n; i++) {
+        struct loopback_call c;
+
+        loopback_call(&h.lo, &c, rows[i].path, 0);
+        loopback_send(&c, "\x0a", 1); /* whatever is asked */
+        loopback_half_close(&c);
+        harness_settle(&h);
+        harness_expect(&c, GRPC_UNIMPLEMENTED, "UNIMPLEMENTED_METHOD", NULL);
+        loopback_call_deinit(&c);
+    }
+    harness_deinit(&h);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+            cmocka_unit_test(test_every_method_once),
+            cmocka_unit_test(test_answer),
+    };
+
+    return cmocka_run_group_tests_name("service/unimplemented", tests, NULL, NULL);
+}
