@@ -328,7 +328,9 @@ static void test_no_memory(void **state)
     harness_init(&h);
     FAIL_EACH_ALLOCATION(nth)
     {
-        assert_int_equal(dispatch_new(&d, h.engine, &config), test_allocation_failed() ? -ENOMEM : 0);
+        int r = dispatch_new(&d, h.engine, &config);
+
+        assert_int_equal(r, test_allocation_failed() ? -ENOMEM : 0);
         if (!test_allocation_failed())
             assert_null(dispatch_free(d));
     }
