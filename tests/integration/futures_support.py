@@ -382,9 +382,10 @@ class FuturesCase(harness.ServerCase):
 
 
 def name_of(pid):
+    """The program's name; empty of one that has ended, None of one that nobody remembers."""
     try:
         return pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0].decode().rpartition("/")[2]
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return None
 
 
