@@ -305,7 +305,7 @@ static void echo_begin(const struct stream *streams, struct flight *flights)
 
 static void echo(void)
 {
-    int mine[CONNECTIONS_MAX], theirs[CONNECTIONS_MAX], epoll_fd;
+    int client_fds[CONNECTIONS_MAX], server_fds[CONNECTIONS_MAX], epoll_fd;
     struct flight *flights = calloc(n_conns, sizeof *flights);
     struct epoll_event events[64];
     struct stream *streams;
@@ -316,11 +316,11 @@ static void echo(void)
         int fds[2];
 
         tcp_pair(fds);
-        mine[i] = fds[0];
-        theirs[i] = fds[1];
+        client_fds[i] = fds[0];
+        server_fds[i] = fds[1];
     }
-    pid = start_child(echo_server, theirs, mine, n_conns);
-    streams = streams_new(mine, n_conns, &epoll_fd);
+    pid = start_child(echo_server, server_fds, client_fds, n_conns);
+    streams = streams_new(client_fds, n_conns, &epoll_fd);
     if (!flights)
         die("no memory");
     echo_begin(streams, flights);
@@ -334,7 +334,7 @@ static void echo(void)
             flight_turn(&flights[events[i].data.u32], &streams[events[i].data.u32], now);
     }
     for (uint32_t i = 0; i < n_conns; i++)
-        close(mine[i]);
+        close(client_fds[i]);
     close(epoll_fd);
     print_result("echo", now - begin, end_child(pid));
     free(streams);

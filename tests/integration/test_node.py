@@ -17,7 +17,8 @@ class Node(harness.ServerCase):
         if not (harness.HERE / "node_modules/@grpc/grpc-js").exists():
             self.fail("tests/integration/node_modules is not there: run `./dev deps`")
         v4, v6, local = self.server.addresses
-        done = subprocess.run([*harness.DIE_WITH_PARENT, node, "--test", harness.HERE / "node" / name],
+        done = subprocess.run([*harness.DIE_WITH_PARENT, node, "--test", "--test-reporter=tap",
+                               harness.HERE / "node" / name],
                               env={**os.environ, "FUTURED_V4": v4, "FUTURED_V6": v6, "FUTURED_UNIX": local},
                               stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8", timeout=5 * harness.DEADLINE)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
