@@ -30,11 +30,26 @@ static int is_no_room(int system_errno)
     return system_errno == ENOSPC || system_errno == EDQUOT || system_errno == EROFS;
 }
 
+/* Why the last write of this connection failed; sqlite3_system_errno() is not told of what fails in COMMIT. A writer
+ * writes its log only, a checkpoint the database only: whichever has an errno is the one. 0: not known. */
+static int write_errno(sqlite3 *db)
+{
+    sqlite3_file *log = NULL;
+    int e = 0;
+
+    sqlite3_file_control(db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log);
+    if (log && log->pMethods)
+        log->pMethods->xFileControl(log, SQLITE_FCNTL_LAST_ERRNO, &e);
+    if (e == 0)
+        sqlite3_file_control(db, "main", SQLITE_FCNTL_LAST_ERRNO, &e);
+    return e;
+}
+
 static int of_io_error(sqlite3 *db, int rc)
 {
     switch (rc) {
     case SQLITE_IOERR_NOMEM: return STORE_E_ROLLED_BACK;
-    case SQLITE_IOERR_WRITE:
+    case SQLITE_IOERR_WRITE: return is_no_room(write_errno(db)) ? STORE_E_ROLLED_BACK : STORE_E_POISONED;
     case SQLITE_IOERR_SHMSIZE:
     case SQLITE_IOERR_SHMMAP:
     case SQLITE_IOERR_SHMOPEN:
@@ -66,19 +81,21 @@ static int classify(sqlite3 *db, int rc)
     case SQLITE_FORMAT:
     case SQLITE_CONSTRAINT:
     case SQLITE_MISMATCH: return STORE_E_CORRUPT;
-    default: ASSERT(rc != SQLITE_MISUSE && rc != SQLITE_RANGE); return STORE_E_POISONED;
+    default: ASSERT((rc & 0xff) != SQLITE_MISUSE && (rc & 0xff) != SQLITE_RANGE); return STORE_E_POISONED;
     }
 }
 
 int db_error(sqlite3 *db, int rc, struct store_problem *problem)
 {
-    int r = classify(db, rc), system_errno = db ? sqlite3_system_errno(db) : 0;
-    const char *text = db ? sqlite3_errmsg(db) : sqlite3_errstr(rc);
     int is_io = (rc & 0xff) == SQLITE_IOERR || (rc & 0xff) == SQLITE_CANTOPEN;
+    const char *text = db ? sqlite3_errmsg(db) : sqlite3_errstr(rc);
+    int r = classify(db, rc), system_errno = 0;
 
     if (r == 0 || !problem)
         return r;
-    if (is_io && system_errno)
+    if (db && is_io)
+        system_errno = rc == SQLITE_IOERR_WRITE ? write_errno(db) : sqlite3_system_errno(db);
+    if (system_errno)
         snprintf(problem->text, sizeof problem->text, "%s: %s (SQLite %d)", text,
                  strerrordesc_np(system_errno), rc);
     else
@@ -88,24 +105,16 @@ int db_error(sqlite3 *db, int rc, struct store_problem *problem)
 
 int db_read_error(sqlite3 *db, int rc)
 {
-    int system_errno = sqlite3_system_errno(db);
+    int r = classify(db, rc);
 
-    switch (classify(db, rc)) {
-    case 0: return 0;
-    case STORE_E_CORRUPT: return STORE_E_CORRUPT;
-    default: break;
-    }
+    if (r == 0 || r == STORE_E_CORRUPT)
+        return r;
     switch (rc & 0xff) {
     case SQLITE_NOMEM: return -ENOMEM;
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
     case SQLITE_PROTOCOL: return -EBUSY;
-    case SQLITE_IOERR:
-        if (rc == SQLITE_IOERR_NOMEM)
-            return -ENOMEM;
-        return -EIO; /* the errno is of whatever SQLite called last */
-    case SQLITE_CANTOPEN: return system_errno > 0 ? -system_errno : -ENOENT;
-    default: return -EIO;
+    default: return rc == SQLITE_IOERR_NOMEM ? -ENOMEM : -EIO;
     }
 }
 

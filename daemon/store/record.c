@@ -199,7 +199,7 @@ static uint32_t flags_of(const struct future *f)
 
     if (!record_is_inline(f->task))
         flags |= FLAG_TASK_IN_BLOB;
-    if (f->is_armed)
+    if (f->armed != ARMED_NOT)
         flags |= FLAG_ARMED;
     if (f->labels)
         flags |= FLAG_LABELS;
@@ -457,7 +457,7 @@ static void get_error(struct in *in, struct future_error *e)
     e->details = get_span(in);
 }
 
-static void get_attempt(struct in *in, wall_ns_t base, struct record_attempt *a)
+static void get_attempt(struct in *in, wall_ns_t base, struct restored_attempt *a)
 {
     uint64_t flags = get_up_to(in, ATTEMPT_FLAGS_ALL);
 

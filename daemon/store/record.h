@@ -16,19 +16,9 @@
  *  4. A row in docs/disk-format.md.
  */
 #include "base/buf.h"
-#include "engine/future.h"
+#include "engine/restore.h"
 
 enum { RECORD_VERSION = 1, RECORD_ATTEMPTS_MAX = 100000 };
-
-struct record_attempt {
-    uint32_t number;
-    uint8_t has_exit_code, has_signal, has_error;
-    int32_t exit_code, signal;
-    wall_ns_t start_time, end_time; /* end 0 = was still running */
-    struct usage usage;
-    struct span worker;
-    struct future_error error; /* borrowed spans; refs 0: for future_error_new */
-};
 
 /* A decoded record. Spans point into the bytes it was read from; an empty one stands for none. */
 struct record {
@@ -41,7 +31,7 @@ struct record {
     uint8_t has_error;       /* FAILED, CANCELLED */
     uint8_t error_is_shared; /* it is that of attempts[0] */
     uint8_t has_cancel;
-    uint8_t is_armed; /* as in struct future */
+    uint8_t is_armed; /* about to start (enum armed of future.h) */
     uint8_t task_in_blob, data_in_blob;
     int32_t priority;
     uint32_t n_claims;
@@ -59,7 +49,7 @@ struct record {
     struct span task, data;          /* empty while in a blob */
     uint32_t n_labels, n_attempts;
     struct label *labels;
-    struct record_attempt *attempts; /* newest first */
+    struct restored_attempt *attempts; /* newest first; what the engine takes */
 };
 
 /* Where things are in the bytes that record_encode appended. */

@@ -246,7 +246,7 @@ static int finish(struct sqlite *s, const struct batch *b, const struct batch_op
 {
     int r = put_row(s, FINISH, b, op, problem);
 
-    if (r == STORE_E_CORRUPT && sqlite3_errcode(s->db) == SQLITE_CONSTRAINT)
+    if (r == STORE_E_CORRUPT && (sqlite3_errcode(s->db) & 0xff) == SQLITE_CONSTRAINT)
         snprintf(problem->text, sizeof problem->text, "the future with key %" PRIu64 " finished before",
                  op->k);
     if (r == 0)

@@ -195,7 +195,7 @@ static inline struct sample *sample_full(uint32_t number)
     f->n_claims = UINT32_MAX;
     f->priority = -7;
     f->on_lost = ON_LOST_FAIL;
-    f->is_armed = 1;
+    f->armed = ARMED_READY;
     f->durability = DURABILITY_EPHEMERAL;
     f->state = FUTURE_CANCELLED;
     f->revision = UINT64_MAX;
@@ -248,7 +248,7 @@ static inline void sample_assert_attempts(const struct record *got, const struct
     uint32_t i = 0;
 
     for (; want; want = want->next, i++) {
-        const struct record_attempt *a = &got->attempts[i];
+        const struct restored_attempt *a = &got->attempts[i];
 
         assert_true(i < got->n_attempts);
         assert_int_equal(a->number, want->number);
@@ -302,7 +302,7 @@ static inline void sample_assert(const struct record *got, const struct sample *
     assert_int_equal(got->state, want->state);
     assert_int_equal(got->durability, want->durability);
     assert_int_equal(got->on_lost, want->on_lost);
-    assert_int_equal(got->is_armed, want->is_armed);
+    assert_int_equal(got->is_armed, want->armed != ARMED_NOT);
     assert_true(got->revision == want->revision);
     assert_true(got->submit_time == want->submit_time);
     assert_int_equal(got->priority, want->priority);
