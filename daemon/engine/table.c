@@ -367,28 +367,38 @@ void table_prefetch(const struct table *t, uint64_t hash)
         __builtin_prefetch(&segment[at & (TABLE_SEGMENT_SLOTS - 1)], 1);
 }
 
-static uint64_t array_check(const struct table *t, const struct table_array *a, uint64_t low, uint64_t high)
+static void slot_check(const struct table_array *a, uint64_t at, uint64_t last)
 {
-    uint64_t n = 0, last = 0;
+    struct table_slot s = slot_get(a, at);
+    uint64_t first = first_slot(a, s.hash);
 
-    for (uint64_t at = 0; at < array_end(a); at++) {
-        struct table_slot s = slot_get(a, at);
+    ASSERT(at >= first && s.hash >= last);
+    for (uint64_t before = first; before < at; before++)
+        ASSERT(slot_get(a, before).item);
+}
 
-        if (!s.item)
-            continue;
-        ASSERT(at >= first_slot(a, s.hash) && s.hash >= last && s.hash >= low && s.hash <= high);
-        for (uint64_t before = first_slot(a, s.hash); before < at; before++)
-            ASSERT(slot_get(a, before).item);
-        last = s.hash;
-        n++;
+static uint64_t array_check(const struct table_array *a, uint64_t low, uint64_t high)
+{
+    uint64_t n = 0, last = low;
+
+    for (uint32_t i = 0; i < a->n_segments; i++) {
+        const struct table_slot *segment = a->segments[i];
+
+        for (uint64_t k = 0; segment && k < TABLE_SEGMENT_SLOTS; k++) {
+            if (!segment[k].item)
+                continue;
+            slot_check(a, ((uint64_t)i << SEGMENT_SHIFT) + k, last);
+            last = segment[k].hash;
+            n++;
+        }
     }
-    ASSERT(n == a->n_items);
+    ASSERT(n == a->n_items && last <= high);
     return n;
 }
 
 void table_check(const struct table *t)
 {
-    uint64_t n = array_check(t, &t->main, t->boundary, UINT64_MAX) + array_check(t, &t->next, 0, t->boundary);
+    uint64_t n = array_check(&t->main, t->boundary, UINT64_MAX) + array_check(&t->next, 0, t->boundary);
 
     ASSERT(n == t->n_items);
     ASSERT(t->n_moved_max <= TABLE_STEP_MAX);
