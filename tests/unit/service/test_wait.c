@@ -540,6 +540,30 @@ static void test_most(void **state)
     harness_deinit(&h);
 }
 
+/* More than even the least of each has room for: the lists end early, the counts are of all. */
+static void test_more_than_fits(void **state)
+{
+    enum { N = 300 };
+    const struct harness_options options = {.max_message_bytes = 8192};
+    Futured__V1__WaitResponse *r;
+    struct harness_id id;
+    struct loopback_call c;
+    struct harness h;
+
+    harness_init(&h, &options);
+    for (size_t i = 0; i < N; i++) {
+        id = harness_submit(&h, "task { function: 'echo' } group: 'g'");
+        harness_fail(&h, id.text, "an error with some words in it");
+    }
+    harness_unary(&h, &c, "Wait", "selector { group: 'g' } view: VIEW_FULL");
+    r = response(&h, &c); /* which asserts that it fits */
+    assert_int_equal(r->counts->failed, N);
+    assert_in_range(r->n_done, 50, N - 1);
+    harness_free(r);
+    loopback_call_deinit(&c);
+    harness_deinit(&h);
+}
+
 /* --- refused */
 
 static const struct harness_refusal bad_waits[] = {
@@ -669,9 +693,9 @@ int main(void)
             cmocka_unit_test(test_views),         cmocka_unit_test(test_group),
             cmocka_unit_test(test_expect),        cmocka_unit_test(test_large_group),
             cmocka_unit_test(test_too_large),     cmocka_unit_test(test_one_too_large),
-            cmocka_unit_test(test_most),          cmocka_unit_test(test_refused),
-            cmocka_unit_test(test_full_edges),    cmocka_unit_test(test_shutdown),
-            cmocka_unit_test(test_no_memory),
+            cmocka_unit_test(test_most),          cmocka_unit_test(test_more_than_fits),
+            cmocka_unit_test(test_refused),       cmocka_unit_test(test_full_edges),
+            cmocka_unit_test(test_shutdown),      cmocka_unit_test(test_no_memory),
     };
 
     test_seed();
