@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Start: log, limits, loop, signals, services, connections, executor, listeners, port file, workers. Nothing is
+ * Start: log, limits, loop, signals, services, connections, executor with its store, listeners, port file, workers; these
+ * when what is stored has been read, during which health says NOT_SERVING and all other calls are refused. Nothing is
  * accepted before everything behind it is there; when the first worker can take work (or there will be none),
  * health says SERVING and the service manager is told.
  *
@@ -26,6 +27,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
@@ -62,7 +64,7 @@ struct app {
     struct listener **listeners;
     size_t n_listeners;
     int has_port_file;
-    int is_draining;
+    int is_draining, is_failed;
 };
 
 /* A step of the start failed; the place that knows more has said it already. */
@@ -345,6 +347,22 @@ static void on_ready(void *arg)
     tell_ready(app);
 }
 
+/* The service manager is asked for as much time again as passes between two of these, several times over. */
+static void on_progress(void *arg, uint64_t n_recovered, int is_complete)
+{
+    sd_notifyf(0, "STATUS=Recovering: %" PRIu64 " futures\nEXTEND_TIMEOUT_USEC=30000000", n_recovered);
+    if (!is_complete)
+        LOG_EVENT(LOG_INFO, "recovering", LOG_NUM("futures", n_recovered));
+}
+
+static void on_failed(void *arg)
+{
+    struct app *app = arg;
+
+    app->is_failed = 1;
+    stop_now(app);
+}
+
 static int start_executor(struct app *app)
 {
     const struct executor_config config = {
@@ -354,6 +372,8 @@ static int start_executor(struct app *app)
             .server = app->server,
             .on_ready = on_ready,
             .on_drained = on_drained,
+            .on_progress = on_progress,
+            .on_failed = on_failed,
             .arg = app,
     };
 
@@ -542,6 +562,8 @@ int app_run(const struct app_options *options)
         else
             LOG_EVENT(LOG_NOTICE, "stopped");
     }
+    if (app.is_failed)
+        r = -EIO;
     app_deinit(&app);
     return r < 0 ? 1 : 0;
 }

@@ -13,7 +13,14 @@
 enum { HELP_COLUMN = 28, HELP_WIDTH = 100, EXAMPLE_WIDTH = 98 };
 
 /* The options that are no key of the file. */
-enum option { OPTION_CONFIG, OPTION_PORT_FILE, OPTION_CHECK_CONFIG, OPTION_VERSION, OPTION_HELP };
+enum option {
+    OPTION_CONFIG,
+    OPTION_PORT_FILE,
+    OPTION_ACCEPT_LOSS,
+    OPTION_CHECK_CONFIG,
+    OPTION_VERSION,
+    OPTION_HELP
+};
 static const struct {
     const char *name;
     const char *argument; /* NULL = none */
@@ -23,6 +30,8 @@ static const struct {
         [OPTION_PORT_FILE] =
                 {"port-file", "FILE",
                  "Once it listens, write one line for each address: tcp 127.0.0.1:4740, or unix /path."},
+        [OPTION_ACCEPT_LOSS] = {"accept-loss", NULL,
+                                "Start although commits that were acknowledged are missing from the store."},
         [OPTION_CHECK_CONFIG] = {"check-config", NULL,
                                  "Say what is wrong with the configuration, and exit 0 or 1."},
         [OPTION_VERSION] = {"version", NULL, "Print the version and exit."},
@@ -33,7 +42,7 @@ static const struct {
 struct command_line {
     const char *config_file;
     const char *port_file;
-    int is_check, is_version, is_help;
+    int is_accept_loss, is_check, is_version, is_help;
     struct {
         const struct config_key *key;
         const char *value;
@@ -58,6 +67,7 @@ static void take_option(struct command_line *line, enum option option, const cha
     switch (option) {
     case OPTION_CONFIG: line->config_file = value; break;
     case OPTION_PORT_FILE: line->port_file = value; break;
+    case OPTION_ACCEPT_LOSS: line->is_accept_loss = 1; break;
     case OPTION_CHECK_CONFIG: line->is_check = 1; break;
     case OPTION_VERSION: line->is_version = 1; break;
     case OPTION_HELP: line->is_help = 1; break;
@@ -232,6 +242,9 @@ static int set_defaults(struct config *c, struct config_errors *errors)
         r = default_listen(c, errors);
     if (r == 0 && !c->state_directory)
         r = default_state_directory(c);
+    if (r == 0 && c->store != CONFIG_STORE_NONE && !c->state_directory)
+        config_error(errors, "there is no directory for the store: give --state-directory DIR or [futured] "
+                             "state_directory, or set STATE_DIRECTORY or XDG_STATE_HOME; or --store none");
     return r;
 }
 
@@ -253,6 +266,7 @@ static int load(struct config *c, const struct command_line *line, struct config
         r = set_settings(c, &c->arena, line, errors);
     if (r == 0 && !errors->n)
         r = set_defaults(c, errors);
+    c->accept_loss = line->is_accept_loss;
     if (r == 0 && line->port_file) {
         c->port_file = arena_strndup(&c->arena, line->port_file, strlen(line->port_file));
         if (!c->port_file)

@@ -14,7 +14,7 @@
 
 #include <stdio.h>
 
-enum config_store { CONFIG_STORE_NONE };
+enum config_store { CONFIG_STORE_NONE, CONFIG_STORE_SQLITE };
 
 /* [function.NAME]: a function that is a command. */
 struct config_function {
@@ -34,6 +34,9 @@ struct config {
     int is_listen_default;       /* it is in a directory of the user's that may have to be made */
     const char *state_directory; /* NULL: none, and none needed */
     enum config_store store;
+    uint64_t cache_bytes;   /* of finished futures that the store has */
+    uint64_t reserve_bytes; /* of free space in the state directory */
+    int accept_loss;        /* start although the store has lost commits */
     enum log_level log_level;
     const char *functions_directory; /* "" = none */
     struct limits limits;

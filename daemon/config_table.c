@@ -36,8 +36,8 @@ const struct config_key config_keys[] = {
     {"futured", "state_directory", CONFIG_PATH, AT(state_directory), .sample = "/var/lib/futured",
      .flag = "state-directory", .argument = "DIR",
      .doc = "What must survive a restart is kept here. Default: $STATE_DIRECTORY, else $XDG_STATE_HOME/futured."},
-    {"futured", "store", CONFIG_STORE, AT(store), .preset = "none", .flag = "store", .argument = "none",
-     .doc = "How futures are kept: none is in memory only."},
+    {"futured", "store", CONFIG_STORE, AT(store), .preset = "none", .flag = "store", .argument = "sqlite|none",
+     .doc = "How futures are kept: sqlite is a database in the state directory, none is in memory only."},
     {"futured", "log_level", CONFIG_LEVEL, AT(log_level), .preset = "info", .flag = "log-level", .argument = "LEVEL",
      .doc = "What is logged: error, warning, notice, info or debug, each with all before it."},
     {"futured", "max_message", CONFIG_SIZE, AT(limits.max_message_bytes), 4 * K, LIMIT_MAX_MESSAGE_BYTES,
@@ -62,6 +62,11 @@ const struct config_key config_keys[] = {
      .doc = "Pairs of a waiting call and a future that it waits for."},
     {"limits", "functions", CONFIG_COUNT, AT(limits.max_functions), 1, 1000000, .preset = "10000",
      .doc = "Names of functions that are known."},
+
+    {"store", "cache", CONFIG_SIZE, AT(cache_bytes), 0, 1024 * T, .preset = "256M",
+     .doc = "Finished futures that stay in memory although the store has them; members of a group do not count."},
+    {"store", "reserve", CONFIG_SIZE, AT(reserve_bytes), 0, 1024 * T, .preset = "64M",
+     .doc = "Free space in the file system of the state directory below which no task is accepted."},
 
     {"timeouts", "preface", CONFIG_SPAN, AT(h2.preface_timeout_ns), 100 * MS, 1 * DAY, .preset = "10s",
      .doc = "From the connection to the client's first SETTINGS."},
@@ -273,9 +278,9 @@ static int set_store(void *into, const char *value, char *why)
     enum config_store store = CONFIG_STORE_NONE;
 
     if (strcmp(value, "sqlite") == 0)
-        return refuse(why, value, "this build has no durable store; none (in memory only) is allowed");
-    if (strcmp(value, "none") != 0)
-        return refuse(why, value, "none is allowed");
+        store = CONFIG_STORE_SQLITE;
+    else if (strcmp(value, "none") != 0)
+        return refuse(why, value, "sqlite (durable) or none (in memory only) is allowed");
     memcpy(into, &store, sizeof store);
     return 0;
 }

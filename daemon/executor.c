@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "daemon/net/conn.h"
 #include "daemon/net/loop.h"
+#include "daemon/persist.h"
 #include "dispatch/dispatch.h"
 #include "engine/engine.h"
 #include "pool/pool.h"
@@ -27,6 +28,10 @@
 #include <sys/random.h>
 #include <sys/wait.h>
 
+#define PROGRESS_NS NS_PER_S
+#define DEFERRED_NS (10 * NS_PER_MS) /* until memory for a commit is looked for again */
+#define BROKEN_NS   (2 * NS_PER_S)   /* how long reads go on when the store is broken */
+
 enum {
     RESULT_RESERVE_BYTES = 64 * 1024, /* of a message: what may stand beside a result in it ... */
     RESULT_RESERVE_PART = 4,          /* ... where messages are small only this part */
@@ -44,11 +49,14 @@ struct executor {
     struct futures *futures;
     struct functions *functions;
     struct dispatch *dispatch;
-    struct pool *pool; /* NULL: no workers configured */
+    struct pool *pool;       /* NULL: no workers configured */
+    struct persist *persist; /* NULL: no store */
     struct effects *effects;
     struct loop_watch pool_watch;
-    struct loop_timer pool_timer, turn_timer;
+    struct loop_timer pool_timer, turn_timer, broken_timer;
+    mono_ns_t recover_began, progress_at;
     int spec_fd;
+    int is_recovering, is_start_asked, is_deferred;
     int is_ready, is_draining, is_drained;
 };
 
@@ -153,9 +161,16 @@ void executor_wake(struct executor *x, mono_ns_t now)
 /* Without a store whatever the turn changed is as durable as it gets, at once. */
 static void commit(struct executor *x)
 {
-    if (x->effects->n_facts)
+    x->is_deferred = 0;
+    if (x->persist) {
+        x->is_deferred = persist_commit(x->persist, x->effects) < 0;
+    } else if (x->effects->is_commit) {
         engine_durable(x->engine, x->effects->commit_seq);
+        grpc_server_release(x->config.server, x->effects->commit_seq);
+    }
 }
+
+static void recover(struct executor *x, mono_ns_t now);
 
 static void check_drained(struct executor *x)
 {
@@ -168,9 +183,14 @@ static void check_drained(struct executor *x)
 
 void executor_turn(struct executor *x, mono_ns_t now)
 {
-    mono_ns_t next = dispatch_tick(x->dispatch, now);
+    mono_ns_t next;
     struct list *l;
 
+    if (x->is_recovering) {
+        recover(x, now);
+        return;
+    }
+    next = dispatch_tick(x->dispatch, now);
     x->effects = engine_end(x->engine);
     commit(x);
     while ((l = list_pop_front(&x->effects->answers)))
@@ -178,6 +198,8 @@ void executor_turn(struct executor *x, mono_ns_t now)
     dispatch_run(x->dispatch, x->effects);
     next = MIN(next, futures_tick(x->futures, now));
     next = MIN(next, x->effects->next);
+    if (x->is_deferred)
+        next = MIN(next, clock_add(now, DEFERRED_NS));
     loop_timer_set(&x->turn_timer, next);
     if (!x->is_ready && dispatch_n_ready(x->dispatch) > 0)
         become_ready(x);
@@ -186,8 +208,101 @@ void executor_turn(struct executor *x, mono_ns_t now)
 
 int executor_is_pending(const struct executor *x)
 {
+    if (x->is_recovering || (engine_is_urgent(x->engine) && !x->is_deferred))
+        return 1;
     return x->effects && (x->effects->n_facts > 0 || !list_is_empty(&x->effects->answers) ||
                           !list_is_empty(&x->effects->work) || !list_is_empty(&x->effects->revokes));
+}
+
+/* ---- the store */
+
+static void on_refusal(void *arg, enum persist_refusal why)
+{
+    static const enum futures_refusal refusals[] = {
+            [PERSIST_ACCEPTS] = FUTURES_ACCEPT, [PERSIST_STALLED] = FUTURES_STALLED,
+            [PERSIST_BEHIND] = FUTURES_BEHIND,  [PERSIST_SPACE] = FUTURES_SPACE,
+            [PERSIST_BROKEN] = FUTURES_BROKEN,
+    };
+    struct executor *x = arg;
+
+    futures_refuse(x->futures, refusals[why]);
+}
+
+static void on_broken_timer(void *arg, mono_ns_t now)
+{
+    struct executor *x = arg;
+
+    x->config.on_failed(x->config.arg);
+}
+
+static void on_broken(void *arg)
+{
+    struct executor *x = arg;
+
+    loop_timer_set(&x->broken_timer, clock_add(loop_now(x->config.loop), BROKEN_NS));
+}
+
+static void on_recovering_call(struct grpc_call *call)
+{
+    struct grpc_status st;
+
+    status_set(&st, GRPC_UNAVAILABLE, "RECOVERING", "the daemon reads what it has stored; try again soon");
+    grpc_call_fail(call, status_set_retry(&st, 1000));
+}
+
+static const struct grpc_handler recovering_handler = {.on_start = on_recovering_call};
+static const struct grpc_method recovering_method = {"/", GRPC_UNARY, &recovering_handler, NULL};
+
+static int open_store(struct executor *x)
+{
+    const struct config *config = x->config.config;
+    const struct persist_config persist = {
+            .directory = config->state_directory,
+            .accept_loss = config->accept_loss,
+            .reserve_bytes = config->reserve_bytes,
+            .loop = x->config.loop,
+            .server = x->config.server,
+            .on_refusal = on_refusal,
+            .on_broken = on_broken,
+            .arg = x,
+    };
+
+    return config->store == CONFIG_STORE_NONE ? 0 : persist_open(&x->persist, &persist);
+}
+
+static int begin_recovery(struct executor *x)
+{
+    if (!x->persist)
+        return 0;
+    futures_keep(x->futures);
+    x->is_recovering = 1;
+    x->recover_began = clock_mono();
+    grpc_server_detour(x->config.server, &recovering_method, "grpc.health.v1.Health");
+    return persist_begin(x->persist, x->engine);
+}
+
+/* One slice of it, as a turn. */
+static void recover(struct executor *x, mono_ns_t now)
+{
+    int is_complete = 0;
+
+    if (persist_recover(x->persist, &is_complete) < 0) {
+        x->config.on_failed(x->config.arg);
+        return;
+    }
+    if (is_complete || now >= x->progress_at) {
+        x->progress_at = clock_add(now, PROGRESS_NS);
+        x->config.on_progress(x->config.arg, persist_n_recovered(x->persist), is_complete);
+    }
+    if (!is_complete)
+        return;
+    x->is_recovering = 0;
+    grpc_server_detour(x->config.server, NULL, NULL);
+    LOG_EVENT(LOG_NOTICE, "recovered", LOG_NUM("futures", persist_n_recovered(x->persist)),
+              LOG_NUM("took_ms", (clock_mono() - x->recover_began) / NS_PER_MS),
+              LOG_NUM("epoch", persist_meta(x->persist)->epoch));
+    if (x->is_start_asked && executor_start(x) < 0)
+        x->config.on_failed(x->config.arg);
 }
 
 /* ---- starting */
@@ -202,6 +317,12 @@ static int new_engine(struct executor *x, struct hash_seed *ret_seed)
     config.limits = x->config.config->limits;
     config.seed = *ret_seed;
     config.epoch = 1; /* without a store nothing of an earlier start is left that it could be told from */
+    if (x->persist) {
+        config.has_store = 1;
+        config.epoch = persist_meta(x->persist)->epoch;
+        config.last_key = persist_meta(x->persist)->k_ceiling;
+        config.max_finished_bytes = x->config.config->cache_bytes;
+    }
     return engine_new(&x->engine, &config);
 }
 
@@ -286,18 +407,40 @@ int executor_new(struct executor **ret, const struct executor_config *config)
     if (r == 0)
         r = loop_timer_init(&x->turn_timer, config->loop, on_turn_timer, x);
     if (r == 0)
+        r = loop_timer_init(&x->broken_timer, config->loop, on_broken_timer, x);
+    if (r == 0)
+        r = open_store(x);
+    if (r == 0)
         r = new_engine(x, &seed);
     if (r == 0)
         r = add_functions(x);
     if (r == 0)
         r = new_services(x, &seed);
+    if (r == 0) {
+        engine_begin(x->engine, loop_now(config->loop), clock_wall());
+        r = begin_recovery(x);
+    }
     if (r < 0) {
         executor_free(x);
         return r;
     }
-    engine_begin(x->engine, loop_now(config->loop), clock_wall());
     *ret = x;
     return 0;
+}
+
+/* What has changed since the last commit, be it that attempts have begun or were given up. What was found only in part must
+ * not be written. */
+static void commit_the_rest(struct executor *x)
+{
+    const struct effects *effects;
+
+    if (!x->persist || !x->engine || x->is_recovering)
+        return;
+    engine_begin(x->engine, clock_mono(), clock_wall());
+    (void)engine_shown_any(x->engine);
+    effects = engine_end(x->engine);
+    if (persist_commit(x->persist, effects) < 0)
+        LOG_EVENT(LOG_ERROR, "not_committed", LOG_STR("error", "no memory"));
 }
 
 struct executor *executor_free(struct executor *x)
@@ -308,8 +451,11 @@ struct executor *executor_free(struct executor *x)
     pool_free(x->pool);
     loop_timer_deinit(&x->pool_timer);
     loop_timer_deinit(&x->turn_timer);
+    loop_timer_deinit(&x->broken_timer);
     dispatch_free(x->dispatch);
     functions_free(x->functions);
+    commit_the_rest(x);
+    persist_close(x->persist);
     futures_free(x->futures);
     engine_free(x->engine);
     err_close(&x->spec_fd);
@@ -367,6 +513,10 @@ int executor_start(struct executor *x)
     char path[4096];
     int r;
 
+    if (x->is_recovering) {
+        x->is_start_asked = 1;
+        return 0;
+    }
     if (config.n_workers == 0) {
         become_ready(x);
         return 0;

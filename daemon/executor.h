@@ -2,7 +2,7 @@
 #pragma once
 /*
  * The half of the daemon that runs tasks, put together: the engine, the Futures and Workers services in front of it, the
- * pool behind it. Once a turn it drains the engine's effects in a fixed order (engine.h). app owns it and gives it
+ * pool behind it, and with [futured] store the store below it. Once a turn it drains the engine's effects in a fixed order (engine.h). app owns it and gives it
  * its place in the loop.
  */
 #include "daemon/config.h"
@@ -19,6 +19,10 @@ struct executor_config {
     struct grpc_server *server; /* its rows are added here */
     /* The first worker can take work, or there will be none (no workers configured, or they die at start). */
     void (*on_ready)(void *arg);
+    /* While it recovers, now and then, and at the end: so many futures have come back. */
+    void (*on_progress)(void *arg, uint64_t n_recovered, int is_complete);
+    /* It cannot go on: end the process, with a failure. */
+    void (*on_failed)(void *arg);
     /* After executor_drain: no worker runs anything any more. */
     void (*on_drained)(void *arg);
     void *arg;
@@ -26,10 +30,11 @@ struct executor_config {
 
 /* executor_new: 0, -errno. Nothing runs before executor_start. */
 MUST_CHECK int executor_new(struct executor **ret, const struct executor_config *config);
-/* executor_free: after all connections are freed; kills workers that are left. */
+/* executor_free: after all connections are freed; kills workers that are left. What the store waits for is committed. */
 struct executor *executor_free(struct executor *x);
 
-/* executor_start: spawn the workers. 0, -errno. */
+/* executor_start: spawn the workers, when what is stored has come back: until then every call but one of the health service
+ * answers UNAVAILABLE. 0, -errno. */
 MUST_CHECK int executor_start(struct executor *x);
 
 /* executor_wake: the loop has waited; the engine learns the time. executor_turn: drain the effects.

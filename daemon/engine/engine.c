@@ -178,6 +178,12 @@ uint64_t engine_shown(struct engine *e, const struct future *f)
     return f->commit_seq;
 }
 
+uint64_t engine_shown_any(struct engine *e)
+{
+    e->is_urgent |= e->collected.n > 0;
+    return e->is_urgent ? e->commit_seq : e->commit_seq - 1;
+}
+
 uint64_t engine_deleted_seq(const struct engine *e)
 {
     return e->last_delete_seq;

@@ -303,7 +303,7 @@ static void ask_keys(struct engine *e)
     e->effects.key_ceiling = 0;
     if (e->durable_ceiling == e->asked_ceiling && e->asked_ceiling != UINT64_MAX &&
         e->last_key + STATE_KEYS_AHEAD / 2 > e->asked_ceiling) {
-        e->effects.key_ceiling = e->asked_ceiling = e->last_key + STATE_KEYS_AHEAD;
+        e->effects.key_ceiling = e->asked_ceiling = id_next_key(e->last_key, e->wall) + STATE_KEYS_AHEAD;
         e->is_urgent = 1;
     }
 }

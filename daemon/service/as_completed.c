@@ -25,9 +25,13 @@ static void on_news(struct waiting *waiting)
     struct edge *edge;
 
     while ((edge = waiter_first_done(&waiting->waiter)) && grpc_call_is_writable(call)) {
-        struct buf *out = grpc_call_begin(call);
-        struct writer w = writer_to(out);
+        struct writer w;
+        struct buf *out;
 
+        if (futures_show(call, edge->future) < 0)
+            return;
+        out = grpc_call_begin(call);
+        w = writer_to(out);
         if (!out) {
             grpc_call_fail(call, convert_no_memory(&(struct grpc_status){0}));
             return;
@@ -61,9 +65,13 @@ static void on_start(struct grpc_call *call)
 static int put_missing(struct grpc_call *call, const struct id *id)
 {
     char text[ID_TEXT_LEN + 1];
-    struct buf *out = grpc_call_begin(call);
-    struct writer w = writer_to(out);
+    struct writer w;
+    struct buf *out;
 
+    if (grpc_call_stamp(call, engine_deleted_seq(futures_of(call)->engine)) < 0)
+        return -ENOMEM;
+    out = grpc_call_begin(call);
+    w = writer_to(out);
     if (!out)
         return -ENOMEM;
     id_format(id, text);

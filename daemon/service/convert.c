@@ -369,6 +369,10 @@ struct grpc_status *convert_engine_error(struct grpc_status *st, int error, stru
         return status_set_retry(status_set(st, GRPC_RESOURCE_EXHAUSTED, "MEMORY_LIMIT",
                                            "the daemon holds as many bytes as [limits] memory allows"),
                                 1000);
+    case ENGINE_E_NO_KEYS:
+        return status_set_retry(status_set(st, GRPC_UNAVAILABLE, "STORE_STALLED",
+                                           "the store is so far behind that no new ID may be given out"),
+                                1000);
     case ENGINE_E_FULL_EDGES:
         return status_set_retry(status_set(st, GRPC_RESOURCE_EXHAUSTED, "TOO_MANY_WAITERS",
                                            "too many futures are being waited for already"),

@@ -33,11 +33,49 @@ void futures_send(struct grpc_call *call, const struct writer *w)
     grpc_call_fail(call, convert_no_memory(&(struct grpc_status){0}));
 }
 
+int futures_show_seq(struct grpc_call *call, uint64_t seq)
+{
+    int r = grpc_call_stamp(call, seq);
+
+    if (r < 0)
+        grpc_call_fail(call, convert_no_memory(&(struct grpc_status){0}));
+    return r;
+}
+
+int futures_show(struct grpc_call *call, const struct future *f)
+{
+    struct engine *e = futures_of(call)->engine;
+
+    return futures_show_seq(call, f ? engine_shown(e, f) : engine_deleted_seq(e));
+}
+
+int futures_may_change(const struct futures *s, int durability, int is_new, struct grpc_status *st)
+{
+    if (LIKELY(s->refusal == FUTURES_ACCEPT) || durability != DURABILITY_DURABLE)
+        return 0;
+    if (s->refusal == FUTURES_STALLED || s->refusal == FUTURES_BROKEN)
+        status_set(st, GRPC_UNAVAILABLE, s->refusal == FUTURES_STALLED ? "STORE_STALLED" : "STORE_BROKEN",
+                   "the store cannot write; nothing was changed");
+    else if (!is_new)
+        return 0;
+    else if (s->refusal == FUTURES_SPACE)
+        status_set(st, GRPC_RESOURCE_EXHAUSTED, "DISK_SPACE",
+                   "less than [store] reserve is free in the file system of the store; nothing is accepted");
+    else
+        status_set(st, GRPC_RESOURCE_EXHAUSTED, "STORE_BEHIND", "too much waits for the store to write it");
+    status_set_retry(st, 1000);
+    return REQUEST_E_BAD;
+}
+
 void futures_reply(struct grpc_call *call, const struct future *f, enum view view)
 {
-    struct buf *out = grpc_call_begin(call);
-    struct writer w = writer_to(out);
+    struct writer w;
+    struct buf *out;
 
+    if (futures_show(call, f) < 0)
+        return;
+    out = grpc_call_begin(call);
+    w = writer_to(out);
     if (!out) {
         grpc_call_fail(call, convert_no_memory(&(struct grpc_status){0}));
         return;
@@ -60,7 +98,7 @@ static struct future *find(struct grpc_call *call, struct span text)
         convert_no_memory(&st);
     else if (request_id(text, "id", &id, &st) == 0 && !(f = engine_find(s->engine, caller->scope, &id)))
         convert_not_found(&st, &id);
-    if (!f)
+    if (!f && futures_show(call, NULL) == 0)
         grpc_call_fail(call, &st);
     return f;
 }
@@ -117,6 +155,10 @@ static void on_cancel(struct grpc_call *call, struct span message)
         grpc_call_fail(call, &st);
         return;
     }
+    if (futures_may_change(s, f->durability, 0, &st)) {
+        grpc_call_fail(call, &st);
+        return;
+    }
     if (engine_cancel(s->engine, f, caller_of(&s->callers, call)->scope, request.reason) < 0) {
         grpc_call_fail(call, convert_no_memory(&st));
         return;
@@ -140,7 +182,13 @@ static void on_delete(struct grpc_call *call, struct span message)
     f = find(call, request.id);
     if (!f)
         return;
+    if (futures_may_change(futures_of(call), f->durability, 0, &st)) {
+        grpc_call_fail(call, &st);
+        return;
+    }
     r = engine_delete(futures_of(call)->engine, f);
+    if (r == 0 && futures_show(call, NULL) < 0)
+        return;
     if (r == 0)
         r = grpc_call_send(call, (struct span){0});
     if (r == 0)
@@ -227,7 +275,8 @@ static void on_annotate(struct grpc_call *call, struct span message)
     if (!f)
         return;
     n = current_labels(f, merged);
-    if (change_labels(message, merged, &n, &st)) {
+    if (change_labels(message, merged, &n, &st) ||
+        futures_may_change(futures_of(call), f->durability, 0, &st)) {
         grpc_call_fail(call, &st);
         return;
     }
@@ -302,6 +351,16 @@ const struct grpc_method *futures_methods(const struct futures *s, size_t *ret_n
 {
     *ret_n = s->n_methods;
     return s->methods;
+}
+
+void futures_keep(struct futures *s)
+{
+    s->has_store = 1;
+}
+
+void futures_refuse(struct futures *s, enum futures_refusal why)
+{
+    s->refusal = why;
 }
 
 void futures_drain(struct futures *s)

@@ -31,6 +31,19 @@ void futures_answer(struct waiter *w);
 /* futures_tick: end the Waits whose timeout has come, tell the IDs of Runs that last. Returns when it wants to be called next. */
 mono_ns_t futures_tick(struct futures *s, mono_ns_t now);
 
+/* futures_keep: there is a store: DURABLE is accepted, and the default. */
+void futures_keep(struct futures *s);
+
+/* futures_refuse: what the store's state keeps from being accepted, or changed, from now on. */
+enum futures_refusal {
+    FUTURES_ACCEPT,
+    FUTURES_STALLED, /* the store cannot write at the moment */
+    FUTURES_BEHIND,  /* too much waits for it */
+    FUTURES_SPACE,   /* there is little room on the disk */
+    FUTURES_BROKEN,  /* it will not write any more */
+};
+void futures_refuse(struct futures *s, enum futures_refusal why);
+
 /* futures_drain: from now on nothing is accepted: UNAVAILABLE with RetryInfo. Reads go on. */
 void futures_drain(struct futures *s);
 

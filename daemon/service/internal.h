@@ -12,7 +12,8 @@
 struct futures {
     struct engine *engine;
     size_t max_message_bytes;
-    int is_draining;
+    int is_draining, has_store;
+    enum futures_refusal refusal;
     struct heap timeouts; /* of struct wait_call.timeout */
     struct hash_seed seed;
     struct caller_cache callers;
@@ -30,6 +31,15 @@ static inline struct futures *futures_of(const struct grpc_call *call)
 {
     return grpc_call_context(call);
 }
+
+/* futures_show: what @call says from now on shows @f, and is held back until that is durable; with NULL it says that there is
+ * no such future. 0; < 0: no memory, and the call has been ended. */
+MUST_CHECK int futures_show(struct grpc_call *call, const struct future *f);
+/* futures_show_seq: the same for what commit @seq makes durable. */
+MUST_CHECK int futures_show_seq(struct grpc_call *call, uint64_t seq);
+
+/* futures_may_change: whether what has this durability may be changed (or, @is_new, accepted) now. 0; REQUEST_E_BAD. */
+MUST_CHECK int futures_may_change(const struct futures *s, int durability, int is_new, struct grpc_status *st);
 
 /* futures_reply: answer a unary call with one future under @view, cut so that it fits. */
 void futures_reply(struct grpc_call *call, const struct future *f, enum view view);

@@ -162,13 +162,17 @@ static int is_least(struct convert_view view)
 static void put_page(struct grpc_call *call, struct listing *l, const struct id *ids)
 {
     size_t room = futures_room(l->service, LIST_RESERVE_BYTES);
-    struct buf *out = grpc_call_begin(call);
-    struct writer w = writer_to(out);
+    struct writer w;
+    struct buf *out;
     uint32_t budget = LIST_SCAN_MAX, n = 0;
     char token[TOKEN_LEN + 1];
     struct future *f = NULL;
     int is_more = 0;
 
+    if (futures_show_seq(call, engine_shown_any(l->service->engine)) < 0)
+        return;
+    out = grpc_call_begin(call);
+    w = writer_to(out);
     if (!out) {
         grpc_call_fail(call, convert_no_memory(&(struct grpc_status){0}));
         return;

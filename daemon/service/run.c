@@ -108,6 +108,8 @@ static void on_run(struct grpc_call *call, struct span message)
         return;
     }
     run->view = a.view;
+    if (futures_show(call, a.future) < 0)
+        return;
     r = announce_id(call, a.future);
     if (r == 0)
         r = engine_wait(run->service->engine, &run->waiting.waiter, a.future, NULL, 0);
@@ -165,9 +167,13 @@ const struct grpc_handler run_handler = {
 static void put_run_response(struct grpc_call *call, uint32_t field, const struct future *f, enum view view,
                              struct span tag, const struct grpc_status *st)
 {
-    struct buf *out = grpc_call_begin(call);
-    struct writer w = writer_to(out);
+    struct writer w;
+    struct buf *out;
 
+    if (f && futures_show(call, f) < 0)
+        return;
+    out = grpc_call_begin(call);
+    w = writer_to(out);
     if (!out) {
         grpc_call_fail(call, convert_no_memory(&(struct grpc_status){0}));
         return;

@@ -36,7 +36,7 @@ static int check_labels(const struct task *task, struct span raw, struct grpc_st
                  : 0;
 }
 
-static int check_options(const struct task_options *o, struct grpc_status *st)
+static int check_options(const struct task_options *o, int has_store, struct grpc_status *st)
 {
     const struct {
         int is_set;
@@ -89,7 +89,7 @@ static int check_options(const struct task_options *o, struct grpc_status *st)
     for (size_t i = 0; i < ARRAY_LEN(unbuilt); i++)
         if (unbuilt[i].is_set)
             return request_unbuilt_field(st, unbuilt[i].field);
-    if (o->durability == DURABILITY_DURABLE) {
+    if (o->durability == DURABILITY_DURABLE && !has_store) {
         status_set(st, GRPC_FAILED_PRECONDITION, "NO_STORE",
                    "task.options.durability: this daemon keeps futures in memory only (store = none), so it "
                    "cannot "
@@ -100,7 +100,8 @@ static int check_options(const struct task_options *o, struct grpc_status *st)
 }
 
 /* Everything about the task itself; fills what the engine is told. */
-static int check_task(struct span raw, struct engine_submit *in, struct grpc_status *st)
+static int check_task(const struct futures *s, struct span raw, struct engine_submit *in,
+                      struct grpc_status *st)
 {
     struct task_options options = {0};
     struct task task = {0};
@@ -118,7 +119,7 @@ static int check_task(struct span raw, struct engine_submit *in, struct grpc_sta
         return REQUEST_E_BAD;
     if (task.options.is_set) {
         if (request_read_in(&task_options_table, task.options.data, &options, "task.options", st) ||
-            check_options(&options, st))
+            check_options(&options, s->has_store, st))
             return REQUEST_E_BAD;
     }
     in->function = task.function;
@@ -128,7 +129,8 @@ static int check_task(struct span raw, struct engine_submit *in, struct grpc_sta
         in->argument_bytes = (uint32_t)task.argument.data.len;
     }
     in->priority = (int32_t)options.priority;
-    in->durability = DURABILITY_EPHEMERAL;
+    in->durability = s->has_store && options.durability != DURABILITY_EPHEMERAL ? DURABILITY_DURABLE
+                                                                                : DURABILITY_EPHEMERAL;
     in->on_lost = options.on_lost == ON_LOST_FAIL ? ON_LOST_FAIL : ON_LOST_RETRY;
     in->retention_ns = options.retention.is_set ? options.retention.ns : -1;
     return 0;
@@ -156,7 +158,7 @@ int submit_accept(struct futures *s, const struct grpc_call *call, struct span m
         return request_bad_field(st, "task", "is required");
     if (request.request_id.len)
         return request_unbuilt_field(st, "request_id");
-    if (check_task(request.task.data, &in, st))
+    if (check_task(s, request.task.data, &in, st))
         return REQUEST_E_BAD;
     if (s->is_draining) {
         status_set_retry(
@@ -164,6 +166,8 @@ int submit_accept(struct futures *s, const struct grpc_call *call, struct span m
                 1000);
         return REQUEST_E_BAD;
     }
+    if (futures_may_change(s, in.durability, 1, st))
+        return REQUEST_E_BAD;
     r = is_waiting ? engine_may_wait(s->engine) : 0;
     if (r) {
         convert_engine_error(st, r, (struct span){0});
@@ -235,9 +239,13 @@ enum { SUBMIT_RESPONSE_FUTURE = 1, SUBMIT_RESPONSE_STATUS = 2, SUBMIT_RESPONSE_T
 
 static void put_response(struct grpc_call *call, const struct accepted *a, const struct grpc_status *st)
 {
-    struct buf *out = grpc_call_begin(call);
-    struct writer w = writer_to(out);
+    struct writer w;
+    struct buf *out;
 
+    if (a->future && futures_show(call, a->future) < 0)
+        return;
+    out = grpc_call_begin(call);
+    w = writer_to(out);
     if (!out) {
         grpc_call_fail(call, convert_no_memory(&(struct grpc_status){0}));
         return;

@@ -123,15 +123,31 @@ static int answer_group(struct answer *a, struct wait_call *call)
     return 0;
 }
 
+/* Of all that the answer shows: the commit that makes the last of it durable. */
+static uint64_t newest_seq(struct wait_call *call)
+{
+    const struct list *lists[] = {&call->waiting.waiter.done, &call->waiting.waiter.pending};
+    struct engine *e = call->service->engine;
+    uint64_t seq = call->waiting.waiter.n_missing ? engine_deleted_seq(e) : 0;
+
+    for (size_t i = 0; i < ARRAY_LEN(lists); i++)
+        LIST_FOREACH (l, lists[i])
+            seq = MAX(seq, engine_shown(e, LIST_ENTRY(l, struct edge, of_waiter)->future));
+    return seq;
+}
+
 static void answer_wait(struct wait_call *call)
 {
     struct futures *s = call->service;
-    struct buf *out = grpc_call_begin(call->waiting.call);
-    struct answer a = {
-            .w = writer_to(out), .view = call->view, .room = s->max_message_bytes - ANSWER_RESERVE_BYTES};
+    struct answer a = {.view = call->view, .room = s->max_message_bytes - ANSWER_RESERVE_BYTES};
     struct writer_mark m;
+    struct buf *out;
     int e;
 
+    if (futures_show_seq(call->waiting.call, newest_seq(call)) < 0)
+        return;
+    out = grpc_call_begin(call->waiting.call);
+    a.w = writer_to(out);
     a.n_left = call->waiting.waiter.n_done + call->waiting.waiter.n_pending + call->waiting.waiter.n_missing;
     if (call->group)
         a.n_left = MIN(a.n_left, (uint32_t)LIMIT_PAGE_SIZE);

@@ -35,10 +35,14 @@ static void put_event(struct watch *watch, uint32_t field)
 {
     struct grpc_call *call = watch->waiting.call;
     const struct future *f = watch->future;
-    struct buf *out = grpc_call_begin(call);
-    struct writer w = writer_to(out);
     char id[ID_TEXT_LEN + 1];
+    struct writer w;
+    struct buf *out;
 
+    if (futures_show(call, f) < 0)
+        return;
+    out = grpc_call_begin(call);
+    w = writer_to(out);
     if (!out) {
         grpc_call_fail(call, convert_no_memory(&(struct grpc_status){0}));
         return;
@@ -198,7 +202,8 @@ static void on_watch(struct grpc_call *call, struct span message)
     caller = caller_of(&watch->service->callers, call);
     watch->future = caller ? engine_find(watch->service->engine, caller->scope, &id) : NULL;
     if (!watch->future) {
-        grpc_call_fail(call, caller ? convert_not_found(&st, &id) : convert_no_memory(&st));
+        if (futures_show(call, NULL) == 0)
+            grpc_call_fail(call, caller ? convert_not_found(&st, &id) : convert_no_memory(&st));
         return;
     }
     r = engine_wait(watch->service->engine, &watch->waiting.waiter, watch->future, NULL, 0);

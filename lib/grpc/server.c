@@ -54,6 +54,8 @@ struct grpc_server {
     struct map methods;
     struct hold_gate gate;
     struct block *blocks, **last_block;
+    const struct grpc_method *detour; /* NULL: none */
+    const char *detour_but;
 };
 
 int grpc_server_new(struct grpc_server **ret, const struct grpc_server_config *config)
@@ -364,6 +366,21 @@ static void refuse(struct grpc_call *call, const char *http_status)
 /* Text of a header for a status: as much of it as fits. */
 #define SPAN_ARGS(s) (int)MIN((s).len, (size_t)STATUS_TEXT_MAX_BYTES), (const char *)(s).p
 
+void grpc_server_detour(struct grpc_server *server, const struct grpc_method *instead, const char *but)
+{
+    ASSERT(!instead || instead->handler);
+    server->detour = instead;
+    server->detour_but = but;
+}
+
+/* Whether "/service/method" is of @service. */
+static int path_is_of(struct span path, const char *service)
+{
+    size_t n = strlen(service);
+
+    return path.len > n + 1 && memcmp(path.p + 1, service, n) == 0 && path.p[n + 1] == '/';
+}
+
 /* Find the row. Returns 0, or after the call has been answered 1. */
 static int find_method(struct grpc_call *call, struct span path)
 {
@@ -372,6 +389,10 @@ static int find_method(struct grpc_call *call, struct span path)
     struct span service = path;
     const uint8_t *slash;
 
+    if (UNLIKELY(server->detour) && !path_is_of(path, server->detour_but)) {
+        call->method = server->detour;
+        return 0;
+    }
     if (LIKELY(item)) {
         call->method = ((const struct row *)(const void *)item)->method;
         if (LIKELY(call->method->handler))

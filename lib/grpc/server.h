@@ -84,6 +84,10 @@ MUST_CHECK int grpc_server_has_service(const struct grpc_server *server, struct 
 const struct grpc_method *grpc_server_next_method(const struct grpc_server *server,
                                                   const struct grpc_method *m);
 
+/* grpc_server_detour: until it is NULL, every call that begins and is not of the service @but ("grpc.health.v1.Health") is one
+ * of @instead, whatever it asks for. Both are borrowed. */
+void grpc_server_detour(struct grpc_server *server, const struct grpc_method *instead, const char *but);
+
 /* grpc_conn_new: a connection with its own h2 session in the server role.
  *   Owns:   the caller; grpc_conn_free frees the session too, after on_done for each call.
  *   Return: 0, -ENOMEM. */

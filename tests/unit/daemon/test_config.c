@@ -338,8 +338,8 @@ static void test_wrong_values(void **state)
         const char *more;
     } cases[] = {
             {"futured", "log_level", "loud", "error, warning, notice, info or debug", "", ""},
-            {"futured", "store", "postgres", "none", "", ""},
-            {"futured", "store", "sqlite", "this build has no durable store; none (in memory only)", "", ""},
+            {"futured", "store", "postgres", "sqlite (durable) or none (in memory only)", "", ""},
+            {"store", "cache", "much", "a size from 0 to 1024T", size, ""},
             {"futured", "max_message", "4k", "a size from 4K to 64M", size, ""},
             {"futured", "max_message", "4095", "a size from 4K to 64M", size, ""},
             {"futured", "max_message", "65M", "a size from 4K to 64M", size, ""},
@@ -619,8 +619,9 @@ static void test_usage(void **state)
     ASSERT_USAGE("--config: its value is missing: --config FILE\n", "--config", "");
     ASSERT_USAGE("--check-config: it takes no value\n", "--check-config=yes");
     ASSERT_USAGE("--workers: \"two\": a whole number from 0 to 4096 is allowed\n", "--workers", "two");
-    ASSERT_USAGE("--store: \"sqlite\": this build has no durable store; none (in memory only) is allowed\n",
-                 "--store", "sqlite");
+    ASSERT_USAGE("--store: \"memory\": sqlite (durable) or none (in memory only) is allowed\n", "--store",
+                 "memory");
+    ASSERT_USAGE("--accept-loss: it takes no value\n", "--accept-loss=yes");
     ASSERT_USAGE("--log-level: \"x\": error, warning, notice, info or debug is allowed\n"
                  "--listen: \"1\": no port; an address is unix:/path, 127.0.0.1:4740 or [::1]:4740\n",
                  "--log-level=x", "--listen=1", "--config=/missing");

@@ -1,0 +1,529 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * One batch a turn. Batches are numbered here, because a turn of more than a batch can hold makes several; `user` of the
+ * last one is the engine's number, of the others 0, so the engine hears of a turn when all of it is durable.
+ *
+ * What goes wrong
+ *   no memory for a batch     nothing of the turn has been handed over: engine_defer, the next turn's is this one too.
+ *   stalled                   the committer keeps everything; a timer asks it to try again each second. Meanwhile the
+ *                             service refuses what is new, replies that show what is not durable wait.
+ *   corrupt, poisoned         nothing that comes later is handed over, nor said to be durable. The app is told, once.
+ *   little space              only the service refuses. Asked once a second while commits go on: statvfs reads no disk.
+ *
+ * Known functions are settings "function.NAME" with their documentation as value; each start writes them once more,
+ * with its first commit.
+ */
+#include "daemon/persist.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "daemon/net/loop.h"
+#include "grpc/server.h"
+#include "store/committer.h"
+#include "store/recover.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <sys/statvfs.h>
+
+enum { RECOVER_PER_SLICE = 500, SPARE_BATCHES = 4 };
+#define SLICE_NS        (10 * NS_PER_MS)
+#define FUNCTION_PREFIX "function."
+
+struct persist {
+    struct persist_config config;
+    struct store *store;
+    struct committer *committer;
+    struct engine *engine;
+    struct loop_watch watch;
+    struct loop_timer timer; /* each second: free space, and a stalled store */
+    struct recover recover;
+    int is_recovering;
+    struct list spare; /* of struct batch */
+    uint32_t n_spare;
+    uint64_t n_batches;            /* number of the newest */
+    uint32_t n_functions;          /* of the engine's, that the store knows */
+    uint64_t ceiling, ceiling_seq; /* of keys: asked for, and with which commit of the engine's; 0 = none */
+    enum committer_state state;
+    enum persist_refusal refusal;
+    int is_low; /* free space */
+};
+
+/* ---- opening */
+
+int persist_open(struct persist **ret, const struct persist_config *config)
+{
+    const struct store_config store = {
+            .directory = config->directory, .vfs = config->vfs, .accept_loss = config->accept_loss};
+    struct persist *p = mem_zalloc(sizeof *p);
+    struct store_problem problem = {""};
+    int r;
+
+    if (!p)
+        return -ENOMEM;
+    p->config = *config;
+    list_init(&p->spare);
+    r = store_open(&p->store, &store, &problem);
+    if (r != 0) {
+        LOG_EVENT(LOG_ERROR, "store_open_failed", LOG_STR("directory", config->directory),
+                  LOG_STR("error", store_error_text(r)), LOG_STR("text", problem.text),
+                  LOG_STR("hint",
+                          r == STORE_E_LOST ? "--accept-loss starts all the same" : "see --check-store"));
+        mem_free(p);
+        return r < 0 ? r : -EIO;
+    }
+    if (p->store->meta.n_lost)
+        LOG_EVENT(LOG_ERROR, "commits_lost", LOG_NUM("n", p->store->meta.n_lost),
+                  LOG_STR("text", "accepted as lost"));
+    *ret = p;
+    return 0;
+}
+
+const struct store_meta *persist_meta(const struct persist *p)
+{
+    return &p->store->meta;
+}
+
+struct store *persist_store(const struct persist *p)
+{
+    return p->store;
+}
+
+/* ---- what may be accepted */
+
+static enum persist_refusal refusal_of(const struct persist *p)
+{
+    switch (p->state) {
+    case COMMITTER_STALLED: return PERSIST_STALLED;
+    case COMMITTER_CORRUPT:
+    case COMMITTER_POISONED: return PERSIST_BROKEN;
+    case COMMITTER_RUNNING: break;
+    }
+    if (p->committer && committer_is_full(p->committer))
+        return PERSIST_BEHIND;
+    return p->is_low ? PERSIST_SPACE : PERSIST_ACCEPTS;
+}
+
+static void judge(struct persist *p)
+{
+    enum persist_refusal why = refusal_of(p);
+
+    if (why == p->refusal)
+        return;
+    p->refusal = why;
+    if (p->config.on_refusal)
+        p->config.on_refusal(p->config.arg, why);
+}
+
+static void look_at_space(struct persist *p)
+{
+    struct statvfs fs;
+    int is_low;
+
+    if (statvfs(p->config.directory, &fs) < 0)
+        return;
+    is_low = (uint64_t)fs.f_bavail * fs.f_frsize < p->config.reserve_bytes;
+    if (is_low == p->is_low)
+        return;
+    p->is_low = is_low;
+    if (is_low)
+        LOG_EVENT(LOG_ERROR, "store_space_low", LOG_STR("directory", p->config.directory),
+                  LOG_NUM("free_bytes", (uint64_t)fs.f_bavail * fs.f_frsize),
+                  LOG_NUM("reserve_bytes", p->config.reserve_bytes),
+                  LOG_STR("hint", "nothing is accepted until there is room"));
+    else
+        LOG_EVENT(LOG_NOTICE, "store_space_back", LOG_STR("directory", p->config.directory));
+}
+
+static void on_state(struct persist *p, const struct committer_status *status)
+{
+    if (status->state == p->state)
+        return;
+    p->state = status->state;
+    switch (p->state) {
+    case COMMITTER_RUNNING:
+        LOG_EVENT(LOG_NOTICE, "store_resumed", LOG_NUM("waiting", status->n_waiting));
+        break;
+    case COMMITTER_STALLED:
+        LOG_EVENT(LOG_ERROR, "store_stalled", LOG_STR("text", status->problem.text),
+                  LOG_STR("hint", "nothing is accepted; it is tried again each second"));
+        break;
+    case COMMITTER_CORRUPT:
+    case COMMITTER_POISONED:
+        LOG_EVENT(LOG_ERROR, p->state == COMMITTER_CORRUPT ? "store_corrupt" : "store_poisoned",
+                  LOG_STR("text", status->problem.text), LOG_STR("hint", "nothing is written any more"));
+        if (p->config.on_broken)
+            p->config.on_broken(p->config.arg);
+        break;
+    }
+}
+
+/* ---- what has been committed */
+
+static void keep_batch(struct persist *p, struct batch *b)
+{
+    if (p->n_spare == SPARE_BATCHES) {
+        batch_free(b);
+        return;
+    }
+    batch_clear(b);
+    list_push_back(&p->spare, &b->link);
+    p->n_spare++;
+}
+
+static void on_durable(struct persist *p, uint64_t seq)
+{
+    engine_durable(p->engine, seq);
+    if (p->ceiling_seq && seq >= p->ceiling_seq) {
+        engine_key_ceiling(p->engine, p->ceiling);
+        p->ceiling_seq = 0;
+    }
+    if (p->config.server)
+        grpc_server_release(p->config.server, seq);
+}
+
+static void on_committed(void *arg, int what)
+{
+    struct persist *p = arg;
+    struct committer_status status;
+    struct list batches, *l;
+    uint64_t seq = 0;
+
+    list_init(&batches);
+    committer_take(p->committer, &batches, &status);
+    while ((l = list_pop_front(&batches))) {
+        struct batch *b = LIST_ENTRY(l, struct batch, link);
+
+        if (b->result == 0 && b->user)
+            seq = (uint64_t)(uintptr_t)b->user;
+        keep_batch(p, b);
+    }
+    on_state(p, &status);
+    if (seq)
+        on_durable(p, seq);
+    judge(p);
+}
+
+static void on_second(void *arg, mono_ns_t now)
+{
+    struct persist *p = arg;
+
+    if (p->state == COMMITTER_STALLED)
+        committer_retry(p->committer);
+    look_at_space(p);
+    judge(p);
+    if (p->is_low || p->state == COMMITTER_STALLED || p->refusal == PERSIST_BEHIND)
+        loop_timer_set(&p->timer, clock_add(now, NS_PER_S));
+}
+
+/* There is something going on: look at the space in a second, if not already. */
+static void arm_timer(struct persist *p)
+{
+    if (loop_timer_at(&p->timer) == CLOCK_NEVER)
+        loop_timer_set(&p->timer, clock_add(loop_now(p->config.loop), NS_PER_S));
+}
+
+/* ---- a turn's commit */
+
+static struct batch *take_batch(struct persist *p)
+{
+    struct list *l = list_pop_front(&p->spare);
+
+    if (!l)
+        return batch_new();
+    p->n_spare--;
+    return LIST_ENTRY(l, struct batch, link);
+}
+
+static enum batch_kind kind_of(const struct future *f)
+{
+    if (!future_is_terminal(f))
+        return BATCH_PUT_LIVE;
+    return engine_fact_is_first(f) ? BATCH_FINISH : BATCH_PUT_DONE;
+}
+
+/* One more batch at the end of @made. NULL: no memory. */
+static struct batch *next_batch(struct persist *p, struct list *made)
+{
+    struct batch *b = take_batch(p);
+
+    if (b)
+        list_push_back(made, &b->link);
+    return b;
+}
+
+static int put_facts(struct persist *p, const struct effects *effects, struct list *made)
+{
+    struct batch *b = LIST_ENTRY(made->prev, struct batch, link);
+
+    for (size_t i = 0; i < effects->n_facts; i++) {
+        const struct future *f = effects->facts[i];
+        int r = batch_put(b, kind_of(f), f);
+
+        if (r == -EMSGSIZE && b->n > 0) { /* it is full */
+            b = next_batch(p, made);
+            r = b ? batch_put(b, kind_of(f), f) : -ENOMEM;
+        }
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+static int put_functions(struct persist *p, struct batch *b, uint32_t *ret_n)
+{
+    const struct function *fn = NULL;
+    uint32_t n = 0;
+
+    while ((fn = engine_function_next(p->engine, fn))) {
+        char name[sizeof FUNCTION_PREFIX + LIMIT_FUNCTION_NAME_BYTES];
+        struct span doc = SPAN_OF_BYTES(fn->doc), setting = {(const uint8_t *)name, 0};
+
+        if (n++ < p->n_functions)
+            continue;
+        setting.len = (size_t)snprintf(name, sizeof name, FUNCTION_PREFIX "%.*s", (int)fn->name->len,
+                                       (const char *)fn->name->data);
+        if (batch_setting(b, setting, &doc, (struct span){0}, engine_wall(p->engine), (struct span){0}) < 0)
+            return -ENOMEM;
+    }
+    *ret_n = n;
+    return 0;
+}
+
+static int fill(struct persist *p, const struct effects *effects, struct list *made,
+                uint32_t *ret_n_functions)
+{
+    struct batch *b = next_batch(p, made);
+
+    if (!b || put_functions(p, b, ret_n_functions) < 0)
+        return -ENOMEM;
+    if (effects->key_ceiling && batch_key_ceiling(b, effects->key_ceiling) < 0)
+        return -ENOMEM;
+    if (put_facts(p, effects, made) < 0)
+        return -ENOMEM;
+    b = LIST_ENTRY(made->prev, struct batch, link);
+    for (size_t i = 0; i < effects->n_forgotten; i++)
+        if (batch_delete(b, &effects->forgotten[i]) < 0)
+            return -ENOMEM;
+    return 0;
+}
+
+int persist_commit(struct persist *p, const struct effects *effects)
+{
+    uint32_t n_functions = 0;
+    struct list made, *l;
+
+    if (!effects->is_commit)
+        return 0;
+    if (p->refusal == PERSIST_BROKEN) { /* whoever waits for it waits until the end */
+        engine_taken(p->engine);
+        return 0;
+    }
+    list_init(&made);
+    if (fill(p, effects, &made, &n_functions) < 0) {
+        while ((l = list_pop_front(&made)))
+            batch_free(LIST_ENTRY(l, struct batch, link));
+        engine_defer(p->engine);
+        return -ENOMEM;
+    }
+    p->n_functions = n_functions;
+    if (effects->key_ceiling) {
+        p->ceiling = effects->key_ceiling;
+        p->ceiling_seq = effects->commit_seq;
+    }
+    while ((l = list_pop_front(&made))) {
+        struct batch *b = LIST_ENTRY(l, struct batch, link);
+
+        b->commit_seq = ++p->n_batches;
+        b->user = list_is_empty(&made) ? (void *)(uintptr_t)effects->commit_seq : NULL;
+        committer_submit(p->committer, b);
+    }
+    engine_taken(p->engine);
+    arm_timer(p);
+    judge(p);
+    return 0;
+}
+
+enum persist_refusal persist_refuses(const struct persist *p)
+{
+    return p->refusal;
+}
+
+/* ---- what was stored */
+
+int persist_restore(struct engine *e, struct store_item *item, struct future **ret)
+{
+    const struct record *in = &item->record;
+    struct bytes *task = in->task_in_blob ? TAKE_PTR(item->task) : bytes_dup(in->task.p, in->task.len);
+    struct bytes *data = NULL;
+    struct restored restored;
+    int r = -ENOMEM;
+
+    if (in->has_data)
+        data = in->data_in_blob ? TAKE_PTR(item->data) : bytes_dup(in->data.p, in->data.len);
+    if (!task || !data == !!in->has_data)
+        goto out;
+    restored = (struct restored){
+            .id = in->id,
+            .state = (enum future_state)in->state,
+            .on_lost = (enum on_lost)in->on_lost,
+            .n_losses = in->n_losses,
+            .is_armed = in->is_armed,
+            .has_labels = in->has_labels,
+            .has_error = in->has_error,
+            .error_is_shared = in->error_is_shared,
+            .has_cancel = in->has_cancel,
+            .priority = in->priority,
+            .n_claims = in->n_claims,
+            .argument_at = in->argument_at,
+            .argument_field_bytes = in->argument_field_bytes,
+            .argument_bytes = in->argument_bytes,
+            .revision = in->revision,
+            .submit_time = in->submit_time,
+            .retention_ns = in->retention_ns,
+            .function = in->function,
+            .namespace = in->namespace,
+            .principal = in->principal,
+            .group = in->group,
+            .peer = in->peer,
+            .tag = in->tag,
+            .traceparent = in->traceparent,
+            .cancel_time = in->cancel_time,
+            .cancel_principal = in->cancel_principal,
+            .cancel_reason = in->cancel_reason,
+            .end_time = in->end_time,
+            .expire_time = in->expire_time,
+            .content_type = in->content_type,
+            .error = in->error,
+            .task = task,
+            .data = data,
+            .n_labels = in->n_labels,
+            .n_attempts = in->n_attempts,
+            .labels = in->labels,
+            .attempts = in->attempts,
+    };
+    r = engine_restore(e, &restored, ret);
+out:
+    bytes_unref(task);
+    bytes_unref(data);
+    return r;
+}
+
+static int on_setting(void *user, const struct store_setting *setting)
+{
+    struct persist *p = user;
+    size_t n = sizeof FUNCTION_PREFIX - 1;
+
+    if (setting->name.len <= n || memcmp(setting->name.p, FUNCTION_PREFIX, n) != 0)
+        return 0;
+    /* more than [limits] functions now allows are left out until a task of theirs comes */
+    if (!engine_function_add(p->engine, (struct span){setting->name.p + n, setting->name.len - n},
+                             setting->value))
+        LOG_EVENT(LOG_WARNING, "function_forgotten", LOG_STR("hint", "raise [limits] functions"));
+    return 0;
+}
+
+static int on_record(void *user, struct store_item *item)
+{
+    struct persist *p = user;
+    char id[ID_TEXT_LEN + 1];
+    struct future *f;
+    int r;
+
+    if (item->result == 0) {
+        r = persist_restore(p->engine, item, &f);
+        return r;
+    }
+    id_format(&item->id, id);
+    LOG_EVENT(LOG_ERROR, "future_damaged", LOG_STR("id", id),
+              LOG_STR("error", store_error_text(item->result)),
+              LOG_STR("hint", "it is not run; asking for it answers DATA_LOSS"));
+    return 0;
+}
+
+/* What the store, or the engine, said of the recovery, as a log line and -errno. */
+static int recovery_failed(int r)
+{
+    LOG_EVENT(LOG_ERROR, "recovery_failed", LOG_STR("error", store_error_text(r)));
+    return r < 0 ? r : -EIO;
+}
+
+int persist_begin(struct persist *p, struct engine *e)
+{
+    const struct recover_target target = {.on_setting = on_setting, .on_record = on_record, .user = p};
+    struct committer_config config = COMMITTER_CONFIG_DEFAULT;
+    int r = loop_timer_init(&p->timer, p->config.loop, on_second, p);
+
+    p->engine = e;
+    if (r < 0)
+        return r;
+    r = committer_start(&p->committer, p->store, &config);
+    if (r < 0)
+        return r;
+    loop_watch_init(&p->watch, p->config.loop, committer_fd(p->committer), on_committed, p);
+    r = loop_watch_set(&p->watch, LOOP_READ);
+    if (r < 0)
+        return r;
+    look_at_space(p);
+    judge(p);
+    if (p->is_low)
+        arm_timer(p);
+    r = recover_begin(&p->recover, p->store, &target);
+    if (r != 0)
+        return recovery_failed(r);
+    p->is_recovering = 1;
+    return 0;
+}
+
+int persist_recover(struct persist *p, int *ret_is_complete)
+{
+    mono_ns_t end = clock_add(clock_mono(), SLICE_NS);
+    int r = 0;
+
+    while (r == 0 && !p->recover.is_complete && clock_mono() < end)
+        r = recover_step(&p->recover, RECOVER_PER_SLICE);
+    if (r != 0)
+        return recovery_failed(r);
+    *ret_is_complete = p->recover.is_complete;
+    if (p->recover.is_complete) {
+        recover_end(&p->recover);
+        p->is_recovering = 0;
+    }
+    return 0;
+}
+
+uint64_t persist_n_recovered(const struct persist *p)
+{
+    return p->recover.n_records - p->recover.n_damaged;
+}
+
+/* ---- closing */
+
+struct persist *persist_close(struct persist *p)
+{
+    struct list batches, *l;
+
+    if (!p)
+        return NULL;
+    if (p->is_recovering)
+        recover_end(&p->recover);
+    list_init(&batches);
+    loop_watch_deinit(&p->watch);
+    loop_timer_deinit(&p->timer);
+    if (p->committer)
+        committer_stop(p->committer, &batches);
+    while ((l = list_pop_front(&batches))) {
+        struct batch *b = LIST_ENTRY(l, struct batch, link);
+
+        if (b->result != 0)
+            LOG_EVENT(LOG_ERROR, "not_committed", LOG_STR("error", store_error_text(b->result)));
+        batch_free(b);
+    }
+    while ((l = list_pop_front(&p->spare)))
+        batch_free(LIST_ENTRY(l, struct batch, link));
+    store_close(p->store);
+    return mem_free(p);
+}
