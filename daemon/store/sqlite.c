@@ -146,6 +146,8 @@ static int note(struct sqlite *s, int r, const struct store_problem *problem)
     if ((r == STORE_E_CORRUPT || r == STORE_E_POISONED) && !s->failed) {
         s->failed = r;
         s->why = *problem;
+        if (s->checkpoint_db)
+            sqlite3_interrupt(s->checkpoint_db); /* what it copies was synced before, but enough is enough */
     }
     return r;
 }
@@ -550,18 +552,29 @@ static int copy_log(struct sqlite *s, int mode, int *ret_n_left, struct store_pr
     return db_error(s->checkpoint_db, rc, problem);
 }
 
+static int is_refused(struct sqlite *s, struct store_problem *problem)
+{
+    int r;
+
+    lock(s);
+    r = refused(s, problem);
+    unlock(s);
+    return r;
+}
+
 static int sqlite_checkpoint(struct store *store, struct store_problem *problem)
 {
     struct sqlite *s = sqlite_of(store);
     int n_left = INT32_MAX, r;
 
-    lock(s);
-    r = refused(s, problem);
-    unlock(s);
-    for (int i = 0; r == 0 && i < PASSES && n_left > LEFT_PAGES; i++)
+    r = is_refused(s, problem);
+    for (int i = 0; r == 0 && i < PASSES && n_left > LEFT_PAGES; i++) {
         r = copy_log(s, SQLITE_CHECKPOINT_PASSIVE, &n_left, problem);
+        if (r == 0)
+            r = is_refused(s, problem);
+    }
     lock(s);
-    if (r == 0)
+    if (s->failed)
         r = refused(s, problem);
     if (r == 0) {
         r = copy_log(s, SQLITE_CHECKPOINT_RESTART, &n_left, problem);

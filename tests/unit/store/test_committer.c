@@ -159,16 +159,21 @@ static wall_ns_t fixed_wall(void)
     return SAMPLE_TIME;
 }
 
-static struct committer *start(struct store *s)
+static struct committer *start_with(struct store *s, uint64_t checkpoint_wal_bytes)
 {
     struct committer_config config = COMMITTER_CONFIG_DEFAULT;
     struct committer *c;
 
     config.wall = fixed_wall;
-    config.checkpoint_wal_bytes = 1000;
+    config.checkpoint_wal_bytes = checkpoint_wal_bytes;
     config.max_waiting_bytes = 10000;
     assert_int_equal(committer_start(&c, s, &config), 0);
     return c;
+}
+
+static struct committer *start(struct store *s)
+{
+    return start_with(s, 1000);
 }
 
 static struct batch *submit(struct committer *c, uint64_t seq)
@@ -644,7 +649,7 @@ static void test_real_store_whose_sync_fails(void **state)
 
     fixture_init(&fx, FAULT_VFS);
     fixture_open(&fx);
-    c = start(fx.store);
+    c = start_with(fx.store, UINT64_MAX);
     submit_sample(&fx, c, BATCH_PUT_LIVE, s);
     take(c, 1, 1, 0);
     fault_set(&once);
