@@ -23,9 +23,9 @@ struct engine_config engine_config_default(void)
     return (struct engine_config){
             .limits = LIMITS_DEFAULT,
             .epoch = 1,
-            .ephemeral_retention_ns = 10 * 60 * NS_PER_S,
-            .success_retention_ns = 24 * 3600 * NS_PER_S,
-            .failure_retention_ns = 7 * 24 * 3600 * NS_PER_S,
+            .ephemeral_retention_ns = 600 * NS_PER_S,
+            .success_retention_ns = INT64_C(24) * 3600 * NS_PER_S,
+            .failure_retention_ns = INT64_C(7) * 24 * 3600 * NS_PER_S,
     };
 }
 
@@ -404,9 +404,9 @@ struct future *engine_next(const struct engine *e, const struct scope *scope, ui
     return NULL;
 }
 
-struct future *engine_group_first(const struct engine *e, const struct scope *scope, struct span name)
+struct future *engine_group_first(const struct engine *e, const struct scope *scope, struct span group)
 {
-    struct group *g = group_find(&e->groups, scope->realm, name);
+    struct group *g = group_find(&e->groups, scope->realm, group);
     struct list *l = g ? list_first(&g->members) : NULL;
 
     return l ? LIST_ENTRY(l, struct membership, of_group)->future : NULL;
@@ -422,9 +422,9 @@ struct future *engine_group_next(const struct future *f)
     return l == &f->group->group->members ? NULL : LIST_ENTRY(l, struct membership, of_group)->future;
 }
 
-uint64_t engine_group_size(const struct engine *e, const struct scope *scope, struct span name)
+uint64_t engine_group_size(const struct engine *e, const struct scope *scope, struct span group)
 {
-    struct group *g = group_find(&e->groups, scope->realm, name);
+    struct group *g = group_find(&e->groups, scope->realm, group);
 
     return g ? g->n : 0;
 }
@@ -546,10 +546,10 @@ static int spare_make(struct engine *e, struct waiter *w, uint64_t n)
     return 0;
 }
 
-int engine_wait_group(struct engine *e, struct waiter *w, const struct scope *scope, struct span name,
+int engine_wait_group(struct engine *e, struct waiter *w, const struct scope *scope, struct span group,
                       uint32_t expect)
 {
-    struct group *g = group_find(&e->groups, scope->realm, name);
+    struct group *g = group_find(&e->groups, scope->realm, group);
     uint64_t n = MAX(g ? g->n : 0, (uint64_t)expect);
     int r;
 
@@ -557,7 +557,7 @@ int engine_wait_group(struct engine *e, struct waiter *w, const struct scope *sc
     r = limits_edges_take(&e->account, n);
     if (r != 0)
         return r;
-    if (spare_make(e, w, n) < 0 || (n > 0 && !g && group_get(&e->groups, scope->realm, name, &g) < 0)) {
+    if (spare_make(e, w, n) < 0 || (n > 0 && !g && group_get(&e->groups, scope->realm, group, &g) < 0)) {
         edge_spare_drop(e, w);
         return -ENOMEM;
     }

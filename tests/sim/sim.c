@@ -18,18 +18,12 @@
 #include <unistd.h>
 
 static struct world world;
-static uint64_t seed_now, events_now;
+static char how_to_repeat[128]; /* written before each seed, because a signal handler may not format */
 
 /* An assertion has failed: the sanitizers and the shell see the abort, a person wants the seed. */
 static void on_abort(int sig)
 {
-    char text[160];
-    int n = snprintf(text, sizeof text,
-                     "sim: seed %" PRIu64 " failed at event %" PRIu64 "; repeat: sim --seed %" PRIu64
-                     " --events %" PRIu64 " --trace\n",
-                     seed_now, world.n_events, seed_now, events_now);
-
-    if (n > 0 && write(STDERR_FILENO, text, (size_t)n) < 0)
+    if (write(STDERR_FILENO, how_to_repeat, strlen(how_to_repeat)) < 0)
         _exit(2);
     signal(sig, SIG_DFL);
     raise(sig);
@@ -37,8 +31,9 @@ static void on_abort(int sig)
 
 static void run(uint64_t seed, uint64_t events, int is_trace)
 {
-    seed_now = seed;
-    events_now = events;
+    snprintf(how_to_repeat, sizeof how_to_repeat,
+             "sim: seed %" PRIu64 " failed; repeat: sim --seed %" PRIu64 " --events %" PRIu64 " --trace\n",
+             seed, seed, events);
     world_init(&world, seed, is_trace);
     while (world.n_events < events)
         world_step(&world);
@@ -67,12 +62,13 @@ static uint64_t run_file(const char *path, int is_trace)
         exit(2);
     }
     while (fgets(line, sizeof line, f)) {
+        uint64_t seed;
         char *end;
 
         if (line[0] == '#' || line[0] == '\n')
             continue;
-        seed_now = number(line, &end);
-        run(seed_now, number(end, &end), is_trace);
+        seed = number(line, &end);
+        run(seed, number(end, &end), is_trace);
         n++;
     }
     fclose(f);

@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define DAY (24 * 3600 * NS_PER_S)
+#define DAY (INT64_C(24) * 3600 * NS_PER_S)
 
 enum {
     STEPS_BACK_MAX = 4, /* with three lengths of retention no more lines are needed than there are */
@@ -345,7 +345,8 @@ void world_init(struct world *w, uint64_t seed, int is_trace)
 /* Short turns, long ones, and now and then somebody sets the clock. */
 static void event_turn(struct world *w)
 {
-    static const int64_t spans[] = {0, NS_PER_US, NS_PER_MS, NS_PER_S, 60 * NS_PER_S, 3600 * NS_PER_S, DAY};
+    static const int64_t spans[] = {
+            0, NS_PER_US, NS_PER_MS, NS_PER_S, INT64_C(60) * NS_PER_S, INT64_C(3600) * NS_PER_S, DAY};
     int64_t pass = 0, step = 0;
 
     if (world_random(w, 3) == 0)

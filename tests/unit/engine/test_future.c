@@ -65,8 +65,8 @@ static void test_pending_reason(void **state)
     assert_int_equal(future_pending_reason(&f), PENDING_NO_WORKER);
     fn.n_holders = 1;
     assert_int_equal(future_pending_reason(&f), PENDING_READY);
-    for (uint8_t s = FUTURE_RUNNING; s <= FUTURE_CANCELLED; s++) {
-        f.state = s;
+    for (int s = FUTURE_RUNNING; s <= FUTURE_CANCELLED; s++) {
+        f.state = (uint8_t)s;
         assert_int_equal(future_pending_reason(&f), PENDING_NONE);
     }
 }

@@ -3,7 +3,7 @@
 #include "engine/retention.h"
 #include "fixture.h"
 
-#define MINUTE (60 * NS_PER_S)
+#define MINUTE (INT64_C(60) * NS_PER_S)
 #define HOUR   (60 * MINUTE)
 
 struct thing {
@@ -67,7 +67,7 @@ static void test_line(void **state)
     retention_init(&r);
     assert_int_equal(retention_next(&r), CLOCK_NEVER);
     for (int i = 1; i <= 10; i++)
-        make(&r, i * 10, 0);
+        make(&r, (wall_ns_t)i * 10, 0);
     assert_int_equal(lines_in_use(&r), 1);
     assert_int_equal(retention_next(&r), 10);
     assert_int_equal(sweep(&r, 9), 0);
@@ -81,13 +81,13 @@ static void test_line(void **state)
 /* Three lengths of retention in any mixture use no more than three lines while the clock runs forward. */
 static void test_classes(void **state)
 {
-    static const int64_t lengths[] = {10 * MINUTE, 24 * HOUR, 7 * 24 * HOUR};
+    static const int64_t lengths[] = {10 * MINUTE, 24 * HOUR, 168 * HOUR};
     struct test_random random = {test_seed()};
     struct retention r;
     uint32_t n = 0;
 
     retention_init(&r);
-    for (int64_t now = 0; now < 30 * 24 * HOUR; now += (int64_t)test_random_below(&random, 20) * MINUTE) {
+    for (int64_t now = 0; now < 720 * HOUR; now += (int64_t)test_random_below(&random, 20) * MINUTE) {
         make(&r, now + lengths[test_random_below(&random, 3)], 0);
         n++;
         assert_true(lines_in_use(&r) <= 3);
@@ -310,7 +310,7 @@ static void test_each_class(void **state)
             {DURABILITY_EPHEMERAL, 0, -1, 10 * MINUTE},
             {DURABILITY_EPHEMERAL, 1, -1, 10 * MINUTE},
             {DURABILITY_DURABLE, 0, -1, 24 * HOUR},
-            {DURABILITY_DURABLE, 1, -1, 7 * 24 * HOUR},
+            {DURABILITY_DURABLE, 1, -1, 168 * HOUR},
             {DURABILITY_DURABLE, 0, 5, 5},
             {DURABILITY_EPHEMERAL, 1, HOUR, HOUR},
             {DURABILITY_DURABLE, 1, 0, 0},
