@@ -73,6 +73,12 @@ static const char *on_ping(struct abuse *a, mono_ns_t now)
     return h2_abuse_charge(a, ABUSE_PINGS, now);
 }
 
+static void explain_windows(struct abuse *a)
+{
+    if (a->windows_explained < ABUSE_WINDOWS_EXPLAINED_MAX)
+        a->windows_explained += 2;
+}
+
 static void on_block(struct abuse *a, uint32_t id, mono_ns_t now)
 {
     a->in_block = 1;
@@ -82,8 +88,7 @@ static void on_block(struct abuse *a, uint32_t id, mono_ns_t now)
         return;
     if (id > a->last_id) {
         a->last_id = id;
-        if (a->windows_explained < ABUSE_WINDOWS_EXPLAINED_MAX)
-            a->windows_explained += 2;
+        explain_windows(a);
     } else {
         a->headers_unexplained++;
     }
@@ -94,6 +99,7 @@ static const char *on_data(struct abuse *a, uint32_t payload_bytes, mono_ns_t no
     if (payload_bytes > 0) {
         if (a->pings_explained < ABUSE_PINGS_EXPLAINED_MAX)
             a->pings_explained++;
+        explain_windows(a); /* who streams sends the windows of what it has read with what it writes */
         return NULL;
     }
     return a->flags & NGHTTP2_FLAG_END_STREAM ? NULL : h2_abuse_charge(a, ABUSE_EMPTY_DATA, now);

@@ -14,9 +14,10 @@
 #include "h2/session.h"
 
 enum {
-    ABUSE_CONTINUATIONS_MAX = 16,        /* frames of one header block behind the first */
-    ABUSE_PINGS_EXPLAINED_MAX = 1024,    /* one for each DATA frame, either way */
-    ABUSE_WINDOWS_EXPLAINED_MAX = 16384, /* two for each DATA frame of ours and each stream of the peer's */
+    ABUSE_CONTINUATIONS_MAX = 16,     /* frames of one header block behind the first */
+    ABUSE_PINGS_EXPLAINED_MAX = 1024, /* one for each DATA frame, either way */
+    ABUSE_WINDOWS_EXPLAINED_MAX =
+            16384, /* two for each DATA frame, either way, and each stream of the peer's */
 };
 
 enum abuse_kind {

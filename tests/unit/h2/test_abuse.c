@@ -124,6 +124,24 @@ static void test_honest_frames_cost_nothing(void **state)
     buf_deinit(&b);
 }
 
+/* As a client does it that streams requests one by one while answers come in large frames. */
+static void test_its_data_explains_windows(void **state)
+{
+    struct buf b = BUF_INIT;
+    struct abuse a;
+
+    start(&a, H2_SERVER);
+    for (uint32_t i = 0; i < 1000; i++) {
+        raw_frame(&b, NGHTTP2_DATA, 0, 1, "x", 1);
+        raw_u32(&b, NGHTTP2_WINDOW_UPDATE, 0, 1000);
+        raw_u32(&b, NGHTTP2_WINDOW_UPDATE, 1, 1000);
+        if (i % 100 == 0)
+            assert_null(scan(&a, &b, NS_PER_S));
+    }
+    assert_null(scan(&a, &b, NS_PER_S));
+    buf_deinit(&b);
+}
+
 static void test_our_data_explains_windows_and_pings(void **state)
 {
     struct buf b = BUF_INIT;
@@ -525,6 +543,7 @@ int main(void)
             cmocka_unit_test(test_bucket_extremes),
             cmocka_unit_test(test_each_frame_type_has_its_bucket),
             cmocka_unit_test(test_honest_frames_cost_nothing),
+            cmocka_unit_test(test_its_data_explains_windows),
             cmocka_unit_test(test_our_data_explains_windows_and_pings),
             cmocka_unit_test(test_ping_acks_are_owed),
             cmocka_unit_test(test_header_block_has_a_beginning_and_an_end),
