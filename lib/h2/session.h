@@ -79,15 +79,14 @@ struct h2_config {
     int64_t keepalive_ns;         /* silence before a PING of ours */
     int64_t keepalive_timeout_ns; /* PING -> any byte */
     /* What a peer may do; beyond: GOAWAY(ENHANCE_YOUR_CALM) and this end reason. */
-    struct h2_rate resets;     /* RST_STREAM, streams refused before our SETTINGS came: reset_flood */
-    struct h2_rate provoked;   /* stream errors that make us send RST_STREAM: provoked_reset_flood */
-    struct h2_rate pings;      /* beyond one for each DATA frame either way: ping_flood */
-    struct h2_rate settings;   /* and GOAWAY: settings_flood */
-    struct h2_rate priorities; /* and frames of unknown types: priority_flood */
-    struct h2_rate
-            window_updates;     /* beyond two for each DATA frame either way or stream: window_update_flood */
-    struct h2_rate empty_data;  /* DATA without payload and without END_STREAM: empty_data_flood */
-    uint32_t stream_user_bytes; /* of the owner's object behind each stream */
+    struct h2_rate resets;         /* RST_STREAM, streams refused before our SETTINGS came: reset_flood */
+    struct h2_rate provoked;       /* stream errors that make us send RST_STREAM: provoked_reset_flood */
+    struct h2_rate pings;          /* beyond one for each DATA frame either way: ping_flood */
+    struct h2_rate settings;       /* and GOAWAY: settings_flood */
+    struct h2_rate priorities;     /* and frames of unknown types: priority_flood */
+    struct h2_rate window_updates; /* beyond two for each DATA frame or stream: window_update_flood */
+    struct h2_rate empty_data;     /* DATA without payload and without END_STREAM: empty_data_flood */
+    uint32_t stream_user_bytes;    /* of the owner's object behind each stream */
 };
 
 /* h2_config_server, h2_config_client: the defaults for each role (a stranger's rates for a server). */
