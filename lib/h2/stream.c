@@ -213,6 +213,18 @@ static void nv_fill(nghttp2_nv *nva, const struct h2_header *headers, size_t n, 
                               headers[i].value.len, flags};
 }
 
+/* What a handler adds to a response (an ID) does not come again: a place in HPACK's table would cost both ends a search
+ * with every block that follows, and push out what does. */
+static void nv_mark_unique(nghttp2_nv *nva, size_t n)
+{
+    static const char content_type[] = "content-type";
+
+    for (size_t i = 0; i < n; i++)
+        if (nva[i].name[0] != ':' && (nva[i].namelen != sizeof content_type - 1 ||
+                                      memcmp(nva[i].name, content_type, nva[i].namelen) != 0))
+            nva[i].flags |= NGHTTP2_NV_FLAG_NO_INDEX;
+}
+
 int h2_stream_respond(struct h2_stream *s, const struct h2_header *headers, size_t n, int end, int is_static)
 {
     nghttp2_data_provider provider = {.source.ptr = s, .read_callback = h2_record_read};
@@ -223,6 +235,8 @@ int h2_stream_respond(struct h2_stream *s, const struct h2_header *headers, size
         return 0;
     ASSERT(!s->responded && !(end && s->pending));
     nv_fill(nva, headers, n, is_static);
+    if (!is_static)
+        nv_mark_unique(nva, n);
     if (nghttp2_submit_response(s->session->ng, s->id, nva, n, end ? NULL : &provider) != 0)
         return h2_session_fail(s->session, -ENOMEM);
     s->responded = 1;
