@@ -310,7 +310,7 @@ static void test_stream(void **state)
     assert_false(c.is_done);
     for (int i = 0; i < 300; i++) {
         Futured__V1__SubmitResponse *r = response(&h, &c, (size_t)i);
-        char tag[8];
+        char tag[16];
 
         snprintf(tag, sizeof tag, "%d", i);
         assert_string_equal(r->tag, tag); /* in order */
