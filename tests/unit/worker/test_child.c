@@ -164,7 +164,7 @@ static void test_group_is_killed(void **state)
 {
     struct child c = start("(trap '' TERM HUP; exec tail -f /dev/null) & echo up; trap '' TERM; read line");
     struct rusage usage;
-    char text[8];
+    char text[16];
     int status, out;
 
     assert_int_equal(getpgid(c.pid), c.pid);
