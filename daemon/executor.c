@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "daemon/loader.h"
 #include "daemon/net/conn.h"
 #include "daemon/net/loop.h"
 #include "daemon/persist.h"
@@ -51,6 +52,7 @@ struct executor {
     struct dispatch *dispatch;
     struct pool *pool;       /* NULL: no workers configured */
     struct persist *persist; /* NULL: no store */
+    struct loader *loader;   /* likewise */
     struct effects *effects;
     struct loop_watch pool_watch;
     struct loop_timer pool_timer, turn_timer, broken_timer;
@@ -190,6 +192,8 @@ void executor_turn(struct executor *x, mono_ns_t now)
         recover(x, now);
         return;
     }
+    if (x->loader)
+        loader_turn(x->loader);
     next = dispatch_tick(x->dispatch, now);
     x->effects = engine_end(x->engine);
     commit(x);
@@ -270,11 +274,18 @@ static int open_store(struct executor *x)
     return config->store == CONFIG_STORE_NONE ? 0 : persist_open(&x->persist, &persist);
 }
 
-static int begin_recovery(struct executor *x)
+static int begin_recovery(struct executor *x, const struct hash_seed *seed)
 {
+    struct futures_loader loader;
+    int r;
+
     if (!x->persist)
         return 0;
-    futures_keep(x->futures);
+    r = loader_new(&x->loader, persist_store(x->persist), x->engine, x->config.loop, seed);
+    if (r < 0)
+        return r;
+    loader = loader_interface(x->loader);
+    futures_keep(x->futures, &loader);
     x->is_recovering = 1;
     x->recover_began = clock_mono();
     grpc_server_detour(x->config.server, &recovering_method, "grpc.health.v1.Health");
@@ -418,7 +429,7 @@ int executor_new(struct executor **ret, const struct executor_config *config)
         r = new_services(x, &seed);
     if (r == 0) {
         engine_begin(x->engine, loop_now(config->loop), clock_wall());
-        r = begin_recovery(x);
+        r = begin_recovery(x, &seed);
     }
     if (r < 0) {
         executor_free(x);
@@ -454,6 +465,7 @@ struct executor *executor_free(struct executor *x)
     loop_timer_deinit(&x->broken_timer);
     dispatch_free(x->dispatch);
     functions_free(x->functions);
+    loader_free(x->loader);
     commit_the_rest(x);
     persist_close(x->persist);
     futures_free(x->futures);

@@ -6,7 +6,7 @@
 
 void cache_init(struct cache *c)
 {
-    *c = (struct cache){0};
+    *c = (struct cache){.keep_since = UINT64_MAX};
     list_init(&c->finished);
 }
 
@@ -48,7 +48,7 @@ void cache_evict(struct engine *e)
             break;
         n++;
         f = LIST_ENTRY(l, struct outcome, by_end)->future;
-        if (f->n_pins == 0 && !f->is_fact && f->commit_seq <= e->durable_seq) {
+        if (f->n_pins == 0 && !f->is_fact && f->commit_seq <= MIN(e->durable_seq, c->keep_since)) {
             turn_forget(e, f);
             e->n_forgotten--;
             n_gone++;

@@ -12,6 +12,7 @@ struct engine;
 struct cache {
     struct list finished; /* of struct outcome.by_end: what may leave, next one first */
     uint64_t n_bytes;     /* of them all */
+    uint64_t keep_since;  /* what changed with a later commit stays; UINT64_MAX = may go */
     int is_behind;        /* there is more to do at once */
 };
 

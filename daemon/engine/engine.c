@@ -171,6 +171,16 @@ void engine_key_ceiling(struct engine *e, uint64_t key)
     e->durable_ceiling = MAX(e->durable_ceiling, key);
 }
 
+void engine_keep_since(struct engine *e, uint64_t seq)
+{
+    e->cache.keep_since = seq;
+}
+
+uint64_t engine_last_key(const struct engine *e)
+{
+    return e->last_key;
+}
+
 uint64_t engine_shown(struct engine *e, const struct future *f)
 {
     if (f->commit_seq == e->commit_seq)

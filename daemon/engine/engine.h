@@ -123,6 +123,12 @@ void engine_defer(struct engine *e);
 /* engine_fact_is_first: whether the store has not been told that @f, a fact, is finished. */
 MUST_CHECK int engine_fact_is_first(const struct future *f);
 
+/* engine_keep_since: finished futures that changed with a commit after @seq stay in memory; UINT64_MAX: no more. */
+void engine_keep_since(struct engine *e, uint64_t seq);
+
+/* engine_last_key: of the newest ID that was ever given out. */
+uint64_t engine_last_key(const struct engine *e);
+
 /* engine_key_ceiling: what effects.key_ceiling asked for is durable. */
 void engine_key_ceiling(struct engine *e, uint64_t key);
 

@@ -5,6 +5,7 @@
  */
 #include "base/mem.h"
 #include "service/internal.h"
+#include "service/preload.h"
 
 #include <errno.h>
 
@@ -16,6 +17,7 @@ struct as_completed {
     struct futures *service;
     struct idset seen;
     int is_half_closed;
+    uint32_t n_preloads; /* messages whose futures are being read from the store */
 };
 
 static void on_news(struct waiting *waiting)
@@ -42,6 +44,8 @@ static void on_news(struct waiting *waiting)
         futures_send(call, &w);
         engine_unwait(ac->service->engine, edge);
     }
+    if (ac->n_preloads)
+        return;
     if (ac->is_half_closed && !edge && waiting->waiter.n_pending == 0)
         grpc_call_finish(call);
     else
@@ -108,7 +112,7 @@ static int add_id(struct as_completed *ac, struct grpc_call *call, struct span t
     return REQUEST_E_BAD;
 }
 
-static void on_message(struct grpc_call *call, struct span message)
+static void do_message(struct grpc_call *call, struct span message)
 {
     struct as_completed *ac = grpc_call_user(call);
     struct as_completed_request request = {0};
@@ -117,6 +121,7 @@ static void on_message(struct grpc_call *call, struct span message)
     enum view view;
     struct span id;
 
+    ac->n_preloads--;
     if (request_read(&as_completed_request_table, message, &request, &st) ||
         request_view(request.view, VIEW_FULL, "view", &view, &st))
         goto refuse;
@@ -132,6 +137,17 @@ static void on_message(struct grpc_call *call, struct span message)
     return;
 refuse:
     grpc_call_fail(call, &st);
+}
+
+/* No further message comes until its futures are there. */
+static void on_message(struct grpc_call *call, struct span message)
+{
+    struct as_completed *ac = grpc_call_user(call);
+
+    ac->n_preloads++;
+    preload(call, message, message, AS_COMPLETED_IDS, do_message);
+    if (ac->n_preloads)
+        grpc_call_pause(call, 1);
 }
 
 static void on_half_close(struct grpc_call *call)
@@ -154,6 +170,7 @@ static void on_done(struct grpc_call *call, enum grpc_end end)
 {
     struct as_completed *ac = grpc_call_user(call);
 
+    preload_drop(call);
     if (!ac)
         return;
     waiting_deinit(&ac->waiting, ac->service->engine);

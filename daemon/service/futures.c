@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "service/internal.h"
+#include "service/preload.h"
 
 #include <errno.h>
 #include <string.h>
@@ -105,7 +106,7 @@ static struct future *find(struct grpc_call *call, struct span text)
 
 /* ---- Get */
 
-static void on_get(struct grpc_call *call, struct span message)
+static void do_get(struct grpc_call *call, struct span message)
 {
     struct get_request request = {0};
     struct grpc_status st;
@@ -129,7 +130,7 @@ static void on_get(struct grpc_call *call, struct span message)
 
 /* ---- Cancel */
 
-static void on_cancel(struct grpc_call *call, struct span message)
+static void do_cancel(struct grpc_call *call, struct span message)
 {
     struct cancel_request_message request = {0};
     struct futures *s = futures_of(call);
@@ -168,7 +169,7 @@ static void on_cancel(struct grpc_call *call, struct span message)
 
 /* ---- Delete */
 
-static void on_delete(struct grpc_call *call, struct span message)
+static void do_delete(struct grpc_call *call, struct span message)
 {
     struct delete_request request = {0};
     struct grpc_status st;
@@ -251,7 +252,7 @@ static int change_labels(struct span message, struct label *labels, uint32_t *n,
     return 0;
 }
 
-static void on_annotate(struct grpc_call *call, struct span message)
+static void do_annotate(struct grpc_call *call, struct span message)
 {
     struct annotate_request request = {0};
     struct label merged[2 * LIMIT_LABELS];
@@ -292,12 +293,39 @@ static void on_annotate(struct grpc_call *call, struct span message)
     futures_reply(call, f, VIEW_BASIC);
 }
 
-/* ---- the table */
+/* ---- the table: what a request names is in memory when it is done */
 
-static const struct grpc_handler get_handler = {.on_message = on_get},
-                                 cancel_handler = {.on_message = on_cancel},
-                                 delete_handler = {.on_message = on_delete},
-                                 annotate_handler = {.on_message = on_annotate};
+enum { ID_FIELD = 1 }; /* in each of these requests */
+
+static void on_get(struct grpc_call *call, struct span message)
+{
+    preload(call, message, message, ID_FIELD, do_get);
+}
+
+static void on_cancel(struct grpc_call *call, struct span message)
+{
+    preload(call, message, message, ID_FIELD, do_cancel);
+}
+
+static void on_delete(struct grpc_call *call, struct span message)
+{
+    preload(call, message, message, ID_FIELD, do_delete);
+}
+
+static void on_annotate(struct grpc_call *call, struct span message)
+{
+    preload(call, message, message, ID_FIELD, do_annotate);
+}
+
+static void on_done(struct grpc_call *call, enum grpc_end end)
+{
+    preload_drop(call);
+}
+
+static const struct grpc_handler get_handler = {.on_message = on_get, .on_done = on_done},
+                                 cancel_handler = {.on_message = on_cancel, .on_done = on_done},
+                                 delete_handler = {.on_message = on_delete, .on_done = on_done},
+                                 annotate_handler = {.on_message = on_annotate, .on_done = on_done};
 
 /* The methods that are built; unimplemented.c has the others. */
 static const struct grpc_method rows[] = {
@@ -328,6 +356,7 @@ int futures_new(struct futures **ret, struct engine *e, size_t max_message_bytes
     s->timeouts = HEAP_INIT;
     caller_cache_init(&s->callers, e, seed);
     list_init(&s->waitings);
+    list_init(&s->preloads);
     list_init(&s->announcing);
     s->n_methods = ARRAY_LEN(rows);
     _Static_assert(ARRAY_LEN(rows) <= ARRAY_LEN(s->methods), "room for every method");
@@ -353,9 +382,10 @@ const struct grpc_method *futures_methods(const struct futures *s, size_t *ret_n
     return s->methods;
 }
 
-void futures_keep(struct futures *s)
+void futures_keep(struct futures *s, const struct futures_loader *loader)
 {
     s->has_store = 1;
+    s->loader = *loader;
 }
 
 void futures_refuse(struct futures *s, enum futures_refusal why)

@@ -31,8 +31,47 @@ void futures_answer(struct waiter *w);
 /* futures_tick: end the Waits whose timeout has come, tell the IDs of Runs that last. Returns when it wants to be called next. */
 mono_ns_t futures_tick(struct futures *s, mono_ns_t now);
 
+/*
+ * Where futures are that are not in the engine: asks for them and gets them there, in a later turn. Wishes are embedded by
+ * who has them. What is loaded is pinned only while on_loaded runs.
+ */
+enum futures_load_error {
+    FUTURES_E_NOT_FOUND = 1,
+    FUTURES_E_DATA_LOSS,
+    FUTURES_E_FULL,       /* no room in memory */
+    FUTURES_E_BUSY,       /* too much is asked for already */
+    FUTURES_E_UNREADABLE, /* the disk fails */
+};
+enum { FUTURES_STRETCH_MAX = 200 };
+
+struct futures_wish {
+    struct list link; /* the loader's; taken out: nobody wants it any more */
+    void (*on_loaded)(struct futures_wish *wish, int result, struct future *f);
+};
+
+/* The finished ones behind @key in the order of IDs, some of them. */
+struct futures_stretch {
+    struct span namespace, group; /* group may be empty: of any */
+    uint64_t key;
+    int is_desc;
+    void (*on_loaded)(struct futures_stretch *stretch, int result);
+    void *handle;  /* the loader's */
+    uint64_t last; /* all up to this key are in the engine, and pinned ... */
+    int is_end;    /* ... or there are none behind @key */
+    uint32_t n_pins;
+    struct future *pins[FUTURES_STRETCH_MAX]; /* the owner's to unpin, whatever the result */
+};
+
+struct futures_loader {
+    /* 0: on_loaded follows; FUTURES_E_BUSY; -ENOMEM. */
+    int (*load)(void *context, const struct id *id, struct futures_wish *wish);
+    int (*load_stretch)(void *context, struct futures_stretch *stretch);
+    void (*forget_stretch)(void *context, struct futures_stretch *stretch); /* on_loaded does not follow */
+    void *context;
+};
+
 /* futures_keep: there is a store: DURABLE is accepted, and the default. */
-void futures_keep(struct futures *s);
+void futures_keep(struct futures *s, const struct futures_loader *loader);
 
 /* futures_refuse: what the store's state keeps from being accepted, or changed, from now on. */
 enum futures_refusal {

@@ -14,6 +14,9 @@ struct futures {
     size_t max_message_bytes;
     int is_draining, has_store;
     enum futures_refusal refusal;
+    struct futures_loader loader; /* with a store */
+    struct list preloads;         /* of struct preload.link (preload.c) */
+    uint32_t n_preloads;
     struct heap timeouts; /* of struct wait_call.timeout */
     struct hash_seed seed;
     struct caller_cache callers;
@@ -39,7 +42,8 @@ MUST_CHECK int futures_show(struct grpc_call *call, const struct future *f);
 MUST_CHECK int futures_show_seq(struct grpc_call *call, uint64_t seq);
 
 /* futures_may_change: whether what has this durability may be changed (or, @is_new, accepted) now. 0; REQUEST_E_BAD. */
-MUST_CHECK int futures_may_change(const struct futures *s, int durability, int is_new, struct grpc_status *st);
+MUST_CHECK int futures_may_change(const struct futures *s, int durability, int is_new,
+                                  struct grpc_status *st);
 
 /* futures_reply: answer a unary call with one future under @view, cut so that it fits. */
 void futures_reply(struct grpc_call *call, const struct future *f, enum view view);

@@ -4,18 +4,24 @@
  * asked, so a token of another question is refused. Between pages anything may happen: a future that matches
  * throughout has one place in ID order and is listed exactly once.
  *
+ * With a store the finished futures that are not in memory are read first, as many as make a page, in stretches of ID order;
+ * they are pinned until the page is written, which ends where the last stretch ended.
+ *
  * Cost: a list of everything looks at what it shows; a group's list walks the ID order and stops after LIST_SCAN_MAX
  * futures with a token, so a page may be short or empty although more follow.
  */
 #include "base/arena.h"
+#include "base/mem.h"
 #include "service/internal.h"
+#include "service/preload.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { LIST_PAGE_DEFAULT = 100, LIST_SCAN_MAX = 10000, LIST_RESERVE_BYTES = 256 };
+enum { LIST_PAGE_DEFAULT = 100, LIST_SCAN_MAX = 10000, LIST_RESERVE_BYTES = 256, LIST_STRETCHES_MAX = 50 };
 enum { LIST_FUTURES = 1, LIST_NEXT_PAGE_TOKEN = 2 };
 enum { TOKEN_LEN = 2 + 16 + 16 };
 
@@ -30,6 +36,19 @@ struct listing {
     uint32_t at;       /* of a list by IDs: how many of them are behind us */
     uint64_t question; /* hash of selector and order: ties a token to it */
     uint32_t page_size;
+    int has_horizon;  /* beyond ... */
+    uint64_t horizon; /* ... this key there may be more than what is in memory */
+};
+
+/* A List that reads from the store. */
+struct list_call {
+    struct futures_stretch stretch;
+    struct listing listing;
+    struct grpc_call *call;
+    struct bytes *message; /* what listing borrows from */
+    uint32_t n_stretches, n_pins;
+    int is_loading;
+    struct future *pins[]; /* room for page_size + FUTURES_STRETCH_MAX */
 };
 
 static uint64_t hash_question(const struct list_request *request)
@@ -112,6 +131,12 @@ static struct future *next_future(struct listing *l, uint32_t *budget)
         struct future *f =
                 engine_next(l->service->engine, l->caller->scope, l->key, l->is_desc, budget, &l->key);
 
+        if (l->has_horizon && (f || *budget > 0) &&
+            (!f || (l->is_desc ? id_key(&f->id) < l->horizon : id_key(&f->id) > l->horizon))) {
+            l->key = l->horizon;
+            *budget = 0;
+            return NULL;
+        }
         if (!f || l->selector.group.len == 0 || span_eq(future_group(f), l->selector.group))
             return f;
     }
@@ -202,7 +227,82 @@ static void put_page(struct grpc_call *call, struct listing *l, const struct id 
     grpc_call_finish(call);
 }
 
-static void on_list(struct grpc_call *call, struct span message)
+static struct list_call *list_call_free(struct list_call *lc)
+{
+    for (uint32_t i = 0; i < lc->n_pins; i++)
+        engine_unpin(lc->listing.service->engine, lc->pins[i]);
+    bytes_unref(lc->message);
+    return mem_free(lc);
+}
+
+static void end_list_call(struct list_call *lc, int result)
+{
+    struct grpc_call *call = lc->call;
+    struct grpc_status st;
+
+    grpc_call_set_user(call, NULL);
+    if (result == 0)
+        put_page(call, &lc->listing, NULL);
+    else
+        grpc_call_fail(call, preload_status(&st, result, NULL));
+    list_call_free(lc);
+}
+
+static void on_stretch(struct futures_stretch *stretch, int result)
+{
+    struct list_call *lc = CONTAINER_OF(stretch, struct list_call, stretch);
+    const struct futures_loader *loader = &lc->listing.service->loader;
+
+    lc->is_loading = 0;
+    for (uint32_t i = 0; i < stretch->n_pins; i++)
+        lc->pins[lc->n_pins++] = stretch->pins[i];
+    lc->listing.horizon = stretch->last;
+    lc->listing.has_horizon = !stretch->is_end;
+    stretch->key = stretch->last;
+    if (result == 0 && !stretch->is_end && lc->n_pins <= lc->listing.page_size &&
+        ++lc->n_stretches < LIST_STRETCHES_MAX) {
+        result = loader->load_stretch(loader->context, stretch);
+        lc->is_loading = result == 0;
+    }
+    if (!lc->is_loading)
+        end_list_call(lc, result);
+}
+
+/* @l is copied; it has been read from @message. */
+static void list_with_store(struct grpc_call *call, const struct listing *l, struct span message)
+{
+    const struct futures_loader *loader = &l->service->loader;
+    size_t n = (size_t)l->page_size + FUTURES_STRETCH_MAX;
+    struct list_call *lc = mem_zalloc(sizeof *lc + n * sizeof(struct future *));
+    struct grpc_status st;
+    int r = lc ? 0 : -ENOMEM;
+
+    if (r == 0 && !(lc->message = bytes_dup(message.p, message.len)))
+        r = -ENOMEM;
+    if (r == 0) {
+        lc->call = call;
+        r = read_list(SPAN_OF_BYTES(lc->message), &lc->listing, &st) ? -ENOMEM : 0; /* as it was */
+        lc->listing.service = l->service;
+        lc->listing.caller = l->caller;
+        lc->stretch.namespace = SPAN_OF_BYTES(l->caller->scope->namespace);
+        lc->stretch.group = lc->listing.selector.group;
+        lc->stretch.key = lc->listing.key;
+        lc->stretch.is_desc = lc->listing.is_desc;
+        lc->stretch.on_loaded = on_stretch;
+    }
+    if (r == 0)
+        r = loader->load_stretch(loader->context, &lc->stretch);
+    if (r == 0) {
+        lc->is_loading = 1;
+        grpc_call_set_user(call, lc);
+        return;
+    }
+    if (lc)
+        list_call_free(lc);
+    grpc_call_fail(call, preload_status(&st, r, NULL));
+}
+
+static void do_list(struct grpc_call *call, struct span message)
 {
     struct listing l = {.service = futures_of(call)};
     struct arena arena;
@@ -220,9 +320,34 @@ static void on_list(struct grpc_call *call, struct span message)
     }
     if (e)
         grpc_call_fail(call, &st);
+    else if (!ids && l.service->has_store)
+        list_with_store(call, &l, message);
     else
         put_page(call, &l, ids);
     arena_deinit(&arena);
 }
 
-const struct grpc_handler list_handler = {.on_message = on_list};
+static void on_list(struct grpc_call *call, struct span message)
+{
+    struct list_request request = {0};
+    struct grpc_status st;
+
+    if (request_read(&list_request_table, message, &request, &st))
+        grpc_call_fail(call, &st);
+    else
+        preload(call, message, request.selector.data, SELECTOR_IDS, do_list);
+}
+
+static void on_list_done(struct grpc_call *call, enum grpc_end end)
+{
+    struct list_call *lc = grpc_call_user(call);
+
+    preload_drop(call);
+    if (!lc)
+        return;
+    if (lc->is_loading)
+        lc->listing.service->loader.forget_stretch(lc->listing.service->loader.context, &lc->stretch);
+    list_call_free(lc);
+}
+
+const struct grpc_handler list_handler = {.on_message = on_list, .on_done = on_list_done};

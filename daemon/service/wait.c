@@ -4,6 +4,7 @@
  */
 #include "base/mem.h"
 #include "service/internal.h"
+#include "service/preload.h"
 
 #include <errno.h>
 
@@ -287,7 +288,7 @@ static int wait_begin(struct wait_call *call, const struct wait_request *request
     return wait_for_ids(call, SPAN_OF_BYTES(call->request), caller, st);
 }
 
-static void on_wait(struct grpc_call *grpc, struct span message)
+static void do_wait(struct grpc_call *grpc, struct span message)
 {
     struct wait_request request = {0};
     struct wait_call *call;
@@ -324,6 +325,17 @@ static void on_wait(struct grpc_call *grpc, struct span message)
     on_wait_news(&call->waiting);
 }
 
+static void on_wait(struct grpc_call *grpc, struct span message)
+{
+    struct wait_request request = {0};
+    struct grpc_status st;
+
+    if (request_read(&wait_request_table, message, &request, &st))
+        grpc_call_fail(grpc, &st);
+    else
+        preload(grpc, message, request.selector.data, SELECTOR_IDS, do_wait);
+}
+
 static void on_wait_writable(struct grpc_call *grpc)
 {
     struct wait_call *call = grpc_call_user(grpc);
@@ -336,6 +348,7 @@ static void on_wait_done(struct grpc_call *grpc, enum grpc_end end)
 {
     struct wait_call *call = grpc_call_user(grpc);
 
+    preload_drop(grpc);
     if (!call)
         return;
     waiting_deinit(&call->waiting, call->service->engine);

@@ -6,6 +6,7 @@
  */
 #include "base/mem.h"
 #include "service/internal.h"
+#include "service/preload.h"
 
 enum {
     EVENT_ID = 1,
@@ -179,7 +180,7 @@ static int read_watch(struct span message, struct watch *watch, struct id *ret_i
     return request_id(text, "selector.ids", ret_id, st);
 }
 
-static void on_watch(struct grpc_call *call, struct span message)
+static void do_watch(struct grpc_call *call, struct span message)
 {
     struct watch *watch = mem_zalloc(sizeof *watch);
     const struct caller *caller;
@@ -220,6 +221,17 @@ static void on_watch(struct grpc_call *call, struct span message)
     on_news(&watch->waiting);
 }
 
+static void on_watch(struct grpc_call *call, struct span message)
+{
+    struct watch_request request = {0};
+    struct grpc_status st;
+
+    if (request_read(&watch_request_table, message, &request, &st))
+        grpc_call_fail(call, &st);
+    else
+        preload(call, message, request.selector.data, SELECTOR_IDS, do_watch);
+}
+
 static void on_watch_writable(struct grpc_call *call)
 {
     struct watch *watch = grpc_call_user(call);
@@ -232,6 +244,7 @@ static void on_watch_done(struct grpc_call *call, enum grpc_end end)
 {
     struct watch *watch = grpc_call_user(call);
 
+    preload_drop(call);
     if (!watch)
         return;
     waiting_deinit(&watch->waiting, watch->service->engine);
