@@ -390,7 +390,19 @@ def name_of(pid):
 
 
 def children(pid):
-    return [int(p) for p in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()]
+    return [int(c) for t in pathlib.Path(f"/proc/{pid}/task").iterdir() for c in (t / "children").read_text().split()]
+
+
+def commands(pid):
+    """{process: ID of its future} of what the worker @pid runs just now that is a command."""
+    found = {}
+    for child in children(pid):
+        try:
+            environment = pathlib.Path(f"/proc/{child}/environ").read_bytes().split(b"\0")
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        found.update({child: e[11:].decode() for e in environment if e.startswith(b"FUTURED_ID=")})
+    return found
 
 
 main = harness.main
