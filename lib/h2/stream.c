@@ -217,12 +217,17 @@ static void nv_fill(nghttp2_nv *nva, const struct h2_header *headers, size_t n, 
  * with every block that follows, and push out what does. */
 static void nv_mark_unique(nghttp2_nv *nva, size_t n)
 {
-    static const char content_type[] = "content-type";
+    static const char *const common[] = {":", "content-type", "grpc-"}; /* what their names begin with */
 
-    for (size_t i = 0; i < n; i++)
-        if (nva[i].name[0] != ':' && (nva[i].namelen != sizeof content_type - 1 ||
-                                      memcmp(nva[i].name, content_type, nva[i].namelen) != 0))
+    for (size_t i = 0; i < n; i++) {
+        int is_common = 0;
+
+        for (size_t k = 0; k < ARRAY_LEN(common); k++)
+            is_common |= nva[i].namelen >= strlen(common[k]) &&
+                         memcmp(nva[i].name, common[k], strlen(common[k])) == 0;
+        if (!is_common)
             nva[i].flags |= NGHTTP2_NV_FLAG_NO_INDEX;
+    }
 }
 
 int h2_stream_respond(struct h2_stream *s, const struct h2_header *headers, size_t n, int end, int is_static)

@@ -21,7 +21,7 @@ PLAIN = [
     (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} \+0000", "TIME"),
     (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", "TIME"),
     (r"unix:uid=\d+,pid=\d+", "PEER"),
-    (r"pool-\d+", "WORKER"),
+    (r"\bw-\d+\b", "WORKER"),
     (r"ran [^;\n]*?(?=, killed|, exit|;|$)", "ran SPAN"),
     (r"\(\d+(\.\d+)? (ns|us|ms|s)\)", "(SPAN)"),
 ]
