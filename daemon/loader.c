@@ -87,20 +87,17 @@ static void get_free(struct loader *l, struct get *g)
     mem_free(g);
 }
 
-/* Tell all who wish for @g: @f is there, unless @result says otherwise. */
-static void get_end(struct loader *l, struct get *g, int result, struct future *f)
+/* Tell all who wish for @g: it is there, unless @result says otherwise, or one of them has deleted it. */
+static void get_end(struct loader *l, struct get *g, int result)
 {
     struct list *w;
 
-    if (f)
-        engine_pin(l->engine, f);
     while ((w = list_pop_front(&g->wishes))) {
         struct futures_wish *wish = LIST_ENTRY(w, struct futures_wish, link);
+        struct future *f = result ? NULL : engine_find_any(l->engine, &g->id);
 
-        wish->on_loaded(wish, result, f);
+        wish->on_loaded(wish, result || f ? result : FUTURES_E_NOT_FOUND, f);
     }
-    if (f)
-        engine_unpin(l->engine, f);
     get_free(l, g);
 }
 
@@ -142,7 +139,7 @@ static void on_get(struct loader *l, struct get *g)
         r = 0;
     else if (r == 0)
         r = first ? take_item(l, LIST_ENTRY(first, struct store_item, link), &f) : FUTURES_E_NOT_FOUND;
-    get_end(l, g, r, f);
+    get_end(l, g, r);
 }
 
 static int is_wanted(const struct futures_stretch *stretch, const struct store_item *item)
@@ -201,7 +198,7 @@ static void fail(struct loader *l, struct read *r, int result)
         if (stretch)
             stretch->on_loaded(stretch, result);
     } else {
-        get_end(l, CONTAINER_OF(r, struct get, read), result, NULL);
+        get_end(l, CONTAINER_OF(r, struct get, read), result);
     }
 }
 

@@ -33,7 +33,7 @@ mono_ns_t futures_tick(struct futures *s, mono_ns_t now);
 
 /*
  * Where futures are that are not in the engine: asks for them and gets them there, in a later turn. Wishes are embedded by
- * who has them. What is loaded is pinned only while on_loaded runs.
+ * who has them. What is loaded stays while on_loaded runs, unless that deletes it.
  */
 enum futures_load_error {
     FUTURES_E_NOT_FOUND = 1,
