@@ -501,7 +501,8 @@ class Functions(FuturesCase):
         wanted.ClearField("mean_run")
         self.assert_message(got, wanted)
         gate.open()
-        self.finished(waits)
+        for id_ in (*ids, waits):
+            self.finished(id_)
         got = self.stub.GetFunction(functions_pb2.GetFunctionRequest(function="gate"))
         self.assert_message(got, self.info("gate", succeeded=3, cancelled=1))
 
