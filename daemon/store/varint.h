@@ -2,6 +2,7 @@
 #pragma once
 /* Numbers as the files of the store hold them: little-endian base 128, the highest bit of a byte says that more follow.
  * There is one way to write each: the last byte is 0 only in the number 0. */
+#include <stddef.h>
 #include <stdint.h>
 
 enum { VARINT_BYTES = 10 };
