@@ -214,8 +214,8 @@ int executor_is_pending(const struct executor *x)
 {
     if (x->is_recovering || (engine_is_urgent(x->engine) && !x->is_deferred))
         return 1;
-    return x->effects && (x->effects->n_facts > 0 || !list_is_empty(&x->effects->answers) ||
-                          !list_is_empty(&x->effects->work) || !list_is_empty(&x->effects->revokes));
+    return x->effects && (!list_is_empty(&x->effects->answers) || !list_is_empty(&x->effects->work) ||
+                          !list_is_empty(&x->effects->revokes));
 }
 
 /* ---- the store */

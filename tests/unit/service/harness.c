@@ -102,7 +102,7 @@ static void take_effects(struct harness *h)
     struct effects *effects = engine_end(h->engine);
     struct list *l;
 
-    if (effects->n_facts)
+    if (effects->is_commit)
         engine_durable(h->engine, effects->commit_seq);
     while ((l = list_pop_front(&effects->answers)))
         futures_answer(LIST_ENTRY(l, struct waiter, answer));
