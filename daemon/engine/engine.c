@@ -471,7 +471,12 @@ int engine_cancel(struct engine *e, struct future *f, const struct scope *by, st
     cancel = cancel_new(e, by, reason);
     if (!cancel)
         return -ENOMEM;
-    if (turn_promise(e, f) < 0 || turn_reserve(e) < 0) {
+    if (turn_promise(e, f) < 0) {
+        turn_cancel_free(e, cancel);
+        return -ENOMEM;
+    }
+    if (turn_reserve(e) < 0) {
+        turn_promise_kept(e, f);
         turn_cancel_free(e, cancel);
         return -ENOMEM;
     }

@@ -8,7 +8,7 @@
 /* What the walk counts. */
 struct walk {
     uint64_t n_by_state[6], n_bytes, n_level_bytes, n_group_bytes, n_edges, n_leases, n_members, n_collected;
-    uint64_t n_pins, n_finished_bytes;
+    uint64_t n_pins, n_finished_bytes, n_promised;
 };
 
 static void check_rare(const struct future *f)
@@ -81,6 +81,8 @@ static void check_future(const struct engine *e, const struct future *f, struct 
     ASSERT(f->commit_seq <= e->commit_seq && f->revision <= e->revision &&
            f->n_claims >= (f->attempts ? f->attempts->number : 0));
     w->n_collected += f->is_fact;
+    w->n_promised += f->durability == DURABILITY_DURABLE && f->rare && f->rare->cancel_requested &&
+                     f->rare->cancel_requested->outcome;
     w->n_edges += n_edges;
     w->n_by_state[f->state]++;
     w->n_bytes += limits_future(f);
@@ -196,6 +198,7 @@ void engine_check(const struct engine *e)
     ASSERT(w.n_pins == e->n_pins && w.n_finished_bytes == e->cache.n_bytes);
     ASSERT(e->account.n_edges == e->edges.n_objects && w.n_edges <= e->edges.n_objects);
     ASSERT(w.n_collected == e->collected.n);
+    ASSERT(w.n_promised == e->n_promised && e->collected.n + e->n_promised <= e->collected.cap);
     ASSERT(w.n_group_bytes <= e->groups.n_bytes); /* those without a member have no way to be walked */
     ASSERT(w.n_bytes + w.n_level_bytes + e->groups.n_bytes == e->account.n_bytes);
 }

@@ -120,6 +120,11 @@ static void facts_count(struct scene *s)
     s->ready->is_fact = 0;
 }
 
+static void promised_count(struct scene *s)
+{
+    s->x.e->n_promised++;
+}
+
 static void wrong_level(struct scene *s)
 {
     s->ready->priority++;
@@ -175,6 +180,7 @@ static void test_each_breakage_is_seen(void **state)
             group_size,
             spare_edges,
             facts_count,
+            promised_count,
             wrong_level,
             rotation,
             unfinished_attempt,

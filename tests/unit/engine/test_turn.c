@@ -305,6 +305,37 @@ static void test_promises(void **state)
     fixture_deinit(&x);
 }
 
+/* A cancel must find room for its own fact and for the one it promises; around the size of the list either may be what
+ * there is no memory for. */
+static void test_cancel_without_memory(void **state)
+{
+    for (int n_before = 60; n_before < 68; n_before++)
+        for (uint64_t nth = 1, failed = 1; failed; nth++) {
+            struct fixture x;
+            struct future *f;
+            uint64_t bytes;
+            int r;
+
+            fixture_init(&x);
+            f = submit_as(&x, DURABILITY_DURABLE);
+            fixture_claim(&x);
+            for (int i = 1; i < n_before; i++)
+                submit_as(&x, DURABILITY_DURABLE);
+            bytes = limits_future(f);
+            mem_fail_at(nth);
+            r = engine_cancel(x.e, f, x.scope, SPAN_LIT("why"));
+            failed = !mem_fail_pending();
+            mem_fail_at(0);
+            engine_check(x.e);
+            assert_int_equal(r, failed ? -ENOMEM : 0);
+            assert_int_equal(x.e->n_promised, !failed);
+            if (failed)
+                assert_in_range(limits_future(f), bytes,
+                                bytes + sizeof(struct future_rare)); /* that may stay */
+            fixture_deinit(&x);
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -313,7 +344,7 @@ int main(void)
             cmocka_unit_test(test_fact_memory), cmocka_unit_test(test_revisions),
             cmocka_unit_test(test_work),        cmocka_unit_test(test_work_with_the_worker),
             cmocka_unit_test(test_revokes),     cmocka_unit_test(test_no_memory_to_hand_out),
-            cmocka_unit_test(test_promises),
+            cmocka_unit_test(test_promises),    cmocka_unit_test(test_cancel_without_memory),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
