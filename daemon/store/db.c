@@ -38,7 +38,7 @@ static int write_errno(sqlite3 *db)
     int e = 0;
 
     sqlite3_file_control(db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log);
-    if (log && log->pMethods)
+    if (log && log->pMethods && log->pMethods->xFileControl) /* a journal in memory has none */
         log->pMethods->xFileControl(log, SQLITE_FCNTL_LAST_ERRNO, &e);
     if (e == 0)
         sqlite3_file_control(db, "main", SQLITE_FCNTL_LAST_ERRNO, &e);

@@ -6,7 +6,9 @@
 #include "store/crc32c.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
+#include <unistd.h>
 
 enum { CONTENT_BYTES = 12 };
 
@@ -62,6 +64,12 @@ static void put(uint8_t *to, uint64_t v, int n)
         *to++ = (uint8_t)v;
 }
 
+/* 0: it says nothing. */
+static uint64_t number_in(const uint8_t content[static CONTENT_BYTES])
+{
+    return get(content + 8, 4) == crc32c(0, content, 8) ? get(content, 8) : 0;
+}
+
 int seqfile_read(struct seqfile *f, uint64_t *ret_seq, struct store_problem *problem)
 {
     uint8_t content[CONTENT_BYTES];
@@ -69,8 +77,25 @@ int seqfile_read(struct seqfile *f, uint64_t *ret_seq, struct store_problem *pro
 
     if (rc != SQLITE_OK && rc != SQLITE_IOERR_SHORT_READ)
         return failed(problem, "cannot be read", rc);
-    *ret_seq = rc == SQLITE_OK && get(content + 8, 4) == crc32c(0, content, 8) ? get(content, 8) : 0;
+    *ret_seq = rc == SQLITE_OK ? number_in(content) : 0;
     return 0;
+}
+
+int seqfile_peek(const char *path, uint64_t *ret_seq)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    uint8_t content[CONTENT_BYTES];
+    ssize_t n;
+
+    *ret_seq = 0;
+    if (fd < 0)
+        return errno == ENOENT ? 0 : -errno;
+    n = pread(fd, content, sizeof content, 0);
+    if (n == (ssize_t)sizeof content)
+        *ret_seq = number_in(content);
+    n = n < 0 ? -errno : 0;
+    err_close(&fd);
+    return (int)n;
 }
 
 int seqfile_write(struct seqfile *f, uint64_t seq, struct store_problem *problem)

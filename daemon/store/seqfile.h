@@ -23,3 +23,6 @@ void seqfile_close(struct seqfile *f);
  * failure: the old number stays. */
 MUST_CHECK int seqfile_read(struct seqfile *f, uint64_t *ret_seq, struct store_problem *problem);
 MUST_CHECK int seqfile_write(struct seqfile *f, uint64_t seq, struct store_problem *problem);
+
+/* seqfile_peek: the same number of a store that is not open: 0 if there is none. -errno. */
+MUST_CHECK int seqfile_peek(const char *path, uint64_t *ret_seq);

@@ -653,7 +653,7 @@ int sqlite_lock(const char *directory, int is_shared, int *ret_fd, struct store_
 
     if (r < 0)
         return of_errno(problem, directory, -r);
-    fd = open(path, O_CLOEXEC | O_RDWR | (is_shared ? 0 : O_CREAT), 0600);
+    fd = open(path, O_CLOEXEC | (is_shared ? O_RDONLY : O_RDWR | O_CREAT), 0600);
     if (fd < 0)
         return of_errno(problem, path, errno);
     if (flock(fd, (is_shared ? LOCK_SH : LOCK_EX) | LOCK_NB) < 0)

@@ -1,0 +1,330 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * What is looked at, in this order: the pages (SQLite's own check), the numbers in meta against the side file, every
+ * live record, every finished one with its columns and its place in expiry, and blobs that nobody has. A record counts
+ * as sound when its checksum, its id and its blobs' checksums are right.
+ *
+ * The lock is taken as one who only reads, so no daemon can start meanwhile and all that is seen is of one moment.
+ */
+#include "store/check.h"
+
+#include "base/mem.h"
+#include "store/db.h"
+#include "store/expiry.h"
+#include "store/schema.h"
+#include "store/seqfile.h"
+#include "store/sqlite.h"
+#include "store/view.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { PRINT_MAX = 1000, SCAN_BYTES = 64 << 20 };
+
+struct check {
+    FILE *out;
+    sqlite3 *db;
+    struct store_view *view;
+    sqlite3_stmt *columns; /* of a finished future */
+    struct expiry expiry;  /* all rows, sorted by key */
+    uint64_t k_ceiling;
+    uint64_t n_by_state[6]; /* by enum future_state; 0: not readable */
+    uint64_t n_problems;
+};
+
+PRINTF_LIKE(2, 3) static void found(struct check *c, const char *format, ...)
+{
+    va_list args;
+
+    if (++c->n_problems > PRINT_MAX)
+        return;
+    va_start(args, format);
+    fputs("problem: ", c->out);
+    vfprintf(c->out, format, args);
+    fputc('\n', c->out);
+    va_end(args);
+}
+
+static void found_item(struct check *c, const struct store_item *item, const char *what)
+{
+    char id[ID_TEXT_LEN + 1];
+
+    id_format(&item->id, id);
+    found(c, "%s future %s (key %" PRIu64 "): %s", item->is_done ? "finished" : "live", id, id_key(&item->id),
+          what);
+}
+
+/* 0; CHECK_E_UNREADABLE: @r says why nothing more can be read. */
+static int readable(struct check *c, int r, const char *what)
+{
+    if (r == 0)
+        return 0;
+    found(c, "%s: %s", what, store_error_text(r));
+    return CHECK_E_UNREADABLE;
+}
+
+static int check_pages(struct check *c)
+{
+    sqlite3_stmt *stmt;
+    int rc;
+
+    if (readable(c, db_prepare(c->db, "PRAGMA integrity_check(100)", &stmt, NULL), "the pages") != 0)
+        return CHECK_E_UNREADABLE;
+    while ((rc = sqlite3_step(stmt)) == SQLITE_ROW) {
+        const char *text = (const char *)sqlite3_column_text(stmt, 0);
+
+        if (text && strcmp(text, "ok") != 0)
+            found(c, "pages: %s", text);
+    }
+    sqlite3_finalize(stmt);
+    return readable(c, db_read_error(c->db, rc), "the pages");
+}
+
+static int number(struct check *c, const char *sql, int64_t *ret)
+{
+    return readable(c, db_number(c->db, sql, ret, NULL), sql);
+}
+
+static int check_meta(struct check *c, const char *directory)
+{
+    int64_t n, epoch, k_ceiling, commits;
+    char path[DB_PATH_BYTES];
+    uint64_t seq = 0;
+
+    if (number(c, "SELECT count(*) FROM meta", &n) || number(c, "SELECT epoch FROM meta", &epoch) ||
+        number(c, "SELECT k_ceiling FROM meta", &k_ceiling) ||
+        number(c, "SELECT commit_seq FROM meta", &commits))
+        return CHECK_E_UNREADABLE;
+    if (n != 1)
+        found(c, "meta has %" PRId64 " rows", n);
+    if (epoch < 1 || epoch > UINT32_MAX || k_ceiling < 0 || commits < 1)
+        found(c, "meta makes no sense: epoch %" PRId64 ", key ceiling %" PRId64 ", commit %" PRId64, epoch,
+              k_ceiling, commits);
+    c->k_ceiling = (uint64_t)k_ceiling;
+    if (db_path(path, directory, SEQFILE_NAME) == 0 && seqfile_peek(path, &seq) < 0)
+        found(c, "%s cannot be read", path);
+    if (commits >= 0 && seq > (uint64_t)commits)
+        found(c, "%" PRIu64 " commits are lost: the database ends at %" PRId64, seq - (uint64_t)commits,
+              commits);
+    fprintf(c->out, "schema %d, epoch %" PRId64 ", commit %" PRId64 "\n", (int)SCHEMA_VERSION, epoch,
+            commits);
+    return 0;
+}
+
+static int by_key(const void *a, const void *b)
+{
+    const struct expiry_entry *x = a, *y = b;
+
+    if (x->k != y->k)
+        return x->k < y->k ? -1 : 1;
+    return (x->hour > y->hour) - (x->hour < y->hour);
+}
+
+static int add_row(struct check *c, int64_t hour, struct span packed)
+{
+    uint64_t keys[EXPIRY_ROW_KEYS];
+    uint32_t n;
+
+    if (hour < 0 || expiry_unpack(packed, keys, &n) != 0) {
+        found(c, "a row of expiry (hour %" PRId64 ") is damaged", hour);
+        return 0;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        int r = expiry_add(&c->expiry, keys[i], 0);
+
+        if (r < 0)
+            return r;
+        c->expiry.at[c->expiry.n - 1].hour = hour;
+    }
+    return 0;
+}
+
+static int read_expiry(struct check *c)
+{
+    sqlite3_stmt *stmt;
+    int rc, r = 0;
+
+    if (readable(c, db_prepare(c->db, "SELECT hour, ks FROM expiry", &stmt, NULL), "expiry") != 0)
+        return CHECK_E_UNREADABLE;
+    while (r == 0 && (rc = sqlite3_step(stmt)) != SQLITE_DONE)
+        r = rc == SQLITE_ROW ? add_row(c, sqlite3_column_int64(stmt, 0), db_column(stmt, 1))
+                             : db_read_error(c->db, rc);
+    sqlite3_finalize(stmt);
+    if (c->expiry.n > 1)
+        qsort(c->expiry.at, c->expiry.n, sizeof *c->expiry.at, by_key);
+    return readable(c, r, "expiry");
+}
+
+/* Whether a sweep looks at @k not later than in @hour. */
+static int is_swept(const struct check *c, uint64_t k, int64_t hour)
+{
+    uint32_t low = 0, high = c->expiry.n;
+
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+
+        if (c->expiry.at[middle].k < k)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < c->expiry.n && c->expiry.at[low].k == k && c->expiry.at[low].hour <= hour;
+}
+
+static void check_done(struct check *c, const struct store_item *item)
+{
+    const struct record *record = &item->record;
+    uint64_t k = id_key(&item->id);
+
+    ASSERT(sqlite3_bind_int64(c->columns, 1, (int64_t)k) == SQLITE_OK);
+    if (sqlite3_step(c->columns) != SQLITE_ROW)
+        found_item(c, item, "its columns cannot be read");
+    else if (!span_eq(db_column(c->columns, 0), record->function) ||
+             sqlite3_column_int64(c->columns, 1) != record->state)
+        found_item(c, item, "function or state differ between columns and record");
+    sqlite3_reset(c->columns);
+    if (!is_swept(c, k, expiry_hour(record->expire_time)))
+        found_item(c, item, "no row of expiry names it in time");
+}
+
+static void check_item(struct check *c, const struct store_item *item)
+{
+    if (item->result != 0) {
+        found_item(c, item, store_error_text(item->result));
+        c->n_by_state[0]++;
+        return;
+    }
+    c->n_by_state[item->record.state]++;
+    if (c->k_ceiling > 0 && id_key(&item->id) > c->k_ceiling)
+        found_item(c, item, "its key is above the ceiling");
+    if (item->is_done)
+        check_done(c, item);
+}
+
+static int check_place(struct check *c, enum store_place place)
+{
+    struct store_scan scan = {.place = place,
+                              .limit = STORE_SCAN_MAX,
+                              .limit_bytes = SCAN_BYTES,
+                              .want = STORE_WANT_TASK | STORE_WANT_DATA};
+    struct list items, *l;
+    int n;
+
+    list_init(&items);
+    do {
+        int r = store_scan(c->view, &scan, &items);
+
+        n = 0;
+        if (r != 0) {
+            store_items_free(&items);
+            return readable(c, r, place == STORE_LIVE ? "live" : "done");
+        }
+        while ((l = list_pop_front(&items))) {
+            struct store_item *item = LIST_ENTRY(l, struct store_item, link);
+
+            check_item(c, item);
+            scan.key = id_key(&item->id);
+            n++;
+            store_item_free(item);
+        }
+    } while (n > 0);
+    return 0;
+}
+
+static int check_sets(struct check *c)
+{
+    int64_t n_both, n_blobs, n_unowned, n_settings;
+
+    if (number(c, "SELECT count(*) FROM live JOIN done USING (k)", &n_both) ||
+        number(c, "SELECT count(*) FROM blob", &n_blobs) ||
+        number(c,
+               "SELECT count(*) FROM blob WHERE k NOT IN (SELECT k FROM live) AND k NOT IN (SELECT k FROM "
+               "done)",
+               &n_unowned) ||
+        number(c, "SELECT count(*) FROM settings", &n_settings))
+        return CHECK_E_UNREADABLE;
+    if (n_both > 0)
+        found(c, "%" PRId64 " futures are live and finished", n_both);
+    if (n_unowned > 0)
+        found(c, "%" PRId64 " blobs belong to no future", n_unowned);
+    fprintf(c->out, "blobs %" PRId64 ", settings %" PRId64 ", named in expiry %" PRIu32 "\n", n_blobs,
+            n_settings, c->expiry.n);
+    return 0;
+}
+
+static int check_all(struct check *c, const char *directory)
+{
+    int r = check_pages(c);
+
+    if (r == 0)
+        r = check_meta(c, directory);
+    if (r == 0)
+        r = read_expiry(c);
+    if (r == 0)
+        r = check_place(c, STORE_LIVE);
+    if (r == 0)
+        r = check_place(c, STORE_DONE);
+    if (r == 0)
+        r = check_sets(c);
+    fprintf(c->out,
+            "pending %" PRIu64 ", running %" PRIu64 ", succeeded %" PRIu64 ", failed %" PRIu64
+            ", cancelled %" PRIu64 ", damaged %" PRIu64 "\n",
+            c->n_by_state[FUTURE_PENDING], c->n_by_state[FUTURE_RUNNING], c->n_by_state[FUTURE_SUCCEEDED],
+            c->n_by_state[FUTURE_FAILED], c->n_by_state[FUTURE_CANCELLED], c->n_by_state[0]);
+    if (c->n_problems > PRINT_MAX)
+        fprintf(c->out, "and %" PRIu64 " problems more\n", c->n_problems - PRINT_MAX);
+    return r;
+}
+
+/* Open what is needed to look. 0, or as db_error and view_open say, with @problem. */
+static int open_all(struct check *c, const char *directory, struct store_problem *problem)
+{
+    char path[DB_PATH_BYTES];
+    uint32_t version = 0;
+    int r = db_path(path, directory, DB_NAME);
+
+    if (r == 0)
+        r = db_open(&c->db, path, NULL, DB_READ_ONLY, problem);
+    if (r == 0)
+        r = schema_find(c->db, &version, problem);
+    if (r == 0 && version != SCHEMA_VERSION) {
+        snprintf(problem->text, sizeof problem->text, "schema %" PRIu32 " is not checked by this program",
+                 version);
+        r = STORE_E_VERSION;
+    }
+    if (r == 0)
+        r = db_prepare(c->db, "SELECT fn, state FROM done WHERE k=?1", &c->columns, problem);
+    if (r == 0)
+        r = view_open(&c->view, path, NULL);
+    return r;
+}
+
+int check_store(const char *directory, FILE *out)
+{
+    struct check c = {.out = out};
+    struct store_problem problem = {""};
+    int fd = -1, r = sqlite_lock(directory, 1, &fd, &problem);
+
+    if (r == 0 || r == -ENOENT) /* a backup on which no daemon has been started has no lock */
+        r = open_all(&c, directory, &problem);
+    if (r != 0) {
+        fprintf(out, "cannot be read: %s\n", problem.text[0] ? problem.text : store_error_text(r));
+        r = CHECK_E_UNREADABLE;
+    } else {
+        r = check_all(&c, directory);
+        if (r == 0 && c.n_problems > 0)
+            r = CHECK_E_PROBLEMS;
+        fprintf(out, "%s\n",
+                r == 0                  ? "sound"
+                : r == CHECK_E_PROBLEMS ? "not sound"
+                                        : "not all could be read");
+    }
+    store_view_close(c.view);
+    sqlite3_finalize(c.columns);
+    db_close(c.db, 0);
+    expiry_deinit(&c.expiry);
+    err_close(&fd);
+    return r;
+}

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Reading; what the door promises of it is in test_store.c. */
+#include "store/view.h"
+#include "tests/support/fault_vfs.h"
+#include "tests/unit/store/sql.h"
+
+#define HOUR (3600 * NS_PER_S)
+
+static void test_what_cannot_be_opened(void **state)
+{
+    struct store_view *v = NULL;
+    struct fixture fx;
+
+    fixture_init(&fx, NULL);
+    assert_int_equal(view_open(&v, fx.path, NULL), -EIO);
+    assert_null(v);
+    assert_int_equal(mkdir(fx.directory, 0700), 0);
+    sql_run(fx.path, "CREATE TABLE meta(x)");
+    assert_int_equal(view_open(&v, fx.path, NULL), STORE_E_CORRUPT);
+    assert_null(v);
+    fixture_end(&fx);
+}
+
+/* A future that moves from live to done is never nowhere, and nobody sees half a transaction. */
+static void test_a_get_is_of_one_moment(void **state)
+{
+    struct store_item *item;
+    struct store_view *v;
+    struct fixture fx;
+
+    fixture_start(&fx);
+    assert_int_equal(view_open(&v, fx.path, NULL), 0);
+    for (uint32_t i = 1; i <= 20; i++) {
+        struct sample *s = sample_plain(i);
+
+        fixture_write_one(&fx, BATCH_PUT_LIVE, s);
+        assert_int_equal(store_get(v, &s->future.id, 0, &item), 0);
+        assert_false(item->is_done);
+        store_item_free(item);
+        sample_finish(s, sample_bytes("x"), HOUR);
+        fixture_write_one(&fx, BATCH_FINISH, s);
+        assert_int_equal(store_get(v, &s->future.id, 0, &item), 0);
+        assert_true(item->is_done);
+        store_item_free(item);
+        sample_free(s);
+    }
+    assert_int_equal(store_checkpoint(fx.store, &fx.problem), 0); /* the view holds nothing */
+    store_view_close(v);
+    fixture_end(&fx);
+}
+
+static void test_extreme_keys(void **state)
+{
+    struct store_scan scan = {.place = STORE_LIVE, .limit = 10, .limit_bytes = UINT64_MAX};
+    struct id id = id_make((UINT64_C(1) << 60) - 1, 0);
+    struct store_item *item;
+    struct store_view *v;
+    struct fixture fx;
+    struct list items;
+
+    list_init(&items);
+    fixture_start(&fx);
+    assert_int_equal(view_open(&v, fx.path, NULL), 0);
+    assert_int_equal(store_get(v, &id, 0, &item), STORE_E_NOT_FOUND);
+    scan.key = UINT64_MAX;
+    assert_int_equal(store_scan(v, &scan, &items), 0);
+    scan.desc = 1;
+    assert_int_equal(store_scan(v, &scan, &items), 0);
+    scan.key = 0;
+    assert_int_equal(store_scan(v, &scan, &items), 0);
+    assert_true(list_is_empty(&items));
+    store_view_close(v);
+    fixture_end(&fx);
+}
+
+static void test_each_read_fails(void **state)
+{
+    struct sample *s = sample_plain(1);
+    struct fault_plan plan = {.what = FAULT_READ, .n_times = UINT64_MAX, .system_errno = EIO};
+    struct fixture fx;
+    int r = -1;
+
+    bytes_unref(s->future.task);
+    s->future.task = sample_long(20000, 1);
+    fixture_init(&fx, FAULT_VFS);
+    fixture_open(&fx);
+    fixture_write_one(&fx, BATCH_PUT_LIVE, s);
+    for (plan.nth = 1; r != 0; plan.nth++) {
+        struct store_item *item = NULL;
+        struct store_view *v = NULL;
+        int is_hit;
+
+        fault_set(&plan);
+        r = view_open(&v, fx.path, FAULT_VFS);
+        if (r == 0)
+            r = store_get(v, &s->future.id, STORE_WANT_TASK, &item);
+        is_hit = fault_has_hit();
+        fault_set(&(struct fault_plan){0});
+        assert_int_equal(r, is_hit ? -EIO : 0); /* never "not found" */
+        if (r == 0)
+            sample_assert(&item->record, s);
+        store_item_free(item);
+        if (v) { /* and it can be used again */
+            assert_int_equal(store_get(v, &s->future.id, STORE_WANT_TASK, &item), 0);
+            store_item_free(item);
+        }
+        store_view_close(v);
+    }
+    assert_true(plan.nth > 5);
+    fixture_close(&fx);
+    fault_reset();
+    fixture_end(&fx);
+    sample_free(s);
+}
+
+static void test_without_memory(void **state)
+{
+    struct sample *s = sample_full(1);
+    struct store_item *item;
+    struct store_view *v;
+    struct fixture fx;
+
+    fixture_start(&fx);
+    fixture_write_one(&fx, BATCH_FINISH, s);
+    FAIL_EACH_ALLOCATION(nth)
+    {
+        int r = view_open(&v, fx.path, NULL);
+
+        if (r == 0) {
+            r = store_get(v, &s->future.id, 0, &item);
+            if (r == 0)
+                store_item_free(item);
+            store_view_close(v);
+        }
+        assert_int_equal(r, test_allocation_failed() ? -ENOMEM : 0);
+    }
+    fixture_end(&fx);
+    sample_free(s);
+}
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+            cmocka_unit_test(test_what_cannot_be_opened), cmocka_unit_test(test_a_get_is_of_one_moment),
+            cmocka_unit_test(test_extreme_keys),          cmocka_unit_test(test_each_read_fails),
+            cmocka_unit_test(test_without_memory),
+    };
+
+    fault_install();
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
