@@ -30,6 +30,7 @@
 #include "base/mem.h"
 
 #include <errno.h>
+#include <string.h>
 
 enum {
     RUN_SHIFT = 2, /* 4 consecutive IDs are neighbours: a cache line */
@@ -161,6 +162,20 @@ static uint64_t skip(const struct table_array *a, uint64_t at, uint64_t hash)
     }
 }
 
+/* Move the items of the slots from @at to @end - 1 up by one; the slot at @end is free. */
+static void shift_up(struct table_array *a, uint64_t at, uint64_t end)
+{
+    struct table_slot *segment = a->segments[at >> SEGMENT_SHIFT];
+    uint64_t i = at & (TABLE_SEGMENT_SLOTS - 1);
+
+    if (LIKELY(at >> SEGMENT_SHIFT == end >> SEGMENT_SHIFT)) {
+        memmove(&segment[i + 1], &segment[i], (end - at) * sizeof *segment);
+        return;
+    }
+    for (; end > at; end--)
+        slot_set(a, end, slot_get(a, end - 1));
+}
+
 /* Put @s in its place and shift what is larger, up to the next free slot. 0, -ENOMEM (unchanged). */
 static int array_insert(struct table *t, struct table_array *a, struct table_slot s)
 {
@@ -168,8 +183,7 @@ static int array_insert(struct table *t, struct table_array *a, struct table_slo
 
     if (free_at >= array_end(a) || segment_need(t, a, free_at) < 0)
         return -ENOMEM;
-    for (; free_at > at; free_at--)
-        slot_set(a, free_at, slot_get(a, free_at - 1));
+    shift_up(a, at, free_at);
     slot_set(a, at, s);
     a->n_items++;
     return 0;
