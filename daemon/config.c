@@ -227,8 +227,11 @@ static int default_state_directory(struct config *c)
         snprintf(text, sizeof text, "%s", directory);
     else if (*first_directory("XDG_STATE_HOME", directory, sizeof directory))
         snprintf(text, sizeof text, "%s/futured", directory);
+    else if (*first_directory("HOME", directory, sizeof directory))
+        snprintf(text, sizeof text, "%s/.local/state/futured", directory);
     else
         return 0;
+    c->is_state_default = 1;
     c->state_directory = arena_strndup(&c->arena, text, strlen(text));
     return c->state_directory ? 0 : -ENOMEM;
 }
@@ -243,8 +246,9 @@ static int set_defaults(struct config *c, struct config_errors *errors)
     if (r == 0 && !c->state_directory)
         r = default_state_directory(c);
     if (r == 0 && c->store != CONFIG_STORE_NONE && !c->state_directory)
-        config_error(errors, "there is no directory for the store: give --state-directory DIR or [futured] "
-                             "state_directory, or set STATE_DIRECTORY or XDG_STATE_HOME; or --store none");
+        config_error(errors,
+                     "there is no directory for the store: give --state-directory DIR or [futured] "
+                     "state_directory, or set STATE_DIRECTORY, XDG_STATE_HOME or HOME; or --store none");
     return r;
 }
 

@@ -33,6 +33,7 @@ struct config {
     size_t n_listen;
     int is_listen_default;       /* it is in a directory of the user's that may have to be made */
     const char *state_directory; /* NULL: none, and none needed */
+    int is_state_default;        /* nobody named it: the directories above it may have to be made */
     enum config_store store;
     uint64_t cache_bytes;   /* of finished futures that the store has */
     uint64_t reserve_bytes; /* of free space in the state directory */

@@ -35,8 +35,9 @@ const struct config_key config_keys[] = {
             "Default: unix:$RUNTIME_DIRECTORY/futured.sock, else unix:$XDG_RUNTIME_DIR/futured/futured.sock."},
     {"futured", "state_directory", CONFIG_PATH, AT(state_directory), .sample = "/var/lib/futured",
      .flag = "state-directory", .argument = "DIR",
-     .doc = "What must survive a restart is kept here. Default: $STATE_DIRECTORY, else $XDG_STATE_HOME/futured."},
-    {"futured", "store", CONFIG_STORE, AT(store), .preset = "none", .flag = "store", .argument = "sqlite|none",
+     .doc = "What must survive a restart is kept here. Default: $STATE_DIRECTORY, else $XDG_STATE_HOME/futured, else "
+            "$HOME/.local/state/futured."},
+    {"futured", "store", CONFIG_STORE, AT(store), .preset = "sqlite", .flag = "store", .argument = "sqlite|none",
      .doc = "How futures are kept: sqlite is a database in the state directory, none is in memory only."},
     {"futured", "log_level", CONFIG_LEVEL, AT(log_level), .preset = "info", .flag = "log-level", .argument = "LEVEL",
      .doc = "What is logged: error, warning, notice, info or debug, each with all before it."},

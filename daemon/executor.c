@@ -27,6 +27,7 @@
 #include <unistd.h>
 
 #include <sys/random.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #define PROGRESS_NS NS_PER_S
@@ -257,6 +258,19 @@ static void on_recovering_call(struct grpc_call *call)
 static const struct grpc_handler recovering_handler = {.on_start = on_recovering_call};
 static const struct grpc_method recovering_method = {"/", GRPC_UNARY, &recovering_handler, NULL};
 
+/* The directories above the default one; whatever is wrong with them is said when the store is opened. */
+static void make_parents(const char *path)
+{
+    char part[4096];
+
+    for (const char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+        if ((size_t)snprintf(part, sizeof part, "%.*s", (int)(slash - path), path) >= sizeof part)
+            return;
+        if (mkdir(part, 0700) < 0 && errno != EEXIST)
+            return;
+    }
+}
+
 static int open_store(struct executor *x)
 {
     const struct config *config = x->config.config;
@@ -271,7 +285,11 @@ static int open_store(struct executor *x)
             .arg = x,
     };
 
-    return config->store == CONFIG_STORE_NONE ? 0 : persist_open(&x->persist, &persist);
+    if (config->store == CONFIG_STORE_NONE)
+        return 0;
+    if (config->is_state_default)
+        make_parents(config->state_directory);
+    return persist_open(&x->persist, &persist);
 }
 
 static int begin_recovery(struct executor *x, const struct hash_seed *seed)

@@ -10,13 +10,14 @@ class DurableCase(FuturesCase):
     cache = "256M"
 
     def start(self, *, workers=None, functions=None, cache=None, extra=(), **options):
-        sections = {"futured": {"store": "sqlite"}, "store": {"cache": self.cache if cache is None else cache},
+        sections = {"store": {"cache": self.cache if cache is None else cache},
                     "timeouts": self.timeouts, "function.gate": Gate.COMMAND}
         for name, line in {**self.functions, **(functions or {})}.items():
             sections[f"function.{name}"] = {"command": line}
         arguments = ["--workers", str(self.workers if workers is None else workers),
                      "--state-directory", str(self.folder / "state"), *extra]
-        return harness.ServerCase.start(self, program="futured", arguments=arguments, config=sections, **options)
+        return harness.ServerCase.start(self, program="futured", arguments=arguments, config=sections,
+                                        store="sqlite", **options)
 
     def kill(self):
         self.server.kill()

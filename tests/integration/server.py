@@ -78,7 +78,7 @@ class Server:
     """A daemon of its own: private directory, private addresses. Ready when the constructor returns."""
 
     def __init__(self, listen=("127.0.0.1:0",), config=None, program="futured-echo", arguments=(), env=None,
-                 wrapper=()):
+                 wrapper=(), store="none"):
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="futured-test-"))
         self.unix_path = self.directory / "s"
         self._notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
@@ -88,7 +88,7 @@ class Server:
             f"[{section}]\n" + "".join(f"{key} = {value}\n" for key, value in keys.items())
             for section, keys in (config or {}).items()), encoding="utf-8")
         command = [BIN / program, "--config", config_file, "--state-directory", self.directory / "state",
-                   "--port-file", self.directory / "ports"]
+                   "--store", store, "--port-file", self.directory / "ports"]
         for address in listen:
             command += ["--listen", address.replace("@", str(self.directory) + "/")]
         self.process = subprocess.Popen(

@@ -168,7 +168,7 @@ class Restart(DurableCase):
 
     def test_locked(self):
         """A second daemon on the same directory does not start."""
-        command = [BIN / "futured", "--store", "sqlite", "--state-directory", self.folder / "state", "--listen",
+        command = [BIN / "futured", "--state-directory", self.folder / "state", "--listen",
                    "127.0.0.1:0"]
         ended = subprocess.run(command, capture_output=True, timeout=DEADLINE, check=False, text=True)
         self.assertEqual(ended.returncode, 1)
@@ -256,7 +256,7 @@ class Space(DurableCase):
         f = self.futures.Run(run("echo", b"x"))
         free = shutil.disk_usage(self.folder).total
         config = self.folder / "low.conf"
-        config.write_text(f"[futured]\nstore = sqlite\n[store]\nreserve = {free * 2}\n", encoding="ascii")
+        config.write_text(f"[store]\nreserve = {free * 2}\n", encoding="ascii")
         self.restart(extra=["--config", str(config)])
         with self.assertRaises(grpc.RpcError) as caught:
             self.submit("echo", b"y")

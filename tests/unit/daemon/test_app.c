@@ -87,8 +87,9 @@ static void run_daemon(int argc, char *const argv[])
 static void start(const char *option)
 {
     char listen_unix[128], listen_tcp[] = "--listen=127.0.0.1:0", ports[128], extra[128];
-    char name[] = "futured", workers[] = "--workers=0", level[] = "--log-level=debug";
-    char *const argv[] = {name, workers, level, listen_unix, listen_tcp, ports, extra, NULL};
+    char name[] = "futured", workers[] = "--workers=0", store[] = "--store=none",
+         level[] = "--log-level=debug";
+    char *const argv[] = {name, workers, store, level, listen_unix, listen_tcp, ports, extra, NULL};
 
     snprintf(listen_unix, sizeof listen_unix, "--listen=unix:%s", socket_path);
     snprintf(ports, sizeof ports, "--port-file=%s", port_file);
@@ -97,7 +98,7 @@ static void start(const char *option)
     daemon_pid = fork();
     assert_true(daemon_pid >= 0);
     if (daemon_pid == 0)
-        run_daemon(option ? 7 : 6, argv);
+        run_daemon(option ? 8 : 7, argv);
 }
 
 static int exit_status(void)
@@ -407,8 +408,8 @@ static void test_port_file_cannot_be_written(void **state)
 /* The default address is in a directory that nobody else makes. */
 static void test_default_address(void **state)
 {
-    char name[] = "futured", workers[] = "--workers=0", path[128];
-    char *const argv[] = {name, workers, NULL};
+    char name[] = "futured", workers[] = "--workers=0", store[] = "--store=none", path[128];
+    char *const argv[] = {name, workers, store, NULL};
     struct stat st;
 
     unsetenv("RUNTIME_DIRECTORY");
@@ -416,7 +417,7 @@ static void test_default_address(void **state)
     fflush(NULL);
     daemon_pid = fork();
     if (daemon_pid == 0)
-        run_daemon(2, argv);
+        run_daemon(3, argv);
     assert_notified("READY=1\n");
     snprintf(path, sizeof path, "%s/futured/futured.sock", dir);
     assert_int_equal(access(path, F_OK), 0);

@@ -22,12 +22,14 @@ static void clear_environment(void)
     unsetenv("STATE_DIRECTORY");
     unsetenv("XDG_RUNTIME_DIR");
     unsetenv("XDG_STATE_HOME");
+    unsetenv("HOME");
 }
 
 static int setup(void **state)
 {
     clear_environment();
     setenv("XDG_RUNTIME_DIR", "/run/user/7", 1);
+    setenv("HOME", "/home/b", 1);
     snprintf(dir, sizeof dir, "/tmp/futured-test-config-XXXXXX");
     snprintf(path, sizeof path, "%s", mkdtemp(dir) ? dir : "");
     strncat(path, "/c", 3);
@@ -151,8 +153,12 @@ static void test_defaults(void **state)
     assert_int_equal(c->n_listen, 1);
     assert_string_equal(c->listen[0].text, "unix:/run/user/7/futured/futured.sock");
     assert_true(c->is_listen_default);
-    assert_null(c->state_directory);
-    assert_int_equal(c->store, CONFIG_STORE_NONE);
+    assert_string_equal(c->state_directory, "/home/b/.local/state/futured");
+    assert_true(c->is_state_default);
+    assert_int_equal(c->store, CONFIG_STORE_SQLITE);
+    assert_int_equal(c->cache_bytes, 256 << 20);
+    assert_int_equal(c->reserve_bytes, 64 << 20);
+    assert_false(c->accept_loss);
     assert_int_equal(c->log_level, LOG_INFO);
     assert_string_equal(c->functions_directory, "");
     assert_int_equal(c->limits.max_message_bytes, limits.max_message_bytes);
@@ -192,9 +198,18 @@ static void test_default_directories(void **state)
     assert_int_equal(c->n_listen, 1);
     assert_false(c->is_listen_default);
     assert_string_equal(c->state_directory, "/s");
+    assert_false(c->is_state_default);
     config_free(c);
 
     clear_environment();
+    setenv("XDG_RUNTIME_DIR", "/run/user/7", 1);
+    assert_errors(CONFIG_E_INVALID,
+                  "there is no directory for the store: give --state-directory DIR or [futured] "
+                  "state_directory, or "
+                  "set STATE_DIRECTORY, XDG_STATE_HOME or HOME; or --store none\n",
+                  0, NULL);
+    unsetenv("XDG_RUNTIME_DIR");
+    setenv("HOME", "/home/b", 1);
     assert_errors(CONFIG_E_INVALID,
                   "there is no address to listen on: give --listen ADDR or [futured] listen, or set "
                   "RUNTIME_DIRECTORY or XDG_RUNTIME_DIR\n",
