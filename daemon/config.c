@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "daemon/config_table.h"
+#include "store/check.h"
 
 #include <errno.h>
 #include <sched.h>
@@ -18,6 +19,7 @@ enum option {
     OPTION_PORT_FILE,
     OPTION_ACCEPT_LOSS,
     OPTION_CHECK_CONFIG,
+    OPTION_CHECK_STORE,
     OPTION_VERSION,
     OPTION_HELP
 };
@@ -34,6 +36,10 @@ static const struct {
                                 "Start although commits that were acknowledged are missing from the store."},
         [OPTION_CHECK_CONFIG] = {"check-config", NULL,
                                  "Say what is wrong with the configuration, and exit 0 or 1."},
+        [OPTION_CHECK_STORE] =
+                {"check-store", "DIR",
+                 "Read the whole store in this state directory, which no daemon may use meanwhile, say what "
+                 "is wrong with it, and exit 0, or 1 when something is, or 2 when it cannot be read."},
         [OPTION_VERSION] = {"version", NULL, "Print the version and exit."},
         [OPTION_HELP] = {"help", NULL, "Print this and exit."},
 };
@@ -42,6 +48,7 @@ static const struct {
 struct command_line {
     const char *config_file;
     const char *port_file;
+    const char *check_store; /* NULL: not asked for */
     int is_accept_loss, is_check, is_version, is_help;
     struct {
         const struct config_key *key;
@@ -69,6 +76,7 @@ static void take_option(struct command_line *line, enum option option, const cha
     case OPTION_PORT_FILE: line->port_file = value; break;
     case OPTION_ACCEPT_LOSS: line->is_accept_loss = 1; break;
     case OPTION_CHECK_CONFIG: line->is_check = 1; break;
+    case OPTION_CHECK_STORE: line->check_store = value; break;
     case OPTION_VERSION: line->is_version = 1; break;
     case OPTION_HELP: line->is_help = 1; break;
     }
@@ -366,6 +374,8 @@ int config_main(struct config **ret, int argc, char *const argv[])
             printf("futured " FUTURED_VERSION "\n");
         return fflush(stdout) == 0 ? 0 : 1;
     }
+    if (line.check_store)
+        return check_store(line.check_store, stdout);
     r = load_new(ret, &line, &errors);
     if (r != 0)
         return report(r, &errors);

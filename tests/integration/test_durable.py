@@ -241,13 +241,28 @@ class FromDisk(DurableCase):
         path = next((self.folder / "state").glob("*.db"))
         data = bytearray(path.read_bytes())
         at = data.rindex(b"\x03123")  # the argument in the task
+        self.assertEqual(self.check_store()[0], 0)
         data[at + 2] ^= 1
         path.write_bytes(data)
+        status, said = self.check_store()
+        self.assertEqual(status, 1, said)
+        self.assertIn(self.ids[123], said)
         self.server = self.start()
         self.futures = self.futures_of(self.server)
         codes = [self.fails_with(self.futures.Get, get(i)) for i in self.ids]
         self.assertEqual(codes.count(grpc.StatusCode.DATA_LOSS), 1)
         self.assertEqual(codes.count(grpc.StatusCode.OK), 499)
+
+
+    def check_store(self):
+        """The exit status of --check-store, and what it says."""
+        ended = subprocess.run([BIN / "futured", "--check-store", self.folder / "state"], capture_output=True,
+                               timeout=DEADLINE, check=False, text=True)
+        return ended.returncode, ended.stdout + ended.stderr
+
+    def test_check_of_a_store_in_use(self):
+        status, said = self.check_store()
+        self.assertEqual(status, 2, said)
 
 
 class Space(DurableCase):
