@@ -33,12 +33,6 @@ struct backup {
     char from_path[DB_PATH_BYTES], to_path[DB_PATH_BYTES], seq_path[DB_PATH_BYTES];
 };
 
-static int of_errno(struct store_problem *problem, const char *path, int system_errno)
-{
-    snprintf(problem->text, sizeof problem->text, "%.200s: %s", path, strerrordesc_np(system_errno));
-    return -system_errno;
-}
-
 /* What a failure of SQLite means here, where nothing can be poisoned. */
 static int of_sqlite(sqlite3 *db, int rc, struct store_problem *problem)
 {
@@ -56,7 +50,7 @@ static int sync_path(const char *path, int flags, struct store_problem *problem)
     int fd = open(path, flags | O_CLOEXEC), r = 0;
 
     if (fd < 0 || fsync(fd) < 0)
-        r = of_errno(problem, path, errno);
+        r = db_errno(problem, path, errno);
     err_close(&fd);
     return r;
 }
@@ -179,13 +173,13 @@ int backup_run(const struct backup_config *config, struct store_problem *problem
 
     problem->text[0] = '\0';
     if (r < 0)
-        return of_errno(problem, config->to, -r);
+        return db_errno(problem, config->to, -r);
     if (access(b.from_path, R_OK) < 0)
-        return of_errno(problem, b.from_path, errno);
+        return db_errno(problem, b.from_path, errno);
     if (mkdir(config->to, 0700) < 0)
-        return of_errno(problem, config->to, errno);
+        return db_errno(problem, config->to, errno);
     fd = open(b.to_path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    r = fd < 0 ? of_errno(problem, b.to_path, errno) : 0;
+    r = fd < 0 ? db_errno(problem, b.to_path, errno) : 0;
     err_close(&fd);
     if (r == 0)
         r = open_both(&b, problem);

@@ -11,9 +11,9 @@
 #include "base/mem.h"
 #include "store/db.h"
 #include "store/expiry.h"
+#include "store/lock.h"
 #include "store/schema.h"
 #include "store/seqfile.h"
-#include "store/sqlite.h"
 #include "store/view.h"
 
 #include <errno.h>
@@ -305,7 +305,7 @@ int check_store(const char *directory, FILE *out)
 {
     struct check c = {.out = out};
     struct store_problem problem = {""};
-    int fd = -1, r = sqlite_lock(directory, 1, &fd, &problem);
+    int fd = -1, r = lock_take(directory, 1, &fd, &problem);
 
     if (r == 0 || r == -ENOENT) /* a backup on which no daemon has been started has no lock */
         r = open_all(&c, directory, &problem);

@@ -10,6 +10,7 @@
  */
 #include "store/db.h"
 
+#include "base/log.h"
 #include "store/crc32c.h"
 
 #include <errno.h>
@@ -23,6 +24,12 @@ int db_path(char path[static DB_PATH_BYTES], const char *directory, const char *
     int n = snprintf(path, DB_PATH_BYTES, "%s/%s", directory, name);
 
     return n < 0 || n >= DB_PATH_BYTES ? -ENAMETOOLONG : 0;
+}
+
+int db_errno(struct store_problem *problem, const char *path, int system_errno)
+{
+    snprintf(problem->text, sizeof problem->text, "%.200s: %s", path, log_errno_text(system_errno));
+    return -system_errno;
 }
 
 static int is_no_room(int system_errno)
@@ -97,7 +104,7 @@ int db_error(sqlite3 *db, int rc, struct store_problem *problem)
         system_errno = rc == SQLITE_IOERR_WRITE ? write_errno(db) : sqlite3_system_errno(db);
     if (system_errno)
         snprintf(problem->text, sizeof problem->text, "%s: %s (SQLite %d)", text,
-                 strerrordesc_np(system_errno), rc);
+                 log_errno_text(system_errno), rc);
     else
         snprintf(problem->text, sizeof problem->text, "%s (SQLite %d)", text, rc);
     return r;

@@ -14,6 +14,9 @@ enum db_blob_number { DB_BLOB_TASK = 0, DB_BLOB_DATA = 1 }; /* blob.n */
 /* db_path: "DIRECTORY/NAME". 0; -ENAMETOOLONG. */
 MUST_CHECK int db_path(char path[static DB_PATH_BYTES], const char *directory, const char *name);
 
+/* db_errno: -@system_errno, and @problem says it of @path. */
+int db_errno(struct store_problem *problem, const char *path, int system_errno);
+
 /* db_open: @path with the settings of docs/disk-format.md; it is made if it is not there, unless @flags say
  *   DB_READ_ONLY. Not yet read or locked.
  *   Owns:   the caller, db_close. Return: 0; as db_error. */

@@ -30,6 +30,7 @@
 #include "base/mem.h"
 #include "store/db.h"
 #include "store/expiry.h"
+#include "store/lock.h"
 #include "store/schema.h"
 #include "store/seqfile.h"
 #include "store/view.h"
@@ -44,7 +45,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <sys/file.h>
 #include <sys/stat.h>
 
 enum {
@@ -612,61 +612,6 @@ static void sqlite_close(struct store *store)
     mem_free(s);
 }
 
-static int of_errno(struct store_problem *problem, const char *directory, int system_errno)
-{
-    snprintf(problem->text, sizeof problem->text, "%.200s: %s", directory, strerrordesc_np(system_errno));
-    return -system_errno;
-}
-
-/* Who holds it, as far as it has said so. */
-static int in_use(struct store_problem *problem, const char *directory, int fd)
-{
-    char pid[24] = "";
-
-    if (pread(fd, pid, sizeof pid - 1, 0) > 0)
-        snprintf(problem->text, sizeof problem->text, "%.200s is in use by process %ld", directory,
-                 strtol(pid, NULL, 10));
-    else
-        snprintf(problem->text, sizeof problem->text, "%.200s is in use by another process", directory);
-    return STORE_E_LOCKED;
-}
-
-/* For people, and for in_use(); the lock itself is the kernel's. */
-static int write_pid(int fd)
-{
-    char pid[24];
-    int n = snprintf(pid, sizeof pid, "%ld\n", (long)getpid());
-    ssize_t written;
-
-    if (ftruncate(fd, 0) < 0)
-        return -errno;
-    written = pwrite(fd, pid, (size_t)n, 0);
-    if (written < 0)
-        return -errno;
-    return written == n ? 0 : -ENOSPC;
-}
-
-int sqlite_lock(const char *directory, int is_shared, int *ret_fd, struct store_problem *problem)
-{
-    char path[DB_PATH_BYTES];
-    int fd, r = db_path(path, directory, SQLITE_LOCK_NAME);
-
-    if (r < 0)
-        return of_errno(problem, directory, -r);
-    fd = open(path, O_CLOEXEC | (is_shared ? O_RDONLY : O_RDWR | O_CREAT), 0600);
-    if (fd < 0)
-        return of_errno(problem, path, errno);
-    if (flock(fd, (is_shared ? LOCK_SH : LOCK_EX) | LOCK_NB) < 0)
-        r = errno == EWOULDBLOCK ? in_use(problem, directory, fd) : of_errno(problem, path, errno);
-    else if (!is_shared && (r = write_pid(fd)) < 0)
-        r = of_errno(problem, path, -r);
-    if (r == 0)
-        *ret_fd = fd;
-    else
-        err_close(&fd);
-    return r;
-}
-
 static int sync_directory(const char *path)
 {
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), r = 0;
@@ -691,16 +636,16 @@ static int make_files(struct sqlite *s, const char *directory, struct store_prob
         r = -errno;
     }
     if (r < 0)
-        return of_errno(problem, directory, -r);
-    r = sqlite_lock(directory, 0, &s->lock_fd, problem);
+        return db_errno(problem, directory, -r);
+    r = lock_take(directory, 0, &s->lock_fd, problem);
     if (r != 0)
         return r;
     fd = open(s->path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (fd < 0)
-        return of_errno(problem, s->path, errno);
+        return db_errno(problem, s->path, errno);
     err_close(&fd);
     r = sync_directory(directory);
-    return r < 0 ? of_errno(problem, directory, -r) : 0;
+    return r < 0 ? db_errno(problem, directory, -r) : 0;
 }
 
 static int open_database(struct sqlite *s, struct store_problem *problem)

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "store/store.h"
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "store/sqlite.h"
-
-#include <string.h>
 
 int store_open(struct store **ret, const struct store_config *config, struct store_problem *problem)
 {
@@ -50,9 +49,8 @@ const char *store_error_text(int error)
             [STORE_E_ROLLED_BACK] = "the store could not write, and nothing was changed",
             [STORE_E_POISONED] = "a write failed, and it is not known what is on disk",
     };
-    const char *text = error < 0 ? strerrordesc_np(-error) : NULL;
 
-    if (error >= 0 && (size_t)error < ARRAY_LEN(texts))
-        text = texts[error];
-    return text ? text : "an unknown error";
+    if (error < 0)
+        return log_errno_text(error);
+    return (size_t)error < ARRAY_LEN(texts) ? texts[error] : "an unknown error";
 }

@@ -247,7 +247,7 @@ static double run_sqlite(const char *directory, uint64_t n, uint32_t size)
     struct actor a;
     mono_ns_t begin;
     double result;
-    sqlite3 *db;
+    sqlite3 *db = NULL;
 
     snprintf(state, sizeof state, "%s/bare", directory);
     snprintf(path, sizeof path, "%s/futures.db", state);

@@ -31,25 +31,6 @@ static void test_one_process_at_a_time(void **state)
     fixture_end(&fx);
 }
 
-static void test_shared_lock(void **state)
-{
-    struct fixture fx;
-    int one, two;
-
-    fixture_init(&fx, NULL);
-    assert_int_equal(sqlite_lock(fx.directory, 1, &one, &fx.problem), -ENOENT);
-    fixture_open(&fx);
-    assert_int_equal(sqlite_lock(fx.directory, 1, &one, &fx.problem), STORE_E_LOCKED);
-    fixture_close(&fx);
-    assert_int_equal(sqlite_lock(fx.directory, 1, &one, &fx.problem), 0);
-    assert_int_equal(sqlite_lock(fx.directory, 1, &two, &fx.problem), 0);
-    assert_int_equal(fixture_try_open(&fx, 0), STORE_E_LOCKED);
-    err_close(&one);
-    err_close(&two);
-    fx.store = NULL;
-    fixture_end(&fx);
-}
-
 static void test_newer_schema_is_left_alone(void **state)
 {
     struct fixture fx;
@@ -565,7 +546,6 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
             cmocka_unit_test(test_one_process_at_a_time),
-            cmocka_unit_test(test_shared_lock),
             cmocka_unit_test(test_newer_schema_is_left_alone),
             cmocka_unit_test(test_a_foreign_database_is_left_alone),
             cmocka_unit_test(test_directories_that_cannot_be),
