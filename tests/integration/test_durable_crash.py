@@ -9,6 +9,7 @@ FUTURED_CRASH_ROUNDS rounds (3), from FUTURED_TEST_SEED (printed).
 import collections
 import os
 import pathlib
+import queue
 import random
 import subprocess
 import sys
@@ -27,17 +28,33 @@ UNANSWERED = 400  # requests that are on their way at a time
 # --- the oracle's process
 
 class Book:
-    """Lines "kind id payload", on disk when write() returns; whoever started us is sent a byte for each."""
+    """Lines "kind id payload". A thread syncs all that wait at a time, and then sends whoever started us a byte for each, so
+    that reading what the daemon says never waits for our disk: what it said last before it was killed is the point."""
 
     def __init__(self, path):
         self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        self._lock = threading.Lock()
+        self._lines = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._sync)
+        self._thread.start()
 
     def write(self, kind, id_, payload):
-        with self._lock:
-            os.write(self._fd, f"{kind} {id_} {payload}\n".encode())
+        self._lines.put(f"{kind} {id_} {payload}\n".encode())
+
+    def close(self):
+        self._lines.put(None)
+        self._thread.join()
+
+    def _sync(self):
+        lines = []
+        while None not in lines:
+            lines = [self._lines.get()]
+            while not self._lines.empty():
+                lines.append(self._lines.get())
+            data = b"".join(line for line in lines if line)
+            while data:
+                data = data[os.write(self._fd, data):]
             os.fdatasync(self._fd)
-            os.write(1, b".")
+            os.write(1, b"." * sum(line is not None for line in lines))
 
 
 def submit_for_ever(stub, book, run):
@@ -80,6 +97,7 @@ def oracle(address, path, run):
             job.start()
         for job in jobs:
             job.join()
+    book.close()
 
 
 # --- the test
