@@ -300,6 +300,53 @@ static void test_versions(void **state)
     sample_free(s);
 }
 
+/* Insert the @n bytes at @p into a plain record at @at, in place of @n_gone, with the right checksum. */
+static int decode_changed(size_t at, size_t n_gone, const void *p, size_t n)
+{
+    struct sample *s = sample_plain(10);
+    struct buf out = BUF_INIT;
+    struct span bytes = encode(s, &out);
+    uint8_t changed[200];
+    size_t len = bytes.len - n_gone + n;
+    struct record got;
+    int r;
+
+    assert_true(len <= sizeof changed && at + n_gone <= bytes.len - 4);
+    memcpy(changed, bytes.p, at);
+    memcpy(changed + at, p, n);
+    memcpy(changed + at + n, bytes.p + at + n_gone, bytes.len - at - n_gone);
+    seal(&s->future.id, changed, len);
+    r = record_decode(&s->future.id, (struct span){changed, len}, &got);
+    if (r == 0)
+        record_deinit(&got);
+    buf_deinit(&out);
+    sample_free(s);
+    return r;
+}
+
+static void test_what_contradicts_itself(void **state)
+{
+    struct sample *s = sample_plain(10);
+    struct buf out = BUF_INIT;
+    size_t end = encode(s, &out).len - 4;
+
+    assert_int_equal(decode_changed(3, 1, "\x00", 1), 0); /* the flags as they are */
+    assert_int_equal(decode_changed(3, 1, "\x80\x08", 2),
+                     RECORD_E_DAMAGED); /* data in a blob, without data */
+    assert_int_equal(decode_changed(3, 1, "\x80\x40", 2), RECORD_E_DAMAGED); /* a shared error, without one */
+    assert_int_equal(decode_changed(3, 1, "\x80\x10", 2), RECORD_E_DAMAGED); /* a type of no outcome */
+    assert_int_equal(decode_changed(3, 1, "\x80\x80\x02", 3),
+                     RECORD_E_DAMAGED);                                      /* a flag that there is not */
+    assert_int_equal(decode_changed(3, 1, "\x80\x00", 2), RECORD_E_DAMAGED); /* 0 in two bytes */
+    assert_int_equal(decode_changed(1, 1, "\x03", 1), RECORD_E_DAMAGED);     /* succeeded, without outcome */
+    assert_int_equal(decode_changed(1, 1, "\x06", 1), RECORD_E_DAMAGED);     /* a state that there is not */
+    assert_int_equal(decode_changed(2, 1, "\x13", 1), RECORD_E_DAMAGED); /* a durability that there is not */
+    assert_int_equal(decode_changed(end, 0, "\x00", 1), RECORD_E_DAMAGED); /* a byte too many */
+    assert_int_equal(decode_changed(end - 1, 1, "", 0), RECORD_E_DAMAGED); /* and one too few */
+    buf_deinit(&out);
+    sample_free(s);
+}
+
 /* With the right checksum, whatever one byte becomes: refused, or a record that can be used. */
 static void test_no_byte_breaks_the_reader(void **state)
 {
@@ -395,6 +442,7 @@ int main(void)
             cmocka_unit_test(test_every_cut_is_seen),
             cmocka_unit_test(test_a_record_under_another_id_is_damaged),
             cmocka_unit_test(test_versions),
+            cmocka_unit_test(test_what_contradicts_itself),
             cmocka_unit_test(test_no_byte_breaks_the_reader),
             cmocka_unit_test(test_without_memory),
             cmocka_unit_test(test_what_could_not_be_read_is_not_written),

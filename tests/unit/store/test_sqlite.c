@@ -45,6 +45,29 @@ static void test_newer_schema_is_left_alone(void **state)
     fixture_end(&fx);
 }
 
+/* Not even what lies in its log is moved. */
+static void test_the_log_of_a_newer_schema_is_left_alone(void **state)
+{
+    struct stat before, after;
+    struct fixture fx;
+    char wal[110];
+    sqlite3 *db;
+
+    fixture_start(&fx);
+    fixture_close(&fx);
+    assert_int_equal(sqlite3_open(fx.path, &db), SQLITE_OK);
+    sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    assert_int_equal(sqlite3_exec(db, "UPDATE meta SET schema=99", NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+    snprintf(wal, sizeof wal, "%s-wal", fx.path);
+    assert_int_equal(stat(wal, &before), 0);
+    assert_true(before.st_size > 0);
+    assert_int_equal(fixture_try_open(&fx, 0), STORE_E_VERSION);
+    assert_int_equal(stat(wal, &after), 0);
+    assert_int_equal(after.st_size, before.st_size);
+    fixture_end(&fx);
+}
+
 static void test_a_foreign_database_is_left_alone(void **state)
 {
     struct fixture fx;
@@ -147,6 +170,7 @@ static void test_lost_commits_are_seen(void **state)
     assert_int_equal(fixture_try_open(&fx, 0), STORE_E_LOST); /* looking has changed nothing */
     assert_int_equal(fixture_try_open(&fx, 1), 0);
     assert_int_equal(fx.store->meta.n_lost, 1);
+    assert_int_equal(fx.store->meta.commits, 7); /* the number of the lost one is not used again */
     assert_int_equal(fixture_counts(&fx).n_live, 4);
     fixture_close(&fx);
     fixture_open(&fx);
@@ -547,6 +571,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
             cmocka_unit_test(test_one_process_at_a_time),
             cmocka_unit_test(test_newer_schema_is_left_alone),
+            cmocka_unit_test(test_the_log_of_a_newer_schema_is_left_alone),
             cmocka_unit_test(test_a_foreign_database_is_left_alone),
             cmocka_unit_test(test_directories_that_cannot_be),
             cmocka_unit_test(test_without_memory),

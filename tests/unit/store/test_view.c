@@ -4,6 +4,8 @@
 #include "tests/support/fault_vfs.h"
 #include "tests/unit/store/sql.h"
 
+#include <fcntl.h>
+
 #define HOUR (3600 * NS_PER_S)
 
 static void test_what_cannot_be_opened(void **state)
@@ -47,6 +49,49 @@ static void test_a_get_is_of_one_moment(void **state)
     assert_int_equal(store_checkpoint(fx.store, &fx.problem), 0); /* the view holds nothing */
     store_view_close(v);
     fixture_end(&fx);
+}
+
+/* The bytes of @k as a row's number in a page. */
+static void put_row_number(uint8_t out[static 8], uint64_t k)
+{
+    for (int i = 7; i >= 0; i--, k >>= 7)
+        out[i] = (uint8_t)((k & 0x7f) | (i < 7 ? 0x80 : 0));
+}
+
+/* A page whose rows are out of order: who reads on behind the last key would read them again and again. */
+static void test_rows_out_of_order(void **state)
+{
+    struct store_scan scan = {.place = STORE_LIVE, .limit = 10, .limit_bytes = UINT64_MAX};
+    struct sample *one = sample_plain(1), *two = sample_plain(2);
+    uint8_t first[8], changed[8], *at;
+    struct store_view *v;
+    struct fixture fx;
+    struct list items;
+    uint8_t file[65536];
+    ssize_t n;
+    int fd;
+
+    list_init(&items);
+    fixture_start(&fx);
+    fixture_write_one(&fx, BATCH_PUT_LIVE, one);
+    fixture_write_one(&fx, BATCH_PUT_LIVE, two);
+    fixture_close(&fx);
+    put_row_number(first, sample_key(1));
+    put_row_number(changed, sample_key(9));
+    fd = open(fx.path, O_RDWR | O_CLOEXEC);
+    n = read(fd, file, sizeof file);
+    assert_true(n > 0 && n < (ssize_t)sizeof file);
+    at = memmem(file, (size_t)n, first, sizeof first);
+    assert_non_null(at);
+    assert_int_equal(pwrite(fd, changed, sizeof changed, at - file), sizeof changed);
+    err_close(&fd);
+    assert_int_equal(view_open(&v, fx.path, NULL), 0);
+    assert_int_equal(store_scan(v, &scan, &items), STORE_E_CORRUPT);
+    store_items_free(&items);
+    store_view_close(v);
+    fixture_end(&fx);
+    sample_free(one);
+    sample_free(two);
 }
 
 static void test_extreme_keys(void **state)
@@ -142,8 +187,8 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
             cmocka_unit_test(test_what_cannot_be_opened), cmocka_unit_test(test_a_get_is_of_one_moment),
-            cmocka_unit_test(test_extreme_keys),          cmocka_unit_test(test_each_read_fails),
-            cmocka_unit_test(test_without_memory),
+            cmocka_unit_test(test_rows_out_of_order),     cmocka_unit_test(test_extreme_keys),
+            cmocka_unit_test(test_each_read_fails),       cmocka_unit_test(test_without_memory),
     };
 
     fault_install();
