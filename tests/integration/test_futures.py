@@ -452,52 +452,6 @@ class Watching(FuturesCase):
         self.assertEqual(len({e.state.revision for e in ends}), 1)
 
 
-class Order(FuturesCase):
-    """Which of the tasks that wait starts first, where one worker takes them one by one."""
-
-    workers = 1
-
-    @property
-    def functions(self):
-        return {name: {"command": f'echo "$FUTURED_ID" >>{self.folder}/order', "shell": "yes"} for name in ("one", "two")}
-
-    def order(self, requests):
-        """The places in @requests in the order in which they ran."""
-        gate, _ = self.occupy()
-        ids = self.submit_many(requests)
-        gate.open()
-        self.futures.Wait(futures_pb2.WaitRequest(selector=selector(*ids)))
-        ran = (self.folder / "order").read_text(encoding="ascii").split()
-        self.assertEqual(sorted(ran), sorted(ids))
-        return [ids.index(i) for i in ran]
-
-    def test_as_submitted(self):
-        self.assertEqual(self.order([submit("one")] * 50), list(range(50)))
-
-    def test_by_priority(self):
-        """The highest first, strictly; those of equal priority as they were submitted."""
-        priorities = [0, 5, -5, 5, 2**31 - 1, 0, -2**31, 7, 0, -5]
-        requests = [submit("one", options=future_pb2.TaskOptions(priority=p)) for p in priorities]
-        self.assertEqual(self.order(requests), sorted(range(len(priorities)), key=lambda i: -priorities[i]))
-
-    def test_functions_take_turns(self):
-        """However many wait for one function, another's come in between."""
-        order = self.order([submit("one")] * 20 + [submit("two")] * 5)
-        self.assertEqual([i for i in order if i < 20], list(range(20)))
-        self.assertEqual([i for i in order if i >= 20], list(range(20, 25)))
-        self.assertLessEqual(order.index(24), 10, "the last of five is among the first ten or eleven")
-
-    def test_what_is_cancelled_leaves_its_place(self):
-        gate, _ = self.occupy()
-        ids = self.submit_many([submit("one")] * 9)
-        for id_ in ids[::3]:
-            self.assertEqual(self.futures.Cancel(futures_pb2.CancelRequest(id=id_)).state, CANCELLED)
-        gate.open()
-        self.futures.Wait(futures_pb2.WaitRequest(selector=selector(*ids)))
-        ran = (self.folder / "order").read_text(encoding="ascii").split()
-        self.assertEqual(ran, [i for n, i in enumerate(ids) if n % 3])
-
-
 class Functions(FuturesCase):
     functions = {"cat": "cat", "two.words_and-1": {"command": "cat", "doc": "What it does."}}
 
