@@ -552,9 +552,13 @@ void call_release(struct grpc_call *call, uint64_t seq)
     int is_reached, is_all, was_full = buf_len(&h->out) > H2_STREAM_HIGH_BYTES;
     size_t n;
 
-    is_all = hold_ready(h, seq, &n, &is_reached);
-    if (!is_reached)
+    /* nothing said under the stamp yet: what will be said waits for it, or once it is durable for nothing */
+    is_all = hold_ready(h, seq, &n, &is_reached) && (h->is_finished || h->stamp <= seq);
+    if (!is_reached) {
+        if (is_all)
+            call_drop_hold(call);
         return;
+    }
     if ((!call->has_headers && (n > 0 || !h->is_finished) && submit_headers(call) < 0) ||
         buf_append(h2_stream_out(call->stream), buf_head(&h->out), n) < 0) {
         call_drop_hold(call);

@@ -120,6 +120,34 @@ static void test_stream_leaves_in_order(void **state)
     world_deinit(&w);
 }
 
+/* The stamp comes first and what is said under it after the commit, or before it but after that of an earlier stamp. */
+static void test_what_is_said_late(void **state)
+{
+    struct asked a = {0};
+    struct grpc_call *call = open_call(&a, GRPC_BIDI);
+
+    assert_int_equal(grpc_call_stamp(call, 5), 0);
+    grpc_server_release(w.server, 5);
+    assert_int_equal(grpc_call_add_metadata(call, "x-place", SPAN_LIT("here")), 0);
+    assert_int_equal(grpc_call_send_headers(call), 0);
+    pair_pump(&w.pair);
+    assert_int_equal(a.n_headers, 1);
+    assert_int_equal(grpc_call_stamp(call, 6), 0);
+    assert_int_equal(grpc_call_send(call, SPAN_LIT("6")), 0);
+    assert_int_equal(grpc_call_stamp(call, 7), 0);
+    grpc_server_release(w.server, 6);
+    assert_int_equal(grpc_call_send(call, SPAN_LIT("7")), 0);
+    pair_pump(&w.pair);
+    assert_int_equal(a.n_messages, 1);
+    grpc_server_release(w.server, 7);
+    pair_pump(&w.pair);
+    assert_int_equal(a.n_messages, 2);
+    grpc_call_finish(call);
+    pair_pump(&w.pair);
+    asked_expect(&a, GRPC_OK, "");
+    world_deinit(&w);
+}
+
 static void test_held_bytes_push_back(void **state)
 {
     struct asked a = {0};
@@ -160,6 +188,7 @@ int main(void)
             cmocka_unit_test(test_marks_rise_and_merge), cmocka_unit_test(test_reply_waits_for_its_commit),
             cmocka_unit_test(test_error_waits_too),      cmocka_unit_test(test_stream_leaves_in_order),
             cmocka_unit_test(test_held_bytes_push_back), cmocka_unit_test(test_client_gone_while_held),
+            cmocka_unit_test(test_what_is_said_late),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
