@@ -11,7 +11,8 @@
  * Failure modes, by what store_write says:
  *   rolled back   the group is kept, and nothing behind it is written: the order of commits is the order of submission,
  *                 whatever happens. State STALLED; the owner is woken, refuses new work, and calls committer_retry each
- *                 second (it has the clock). The first success ends it: state RUNNING, the owner is woken again.
+ *                 second (it has the clock). Meanwhile a checkpoint is tried: a log that begins anew needs no room. The
+ *                 first success ends it: state RUNNING, the owner is woken again.
  *   corrupt       the group and all that wait, now and later, come back with STORE_E_CORRUPT. The daemon reads on.
  *   poisoned      the same with STORE_E_POISONED. The daemon ends soon.
  * A sweep or a checkpoint that is rolled back is tried again later and told in the status; when it is corrupt or
@@ -173,6 +174,8 @@ static void commit(struct committer *c)
     } else {
         c->status.problem = problem;
         set_state(c, COMMITTER_STALLED);
+        c->is_checkpoint = 1; /* a log that begins anew may have the room that is missing */
+        wake(&c->checkpoint);
     }
     unlock(c);
 }
@@ -302,7 +305,7 @@ static void *run_checkpoints(void *arg)
         c->checkpoint_at = store_wal_bytes(c->store) + c->config.checkpoint_wal_bytes;
         if (r == 0)
             c->status.n_checkpoints++;
-        else if (!is_fatal(c, r, &problem))
+        else if (!is_fatal(c, r, &problem) && c->status.state == COMMITTER_RUNNING)
             c->status.problem = problem;
     }
     unlock(c);

@@ -335,7 +335,8 @@ static void test_rolled_back_is_tried_again_in_order(void **state)
     assert_string_equal(status.problem.text, "as told: 7");
     assert_int_equal(status.durable_seq, 0);
     assert_int_equal(status.n_waiting, 1);
-    submit(c, 2); /* never before 1, and not tried without being told */
+    fake_wait_for(&f, &f.n_checkpoints, 1); /* it may make room */
+    submit(c, 2);                           /* never before 1, and not tried without being told */
     for (size_t n = 2; n < 5; n++) {
         committer_retry(c);
         fake_wait_for(&f, &f.n_writes, n);
