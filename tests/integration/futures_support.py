@@ -36,7 +36,15 @@ TASK, FULL = future_pb2.VIEW_TASK, future_pb2.VIEW_FULL
 
 UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 NO_SUCH_ID = "01890000-0000-7000-8000-000000000000"  # of the year 2023
-EPHEMERAL_RETENTION_NS = 600 * 10**9
+
+# With FUTURED_TEST_STORE=sqlite the same tests are about futures on disk.
+STORE = os.environ.get("FUTURED_TEST_STORE", "none")
+DURABILITY = future_pb2.DURABILITY_EPHEMERAL if STORE == "none" else future_pb2.DURABILITY_DURABLE
+
+
+def default_retention_ns(f):
+    seconds_kept = 600 if STORE == "none" else 24 * 3600 if f.state == SUCCEEDED else 7 * 24 * 3600
+    return seconds_kept * 10**9
 
 
 # --- requests
@@ -133,7 +141,7 @@ def future(asked, state, *, view=FULL, attempts=(), result=None, error=None, gro
     f.attempts.extend(attempts)
     f.labels.update(asked.labels if labels is None else labels)
     f.group, f.tag = group, tag
-    f.effective_options.durability = future_pb2.DURABILITY_EPHEMERAL
+    f.effective_options.durability = DURABILITY
     f.effective_options.priority = f.schedule.priority = priority
     f.effective_options.retry.max_attempts = 1
     f.effective_options.on_lost = on_lost
@@ -269,12 +277,12 @@ class FuturesCase(harness.ServerCase):
         self.futures = self.futures_of(self.server)
 
     def start(self, *, workers=None, functions=None, timeouts=None, futured=None, limits=None, **options):
-        sections = {"futured": {"store": "none", **(futured or {})}, "limits": limits or {},
+        sections = {"futured": futured or {}, "limits": limits or {},
                     "timeouts": self.timeouts if timeouts is None else timeouts, "function.gate": Gate.COMMAND}
         for name, keys in {**self.functions, **(functions or {})}.items():
             sections[f"function.{name}"] = keys if isinstance(keys, dict) else {"command": keys}
         arguments = ("--workers", str(self.workers if workers is None else workers))
-        return super().start(program="futured", arguments=arguments, config=sections, **options)
+        return super().start(program="futured", arguments=arguments, config=sections, store=STORE, **options)
 
     def futures_of(self, server, **options):
         return harness.Stub(futures_pb2_grpc.FuturesStub(self.channel(server.address, **options)))
@@ -345,7 +353,7 @@ class FuturesCase(harness.ServerCase):
     def assert_message(self, got, wanted):
         self.assertEqual(text_of(got), text_of(wanted))
 
-    def assert_future(self, got, wanted, id_=None, retention_ns=EPHEMERAL_RETENTION_NS):
+    def assert_future(self, got, wanted, id_=None, retention_ns=None):
         """The whole of it; and what blank() hides is in order."""
         self.assert_message(got, wanted)
         self.assertRegex(got.id, UUID7)
@@ -359,7 +367,8 @@ class FuturesCase(harness.ServerCase):
             times += [a.start_time] + ([a.end_time] if a.HasField("end_time") else [])
         if got.HasField("end_time"):
             times.append(got.end_time)
-            self.assertEqual(nanoseconds(got.expire_time) - nanoseconds(got.end_time), retention_ns)
+            kept_ns = default_retention_ns(got) if retention_ns is None else retention_ns
+            self.assertEqual(nanoseconds(got.expire_time) - nanoseconds(got.end_time), kept_ns)
         times = [nanoseconds(t) for t in times]
         self.assertEqual(times, sorted(times))
         return got

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Each method of the Futures service as a stock client sees it: the whole of its answers, where nothing goes wrong."""
 import queue
+import unittest
 
 import futures_support
 from futures_support import *  # noqa: F403: the words of the contract
@@ -27,6 +28,7 @@ class Accept(FuturesCase):
         self.assert_message(got, futures_pb2.SubmitResponse(future=pending(task("echo"), view=BASIC)))
         self.assert_future(self.finished(got.future.id), succeeded(task("echo")), got.future.id)
 
+    @unittest.skipUnless(STORE == "none", "about a daemon without a store")
     def test_without_a_store(self):
         """What nobody asked to be durable is EPHEMERAL and says so; a promise that cannot be kept is not made."""
         for durability in (future_pb2.DURABILITY_UNSPECIFIED, future_pb2.DURABILITY_EPHEMERAL):

@@ -16,7 +16,8 @@ class Node(futures_support.FuturesCase):
         if not (harness.HERE / "node_modules/@grpc/grpc-js").exists():
             self.fail("tests/integration/node_modules is not there: run `./dev deps`")
         done = subprocess.run([*harness.DIE_WITH_PARENT, node, "--test", harness.HERE / "futures.mjs"],
-                              env={**os.environ, "FUTURED_ADDRESS": self.server.address},
+                              env={**os.environ, "FUTURED_ADDRESS": self.server.address,
+                                   "FUTURED_TEST_STORE": futures_support.STORE},
                               stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8",
                               timeout=5 * harness.DEADLINE)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
