@@ -42,7 +42,7 @@ MUST_CHECK int futures_show(struct grpc_call *call, const struct future *f);
 MUST_CHECK int futures_show_seq(struct grpc_call *call, uint64_t seq);
 
 /* futures_may_change: whether what has this durability may be changed (or, @is_new, accepted) now. 0; REQUEST_E_BAD. */
-MUST_CHECK int futures_may_change(const struct futures *s, int durability, int is_new,
+MUST_CHECK int futures_may_change(const struct futures *s, enum durability durability, int is_new,
                                   struct grpc_status *st);
 
 /* futures_reply: answer a unary call with one future under @view, cut so that it fits. */
