@@ -50,7 +50,8 @@ int futures_show(struct grpc_call *call, const struct future *f)
     return futures_show_seq(call, f ? engine_shown(e, f) : engine_deleted_seq(e));
 }
 
-int futures_may_change(const struct futures *s, enum durability durability, int is_new, struct grpc_status *st)
+int futures_may_change(const struct futures *s, enum durability durability, int is_new,
+                       struct grpc_status *st)
 {
     if (LIKELY(s->refusal == FUTURES_ACCEPT) || durability != DURABILITY_DURABLE)
         return 0;
