@@ -41,10 +41,13 @@ NO_SUCH_ID = "01890000-0000-7000-8000-000000000000"  # of the year 2023
 STORE = os.environ.get("FUTURED_TEST_STORE", "none")
 DURABILITY = future_pb2.DURABILITY_EPHEMERAL if STORE == "none" else future_pb2.DURABILITY_DURABLE
 
+EPHEMERAL_RETENTION_NS = 600 * 10**9
+
 
 def default_retention_ns(f):
-    seconds_kept = 600 if STORE == "none" else 24 * 3600 if f.state == SUCCEEDED else 7 * 24 * 3600
-    return seconds_kept * 10**9
+    if STORE == "none":
+        return EPHEMERAL_RETENTION_NS
+    return (24 if f.state == SUCCEEDED else 7 * 24) * 3600 * 10**9
 
 
 # --- requests
