@@ -36,6 +36,7 @@ enum {
     H2_EVENTS_KEEP = 256,         /* capacities kept between turns */
     H2_FIELDS_KEEP = 512,
 };
+#define H2_LEAVE_NS  (1 * NS_PER_S)  /* for the answer to the notice that we leave */
 #define H2_LINGER_NS (5 * NS_PER_S)  /* for the last bytes of a session that is over */
 #define H2_REST_NS   (10 * NS_PER_S) /* without a stream before spare memory is given back */
 
@@ -105,10 +106,12 @@ struct h2_session {
     const char *end_reason; /* static; NULL = open */
     const char *drain_reason;
     uint32_t end_error;
-    const char *flood;         /* a bucket ran dry inside a callback */
-    unsigned int ended : 1;    /* GOAWAY submitted, no more events but on_close */
-    unsigned int draining : 1; /* no new streams */
-    unsigned int is_dead : 1;  /* the peer does not even take the last bytes */
+    const char *flood;      /* a bucket ran dry inside a callback */
+    unsigned int ended : 1; /* GOAWAY submitted, no more events but on_close */
+    unsigned int
+            draining : 1; /* no new streams of ours; the peer's are over once its requests under way have come */
+    unsigned int is_leaving : 1; /* a server's notice is out, the GOAWAY that counts is owed */
+    unsigned int is_dead : 1;    /* the peer does not even take the last bytes */
 
     /* streams */
     struct list streams; /* open */
@@ -145,6 +148,8 @@ struct h2_session {
     size_t handed_bytes;   /* given out by send, not yet reported by sent */
     mono_ns_t handed_at;   /* since when nothing of them moved */
     mono_ns_t ended_at;
+    mono_ns_t
+            leave_at; /* is_leaving: when an answer to the notice is not waited for any longer; 0 = to be set */
     mono_ns_t owner_at; /* when on_tick wants to be called */
     unsigned int owner_woken : 1;
     unsigned int is_resting : 1; /* spare memory was given back */
@@ -164,8 +169,11 @@ void h2_session_settle(struct h2_session *s);
 void h2_session_leave(struct h2_session *s);
 /* h2_session_flooded: end the session if @reason is not NULL. */
 void h2_session_flooded(struct h2_session *s, const char *reason);
-/* h2_session_drain_for: as h2_session_drain, for @reason. */
+/* h2_session_drain_for: as h2_session_drain, for @reason. h2_session_leave_off: its second step; on_pong: a PING of
+ * ours with @payload (8 bytes) was answered. */
 void h2_session_drain_for(struct h2_session *s, const char *reason);
+void h2_session_leave_off(struct h2_session *s);
+void h2_session_on_pong(struct h2_session *s, const uint8_t *payload);
 
 static inline int h2_session_is_open(const struct h2_session *s)
 {

@@ -248,6 +248,10 @@ static int on_frame_recv(nghttp2_session *ng, const nghttp2_frame *frame, void *
     case NGHTTP2_DATA: return on_data_frame(s, frame);
     case NGHTTP2_HEADERS: return on_headers_frame(s, frame);
     case NGHTTP2_SETTINGS: s->preface_at = CLOCK_NEVER; return 0;
+    case NGHTTP2_PING:
+        if (frame->hd.flags & NGHTTP2_FLAG_ACK)
+            h2_session_on_pong(s, frame->ping.opaque_data);
+        return 0;
     case NGHTTP2_GOAWAY:
         e = event_push(s, EV_GOAWAY, NULL);
         if (!e)

@@ -195,14 +195,40 @@ void h2_session_flooded(struct h2_session *s, const char *reason)
         h2_session_end(s, H2_ENHANCE_YOUR_CALM, reason);
 }
 
+/* A request may cross a GOAWAY on its way. So a server says it twice (RFC 9113, section 6.8): first that it is about to
+ * leave, with the highest number that there is and a PING behind it; a peer that has answered the PING has read that and
+ * begins nothing more, so what it began is here, and the second GOAWAY names the last of it. */
+static const uint8_t leave_ping[8] = {'l', 'e', 'a', 'v', 'i', 'n', 'g', 0};
+
+void h2_session_leave_off(struct h2_session *s)
+{
+    s->is_leaving = 0;
+    if (nghttp2_submit_goaway(s->ng, NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(s->ng),
+                              NGHTTP2_NO_ERROR, NULL, 0) != 0)
+        h2_session_fail(s, -ENOMEM);
+}
+
+void h2_session_on_pong(struct h2_session *s, const uint8_t *payload)
+{
+    if (s->is_leaving && memcmp(payload, leave_ping, sizeof leave_ping) == 0)
+        h2_session_leave_off(s);
+}
+
 void h2_session_drain_for(struct h2_session *s, const char *reason)
 {
     if (!h2_session_is_open(s) || s->draining)
         return;
     s->draining = 1;
     s->drain_reason = reason;
-    if (nghttp2_submit_goaway(s->ng, NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(s->ng),
-                              NGHTTP2_NO_ERROR, NULL, 0) != 0)
+    if (s->role == H2_CLIENT) {
+        h2_session_leave_off(s);
+        return;
+    }
+    s->is_leaving = 1;
+    s->leave_at = 0;
+    s->abuse.acks_owed++;
+    if (nghttp2_submit_shutdown_notice(s->ng) != 0 ||
+        nghttp2_submit_ping(s->ng, NGHTTP2_FLAG_NONE, leave_ping) != 0)
         h2_session_fail(s, -ENOMEM);
 }
 

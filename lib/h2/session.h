@@ -173,7 +173,8 @@ MUST_CHECK int h2_session_is_dead(const struct h2_session *s);
  * flow_control_error, frame_size_error, internal_error; no_memory. */
 const char *h2_session_end_reason(const struct h2_session *s);
 
-/* h2_session_drain: GOAWAY; streams that are open go on, new ones are refused; over when the last has ended. */
+/* h2_session_drain: GOAWAY; streams that are open go on, new ones are refused; over when the last has ended. A server gives
+ * notice first, and takes what the peer had begun before it read that. */
 void h2_session_drain(struct h2_session *s);
 
 /* h2_session_abort: GOAWAY(@error) now, all streams end with @error (H2_CANCEL for H2_NO_ERROR): at once, or

@@ -10,6 +10,7 @@
  *   write      a stream whose window stays shut                    -> stream reset
  *              bytes handed out that the socket does not take      -> session dead
  *   idle       no stream and no byte                               -> drained
+ *   leave      a notice that we leave and no answer to it          -> no further stream
  *   keepalive  a PING without any answer                           -> session over
  *   rest       no stream: spare memory goes back
  *   linger     the last bytes of a session that is over            -> session dead
@@ -90,6 +91,22 @@ static mono_ns_t idle_due(const struct h2_session *s)
     return s->n_streams || s->draining ? CLOCK_NEVER : due(s->busy_at, s->config.idle_timeout_ns);
 }
 
+/* The notice may have been given outside of any turn, so its time begins with the first tick. */
+static mono_ns_t leave_due(const struct h2_session *s)
+{
+    if (!s->is_leaving)
+        return CLOCK_NEVER;
+    return s->leave_at ? s->leave_at : s->now;
+}
+
+static void tick_leave(struct h2_session *s)
+{
+    if (s->is_leaving && !s->leave_at)
+        s->leave_at = clock_add(s->now, H2_LEAVE_NS);
+    else if (leave_due(s) <= s->now)
+        h2_session_leave_off(s);
+}
+
 static mono_ns_t rest_due(const struct h2_session *s)
 {
     return s->n_streams || s->is_resting ? CLOCK_NEVER : due(s->busy_at, H2_REST_NS);
@@ -134,6 +151,8 @@ static void tick_session(struct h2_session *s)
     else if (idle_due(s) <= s->now)
         h2_session_drain_for(s, "idle_timeout");
     if (h2_session_is_open(s))
+        tick_leave(s);
+    if (h2_session_is_open(s))
         tick_keepalive(s);
     if (h2_session_is_open(s))
         tick_streams(s);
@@ -159,6 +178,7 @@ static mono_ns_t next_tick(const struct h2_session *s)
     next = MIN(next, s->preface_at);
     next = MIN(next, due(h2_abuse_block_since(&s->abuse), s->config.headers_timeout_ns));
     next = MIN(next, idle_due(s));
+    next = MIN(next, leave_due(s));
     next = MIN(next, rest_due(s));
     next = MIN(next, keepalive_due(s));
     if (body)

@@ -90,8 +90,15 @@ class Drain(harness.ServerCase):
                 self.assert_fails(grpc.StatusCode.UNAVAILABLE, self.echo(channel).Unary, echo_pb2.EchoRequest())
         with self.assertRaises(ConnectionRefusedError):
             socket.create_connection(("127.0.0.1", self.server.port)).close()
-        # a new call on an open connection: told to go away, and if it comes nevertheless never begun
-        late.wait(lambda f: f[0] == rawh2.GOAWAY)
+        # a new call on an open connection: told that the server leaves; what crossed that on its way is served
+        late.wait(lambda f: f[0] == rawh2.GOAWAY and f[3] == b"\x7f\xff\xff\xff\0\0\0\0")
+        ping = late.wait(lambda f: f[0] == rawh2.PING and not f[1] & rawh2.ACK)
+        crossing = late.open(rawh2.UNARY)
+        late.send(rawh2.frame(rawh2.DATA, rawh2.END_STREAM, crossing, rawh2.message(b"crossing")))
+        late.wait(lambda f: f[0] == rawh2.HEADERS and f[2] == crossing and f[1] & rawh2.END_STREAM)
+        # who has read it and comes nevertheless is never begun
+        late.send(rawh2.frame(rawh2.PING, rawh2.ACK, 0, ping[3]))
+        late.wait(lambda f: f[0] == rawh2.GOAWAY and int.from_bytes(f[3][:4], "big") == crossing)
         self.assertEqual(late.goaway(), rawh2.NO_ERROR)
         late.open(rawh2.UNARY)
         # the open calls go on
@@ -108,7 +115,7 @@ class Drain(harness.ServerCase):
         late.wait(lambda f: f[0] == rawh2.HEADERS and f[2] == hanging and f[1] & rawh2.END_STREAM)
         self.assert_drained()
         self.assertIn("STOPPING=1", self.server.take_notified())
-        self.assertEqual([f for f in late.frames if f[2] > hanging and f[0] == rawh2.HEADERS], [])
+        self.assertEqual([f for f in late.frames if f[2] > crossing and f[0] == rawh2.HEADERS], [])
 
     def test_delayed_answers_are_given(self):
         echo = self.echo()

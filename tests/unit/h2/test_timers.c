@@ -247,8 +247,48 @@ static void test_idle(void **state)
     raw_drain(&p, s(1099));
     h2_session_tick(p.s, s(1198));
     assert_false(h2_session_wants_write(p.s));
-    h2_session_tick(p.s, s(1199));
-    check_ended(&p, s(1199), "idle_timeout", H2_NO_ERROR);
+    assert_int_equal(h2_session_tick(p.s, s(1199)), s(1200)); /* gives notice, and nobody answers */
+    raw_drain(&p, s(1199));
+    assert_false(h2_session_is_over(p.s));
+    h2_session_tick(p.s, s(1200));
+    check_ended(&p, s(1200), "idle_timeout", H2_NO_ERROR);
+    buf_deinit(&b);
+    peer_free(&p);
+}
+
+static void test_leave(void **state)
+{
+    struct h2_config c = quiet();
+    struct buf b = BUF_INIT;
+    struct span last = {0};
+    struct peer p;
+
+    raw_server(&p, &c, &b, s(1));
+    p.hook = only_records;
+    h2_session_drain(p.s);
+    assert_int_equal(h2_session_tick(p.s, s(500)),
+                     s(501)); /* the time begins now, whenever drain was called */
+    raw_drain(&p, s(500));
+    assert_int_equal(raw_count(&p, NGHTTP2_GOAWAY, 0, &last), 1);
+    assert_memory_equal(last.p, "\x7f\xff\xff\xff\0\0\0\0", 8);
+    assert_int_equal(raw_count(&p, NGHTTP2_PING, 0, &last), 1);
+    raw_frame(&b, NGHTTP2_PING, F_ACK, 0, "another!", 8);
+    raw_request(&b, 1, F_END_STREAM); /* was on its way */
+    assert_int_equal(raw_feed(&p, &b, s(500)), 0);
+    assert_non_null(p.latest);
+    buf_clear(&p.out);
+    assert_int_equal(h2_session_tick(p.s, s(501) - 1), s(501));
+    raw_drain(&p, s(501) - 1);
+    assert_int_equal(raw_count(&p, NGHTTP2_GOAWAY, 0, &last), 0);
+    h2_session_tick(p.s, s(501)); /* no answer */
+    raw_drain(&p, s(501));
+    assert_int_equal(raw_count(&p, NGHTTP2_GOAWAY, 0, &last), 1);
+    assert_memory_equal(last.p, "\0\0\0\1\0\0\0\0", 8);
+    assert_false(h2_session_is_over(p.s));
+    peer_answer(p.latest);
+    raw_drain(&p, s(501));
+    assert_true(h2_session_is_over(p.s));
+    assert_string_equal(h2_session_end_reason(p.s), "drained");
     buf_deinit(&b);
     peer_free(&p);
 }
@@ -488,6 +528,7 @@ int main(void)
             cmocka_unit_test(test_end_behind_a_shut_window),
             cmocka_unit_test(test_socket_that_takes_nothing),
             cmocka_unit_test(test_idle),
+            cmocka_unit_test(test_leave),
             cmocka_unit_test(test_keepalive),
             cmocka_unit_test(test_keepalive_for_a_long_time),
             cmocka_unit_test(test_linger),
