@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/arm.h"
 
+#include "engine/place.h"
 #include "engine/state.h"
 #include "engine/turn.h"
 
@@ -12,19 +13,10 @@ void arm_init(struct arm *a)
     list_init(&a->waiting);
 }
 
-static struct level *level_of(struct engine *e, struct future *f)
-{
-    struct level *level;
-    int r = sched_level(&e->sched, &f->function->ready, f->priority, &level);
-
-    ASSERT(r == 0); /* sched_pop has kept it */
-    return level;
-}
-
 int arm_best(struct engine *e, struct function *fn)
 {
     struct future *f = sched_peek(&fn->ready);
-    struct level *level;
+    struct level *kept;
 
     if (LIKELY(f->on_lost != ON_LOST_FAIL) || !e->config.has_store || f->durability != DURABILITY_DURABLE)
         return 0;
@@ -34,11 +26,12 @@ int arm_best(struct engine *e, struct function *fn)
         return ARM_E_FULL;
     if (turn_reserve(e) < 0)
         return -ENOMEM;
-    f = sched_pop(&e->sched, &fn->ready, &level);
+    f = sched_pop(&e->sched, &fn->ready, &kept);
     fn->n_reserved++;
     e->arm.n++;
     list_push_back(&e->arm.waiting, &f->queue);
     f->armed = ARMED_WAITING;
+    f->place = PLACE_ARMED;
     turn_change(e, f);
     return ARM_E_ARMED;
 }
@@ -55,23 +48,17 @@ void arm_return(struct engine *e, uint64_t durable_seq)
         if (f->commit_seq > durable_seq)
             continue;
         f->armed = ARMED_READY;
-        list_del(&f->queue);
-        e->arm.n--;
-        f->function->n_reserved--;
-        sched_return(&e->sched, level_of(e, f), f);
-        turn_work(e, f->function);
+        f->place = PLACE_NONE;
+        arm_remove(e, f);
+        place_put(e, f, 1);
     }
 }
 
-int arm_remove(struct engine *e, struct future *f)
+void arm_remove(struct engine *e, struct future *f)
 {
-    if (f->armed != ARMED_WAITING)
-        return 0;
     list_del(&f->queue);
     e->arm.n--;
     f->function->n_reserved--;
-    sched_done(&e->sched, level_of(e, f));
-    return 1;
 }
 
 void arm_disarm(struct engine *e, struct future *f)

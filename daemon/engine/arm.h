@@ -28,8 +28,8 @@ MUST_CHECK int arm_best(struct engine *e, struct function *fn);
 /* arm_return: back to their queues with all whose mark commit @durable_seq has. */
 void arm_return(struct engine *e, uint64_t durable_seq);
 
-/* arm_remove: @f, PENDING, is about to end: take it out if it is armed and waits. Whether it was. */
-MUST_CHECK int arm_remove(struct engine *e, struct future *f);
+/* arm_remove: take @f, which waits, out. */
+void arm_remove(struct engine *e, struct future *f);
 
 /* arm_disarm: @f was claimed and given back: it has not run. */
 void arm_disarm(struct engine *e, struct future *f);

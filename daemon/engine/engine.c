@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "engine/edge.h"
 #include "engine/lease.h"
+#include "engine/place.h"
 #include "engine/state.h"
 #include "engine/turn.h"
 
@@ -80,7 +81,7 @@ struct engine *engine_free(struct engine *e)
     arm_return(e, UINT64_MAX);
     while ((f = order_seek(&e->order, UINT64_MAX, 1, &place))) {
         if (f->state == FUTURE_PENDING)
-            sched_remove(&e->sched, &f->function->ready, f);
+            place_take(e, f);
         turn_forget(e, f);
     }
     retention_deinit(&e->retention);
@@ -261,23 +262,22 @@ static void submit_undo(struct engine *e, struct future *f)
     slab_free(&e->futures, f);
 }
 
-/* Everything that @f needs to exist, short of counting it. *ret_level is for the queue. */
-static int submit_make(struct engine *e, struct future *f, const struct engine_submit *in,
-                       struct level **ret_level)
+/* Everything that @f needs to exist, short of counting it. */
+static int submit_make(struct engine *e, struct future *f, const struct engine_submit *in)
 {
     if ((in->traceparent.len || in->tag.len || in->retention_ns >= 0) && submit_rare(e, f, in) < 0)
         return -ENOMEM;
     if (in->group.len && submit_group(e, f, in->group) < 0)
         return -ENOMEM;
-    if (turn_reserve(e) < 0 || sched_level(&e->sched, &f->function->ready, in->priority, ret_level) < 0)
+    if (turn_reserve(e) < 0 || place_keep(e, f) < 0)
         return -ENOMEM;
     if (order_append(&e->order, f) < 0) {
-        sched_tidy(&e->sched, *ret_level);
+        place_drop(e, f);
         return -ENOMEM;
     }
     if (table_insert(&e->table, table_hash_id(&e->table, &f->id), f) < 0) {
         order_remove(&e->order, f);
-        sched_tidy(&e->sched, *ret_level);
+        place_drop(e, f);
         return -ENOMEM;
     }
     return 0;
@@ -300,7 +300,6 @@ static int submit_function(struct engine *e, struct span name, struct function *
 int engine_submit(struct engine *e, const struct engine_submit *in, struct future **ret)
 {
     struct function *fn;
-    struct level *level;
     struct future *f;
     int r;
 
@@ -332,7 +331,7 @@ int engine_submit(struct engine *e, const struct engine_submit *in, struct futur
             .on_lost = (uint8_t)in->on_lost,
     };
     list_init(&f->queue);
-    r = submit_make(e, f, in, &level);
+    r = submit_make(e, f, in);
     if (r < 0) {
         submit_undo(e, f);
         return r;
@@ -350,8 +349,7 @@ int engine_submit(struct engine *e, const struct engine_submit *in, struct futur
         f->commit_seq = e->commit_seq;
         e->is_urgent = 1;
     }
-    sched_push(&e->sched, level, f);
-    turn_work(e, fn);
+    place_put(e, f, 0);
     if (f->group)
         edge_join(e, f);
     *ret = f;
@@ -487,8 +485,7 @@ int engine_cancel(struct engine *e, struct future *f, const struct scope *by, st
         turn_revoke(e, f->lease);
         turn_change(e, f);
     } else {
-        if (!arm_remove(e, f))
-            sched_remove(&e->sched, &f->function->ready, f);
+        place_take(e, f);
         turn_settle(e, f, FUTURE_CANCELLED, lease_take_cancel_outcome(e, f));
     }
     return 0;

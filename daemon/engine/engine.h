@@ -26,7 +26,7 @@
  * Invariants (checked by engine_check, which tests and the simulator call after each event):
  *  1. state moves only along the table in future.c; a terminal state never changes; outcome is set exactly
  * with it.
- *  2. PENDING without a lease <=> in exactly one queue. RUNNING => has a lease that is started.
+ *  2. PENDING without a lease <=> in exactly one place. RUNNING => has a lease that is started.
  *  3. every lease belongs to one holder and one future; the future points back.
  *  4. counts (per function, scope, state; bytes; edges) equal what a walk finds.
  *  5. a pinned future is never forgotten; a forgotten one leaves nothing behind.
@@ -40,7 +40,6 @@
 
 struct engine;
 struct holder;
-struct level;
 struct realm;
 
 struct engine_config {
@@ -81,6 +80,7 @@ struct function {
     uint32_t index;                              /* dense, for sets of functions */
     uint32_t n_holders;                          /* workers that serve it now */
     uint64_t n_pending, n_reserved, n_running;   /* futures by where they are; reserved are PENDING too */
+    uint64_t n_waiting;                          /* of the pending: neither ready nor reserved */
     uint64_t n_succeeded, n_failed, n_cancelled; /* ever */
     int64_t mean_run_ns; /* exponential mean of finished attempts (weight 1/8), -1 = none yet */
     uint32_t
@@ -228,7 +228,6 @@ struct lease {
     struct list revoke; /* in the turn's revokes */
     struct future *future;
     struct holder *holder;
-    struct level *level; /* where it goes back to (sched.h) */
     uint32_t attempt;
     int is_started;
     mono_ns_t claimed_at, started_at;

@@ -25,8 +25,9 @@ static void check_place(const struct future *f)
 {
     int is_queued = list_is_linked(&f->queue), is_custom = f->rare && heap_has(&f->rare->expiry);
 
+    ASSERT((f->place != PLACE_NONE) == (f->state == FUTURE_PENDING && !f->lease)); /* 2 */
     if (f->state == FUTURE_PENDING)
-        ASSERT(is_queued == !f->lease && !is_custom); /* 2 */
+        ASSERT(is_queued == (f->place == PLACE_READY || f->place == PLACE_ARMED) && !is_custom); /* 2 */
     else if (f->state == FUTURE_RUNNING)
         ASSERT(!is_queued && !is_custom && f->lease && f->lease->is_started); /* 2 */
     else
@@ -45,8 +46,7 @@ static void check_lease(const struct future *f, struct walk *w)
     if (!lease)
         return;
     ASSERT(lease->future == f && lease->attempt == f->n_claims && lease->holder->n_leases > 0); /* 3 */
-    ASSERT(list_is_linked(&lease->of_holder) && lease->level->ready == &f->function->ready);
-    ASSERT(lease->level->n_leases > 0 && lease->level->priority == f->priority);
+    ASSERT(list_is_linked(&lease->of_holder));
     ASSERT((f->state == FUTURE_RUNNING) == !!lease->is_started);
     if (lease->is_started)
         ASSERT(f->attempts && f->attempts->number == lease->attempt && f->attempts->end_time == 0);
@@ -58,6 +58,8 @@ static void check_future(const struct engine *e, const struct future *f, struct 
     uint32_t n_edges = 0;
 
     check_place(f);
+    if (!future_is_terminal(f) && f->place != PLACE_READY)
+        ASSERT(sched_kept(&f->function->ready, f->priority));
     check_lease(f, w);
     if (f->rare)
         check_rare(f);
@@ -91,7 +93,7 @@ static void check_future(const struct engine *e, const struct future *f, struct 
 /* The ready tasks of one function against its counts (4). Returns how many of its levels there are. */
 static uint64_t check_function(const struct function *fn)
 {
-    uint64_t n = 0, n_leases = 0;
+    uint64_t n = 0, n_kept = 0;
 
     MAP_FOREACH (it, &fn->ready.by_priority) {
         const struct level *level = CONTAINER_OF(it, struct level, by_priority);
@@ -100,17 +102,17 @@ static uint64_t check_function(const struct function *fn)
         LIST_FOREACH (l, &level->futures) {
             const struct future *f = LIST_ENTRY(l, struct future, queue);
 
-            ASSERT(f->function == fn && f->state == FUTURE_PENDING && f->priority == level->priority);
+            ASSERT(f->function == fn && f->place == PLACE_READY && f->priority == level->priority);
             n_here++;
         }
         ASSERT(heap_has(&level->by_rank) == (n_here > 0));
-        ASSERT(n_here > 0 || level->n_leases > 0 || fn->ready.last == level);
+        ASSERT(n_here > 0 || level->n_kept > 0 || fn->ready.last == level);
         n += n_here;
-        n_leases += level->n_leases;
+        n_kept += level->n_kept;
     }
     ASSERT(n == fn->ready.n && list_is_linked(&fn->ready.rotation) == (n > 0));
-    ASSERT(fn->n_pending == n + fn->n_reserved);
-    ASSERT(n_leases == fn->n_reserved + fn->n_running);
+    ASSERT(fn->n_pending == n + fn->n_reserved + fn->n_waiting);
+    ASSERT(n_kept == fn->n_reserved + fn->n_waiting + fn->n_running);
     return fn->ready.by_priority.n;
 }
 

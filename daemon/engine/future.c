@@ -30,8 +30,17 @@ void future_move(struct future *f, enum future_state to)
 
 enum pending_reason future_pending_reason(const struct future *f)
 {
+    static const enum pending_reason reasons_of[] = {
+            [PLACE_DELAYED] = PENDING_DELAYED,
+            [PLACE_BACKOFF] = PENDING_BACKOFF,
+            [PLACE_BLOCKED] = PENDING_BLOCKED,
+            [PLACE_PARKED] = PENDING_LIMITED,
+    };
+
     if (f->state != FUTURE_PENDING)
         return PENDING_NONE;
+    if (f->place > PLACE_ARMED)
+        return reasons_of[f->place];
     return f->function->n_holders > 0 ? PENDING_READY : PENDING_NO_WORKER;
 }
 

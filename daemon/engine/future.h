@@ -42,6 +42,17 @@ enum pending_reason {
 enum durability { DURABILITY_DURABLE = 1, DURABILITY_EPHEMERAL = 2 };
 enum on_lost { ON_LOST_RETRY = 1, ON_LOST_FAIL = 2 };
 
+/* Where a PENDING future without a lease waits (place.h); any other is nowhere. */
+enum place {
+    PLACE_NONE,
+    PLACE_READY,   /* in its function's queue */
+    PLACE_ARMED,   /* for its mark to be durable (arm.h) */
+    PLACE_DELAYED, /* for its not_before */
+    PLACE_BACKOFF, /* for the pause after a failed attempt */
+    PLACE_BLOCKED, /* for the futures that it depends on */
+    PLACE_PARKED,  /* for a limit */
+};
+
 /* on_lost FAIL: whether it is marked as about to start; after a crash nobody knows whether a marked one did. */
 enum armed { ARMED_NOT, ARMED_WAITING /* for the mark to be durable */, ARMED_READY };
 
@@ -163,6 +174,7 @@ struct future {
     uint8_t is_fact; /* changed since the last commit, in the engine's list of facts */
     uint8_t stored;  /* enum stored */
     uint8_t armed;   /* enum armed */
+    uint8_t place;   /* enum place */
 };
 
 static inline int future_is_terminal(const struct future *f)

@@ -8,6 +8,7 @@
 #include "engine/lease.h"
 
 #include "base/mem.h"
+#include "engine/place.h"
 #include "engine/state.h"
 #include "engine/turn.h"
 
@@ -31,17 +32,19 @@ static struct function *function_of(struct list *rotation)
 static struct lease *claim_one(struct engine *e, struct holder *h, struct function *fn)
 {
     struct lease *lease = slab_alloc(&e->leases);
+    struct level *kept;
     struct future *f;
 
     if (!lease)
         return NULL;
     *lease = (struct lease){.holder = h, .claimed_at = e->mono};
-    f = sched_pop(&e->sched, &fn->ready, &lease->level);
+    f = sched_pop(&e->sched, &fn->ready, &kept);
     ASSERT(f && !f->lease);
     list_init(&lease->of_holder);
     list_init(&lease->revoke);
     list_push_back(&h->leases, &lease->of_holder);
     h->n_leases++;
+    f->place = PLACE_NONE;
     lease->future = f;
     lease->attempt = ++f->n_claims;
     f->lease = lease;
@@ -222,7 +225,7 @@ int lease_finish(struct engine *e, struct lease *lease, struct finish *finish)
         learn_run_time(f->function, finish->usage.wall_ns);
     else if (was_started)
         learn_run_time(f->function, e->mono - lease->started_at);
-    sched_done(&e->sched, lease->level);
+    place_drop(e, f);
     lease_free(e, lease);
     if (is_cancelled) {
         finish->error = future_error_unref(finish->error);
@@ -242,16 +245,14 @@ int lease_finish(struct engine *e, struct lease *lease, struct finish *finish)
 void lease_release(struct engine *e, struct lease *lease)
 {
     struct future *f = lease->future;
-    struct level *level = lease->level;
 
     ASSERT(!lease->is_started);
     lease_free(e, lease);
     if (cancel_of(f)) {
-        sched_done(&e->sched, level);
+        place_drop(e, f);
         turn_settle(e, f, FUTURE_CANCELLED, lease_take_cancel_outcome(e, f));
     } else {
-        sched_return(&e->sched, level, f);
-        turn_work(e, f->function);
+        place_put(e, f, 1);
         arm_disarm(e, f);
     }
 }
@@ -302,9 +303,8 @@ static int loss_make(struct engine *e, struct future *f, struct loss *loss)
 }
 
 /* The end of the attempt of @f, if it has one, and what comes of @f. @lease is NULL when it was of an earlier start. */
-static int lose(struct engine *e, struct future *f, struct lease *lease, struct level *level)
+static int lose(struct engine *e, struct future *f, struct lease *lease)
 {
-    void (*leave)(struct sched * s, struct level * level) = lease ? sched_done : sched_tidy;
     struct loss loss = {0};
 
     if (loss_make(e, f, &loss) < 0) {
@@ -318,18 +318,17 @@ static int lose(struct engine *e, struct future *f, struct lease *lease, struct 
     if (lease)
         lease_free(e, lease);
     if (cancel_of(f)) {
-        leave(&e->sched, level);
+        place_drop(e, f);
         turn_settle(e, f, FUTURE_CANCELLED, lease_take_cancel_outcome(e, f));
     } else if (loss.outcome) {
-        leave(&e->sched, level);
+        place_drop(e, f);
         if (f->state == FUTURE_PENDING)
             turn_move(e, f, FUTURE_RUNNING); /* it may have been, as far as anybody knows */
         turn_settle(e, f, FUTURE_FAILED, loss.outcome);
     } else {
         f->rare->n_losses++;
         turn_move(e, f, FUTURE_PENDING);
-        (lease ? sched_return : sched_push)(&e->sched, level, f);
-        turn_work(e, f->function);
+        place_put(e, f, lease != NULL);
     }
     return 0;
 }
@@ -337,13 +336,13 @@ static int lose(struct engine *e, struct future *f, struct lease *lease, struct 
 int lease_lose(struct engine *e, struct lease *lease)
 {
     if (lease->is_started)
-        return lose(e, lease->future, lease, lease->level);
+        return lose(e, lease->future, lease);
     lease_release(e, lease);
     return 0;
 }
 
-int lease_lose_restored(struct engine *e, struct future *f, struct level *level)
+int lease_lose_restored(struct engine *e, struct future *f)
 {
     ASSERT(!f->lease && !list_is_linked(&f->queue));
-    return lose(e, f, NULL, level);
+    return lose(e, f, NULL);
 }

@@ -18,10 +18,9 @@ void lease_release(struct engine *e, struct lease *lease);
 MUST_CHECK int lease_lose(struct engine *e, struct lease *lease);
 
 /* lease_lose_restored: @f, which is in no queue and under no lease, was RUNNING, or armed to be, when an earlier start of
- * the daemon ended: as lease_lose; what goes back goes to the end of @level, found for it (and tidied when not needed).
+ * the daemon ended: as lease_lose; what goes back goes to the end of its queue. It keeps its level (place.h).
  * 0, -ENOMEM (nothing changed). */
-struct level;
-MUST_CHECK int lease_lose_restored(struct engine *e, struct future *f, struct level *level);
+MUST_CHECK int lease_lose_restored(struct engine *e, struct future *f);
 
 /* lease_take_cancel_outcome: the outcome that engine_cancel has made ready. Owns: the caller, who settles with it. */
 struct outcome *lease_take_cancel_outcome(struct engine *e, struct future *f);

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "engine/edge.h"
 #include "engine/lease.h"
+#include "engine/place.h"
 #include "engine/state.h"
 #include "engine/turn.h"
 
@@ -164,23 +165,22 @@ static void free_parts(struct engine *e, struct future *f)
     turn_future_free(e, f);
 }
 
-/* Into the order, the table and, unless it has ended, *ret_level. */
-static int place(struct engine *e, struct future *f, const struct restored *in, struct level **ret_level)
+/* Into the order and the table; unless it has ended it keeps a level. */
+static int enter(struct engine *e, struct future *f, const struct restored *in)
 {
-    *ret_level = NULL;
     if (turn_reserve(e) < 0)
         return -ENOMEM;
-    if (!is_terminal(in) && sched_level(&e->sched, &f->function->ready, f->priority, ret_level) < 0)
+    if (!is_terminal(in) && place_keep(e, f) < 0)
         return -ENOMEM;
     if (order_insert(&e->order, f) < 0) {
-        if (*ret_level)
-            sched_tidy(&e->sched, *ret_level);
+        if (!is_terminal(in))
+            place_drop(e, f);
         return -ENOMEM;
     }
     if (table_insert(&e->table, table_hash_id(&e->table, &f->id), f) < 0) {
         order_remove(&e->order, f);
-        if (*ret_level)
-            sched_tidy(&e->sched, *ret_level);
+        if (!is_terminal(in))
+            place_drop(e, f);
         return -ENOMEM;
     }
     return 0;
@@ -203,7 +203,7 @@ static struct cancel_request *cancel_of(const struct future *f)
 }
 
 /* @f goes on from where it was; -ENOMEM: it is where it was. */
-static int go_on(struct engine *e, struct future *f, const struct restored *in, struct level *level)
+static int go_on(struct engine *e, struct future *f, const struct restored *in)
 {
     if (is_terminal(in)) {
         retention_add(&e->retention, f);
@@ -213,18 +213,17 @@ static int go_on(struct engine *e, struct future *f, const struct restored *in, 
     if (cancel_of(f) && turn_promise(e, f) < 0)
         return -ENOMEM;
     if (in->state == FUTURE_RUNNING || (in->is_armed && in->on_lost == ON_LOST_FAIL)) {
-        if (lease_lose_restored(e, f, level) == 0)
+        if (lease_lose_restored(e, f) == 0)
             return 0;
         if (cancel_of(f))
             turn_promise_kept(e, f);
         return -ENOMEM;
     }
     if (cancel_of(f)) { /* it was reserved, and is not any more */
-        sched_tidy(&e->sched, level);
+        place_drop(e, f);
         turn_settle(e, f, FUTURE_CANCELLED, lease_take_cancel_outcome(e, f));
     } else {
-        sched_push(&e->sched, level, f);
-        turn_work(e, f->function);
+        place_put(e, f, 0);
     }
     return 0;
 }
@@ -259,7 +258,6 @@ static int begin(struct engine *e, const struct restored *in, struct future **re
 
 int engine_restore(struct engine *e, const struct restored *in, struct future **ret)
 {
-    struct level *level;
     struct future *f;
     int r = 0;
 
@@ -272,7 +270,7 @@ int engine_restore(struct engine *e, const struct restored *in, struct future **
         r = begin(e, in, &f);
     if (r != 0)
         return r;
-    if (make_parts(e, f, in) < 0 || place(e, f, in, &level) < 0) {
+    if (make_parts(e, f, in) < 0 || enter(e, f, in) < 0) {
         free_parts(e, f);
         return -ENOMEM;
     }
@@ -285,8 +283,8 @@ int engine_restore(struct engine *e, const struct restored *in, struct future **
         edge_join(e, f);
     e->revision = MAX(e->revision, in->revision);
     e->last_key = MAX(e->last_key, id_key(&f->id));
-    if (go_on(e, f, in, level) < 0) {
-        sched_tidy(&e->sched, level);
+    if (go_on(e, f, in) < 0) {
+        place_drop(e, f); /* terminal ones always go on */
         turn_uncount(e, f);
         e->n_by_state[f->state]++; /* turn_forget counts it off as well */
         turn_forget(e, f);

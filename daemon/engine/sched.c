@@ -22,7 +22,7 @@ void sched_ready_init(struct sched *s, struct ready *r)
 
 static int level_is_used(const struct level *l)
 {
-    return l->n_leases > 0 || !list_is_empty(&l->futures);
+    return l->n_kept > 0 || !list_is_empty(&l->futures);
 }
 
 static void level_free(struct sched *s, struct level *l)
@@ -44,7 +44,8 @@ void sched_ready_deinit(struct sched *s, struct ready *r)
     heap_deinit(&r->levels);
 }
 
-void sched_tidy(struct sched *s, struct level *level)
+/* Free @level if nothing uses it and another was used after it. */
+static void tidy(struct sched *s, struct level *level)
 {
     if (!level_is_used(level) && level->ready->last != level)
         level_free(s, level);
@@ -56,7 +57,7 @@ static void use(struct sched *s, struct ready *r, struct level *level)
 
     r->last = level;
     if (last && last != level)
-        sched_tidy(s, last);
+        tidy(s, last);
 }
 
 static int level_new(struct sched *s, struct ready *r, int32_t priority, struct level **ret)
@@ -85,26 +86,43 @@ static int level_new(struct sched *s, struct ready *r, int32_t priority, struct 
     return 0;
 }
 
-int sched_level(struct sched *s, struct ready *r, int32_t priority, struct level **ret)
+static struct level *find(const struct ready *r, int32_t priority)
 {
     struct map_item *it;
 
-    if (LIKELY(r->last && r->last->priority == priority)) {
-        *ret = r->last;
-        return 0;
-    }
+    if (LIKELY(r->last && r->last->priority == priority))
+        return r->last;
     it = map_find(&r->by_priority, (struct span){(const uint8_t *)&priority, sizeof priority});
-    if (!it)
-        return level_new(s, r, priority, ret);
-    *ret = CONTAINER_OF(it, struct level, by_priority);
+    return it ? CONTAINER_OF(it, struct level, by_priority) : NULL;
+}
+
+int sched_level(struct sched *s, struct ready *r, int32_t priority, struct level **ret)
+{
+    struct level *level = find(r, priority);
+    int e;
+
+    if (!level && (e = level_new(s, r, priority, &level)) < 0)
+        return e;
+    level->n_kept++;
+    *ret = level;
     return 0;
 }
 
-/* A task is about to come into @level. */
+struct level *sched_kept(const struct ready *r, int32_t priority)
+{
+    struct level *level = find(r, priority);
+
+    ASSERT(level && level->n_kept > 0);
+    return level;
+}
+
+/* A task is about to come into @level, which was kept for it. */
 static void enter(struct sched *s, struct level *level)
 {
     struct ready *r = level->ready;
 
+    ASSERT(level->n_kept > 0);
+    level->n_kept--;
     if (list_is_empty(&level->futures)) {
         int e = heap_set(&r->levels, &level->by_rank, -(int64_t)level->priority);
 
@@ -134,8 +152,6 @@ void sched_push(struct sched *s, struct level *level, struct future *f)
 
 void sched_return(struct sched *s, struct level *level, struct future *f)
 {
-    ASSERT(level->n_leases > 0);
-    level->n_leases--;
     enter(s, level);
     list_push_front(&level->futures, &f->queue);
     use(s, level->ready, level);
@@ -143,9 +159,9 @@ void sched_return(struct sched *s, struct level *level, struct future *f)
 
 void sched_done(struct sched *s, struct level *level)
 {
-    ASSERT(level->n_leases > 0);
-    level->n_leases--;
-    sched_tidy(s, level);
+    ASSERT(level->n_kept > 0);
+    level->n_kept--;
+    tidy(s, level);
 }
 
 void sched_remove(struct sched *s, struct ready *r, struct future *f)
@@ -158,7 +174,7 @@ void sched_remove(struct sched *s, struct ready *r, struct future *f)
     list_del(&f->queue);
     if (level) {
         leave(level);
-        sched_tidy(s, level);
+        tidy(s, level);
     } else {
         r->n--;
     }
@@ -182,7 +198,7 @@ struct future *sched_pop(struct sched *s, struct ready *r, struct level **ret)
         return NULL;
     level = CONTAINER_OF(best, struct level, by_rank);
     f = LIST_ENTRY(list_pop_front(&level->futures), struct future, queue);
-    level->n_leases++;
+    level->n_kept++;
     leave(level);
     use(s, r, level);
     *ret = level;

@@ -110,7 +110,7 @@ static void test_return(void **state)
     assert_ptr_equal(sched_pop(&w.sched, &w.ready, &la), a);
     assert_ptr_equal(sched_pop(&w.sched, &w.ready, &lb), b);
     assert_ptr_equal(la, lb);
-    push(&w, high); /* the level of 1 is empty now, but stays for those who hold leases */
+    push(&w, high); /* the level of 1 is empty now, but stays for those who come back */
     push(&w, c);
     sched_return(&w.sched, lb, b);
     sched_return(&w.sched, la, a);
@@ -181,10 +181,10 @@ static void test_tidy(void **state)
     assert_int_equal(push(&w, make(1)), 0);
     assert_int_equal(sched_level(&w.sched, &w.ready, 2, &level), 0);
     assert_int_equal(w.ready.by_priority.n, 2);
-    sched_tidy(&w.sched, level);
+    sched_done(&w.sched, level);
     assert_int_equal(w.ready.by_priority.n, 1);
     assert_int_equal(sched_level(&w.sched, &w.ready, 1, &level), 0);
-    sched_tidy(&w.sched, level); /* in use */
+    sched_done(&w.sched, level); /* in use */
     assert_int_equal(take(&w), 1);
     world_deinit(&w);
 }

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/place.h"
+
+#include "engine/state.h"
+#include "engine/turn.h"
+
+int place_keep(struct engine *e, const struct future *f)
+{
+    struct level *level;
+
+    return sched_level(&e->sched, &f->function->ready, f->priority, &level);
+}
+
+void place_drop(struct engine *e, const struct future *f)
+{
+    sched_done(&e->sched, sched_kept(&f->function->ready, f->priority));
+}
+
+static enum place belongs(const struct future *f)
+{
+    return PLACE_READY;
+}
+
+void place_put(struct engine *e, struct future *f, int is_back)
+{
+    struct level *level;
+
+    ASSERT(f->state == FUTURE_PENDING && !f->lease && f->place == PLACE_NONE);
+    f->place = (uint8_t)belongs(f);
+    if (UNLIKELY(f->place != PLACE_READY)) {
+        f->function->n_waiting++;
+        return;
+    }
+    level = sched_kept(&f->function->ready, f->priority);
+    (is_back ? sched_return : sched_push)(&e->sched, level, f);
+    turn_work(e, f->function);
+}
+
+void place_take(struct engine *e, struct future *f)
+{
+    enum place place = (enum place)f->place;
+
+    ASSERT(place != PLACE_NONE);
+    f->place = PLACE_NONE;
+    if (place == PLACE_READY) {
+        sched_remove(&e->sched, &f->function->ready, f);
+        return;
+    }
+    if (place == PLACE_ARMED)
+        arm_remove(e, f);
+    else
+        f->function->n_waiting--;
+    place_drop(e, f);
+}
+
+void place_again(struct engine *e, struct future *f)
+{
+    if (f->place == PLACE_NONE || f->place == PLACE_ARMED || f->place == belongs(f))
+        return;
+    ASSERT(place_keep(e, f) == 0); /* it has it */
+    place_take(e, f);
+    place_put(e, f, 0);
+}
