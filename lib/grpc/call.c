@@ -471,6 +471,7 @@ void grpc_call_fail(struct grpc_call *call, const struct grpc_status *status)
         return;
     if (call->has_begun)
         grpc_call_undo(call);
+    call->code = (uint8_t)status->code;
     if ((LIKELY(!call->hold) ? submit_status(call, status) : hold_end(call, status)) < 0)
         break_off(call);
     else

@@ -48,6 +48,7 @@ struct grpc_call {
     struct grpc_conn *conn; /* NULL: a stream that was refused before it became a call */
     struct h2_stream *stream;
     const struct grpc_method *method;
+    struct grpc_counts *counts; /* NULL: not a call of gRPC */
     void *user;
     struct hold *hold;              /* owned; NULL = what it says goes out at once */
     struct call_metadata *metadata; /* owned; NULL when there is none (left) */
@@ -58,6 +59,7 @@ struct grpc_call {
     size_t stored;            /* bytes in there, as counted in conn->stored_bytes */
     size_t uncredited;        /* bytes received that h2_stream_consume has not been told */
     size_t begun_at;          /* offset of the head of the begun message in its buffer */
+    uint8_t code;             /* enum grpc_code: the status that was said */
     unsigned is_started : 1;  /* on_start has come, on_done is owed */
     unsigned is_over : 1;     /* our status, or a reset, is on its way: nothing more in or out */
     unsigned is_late : 1;     /* by the deadline */

@@ -39,6 +39,7 @@ enum {
 struct row {
     struct map_item item; /* first: a row is found by it */
     const struct grpc_method *method;
+    struct grpc_counts counts;
 };
 
 /* The rows of one grpc_server_add. */
@@ -54,6 +55,7 @@ struct grpc_server {
     struct map methods;
     struct hold_gate gate;
     struct block *blocks, **last_block;
+    struct grpc_counts others;        /* of calls that found no row */
     const struct grpc_method *detour; /* NULL: none */
     const char *detour_but;
 };
@@ -68,6 +70,7 @@ int grpc_server_new(struct grpc_server **ret, const struct grpc_server_config *c
     list_init(&server->gate.held);
     map_init(&server->methods, &config->seed);
     server->last_block = &server->blocks;
+    server->others.path = "";
     *ret = server;
     return 0;
 }
@@ -98,6 +101,7 @@ int grpc_server_add(struct grpc_server *server, const struct grpc_method *method
         struct row *row = &block->rows[block->n];
 
         row->method = &methods[block->n];
+        row->counts.path = row->method->path;
         r = map_insert(&server->methods, &row->item, span_of_string(row->method->path));
         if (r)
             break;
@@ -147,6 +151,14 @@ const struct grpc_method *grpc_server_next_method(const struct grpc_server *serv
     while (b && b->n == 0)
         b = b->next;
     return b ? b->methods : NULL;
+}
+
+const struct grpc_counts *grpc_server_counts(const struct grpc_server *server, size_t i)
+{
+    for (const struct block *b = server->blocks; b; i -= b->n, b = b->next)
+        if (i < b->n)
+            return &b->rows[i].counts;
+    return i == 0 ? &server->others : NULL;
 }
 
 /* --- handing over */
@@ -384,17 +396,20 @@ static int path_is_of(struct span path, const char *service)
 /* Find the row. Returns 0, or after the call has been answered 1. */
 static int find_method(struct grpc_call *call, struct span path)
 {
-    const struct grpc_server *server = call->conn->server;
-    const struct map_item *item = map_find(&server->methods, path);
+    struct grpc_server *server = call->conn->server;
+    struct map_item *item = map_find(&server->methods, path);
+    struct row *row = item ? CONTAINER_OF(item, struct row, item) : NULL;
     struct span service = path;
     const uint8_t *slash;
 
+    call->counts = row ? &row->counts : &server->others;
+    call->counts->n_begun++;
     if (UNLIKELY(server->detour) && !path_is_of(path, server->detour_but)) {
         call->method = server->detour;
         return 0;
     }
-    if (LIKELY(item)) {
-        call->method = ((const struct row *)(const void *)item)->method;
+    if (LIKELY(row)) {
+        call->method = row->method;
         if (LIKELY(call->method->handler))
             return 0;
         call_fail(call, GRPC_UNIMPLEMENTED, "method %.*s is not implemented", SPAN_ARGS(path));
@@ -561,6 +576,18 @@ static enum grpc_end why_over(const struct grpc_call *call, uint32_t error)
     return GRPC_END_CANCELLED;
 }
 
+/* The code that the client sees. */
+static enum grpc_code code_of(const struct grpc_call *call, enum grpc_end end)
+{
+    switch (end) {
+    case GRPC_END_ANSWERED: break;
+    case GRPC_END_CANCELLED: return GRPC_CANCELLED;
+    case GRPC_END_DEADLINE: return GRPC_DEADLINE_EXCEEDED;
+    case GRPC_END_LOST: return call->is_broken ? GRPC_INTERNAL : GRPC_UNAVAILABLE;
+    }
+    return call->code;
+}
+
 static void on_close(struct h2_stream *s, uint32_t error)
 {
     struct grpc_call *call = h2_stream_user(s);
@@ -569,6 +596,8 @@ static void on_close(struct h2_stream *s, uint32_t error)
     if (!call->conn)
         return;
     end = why_over(call, error);
+    if (LIKELY(call->counts))
+        call->counts->n_ended[code_of(call, end)]++;
     call_end(call);
     call_drop_hold(call);
     call_free_metadata(call);

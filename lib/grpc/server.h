@@ -84,6 +84,15 @@ MUST_CHECK int grpc_server_has_service(const struct grpc_server *server, struct 
 const struct grpc_method *grpc_server_next_method(const struct grpc_server *server,
                                                   const struct grpc_method *m);
 
+/* What became of the calls of one method since the start. Who was reset or lost is counted by what the client sees. */
+struct grpc_counts {
+    const char *path; /* "" = all calls that found no row */
+    uint64_t n_begun;
+    uint64_t n_ended[GRPC_UNAUTHENTICATED + 1]; /* by enum grpc_code */
+};
+/* grpc_server_counts: the @i-th, in the order of the rows, that of no row last; NULL: there are no more. */
+const struct grpc_counts *grpc_server_counts(const struct grpc_server *server, size_t i);
+
 /* grpc_server_detour: until it is NULL, every call that begins and is not of the service @but ("grpc.health.v1.Health") is one
  * of @instead, whatever it asks for. Both are borrowed. */
 void grpc_server_detour(struct grpc_server *server, const struct grpc_method *instead, const char *but);

@@ -424,10 +424,26 @@ static inline void world_init(struct world *w, const struct world_options *o)
 }
 
 /* Every call that was started is done by now, once. */
+/* Every call that has begun has ended with one code. */
+static inline void world_check_counts(const struct world *w)
+{
+    const struct grpc_counts *c;
+
+    for (size_t i = 0; (c = grpc_server_counts(w->server, i)); i++) {
+        uint64_t n = 0;
+
+        for (size_t code = 0; code < ARRAY_LEN(c->n_ended); code++)
+            n += c->n_ended[code];
+        assert_int_equal(n, c->n_begun);
+    }
+}
+
 static inline void world_deinit(struct world *w)
 {
     w->conn = grpc_conn_free(w->conn);
     w->client = grpc_client_free(w->client);
+    if (w->server)
+        world_check_counts(w);
     w->server = grpc_server_free(w->server);
     for (size_t i = 0; i < w->service.n_served; i++)
         assert_int_equal(w->service.served[i].n_done, 1);

@@ -638,6 +638,59 @@ static void test_table(void **state)
     assert_null(grpc_conn_free(NULL));
 }
 
+static const struct grpc_counts *counts_of(const char *path)
+{
+    const struct grpc_counts *c;
+
+    for (size_t i = 0; (c = grpc_server_counts(w.server, i)); i++)
+        if (strcmp(c->path, path) == 0)
+            return c;
+    fail_msg("no counts of %s", path);
+    return NULL;
+}
+
+/* A call is counted by its method and by the code that its client has seen. */
+static void test_counts(void **state)
+{
+    static const enum grpc_code codes[] = {GRPC_OK, GRPC_NOT_FOUND, GRPC_CANCELLED, GRPC_DEADLINE_EXCEEDED,
+                                           GRPC_UNAVAILABLE};
+    static const int at_message[] = {DO_ECHO | DO_FINISH, DO_FAIL, 0, 0, 0};
+    struct asked a = {0};
+
+    world_init(&w, NULL);
+    for (size_t i = 0; i < ARRAY_LEN(codes); i++) {
+        w.service.script = (struct script){.message = at_message[i]};
+        world_call(&w, &a, GRPC_UNARY, codes[i] == GRPC_DEADLINE_EXCEEDED ? NS_PER_S : 0);
+        asked_send(&a, 1, 10);
+        asked_close(&a);
+        pair_pump(&w.pair);
+        assert_int_equal(counts_of("/t.T/Unary")->n_begun, i + 1);
+        if (codes[i] == GRPC_CANCELLED)
+            grpc_client_call_cancel(a.call);
+        if (codes[i] == GRPC_UNAVAILABLE)
+            w.conn = grpc_conn_free(w.conn);
+        else
+            pair_sleep(&w.pair, 2 * NS_PER_S);
+        for (size_t k = 0; k < ARRAY_LEN(codes); k++)
+            assert_int_equal(counts_of("/t.T/Unary")->n_ended[codes[k]], k <= i);
+    }
+    assert_int_equal(counts_of("/t.T/Bidi")->n_begun, 0);
+    assert_int_equal(counts_of("")->n_begun, 0);
+    world_deinit(&w);
+
+    start(NULL);
+    request("/t.T/Unheard", NULL, 0, 1);
+    pair_pump(&w.pair);
+    request("/t.T/None", NULL, 0, 1);
+    pair_pump(&w.pair);
+    request("/t.T/Unary", (const char *const[]){":method: GET"}, 1, 1); /* not gRPC: not a call */
+    pair_pump(&w.pair);
+    assert_int_equal(counts_of("")->n_ended[GRPC_UNIMPLEMENTED], 1);
+    assert_int_equal(counts_of("/t.T/None")->n_ended[GRPC_UNIMPLEMENTED], 1);
+    assert_int_equal(counts_of("/t.T/Unary")->n_begun, 0);
+    stop();
+}
+
 static void test_table_without_memory(void **state)
 {
     static const struct grpc_method rows[] = {{.path = "/a.A/One"}, {.path = "/a.A/Two"}};
@@ -681,6 +734,7 @@ int main(void)
             cmocka_unit_test(test_deadline_in_a_finished_call),
             cmocka_unit_test(test_trailers_stay_small),
             cmocka_unit_test(test_table),
+            cmocka_unit_test(test_counts),
             cmocka_unit_test(test_table_without_memory),
     };
 
