@@ -140,6 +140,13 @@ static const struct runpage *page_of(void *context, uint64_t key)
     return pool_page(x->pool, key);
 }
 
+static uint32_t pid_of(void *context, uint64_t key)
+{
+    const struct executor *x = context;
+
+    return (uint32_t)pool_pid(x->pool, key);
+}
+
 static void kill_worker(void *context, uint64_t key, const char *why)
 {
     struct executor *x = context;
@@ -411,7 +418,7 @@ static int new_services(struct executor *x, const struct hash_seed *seed)
             .max_message_bytes = max_message,
             .max_result_bytes =
                     max_message - MIN((size_t)RESULT_RESERVE_BYTES, max_message / RESULT_RESERVE_PART),
-            .pool = {.page = page_of, .kill = kill_worker, .context = x},
+            .pool = {.page = page_of, .kill = kill_worker, .pid = pid_of, .context = x},
     };
     int r = futures_new(&x->futures, x->engine, max_message, seed);
 

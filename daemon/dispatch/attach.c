@@ -303,11 +303,14 @@ static int on_finish(struct worker *w, struct span message)
     r = read_outcome(w, &ref, &m, &finish);
     if (r == 0)
         r = engine_finish(w->dispatch->engine, lease, &finish);
-    if (r < 0)
+    if (r < 0) {
         drop_finish(&finish);
-    else if (is_same_lease(&w->payload_lease, &ref))
+        return r;
+    }
+    w->n_finished++;
+    if (is_same_lease(&w->payload_lease, &ref))
         drop_payload(w);
-    return r;
+    return 0;
 }
 
 /* A result beyond DISPATCH_CHUNK_BYTES comes in pieces, one result at a time. */
@@ -408,6 +411,7 @@ static void on_message(struct grpc_call *call, struct span message)
     int e;
 
     w->is_heard = 1;
+    w->heard_at = grpc_call_now(call);
     if (codec_read(&attach_request_table, message, &m, &field) != 0) {
         grpc_call_fail_code(call, GRPC_INVALID_ARGUMENT, "the message is malformed");
         return;

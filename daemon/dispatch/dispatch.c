@@ -3,12 +3,14 @@
 
 #include "base/mem.h"
 #include "dispatch/internal.h"
+#include "dispatch/roster.h"
 
 #include <errno.h>
 #include <string.h>
 
 static const struct grpc_method rows[] = {
         {"/futured.v1.Workers/Attach", GRPC_BIDI, &attach_handler, NULL},
+        {"/futured.v1.Workers/ListWorkers", GRPC_UNARY, &roster_handler, NULL},
 };
 
 int dispatch_new(struct dispatch **ret, struct engine *e, const struct dispatch_config *config)
@@ -85,6 +87,7 @@ void dispatch_worker_died(struct dispatch *d, uint64_t key, int wait_status, int
     struct worker *w = worker_find(d, key);
     const struct runpage *page;
 
+    d->n_crashed += !asked;
     if (!w)
         return; /* it never attached */
     page = d->config.pool.page(d->config.pool.context, key);
@@ -160,4 +163,26 @@ uint64_t dispatch_n_leases(const struct dispatch *d)
 uint32_t dispatch_n_ready(const struct dispatch *d)
 {
     return d->n_ready;
+}
+
+struct dispatch_stats dispatch_stats(const struct dispatch *d)
+{
+    struct dispatch_stats s = {
+            .n_workers = d->n_workers,
+            .n_ready = d->n_ready,
+            .n_leases = dispatch_n_leases(d),
+            .n_attached = d->n_attached,
+            .n_crashed = d->n_crashed,
+            .n_finished = d->n_finished,
+            .n_refused = d->n_refused,
+    };
+
+    LIST_FOREACH (l, &d->workers) {
+        const struct worker *w = LIST_ENTRY(l, struct worker, link);
+
+        s.n_credit += w->credit;
+        s.n_finished += w->n_finished;
+        s.n_refused += w->n_refused;
+    }
+    return s;
 }

@@ -22,6 +22,8 @@ struct dispatch_pool {
     const struct runpage *(*page)(void *context, uint64_t key);
     /* Ask for the process to be killed: it lies, floods or has lost its stream. */
     void (*kill)(void *context, uint64_t key, const char *why);
+    /* The process ID of worker @key. */
+    uint32_t (*pid)(void *context, uint64_t key);
     void *context;
 };
 
@@ -56,3 +58,14 @@ void dispatch_drain(struct dispatch *d);
 /* dispatch_n_leases: attempts that workers still hold. dispatch_n_ready: workers that have said Hello. */
 uint64_t dispatch_n_leases(const struct dispatch *d);
 uint32_t dispatch_n_ready(const struct dispatch *d);
+
+/* The workers in numbers. The counters are since the start, of those that are gone too. */
+struct dispatch_stats {
+    uint32_t n_workers, n_ready;
+    uint64_t n_leases;              /* assigned and not finished ... */
+    uint64_t n_credit;              /* ... and how many more they would take */
+    uint64_t n_attached, n_crashed; /* crashed: processes of the pool that have died unasked */
+    uint64_t n_finished;            /* attempts that workers have ended */
+    uint64_t n_refused;             /* things said under a lease that was not current */
+};
+struct dispatch_stats dispatch_stats(const struct dispatch *d);

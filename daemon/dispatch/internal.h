@@ -27,8 +27,10 @@ enum {
 struct dispatch {
     struct engine *engine;
     struct dispatch_config config;
-    struct list workers; /* of struct worker.link, most recently free first */
-    uint64_t n_attached; /* ever; the last one's number */
+    struct list workers;            /* of struct worker.link, most recently free first */
+    uint64_t n_attached;            /* ever; the last one's number */
+    uint64_t n_crashed;             /* processes of the pool that have died unasked */
+    uint64_t n_finished, n_refused; /* of the workers that are gone */
     uint32_t n_workers, n_ready;
     int is_draining;
     int is_room_new; /* a worker has room since the last dispatch_run */

@@ -14,7 +14,7 @@ struct hello_message {
     uint32_t functions, labels, held_leases, namespaces;
     uint64_t slots, epoch;
 };
-enum { HELLO_FUNCTIONS = 3 };
+enum { HELLO_FUNCTIONS = 3, HELLO_LABELS = 5, INFO_LABELS = 16 };
 
 static const struct codec_row hello_rows[] = {
         CODEC_ROW(1, CODEC_STRING, struct hello_message, name),
@@ -39,11 +39,18 @@ static const struct codec_row function_spec_rows[] = {
 };
 static const struct codec_table function_spec_table = {function_spec_rows, ARRAY_LEN(function_spec_rows)};
 
-static int bad(struct grpc_status *st, const char *field, const char *what)
+int worker_bad_field(struct grpc_status *st, const char *field, const char *what)
 {
     status_set(st, GRPC_INVALID_ARGUMENT, "INVALID_FIELD", "%s: %s", field, what);
     status_add_violation(st, field, "%s", what);
     return WORKER_E_BAD;
+}
+
+struct grpc_status *worker_no_memory(struct grpc_status *st)
+{
+    return status_set_retry(status_set(st, GRPC_RESOURCE_EXHAUSTED, "OUT_OF_MEMORY",
+                                       "the daemon could not allocate memory; nothing was changed"),
+                            1000);
 }
 
 static int no_room(struct grpc_status *st)
@@ -84,12 +91,15 @@ struct worker *worker_attach(struct dispatch *d, struct grpc_call *call)
     w->call = call;
     w->key = peer->worker_key;
     w->number = ++d->n_attached;
+    w->pid = d->config.pool.pid(d->config.pool.context, w->key);
+    w->attach_time = engine_wall(d->engine);
+    w->heard_at = grpc_call_now(call);
     list_push_back(&d->workers, &w->link);
     d->n_workers++;
     return w;
 }
 
-static int is_function_name(struct span name)
+int worker_is_function_name(struct span name)
 {
     for (size_t i = 0; i < name.len; i++) {
         uint8_t c = name.p[i];
@@ -107,12 +117,49 @@ static int serve(struct worker *w, struct span message, struct grpc_status *st)
     struct function *f;
     const char *field;
 
-    if (codec_read(&function_spec_table, message, &spec, &field) != 0 || !is_function_name(spec.name))
-        return bad(st, "hello.functions", "a name of 1 to 255 characters of [A-Za-z0-9._-] is required");
+    if (codec_read(&function_spec_table, message, &spec, &field) != 0 || !worker_is_function_name(spec.name))
+        return worker_bad_field(st, "hello.functions",
+                                "a name of 1 to 255 characters of [A-Za-z0-9._-] is required");
     f = engine_function_add(w->dispatch->engine, spec.name, spec.doc);
     if (!f || engine_holder_serve(w->dispatch->engine, w->holder, f) < 0)
         return no_room(st);
+    w->functions_bytes += spec.name.len + WORKER_FUNCTION_FIELD_BYTES;
     return 0;
+}
+
+static int keep_labels(struct worker *w, struct span message, struct grpc_status *st)
+{
+    struct wire_reader r = wire_reader(message);
+    struct writer to = writer_to(&w->about);
+    struct span key, value;
+    int n = 0, e;
+
+    while ((e = task_next_label(&r, HELLO_LABELS, &key, &value)) > 0) {
+        struct writer_mark m = writer_begin(&to, INFO_LABELS, key.len + value.len + 4);
+
+        if (++n > LIMIT_LABELS || key.len == 0 || key.len > LIMIT_LABEL_KEY_BYTES ||
+            value.len > LIMIT_LABEL_VALUE_BYTES)
+            return worker_bad_field(st, "hello.labels",
+                                    "at most 64, with keys of 1 to 63 bytes and values of at most 1 KiB");
+        writer_bytes(&to, 1, key);
+        writer_bytes(&to, 2, value);
+        writer_end(&to, m);
+    }
+    if (e < 0)
+        return worker_bad_field(st, "hello.labels", "is malformed");
+    return to.failed ? no_room(st) : 0;
+}
+
+/* What people are told about it. */
+static int keep_about(struct worker *w, const struct hello_message *hello, struct span message,
+                      struct grpc_status *st)
+{
+    if (buf_append(&w->about, hello->name.p, hello->name.len) < 0 ||
+        buf_append(&w->about, hello->version.p, hello->version.len) < 0)
+        return no_room(st);
+    w->name_bytes = (uint8_t)hello->name.len;
+    w->version_bytes = (uint8_t)hello->version.len;
+    return keep_labels(w, message, st);
 }
 
 int worker_hello(struct worker *w, struct span message, struct grpc_status *st)
@@ -124,16 +171,18 @@ int worker_hello(struct worker *w, struct span message, struct grpc_status *st)
     char id[32];
 
     if (w->holder)
-        return bad(st, "hello", "is said twice");
+        return worker_bad_field(st, "hello", "is said twice");
     if (codec_read(&hello_table, message, &hello, &field) != 0)
-        return bad(st, "hello", "is malformed");
+        return worker_bad_field(st, "hello", "is malformed");
     if (hello.name.len > WORKER_TEXT_BYTES || hello.version.len > WORKER_TEXT_BYTES)
-        return bad(st, hello.name.len > WORKER_TEXT_BYTES ? "hello.name" : "hello.version",
-                   "has more than 255 bytes");
+        return worker_bad_field(st, hello.name.len > WORKER_TEXT_BYTES ? "hello.name" : "hello.version",
+                                "has more than 255 bytes");
     if (hello.slots == 0 || hello.slots > WORKER_SLOTS_MAX)
-        return bad(st, "hello.slots", "must be 1 to 1,024");
+        return worker_bad_field(st, "hello.slots", "must be 1 to 1,024");
     if (hello.functions == 0 || hello.functions > WORKER_FUNCTIONS_MAX)
-        return bad(st, "hello.functions", "must be 1 to 10,000");
+        return worker_bad_field(st, "hello.functions", "must be 1 to 10,000");
+    if (keep_about(w, &hello, message, st))
+        return WORKER_E_BAD;
     worker_id(w, id);
     if (engine_holder_new(w->dispatch->engine, span_of_string(id), w, &w->holder) < 0)
         return no_room(st);
@@ -209,8 +258,11 @@ static void worker_free(struct worker *w)
     list_del(&w->link);
     d->n_workers--;
     d->n_ready -= w->is_ready ? 1 : 0;
+    d->n_finished += w->n_finished;
+    d->n_refused += w->n_refused;
     engine_holder_free(d->engine, w->holder);
     buf_deinit(&w->payload);
+    buf_deinit(&w->about);
     mem_free(w->last_page);
     mem_free(w);
 }

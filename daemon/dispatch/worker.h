@@ -11,7 +11,8 @@ enum {
     WORKER_CREDIT_MAX = 65536,
     WORKER_SLOTS_MAX = 1024,
     WORKER_FUNCTIONS_MAX = 10000,
-    WORKER_TEXT_BYTES = 255, /* name, version */
+    WORKER_TEXT_BYTES = 255,         /* name, version */
+    WORKER_FUNCTION_FIELD_BYTES = 4, /* what its name as a field of a message takes beside it */
 };
 
 struct worker {
@@ -21,8 +22,14 @@ struct worker {
     struct holder *holder;  /* NULL until Hello */
     uint64_t key;           /* of the pool's child */
     uint64_t number;        /* w-NUMBER is its ID */
-    uint32_t slots, credit;
+    uint32_t slots, credit, pid;
     uint64_t n_refused; /* finishes under no current lease */
+    uint64_t n_finished;
+    wall_ns_t attach_time;
+    mono_ns_t heard_at;
+    struct buf about; /* of Hello: its name, its version, its labels as fields of WorkerInfo */
+    uint8_t name_bytes, version_bytes;
+    size_t functions_bytes; /* of the names of what it serves, as fields of WorkerInfo */
     int is_draining;
     int is_ready; /* has said Hello */
     int is_dead;  /* the process is gone: bury when the stream is drained */
@@ -34,12 +41,34 @@ struct worker {
     struct lease_ref payload_lease; /* ... under this lease */
 };
 
+/* What its Hello said of it. */
+static inline struct span worker_name(const struct worker *w)
+{
+    return (struct span){buf_head(&w->about), w->name_bytes};
+}
+static inline struct span worker_version(const struct worker *w)
+{
+    return (struct span){buf_head(&w->about) + w->name_bytes, w->version_bytes};
+}
+static inline struct span worker_labels(const struct worker *w)
+{
+    size_t at = (size_t)w->name_bytes + w->version_bytes;
+
+    return (struct span){buf_head(&w->about) + at, buf_len(&w->about) - at};
+}
+
 /* worker_attach: a new call of Attach. NULL with the call failed. */
 struct worker *worker_attach(struct dispatch *d, struct grpc_call *call);
 
 /* worker_hello: it says who it is and what it serves. 0; WORKER_E_BAD (@st says why). */
 enum { WORKER_E_BAD = 1 };
 MUST_CHECK int worker_hello(struct worker *w, struct span message, struct grpc_status *st);
+
+/* worker_is_function_name: whether it may be one. worker_bad_field: INVALID_ARGUMENT naming @field; WORKER_E_BAD.
+ * worker_no_memory: RESOURCE_EXHAUSTED; @st. */
+MUST_CHECK int worker_is_function_name(struct span name);
+int worker_bad_field(struct grpc_status *st, const char *field, const char *what);
+struct grpc_status *worker_no_memory(struct grpc_status *st);
 
 /* worker_find: by the pool's key, or NULL. */
 struct worker *worker_find(const struct dispatch *d, uint64_t key);

@@ -27,7 +27,6 @@ static const struct grpc_method rows[] = {
         {"/futured.v1.Workers/Claim", GRPC_UNARY, &handler, NULL},
         {"/futured.v1.Workers/Renew", GRPC_UNARY, &handler, NULL},
         {"/futured.v1.Workers/Finish", GRPC_UNARY, &handler, NULL},
-        {"/futured.v1.Workers/ListWorkers", GRPC_UNARY, &handler, NULL},
         {"/futured.v1.Workers/DrainWorker", GRPC_UNARY, &handler, NULL},
         {"/futured.v1.Workers/KillWorker", GRPC_UNARY, &handler, NULL},
         {"/futured.v1.System/GetInfo", GRPC_UNARY, &handler, NULL},

@@ -34,6 +34,11 @@ static void kill_child(void *context, uint64_t key, const char *why)
     snprintf(w->why, sizeof w->why, "%s", why);
 }
 
+static uint32_t pid_of(void *context, uint64_t key)
+{
+    return 1000 + (uint32_t)key;
+}
+
 /* --- the whole */
 
 void harness_init(struct harness *h)
@@ -43,7 +48,7 @@ void harness_init(struct harness *h)
     const struct dispatch_config dispatch_config = {
             .max_message_bytes = server_config.max_message_bytes,
             .max_result_bytes = HARNESS_MAX_RESULT,
-            .pool = {.page = page_of, .kill = kill_child, .context = h},
+            .pool = {.page = page_of, .kill = kill_child, .pid = pid_of, .context = h},
     };
     const struct grpc_method *methods;
     size_t n;

@@ -31,9 +31,14 @@ static void no_kill(void *context, uint64_t key, const char *why)
 {
 }
 
+static uint32_t no_pid(void *context, uint64_t key)
+{
+    return 0;
+}
+
 static void rows_init(struct rows *r, struct harness *h)
 {
-    const struct dispatch_config config = {.pool = {.page = no_page, .kill = no_kill}};
+    const struct dispatch_config config = {.pool = {.page = no_page, .kill = no_kill, .pid = no_pid}};
 
     assert_int_equal(health_new(&r->health, h->server), 0);
     assert_int_equal(reflection_new(&r->reflection, h->server), 0);
