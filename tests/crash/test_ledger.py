@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The judge can say no: each of its rules goes red on what breaks it, and stays silent on what does not."""
+import sys
+import unittest
+
+import crash_support  # noqa: F401 (the path to the stubs)
+from futures_support import FAILED, PENDING, RUNNING, SUCCEEDED, future_pb2
+from ledger import Ledger
+import tasks
+
+TAG, ID = "l-1", "01890000-0000-7000-8000-000000000001"
+
+
+def tag_of(function, ephemeral=False):
+    """A tag whose task is of @function."""
+    n = 0
+    while True:
+        request = tasks.request_of(f"l-{n}", "")
+        if request.task.function == function and tasks.is_ephemeral(request) == ephemeral and (
+                request.task.options.on_lost != future_pb2.ON_LOST_FAIL):
+            return request.tag
+        n += 1
+
+
+def future(tag, state=PENDING, revision=1, **fields):
+    request = tasks.request_of(tag, "")
+    f = future_pb2.Future(id=ID, state=state, revision=revision, task=request.task, group=request.group, tag=tag,
+                          labels=request.task.labels, **fields)
+    f.submit_time.seconds = 1
+    if state != PENDING:
+        f.attempts.add(number=1, worker="w").start_time.seconds = 2
+    if state == SUCCEEDED:
+        f.attempts[0].end_time.seconds = f.end_time.seconds = 3
+        f.result.data = request.task.argument
+        f.result.size_bytes = len(request.task.argument)
+    return f
+
+
+class Rules(unittest.TestCase):
+    def setUp(self):
+        self.ledger = Ledger()
+        self.tag = tag_of("echo")
+
+    def judged(self, *shown, now, will=(), did=()):
+        for f in shown:
+            self.ledger.show(f)
+        self.ledger.take([(0, "will", ID, w) for w in will] + [(0, "did", ID, d) for d in did])
+        return [line.split()[0] for line in self.ledger.judge(ID, now)]
+
+    def changed(self, field, value, **fields):
+        f = future(self.tag, **fields)
+        target = f
+        *path, last = field.split(".")
+        for part in path:
+            target = getattr(target, part)
+        if isinstance(value, dict):
+            getattr(target, last).clear()
+            getattr(target, last).update(value)
+        else:
+            setattr(target, last, value)
+        return f
+
+    def test_right(self):
+        done = future(self.tag, SUCCEEDED, 3)
+        self.assertEqual(self.judged(future(self.tag), future(self.tag, RUNNING, 2), now=done), [])
+        self.assertEqual(self.judged(done, now=done), [])
+        self.assertEqual(self.ledger.wrong, [])
+
+    def test_lost(self):
+        self.assertEqual(self.judged(future(self.tag), now=None), ["lost"])
+        self.assertEqual(self.judged(now=None, will=["delete"]), [])
+
+    def test_deleted(self):
+        done = future(self.tag, SUCCEEDED, 3)
+        self.assertEqual(self.judged(done, now=done, will=["delete"]), [])
+        self.assertEqual(self.judged(now=done, did=["delete"]), ["changed"])
+
+    def test_ephemeral(self):
+        f = future(tag_of("echo", ephemeral=True))
+        self.assertEqual(self.judged(f, now=None), [])
+        self.assertEqual(self.judged(now=f), ["lost"])
+
+    def test_refused(self):
+        self.assertEqual(self.judged(future(self.tag), now="UNAVAILABLE"), ["refused"])
+
+    def test_changed(self):
+        for field, value in (("task.argument", b"?"), ("group", "?"), ("submit_time.seconds", 7), ("submitter.peer", "?"),
+                             ("labels", {"n": "?"}), ("effective_options.priority", 99)):
+            with self.subTest(field=field):
+                self.setUp()
+                self.assertIn("changed", self.judged(future(self.tag), now=self.changed(field, value, revision=2)))
+        self.setUp()
+        self.assertIn("changed", self.judged(future(self.tag, revision=5), now=future(self.tag, revision=4)))
+
+    def test_one_revision(self):
+        self.assertEqual(self.judged(future(self.tag), now=self.changed("traceparent", "?")), ["changed", "changed"])
+
+    def test_annotations(self):
+        labels = {"n": self.tag, **tasks.request_of(self.tag, "").task.labels}
+        one, two, three = ({**labels, "annotated": str(n)} for n in (1, 2, 3))
+        shown = self.changed("labels", one, revision=2)
+        self.assertIn("changed", self.judged(shown, now=self.changed("labels", labels, revision=3)))
+        self.assertEqual(self.judged(now=self.changed("labels", two, revision=3), will=["annotate 2"]), [])
+        self.assertIn("changed", self.judged(now=self.changed("labels", three, revision=3)))
+
+    def test_twice(self):
+        done, other = future(self.tag, SUCCEEDED, 3), future(self.tag, SUCCEEDED, 3)
+        other.end_time.seconds += 1
+        self.assertIn("twice", self.judged(done, now=other))
+        self.ledger.show(other)
+        self.assertEqual(len(self.ledger.wrong), 1)
+
+    def test_back_from_the_end(self):
+        self.assertIn("changed", self.judged(future(self.tag, SUCCEEDED, 3), now=future(self.tag, RUNNING, 4)))
+
+    def test_attempts(self):
+        again = future(self.tag, RUNNING, 3)
+        again.attempts[0].worker = "another"
+        self.assertIn("changed", self.judged(future(self.tag, RUNNING, 2), now=again))
+        again = future(self.tag, SUCCEEDED, 3)
+        again.attempts.add(number=2).end_time.seconds = 4
+        self.assertIn("twice", self.judged(now=again))
+
+    def test_wrong(self):
+        self.ledger.show(future(self.tag))
+        self.assertEqual(self.judged(now=self.changed("result.data", b"?", state=SUCCEEDED, revision=2)), ["wrong"])
+        failed = future(self.tag, FAILED, 2)
+        for reason in ("OUTCOME_UNKNOWN", "WORKER_LOST", "FUNCTION_ERROR"):
+            failed.error.reason = reason
+            self.assertEqual(self.judged(now=failed), ["wrong"])
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv, verbosity=2)
