@@ -16,7 +16,6 @@ void arm_init(struct arm *a)
 int arm_best(struct engine *e, struct function *fn)
 {
     struct future *f = sched_peek(&fn->ready);
-    struct level *kept;
 
     if (LIKELY(f->on_lost != ON_LOST_FAIL) || !e->config.has_store || f->durability != DURABILITY_DURABLE)
         return 0;
@@ -26,7 +25,7 @@ int arm_best(struct engine *e, struct function *fn)
         return ARM_E_FULL;
     if (turn_reserve(e) < 0)
         return -ENOMEM;
-    f = sched_pop(&e->sched, &fn->ready, &kept);
+    f = sched_set_aside(&e->sched, &fn->ready);
     fn->n_reserved++;
     e->arm.n++;
     list_push_back(&e->arm.waiting, &f->queue);

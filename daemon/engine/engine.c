@@ -87,6 +87,7 @@ struct engine *engine_free(struct engine *e)
     retention_deinit(&e->retention);
     group_set_deinit(&e->groups);
     function_set_deinit(&e->functions, &e->sched);
+    sched_deinit(&e->sched);
     scope_set_deinit(&e->scopes);
     order_deinit(&e->order);
     table_deinit(&e->table);
@@ -231,6 +232,8 @@ static int submit_rare(struct engine *e, struct future *f, const struct engine_s
         return -ENOMEM;
     if (in->tag.len && !(rare->tag = bytes_dup(in->tag.p, in->tag.len)))
         return -ENOMEM;
+    if (in->fairness_key.len && !(rare->fairness_key = bytes_dup(in->fairness_key.p, in->fairness_key.len)))
+        return -ENOMEM;
     if (in->retention_ns >= 0) {
         if (retention_reserve(&e->retention) < 0)
             return -ENOMEM;
@@ -265,7 +268,8 @@ static void submit_undo(struct engine *e, struct future *f)
 /* Everything that @f needs to exist, short of counting it. */
 static int submit_make(struct engine *e, struct future *f, const struct engine_submit *in)
 {
-    if ((in->traceparent.len || in->tag.len || in->retention_ns >= 0) && submit_rare(e, f, in) < 0)
+    if ((in->traceparent.len || in->tag.len || in->fairness_key.len || in->retention_ns >= 0) &&
+        submit_rare(e, f, in) < 0)
         return -ENOMEM;
     if (in->group.len && submit_group(e, f, in->group) < 0)
         return -ENOMEM;

@@ -158,6 +158,7 @@ struct engine_submit {
     struct scope *scope;
     struct span function;
     struct span group, tag, traceparent; /* {NULL, 0} = none */
+    struct span fairness_key;            /* {NULL, 0} = the principal */
     struct bytes *task;                  /* a reference is taken on success */
     struct bytes *peer;                  /* likewise; may be NULL */
     uint32_t argument_at, argument_field_bytes, argument_bytes;

@@ -8,7 +8,7 @@
 /* What the walk counts. */
 struct walk {
     uint64_t n_by_state[6], n_bytes, n_level_bytes, n_group_bytes, n_edges, n_leases, n_members, n_collected;
-    uint64_t n_pins, n_finished_bytes, n_promised;
+    uint64_t n_pins, n_finished_bytes, n_promised, n_lanes;
 };
 
 static void check_rare(const struct future *f)
@@ -59,7 +59,7 @@ static void check_future(const struct engine *e, const struct future *f, struct 
 
     check_place(f);
     if (!future_is_terminal(f) && f->place != PLACE_READY)
-        ASSERT(sched_kept(&f->function->ready, f->priority));
+        ASSERT(sched_is_kept(&e->sched, &f->function->ready, f));
     check_lease(f, w);
     if (f->rare)
         check_rare(f);
@@ -90,30 +90,59 @@ static void check_future(const struct engine *e, const struct future *f, struct 
     w->n_bytes += limits_future(f);
 }
 
-/* The ready tasks of one function against its counts (4). Returns how many of its levels there are. */
-static uint64_t check_function(const struct function *fn)
+static void check_lane(const struct function *fn, const struct lane *lane)
 {
-    uint64_t n = 0, n_kept = 0;
+    uint64_t n = 0;
+
+    LIST_FOREACH (l, &lane->futures) {
+        const struct future *f = LIST_ENTRY(l, struct future, queue);
+
+        ASSERT(f->function == fn && f->place == PLACE_READY && f->priority == lane->level->priority);
+        n++;
+    }
+    ASSERT(n == lane->n && list_is_linked(&lane->turn) == (n > 0));
+}
+
+/* Lanes that are only kept cannot be walked, but for the first one. Adds to *n_kept. */
+static void check_level(const struct function *fn, const struct level *level, uint64_t *n_kept)
+{
+    uint64_t n = 0, n_lanes = 0;
+    int is_first_seen = 0;
+
+    LIST_FOREACH (l, &level->turns) {
+        const struct lane *lane = LIST_ENTRY(l, struct lane, turn);
+
+        ASSERT(lane->level == level && lane->n > 0);
+        check_lane(fn, lane);
+        n += lane->n;
+        *n_kept += lane->n_kept;
+        is_first_seen |= lane == &level->first;
+        n_lanes += lane != &level->first;
+    }
+    ASSERT(is_first_seen == (level->first.n > 0) && n_lanes <= level->n_others);
+    ASSERT(n == level->n && heap_has(&level->by_rank) == (n > 0));
+    if (!is_first_seen)
+        *n_kept += level->first.n_kept;
+    ASSERT(n > 0 || level->n_others > 0 || level->first.n_kept > 0 || fn->ready.last == &level->first);
+}
+
+/* The ready tasks of one function against its counts (4). */
+static void check_function(const struct function *fn, struct walk *w)
+{
+    uint64_t n = 0, n_kept = 0, n_others = 0, n_away = fn->n_reserved + fn->n_waiting + fn->n_running;
 
     MAP_FOREACH (it, &fn->ready.by_priority) {
         const struct level *level = CONTAINER_OF(it, struct level, by_priority);
-        uint64_t n_here = 0;
 
-        LIST_FOREACH (l, &level->futures) {
-            const struct future *f = LIST_ENTRY(l, struct future, queue);
-
-            ASSERT(f->function == fn && f->place == PLACE_READY && f->priority == level->priority);
-            n_here++;
-        }
-        ASSERT(heap_has(&level->by_rank) == (n_here > 0));
-        ASSERT(n_here > 0 || level->n_kept > 0 || fn->ready.last == level);
-        n += n_here;
-        n_kept += level->n_kept;
+        check_level(fn, level, &n_kept);
+        n += level->n;
+        n_others += level->n_others;
     }
     ASSERT(n == fn->ready.n && list_is_linked(&fn->ready.rotation) == (n > 0));
     ASSERT(fn->n_pending == n + fn->n_reserved + fn->n_waiting);
-    ASSERT(n_kept == fn->n_reserved + fn->n_waiting + fn->n_running);
-    return fn->ready.by_priority.n;
+    ASSERT(n_others ? n_kept <= n_away : n_kept == n_away);
+    w->n_lanes += n_others;
+    w->n_level_bytes += fn->ready.by_priority.n * sched_level_bytes() + n_others * sched_lane_bytes();
 }
 
 static void check_functions(const struct engine *e, struct walk *w)
@@ -124,12 +153,14 @@ static void check_functions(const struct engine *e, struct walk *w)
         const struct function *fn = e->functions.at[i];
 
         ASSERT(fn->index == i);
-        w->n_level_bytes += check_function(fn) * sizeof(struct level);
+        check_function(fn, w);
         n_pending += fn->n_pending;
         n_running += fn->n_running;
         n_leases += fn->n_reserved + fn->n_running;
     }
     ASSERT(n_pending == w->n_by_state[FUTURE_PENDING] && n_running == w->n_by_state[FUTURE_RUNNING]);
+    ASSERT(w->n_lanes == e->sched.lanes.n_items);
+    table_check(&e->sched.lanes);
     ASSERT(n_leases == w->n_leases + e->arm.n && w->n_leases == e->leases.n_objects);
 }
 

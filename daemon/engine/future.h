@@ -125,10 +125,11 @@ struct cancel_request {
 /* What few futures have. */
 struct future_rare {
     struct future *future;
-    struct heap_item expiry;   /* retention of its own; keyed by wall time */
-    int64_t retention_ns;      /* < 0 = the daemon's default */
-    struct bytes *traceparent; /* NULL = none */
-    struct bytes *tag;         /* as submitted; NULL = none */
+    struct heap_item expiry;    /* retention of its own; keyed by wall time */
+    int64_t retention_ns;       /* < 0 = the daemon's default */
+    struct bytes *traceparent;  /* NULL = none */
+    struct bytes *tag;          /* as submitted; NULL = none */
+    struct bytes *fairness_key; /* NULL = the principal */
     struct cancel_request *cancel_requested;
     uint8_t n_losses;  /* attempts lost without fault of the task */
     uint8_t is_custom; /* its expiry stands in the heap though retention_ns does not say so */

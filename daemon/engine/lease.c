@@ -32,13 +32,12 @@ static struct function *function_of(struct list *rotation)
 static struct lease *claim_one(struct engine *e, struct holder *h, struct function *fn)
 {
     struct lease *lease = slab_alloc(&e->leases);
-    struct level *kept;
     struct future *f;
 
     if (!lease)
         return NULL;
     *lease = (struct lease){.holder = h, .claimed_at = e->mono};
-    f = sched_pop(&e->sched, &fn->ready, &kept);
+    f = sched_pop(&e->sched, &fn->ready);
     ASSERT(f && !f->lease);
     list_init(&lease->of_holder);
     list_init(&lease->revoke);

@@ -18,7 +18,7 @@ void lease_release(struct engine *e, struct lease *lease);
 MUST_CHECK int lease_lose(struct engine *e, struct lease *lease);
 
 /* lease_lose_restored: @f, which is in no queue and under no lease, was RUNNING, or armed to be, when an earlier start of
- * the daemon ended: as lease_lose; what goes back goes to the end of its queue. It keeps its level (place.h).
+ * the daemon ended: as lease_lose; what goes back goes to the end of its queue. It keeps its lane (place.h).
  * 0, -ENOMEM (nothing changed). */
 MUST_CHECK int lease_lose_restored(struct engine *e, struct future *f);
 

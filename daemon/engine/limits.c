@@ -42,6 +42,7 @@ uint64_t limits_rare(const struct future_rare *rare)
         return 0;
     cancel = rare->cancel_requested;
     return sizeof *rare + limits_bytes(rare->traceparent) + limits_bytes(rare->tag) +
+           limits_bytes(rare->fairness_key) +
            (cancel ? sizeof *cancel + LIMITS_MALLOC_BYTES + limits_bytes(cancel->principal) +
                              limits_bytes(cancel->reason) + limits_outcome(cancel->outcome)
                    : 0);

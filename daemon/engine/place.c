@@ -6,14 +6,12 @@
 
 int place_keep(struct engine *e, const struct future *f)
 {
-    struct level *level;
-
-    return sched_level(&e->sched, &f->function->ready, f->priority, &level);
+    return sched_keep(&e->sched, &f->function->ready, f);
 }
 
 void place_drop(struct engine *e, const struct future *f)
 {
-    sched_done(&e->sched, sched_kept(&f->function->ready, f->priority));
+    sched_done(&e->sched, &f->function->ready, f);
 }
 
 static enum place belongs(const struct future *f)
@@ -23,16 +21,13 @@ static enum place belongs(const struct future *f)
 
 void place_put(struct engine *e, struct future *f, int is_back)
 {
-    struct level *level;
-
     ASSERT(f->state == FUTURE_PENDING && !f->lease && f->place == PLACE_NONE);
     f->place = (uint8_t)belongs(f);
     if (UNLIKELY(f->place != PLACE_READY)) {
         f->function->n_waiting++;
         return;
     }
-    level = sched_kept(&f->function->ready, f->priority);
-    (is_back ? sched_return : sched_push)(&e->sched, level, f);
+    (is_back ? sched_return : sched_push)(&e->sched, &f->function->ready, f);
     turn_work(e, f->function);
 }
 

@@ -28,8 +28,8 @@ static int is_terminal(const struct restored *in)
 
 static int needs_rare(const struct restored *in)
 {
-    return in->traceparent.len || in->tag.len || in->retention_ns >= 0 || in->n_losses || in->has_cancel ||
-           is_terminal(in);
+    return in->traceparent.len || in->tag.len || in->fairness_key.len || in->retention_ns >= 0 ||
+           in->n_losses || in->has_cancel || is_terminal(in);
 }
 
 static struct cancel_request *make_cancel(struct engine *e, const struct restored *in)
@@ -63,7 +63,8 @@ static int make_rare(struct engine *e, struct future *f, const struct restored *
     if (!rare)
         return -ENOMEM;
     *rare = (struct future_rare){.future = f, .retention_ns = -1, .n_losses = in->n_losses};
-    if (dup_span(in->traceparent, &rare->traceparent) < 0 || dup_span(in->tag, &rare->tag) < 0)
+    if (dup_span(in->traceparent, &rare->traceparent) < 0 || dup_span(in->tag, &rare->tag) < 0 ||
+        dup_span(in->fairness_key, &rare->fairness_key) < 0)
         return -ENOMEM;
     if (in->retention_ns >= 0 || is_terminal(in)) {
         if (retention_reserve(&e->retention) < 0)
@@ -165,7 +166,7 @@ static void free_parts(struct engine *e, struct future *f)
     turn_future_free(e, f);
 }
 
-/* Into the order and the table; unless it has ended it keeps a level. */
+/* Into the order and the table; unless it has ended it keeps a lane. */
 static int enter(struct engine *e, struct future *f, const struct restored *in)
 {
     if (turn_reserve(e) < 0)

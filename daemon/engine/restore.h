@@ -34,6 +34,7 @@ struct restored {
     wall_ns_t submit_time;
     int64_t retention_ns;
     struct span function, namespace, principal, group, peer, tag, traceparent;
+    struct span fairness_key;
     wall_ns_t cancel_time;
     struct span cancel_principal, cancel_reason;
     wall_ns_t end_time, expire_time;

@@ -221,6 +221,7 @@ void turn_rare_free(struct engine *e, struct future *f)
         retention_unreserve(&e->retention);
     bytes_unref(rare->traceparent);
     bytes_unref(rare->tag);
+    bytes_unref(rare->fairness_key);
     slab_free(&e->rares, rare);
 }
 

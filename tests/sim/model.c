@@ -176,10 +176,39 @@ static int best_ready(const struct model *m, int function)
         const struct model_future *f = &m->futures[i], *b = best < 0 ? NULL : &m->futures[best];
 
         if (!f->is_gone && f->at == AT_READY && f->function == function &&
-            (!b || f->priority > b->priority || (f->priority == b->priority && f->place < b->place)))
-            best = i;
+            (!b || f->priority > b->priority || (f->priority == b->priority && f->turn < b->turn)))
+            best = i; /* of one turn the first: they are in the order of submission */
     }
     return best;
+}
+
+/* Scopes with equally good tasks take turns: one that has more, or comes anew, is the last now. */
+static void turn_over(struct model *m, const struct model_future *whose)
+{
+    m->next_turn++;
+    for (int i = 0; i < m->n_futures; i++) {
+        struct model_future *f = &m->futures[i];
+
+        if (!f->is_gone && f->at == AT_READY && f->function == whose->function &&
+            f->priority == whose->priority && f->scope == whose->scope)
+            f->turn = m->next_turn;
+    }
+}
+
+static void make_ready(struct model *m, struct model_future *who)
+{
+    for (int i = 0; i < m->n_futures; i++) {
+        const struct model_future *f = &m->futures[i];
+
+        if (!f->is_gone && f->at == AT_READY && f->function == who->function &&
+            f->priority == who->priority && f->scope == who->scope && f != who) {
+            who->turn = f->turn;
+            who->at = AT_READY;
+            return;
+        }
+    }
+    who->at = AT_READY;
+    who->turn = ++m->next_turn;
 }
 
 static void rotation_remove(struct model *m, int function)
@@ -211,8 +240,7 @@ int model_submit(struct model *m, const struct model_future *like)
     struct model_future *f = &m->futures[i];
 
     *f = *like;
-    f->at = AT_READY;
-    f->place = ++m->next_place;
+    make_ready(m, f);
     f->label = -1;
     f->is_changed = 1;
     rotation_fix(m, f->function);
@@ -241,6 +269,7 @@ int model_claim(struct model *m, int worker, uint32_t eligible, int max, int n, 
 
         memmove(mine, mine + 1, (size_t)--n_mine * sizeof *mine);
         m->futures[i].at = AT_RESERVED;
+        turn_over(m, &m->futures[i]);
         m->futures[i].worker = worker;
         m->futures[i].n_claims++;
         ret[got++] = i;
@@ -277,8 +306,7 @@ static void go_back(struct model *m, int i)
 {
     struct model_future *f = &m->futures[i];
 
-    f->at = AT_READY;
-    f->place = --m->next_head;
+    make_ready(m, f);
     rotation_fix(m, f->function);
 }
 

@@ -22,8 +22,8 @@ struct model_future {
     int is_cancel, is_gone, is_changed, is_deleted;
     int worker; /* who holds it */
     uint32_t n_claims, n_attempts, n_losses;
-    int64_t place; /* order within function and priority: lower first */
-    int label;     /* < 0 = as submitted */
+    int64_t turn; /* READY: when it is the turn of its scope among those of its function and priority: lower first */
+    int label; /* < 0 = as submitted */
     int32_t result;
     enum future_reason reason;
     wall_ns_t end_time, expire_time;
@@ -58,7 +58,7 @@ struct model {
     struct model_worker workers[MODEL_WORKERS];
     int n_futures, n_functions;
     int rotation[MODEL_FUNCTIONS], n_rotation; /* functions with ready tasks */
-    int64_t next_place, next_head;
+    int64_t next_turn;
 };
 
 void model_init(struct model *m);

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Where a future without a lease waits: one place, a level kept wherever it is, and no failure on the way back. */
+/* Where a future without a lease waits: one place, a lane kept wherever it is, and no failure on the way back. */
 #include "engine/place.h"
 #include "tests/unit/engine/fixture.h"
 
-static struct level *level_of(const struct future *f)
+static struct lane *lane_of(const struct future *f)
 {
-    return sched_kept(&f->function->ready, f->priority);
+    return f->function->ready.last; /* there is no other */
 }
 
 static void test_to_the_end_and_to_the_head(void **state)
@@ -20,7 +20,7 @@ static void test_to_the_end_and_to_the_head(void **state)
     assert_int_equal(place_keep(x.e, a), 0);
     place_take(x.e, a);
     assert_int_equal(a->place, PLACE_NONE);
-    assert_int_equal(level_of(a)->n_kept, 1);
+    assert_int_equal(lane_of(a)->n_kept, 1);
     place_put(x.e, a, 0);
     assert_ptr_equal(sched_peek(&x.fn->ready), b);
     assert_int_equal(place_keep(x.e, a), 0);
@@ -48,7 +48,7 @@ static void test_work_is_told(void **state)
     fixture_deinit(&x);
 }
 
-/* A lease and its end: nowhere, then back; the end drops the level. */
+/* A lease and its end: nowhere, then back; the end drops the lane. */
 static void test_with_leases(void **state)
 {
     struct fixture x;
@@ -59,7 +59,7 @@ static void test_with_leases(void **state)
     f = fixture_submit(&x, NULL);
     lease = fixture_claim(&x);
     assert_int_equal(f->place, PLACE_NONE);
-    assert_int_equal(level_of(f)->n_kept, 1);
+    assert_int_equal(lane_of(f)->n_kept, 1);
     place_again(x.e, f); /* it has a lease: nothing happens */
     assert_int_equal(f->place, PLACE_NONE);
     engine_release(x.e, lease);
@@ -97,6 +97,7 @@ static void test_fail_each_allocation(void **state)
 
     fixture_init(&x);
     f.function = x.fn;
+    f.scope = x.scope;
     FAIL_EACH_ALLOCATION(nth)
     {
         int r;
