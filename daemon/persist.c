@@ -242,6 +242,8 @@ static enum batch_kind kind_of(const struct future *f)
 {
     if (!future_is_terminal(f))
         return BATCH_PUT_LIVE;
+    if (engine_fact_is_new(f))
+        return BATCH_FINISH_NEW;
     return engine_fact_is_first(f) ? BATCH_FINISH : BATCH_PUT_DONE;
 }
 

@@ -41,6 +41,7 @@ int engine_new(struct engine **ret, const struct engine_config *config)
     e->id_seed.k1 = config->random;
     e->revision = (uint64_t)config->epoch << REVISION_EPOCH_SHIFT;
     e->commit_seq = 1;
+    e->commit_by = CLOCK_NEVER;
     e->last_key = config->last_key;
     e->asked_ceiling = e->durable_ceiling = config->has_store ? config->last_key : UINT64_MAX;
     e->account.limits = config->limits;
@@ -165,6 +166,11 @@ void engine_defer(struct engine *e)
 int engine_fact_is_first(const struct future *f)
 {
     return f->stored != STORED_DONE;
+}
+
+int engine_fact_is_new(const struct future *f)
+{
+    return f->stored == STORED_NOT;
 }
 
 void engine_key_ceiling(struct engine *e, uint64_t key)
@@ -348,7 +354,7 @@ int engine_submit(struct engine *e, const struct engine_submit *in, struct futur
     e->n_accepted++;
     e->last_key = e->ready_key;
     ready_id(e);
-    turn_move(e, f, FUTURE_PENDING);
+    turn_accept(e, f);
     if (UNLIKELY(e->last_key > e->durable_ceiling)) { /* its ID is shown when the store knows such keys */
         f->commit_seq = e->commit_seq;
         e->is_urgent = 1;

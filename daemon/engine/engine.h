@@ -17,8 +17,9 @@
  *   engine_durable(seq)                the store says so; without a store app says it at the end of the turn
  *
  * With a store (config.has_store) finished futures leave memory when there are too many bytes of them, and come back by
- * engine_restore (restore.h) when somebody asks; that an attempt has begun does not make a commit by itself; and IDs are
- * shown only below a ceiling that the store knows, so that no later start can give them out again.
+ * engine_restore (restore.h) when somebody asks; that an attempt has begun does not make a commit by itself; an acceptance
+ * that nobody has been shown waits a millisecond at most for more to be committed; and IDs are shown only below a ceiling
+ * that the store knows, so that no later start can give them out again.
  *
  * Work is claimed, never pushed. A lease is {id, attempt, epoch}: the attempt fences an older claim, the
  * epoch (new at each start of the daemon) what was assigned before a restart.
@@ -120,8 +121,10 @@ uint64_t engine_durable_seq(const struct engine *e);
 void engine_taken(struct engine *e);
 void engine_defer(struct engine *e);
 
-/* engine_fact_is_first: whether the store has not been told that @f, a fact, is finished. */
+/* engine_fact_is_first: whether the store has not been told that @f, a fact, is finished. engine_fact_is_new: whether it
+ * has not been told of @f at all. */
 MUST_CHECK int engine_fact_is_first(const struct future *f);
+MUST_CHECK int engine_fact_is_new(const struct future *f);
 
 /* engine_keep_since: finished futures that changed with a commit after @seq stay in memory; UINT64_MAX: no more. */
 void engine_keep_since(struct engine *e, uint64_t seq);

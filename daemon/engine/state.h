@@ -22,6 +22,10 @@ enum {
     STATE_KEYS_AHEAD = 60 * 1000 << 12, /* keys that are reserved at a time: those of a minute */
 };
 
+/* How long an acceptance that nobody has been shown may wait for company in its commit. A task that ends before is one
+ * fact, not two, and waits for one sync. */
+#define STATE_ACCEPT_WAIT_NS NS_PER_MS
+
 /* Durable futures that changed and that no engine_end has handed out yet. */
 struct fact_list {
     struct future **at;
@@ -66,6 +70,7 @@ struct engine {
     uint64_t commit_seq;  /* of the facts being collected */
     uint64_t durable_seq; /* everything up to it is durable */
     int is_urgent;        /* somebody waits for the commit that is being collected */
+    mono_ns_t commit_by;  /* what is collected becomes urgent then; CLOCK_NEVER = not by itself */
     struct id_list forgotten;
     uint64_t last_delete_seq;
     struct effects effects;

@@ -116,6 +116,15 @@ void turn_move(struct engine *e, struct future *f, enum future_state to)
         turn_change(e, f);
 }
 
+void turn_accept(struct engine *e, struct future *f)
+{
+    ASSERT(!f->state && !f->edges);
+    move(e, f, FUTURE_PENDING);
+    note(e, f, 1);
+    if (f->durability == DURABILITY_DURABLE && e->commit_by == CLOCK_NEVER)
+        e->commit_by = clock_add(e->mono, STATE_ACCEPT_WAIT_NS);
+}
+
 void turn_count(struct engine *e, const struct future *f)
 {
     e->n_by_state[f->state]++;
@@ -320,8 +329,11 @@ static void hand_out(struct engine *e)
     e->effects.is_commit = 0;
     e->effects.n_forgotten = 0;
     ask_keys(e);
-    if (!e->is_urgent)
+    e->is_urgent |= e->commit_by <= e->mono;
+    if (!e->is_urgent) {
+        e->effects.next = MIN(e->effects.next, e->commit_by);
         return;
+    }
     if (empty.cap > FACTS_KEEP && e->collected.n < empty.cap / 8)
         empty = (struct fact_list){.at = mem_free(empty.at)};
     empty.n = 0;
@@ -337,6 +349,7 @@ static void hand_out(struct engine *e)
     for (size_t i = 0; i < e->handed_out.n; i++)
         e->handed_out.at[i]->is_fact = 0;
     e->is_urgent = 0;
+    e->commit_by = CLOCK_NEVER;
     e->effects.is_commit = 1;
     e->effects.facts = e->handed_out.at;
     e->effects.n_facts = e->handed_out.n;

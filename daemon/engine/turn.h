@@ -19,6 +19,9 @@ void turn_change(struct engine *e, struct future *f);
 /* turn_change_lazily: the same; with a store it makes no commit by itself. */
 void turn_change_lazily(struct engine *e, struct future *f);
 
+/* turn_accept: @f, which is new, is PENDING. As turn_change_lazily, but it is committed within STATE_ACCEPT_WAIT_NS. */
+void turn_accept(struct engine *e, struct future *f);
+
 /* turn_move: move @f and count it, then turn_change. Not to a terminal state. */
 void turn_move(struct engine *e, struct future *f, enum future_state to);
 

@@ -5,7 +5,7 @@
  *
  * A Run's ID goes into the initial metadata, for who wants to know it while the task runs. A task that ends within
  * ANNOUNCE_NS has it in the same packet as its result: most tasks are short, and a packet of its own would wake the
- * client twice.
+ * client twice, and ask the store for a commit of its own.
  *
  * RunStream owes its client one answer per request. Accepted but unfinished tasks count against the engine's edges, so
  * a client that sends without end is stopped by that limit, each item with its own status; answers that wait are
@@ -108,17 +108,25 @@ static void on_run(struct grpc_call *call, struct span message)
         return;
     }
     run->view = a.view;
-    if (futures_show(call, a.future) < 0)
-        return;
     r = announce_id(call, a.future);
     if (r == 0)
         r = engine_wait(run->service->engine, &run->waiting.waiter, a.future, NULL, 0);
     if (r != 0) {
-        grpc_call_fail(call, accepted_all_the_same(&st, r, a.future));
+        if (futures_show(call, a.future) == 0)
+            grpc_call_fail(call, accepted_all_the_same(&st, r, a.future));
         return;
     }
     run->announce_at = clock_add(grpc_call_now(call), ANNOUNCE_NS);
     list_push_back(&run->service->announcing, &run->announcing);
+}
+
+/* What a unary Run waits for. */
+static const struct future *future_of(const struct run *run)
+{
+    const struct waiter *w = &run->waiting.waiter;
+    const struct list *l = list_is_empty(&w->pending) ? &w->done : &w->pending;
+
+    return LIST_ENTRY(l->next, struct edge, of_waiter)->future;
 }
 
 mono_ns_t run_tick(struct futures *s, mono_ns_t now)
@@ -129,7 +137,8 @@ mono_ns_t run_tick(struct futures *s, mono_ns_t now)
         if (run->announce_at > now)
             return run->announce_at;
         list_del(&run->announcing);
-        if (grpc_call_send_headers(run->waiting.call) < 0)
+        if (futures_show(run->waiting.call, future_of(run)) == 0 &&
+            grpc_call_send_headers(run->waiting.call) < 0)
             grpc_call_fail(run->waiting.call, convert_no_memory(&(struct grpc_status){0}));
     }
     return CLOCK_NEVER;
@@ -243,10 +252,13 @@ static void on_run_stream_item(struct grpc_call *call, struct span message)
     struct grpc_status st;
     struct accepted a;
 
-    if (accept_item(run, call, message, &a, &request, &st))
+    if (accept_item(run, call, message, &a, &request, &st)) {
+        if (a.future && futures_show(call, a.future) < 0) /* the status names it */
+            return;
         put_run_response(call, RUN_RESPONSE_STATUS, NULL, VIEW_DEFAULT, a.tag, &st);
-    else if (request.announce)
+    } else if (request.announce) {
         put_run_response(call, RUN_RESPONSE_ACCEPTED, a.future, VIEW_BASIC, a.tag, NULL);
+    }
     waiting_pace(&run->waiting);
 }
 

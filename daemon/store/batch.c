@@ -74,7 +74,7 @@ int batch_put(struct batch *b, enum batch_kind kind, const struct future *f)
     size_t blobs = 0;
     int r;
 
-    ASSERT(kind == BATCH_PUT_LIVE || kind == BATCH_FINISH || kind == BATCH_PUT_DONE);
+    ASSERT(kind <= BATCH_PUT_DONE);
     ASSERT(future_is_terminal(f) == (kind != BATCH_PUT_LIVE));
     if (!op)
         return -ENOMEM;

@@ -18,6 +18,7 @@ enum { BATCH_INLINE_BYTES = 2048 };
 enum batch_kind {
     BATCH_PUT_LIVE,    /* accepted and not finished: new, or in place of what is there */
     BATCH_FINISH,      /* finished now, for the first time: into done, out of live */
+    BATCH_FINISH_NEW,  /* the same of one that was never put: into done */
     BATCH_PUT_DONE,    /* finished before; its record has changed (labels, retention) */
     BATCH_DELETE,      /* forget it, wherever it is */
     BATCH_SETTING,     /* a name and its value, who set it, when and why; or without it */
@@ -58,8 +59,8 @@ MUST_CHECK struct batch *batch_new(void);
 struct batch *batch_free(struct batch *b);
 void batch_clear(struct batch *b);
 
-/* batch_put: @f as it is now. @kind: PUT_LIVE for one that is not terminal, FINISH the first time that it is, PUT_DONE
- *   after that. The same future twice in one batch is allowed, in the order of what happened.
+/* batch_put: @f as it is now. @kind: PUT_LIVE for one that is not terminal, FINISH the first time that it is (FINISH_NEW:
+ *   without PUT_LIVE before it), PUT_DONE after that. The same future twice in one batch is allowed, in the order of what happened.
  *   Return: 0; -ENOMEM; -EMSGSIZE (begin another batch: this one has 1 GiB). It is unchanged then. */
 MUST_CHECK int batch_put(struct batch *b, enum batch_kind kind, const struct future *f);
 

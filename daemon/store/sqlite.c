@@ -251,7 +251,7 @@ static int finish(struct sqlite *s, const struct batch *b, const struct batch_op
     if (r == STORE_E_CORRUPT && (sqlite3_errcode(s->db) & 0xff) == SQLITE_CONSTRAINT)
         snprintf(problem->text, sizeof problem->text, "the future with key %" PRIu64 " finished before",
                  op->k);
-    if (r == 0)
+    if (r == 0 && op->kind == BATCH_FINISH)
         r = run_key(s, DELETE_LIVE, op->k, problem);
     if (r == 0)
         r = put_blobs(s, op, problem);
@@ -332,7 +332,8 @@ static int apply(struct sqlite *s, const struct batch *b, const struct batch_op 
 {
     switch (op->kind) {
     case BATCH_PUT_LIVE: return put_live(s, b, op, problem);
-    case BATCH_FINISH: return finish(s, b, op, problem);
+    case BATCH_FINISH:
+    case BATCH_FINISH_NEW: return finish(s, b, op, problem);
     case BATCH_PUT_DONE: return put_done(s, b, op, problem);
     case BATCH_DELETE: return delete_id(s, op, problem);
     case BATCH_SETTING: return put_setting(s, b, op, problem);

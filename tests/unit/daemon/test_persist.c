@@ -115,7 +115,7 @@ static void teardown(struct fixture *x)
     nftw(x->parent, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
-static struct future *submit(struct fixture *x, const char *group)
+static struct future *submit_unseen(struct fixture *x, const char *group)
 {
     struct engine_submit in = {.scope = x->scope,
                                .function = SPAN_LIT("echo"),
@@ -129,6 +129,15 @@ static struct future *submit(struct fixture *x, const char *group)
     assert_non_null(in.task);
     assert_int_equal(engine_submit(x->e, &in, &f), 0);
     bytes_unref(in.task);
+    return f;
+}
+
+/* And somebody is about to be shown it. */
+static struct future *submit(struct fixture *x, const char *group)
+{
+    struct future *f = submit_unseen(x, group);
+
+    engine_shown(x->e, f);
     return f;
 }
 
@@ -202,6 +211,35 @@ static void test_lives(void **state)
     assert_non_null(f[2]);
     assert_true(span_eq(future_group(f[2]), SPAN_LIT("g")));
     assert_true(span_eq(SPAN_OF_BYTES(f[2]->task), SPAN_LIT("task")));
+    teardown(&x);
+}
+
+/* Finished in the turn in which it was accepted: one record, and nothing else of it. */
+static void test_finished_at_once(void **state)
+{
+    struct fixture x;
+    struct store_counts counts;
+    struct store_view *view;
+    struct holder *holder;
+    uint64_t seq;
+
+    setup(&x);
+    holder = worker(&x);
+    wait_durable(&x, commit(&x)); /* keys */
+    submit_unseen(&x, "");
+    seq = commit(&x);
+    assert_false(engine_is_urgent(x.e));
+    assert_int_equal(x.effects->n_facts, 0);
+    finish(&x, holder);
+    assert_int_equal(commit(&x), seq + 1);
+    assert_int_equal(x.effects->n_facts, 1);
+    wait_durable(&x, seq + 1);
+    assert_int_equal(store_view_open(persist_store(x.persist), &view), 0);
+    assert_int_equal(store_counts(view, &counts), 0);
+    assert_int_equal(counts.n_live, 0);
+    assert_int_equal(counts.n_by_state[FUTURE_SUCCEEDED], 1);
+    store_view_close(view);
+    engine_holder_free(x.e, holder);
     teardown(&x);
 }
 
@@ -457,11 +495,17 @@ static void test_deleted_is_not_loaded(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-            cmocka_unit_test(test_lives),    cmocka_unit_test(test_durable_when_synced),
-            cmocka_unit_test(test_starts),   cmocka_unit_test(test_stalled),
-            cmocka_unit_test(test_poisoned), cmocka_unit_test(test_little_space),
-            cmocka_unit_test(test_locked),   cmocka_unit_test(test_fail_each_allocation),
-            cmocka_unit_test(test_loaded),   cmocka_unit_test(test_deleted_is_not_loaded),
+            cmocka_unit_test(test_lives),
+            cmocka_unit_test(test_finished_at_once),
+            cmocka_unit_test(test_durable_when_synced),
+            cmocka_unit_test(test_starts),
+            cmocka_unit_test(test_stalled),
+            cmocka_unit_test(test_poisoned),
+            cmocka_unit_test(test_little_space),
+            cmocka_unit_test(test_locked),
+            cmocka_unit_test(test_fail_each_allocation),
+            cmocka_unit_test(test_loaded),
+            cmocka_unit_test(test_deleted_is_not_loaded),
     };
 
     test_seed();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* What a turn tells the world: revisions, facts and their numbers, work, revokes, answers; each once. */
 #include "engine/turn.h"
-#include "fixture.h"
+#include "tests/unit/engine/stored.h"
 
 static struct future *submit_as(struct fixture *x, enum durability durability)
 {
@@ -47,6 +47,60 @@ static void test_facts(void **state)
     effects = fixture_turn(&x);
     assert_int_equal(effects->n_facts, 0);
     assert_int_equal(effects->commit_seq, 2);
+    fixture_deinit(&x);
+}
+
+/* An acceptance that nobody sees waits a millisecond for company, be it its own end; what somebody sees does not. */
+static void test_acceptance_waits(void **state)
+{
+    struct fixture x;
+    struct effects *effects;
+    struct future *f;
+    mono_ns_t at;
+
+    stored_init(&x, UINT64_MAX);
+    stored_turn(&x); /* keys */
+    at = x.mono;
+    f = fixture_submit(&x, NULL);
+    effects = stored_end(&x);
+    assert_int_equal(effects->is_commit, 0);
+    assert_true(effects->next <= at + NS_PER_MS);
+    x.mono = at + NS_PER_MS - 2;
+    stored_begin(&x);
+    fixture_submit(&x, NULL); /* does not begin a wait of its own */
+    assert_int_equal(stored_end(&x)->is_commit, 0);
+    stored_begin(&x);
+    effects = stored_end(&x);
+    assert_int_equal(effects->is_commit, 1);
+    assert_int_equal(effects->n_facts, 2);
+    stored_begin(&x);
+    assert_int_equal(engine_fact_is_new(f), 0);
+    assert_int_equal(x.e->effects.next < at + 3 * NS_PER_MS, 0); /* once */
+
+    f = fixture_submit(&x, NULL);
+    assert_int_equal(engine_shown(x.e, f), x.e->commit_seq);
+    assert_int_equal(stored_end(&x)->is_commit, 1);
+    stored_begin(&x);
+    fixture_submit(&x, NULL);
+    x.mono += 10 * NS_PER_S;
+    stored_begin(&x);
+    for (int i = 0; i < 4; i++)
+        fixture_succeed(&x, fixture_start(&x));
+    effects = stored_end(&x);
+    assert_int_equal(effects->n_facts, 4);
+    stored_begin(&x);
+    f = fixture_submit(&x, NULL);
+    assert_int_equal(engine_fact_is_new(f), 1);
+    fixture_succeed(&x, fixture_start(&x));
+    assert_int_equal(engine_fact_is_new(f), 1);
+    effects = engine_end(x.e);
+    assert_int_equal(effects->n_facts, 1);
+    engine_defer(x.e); /* not taken: still new */
+    stored_begin(&x);
+    assert_int_equal(engine_fact_is_new(f), 1);
+    assert_int_equal(stored_end(&x)->n_facts, 1);
+    stored_begin(&x);
+    assert_int_equal(engine_fact_is_new(f), 0);
     fixture_deinit(&x);
 }
 
@@ -339,12 +393,19 @@ static void test_cancel_without_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-            cmocka_unit_test(test_facts),       cmocka_unit_test(test_ephemeral),
-            cmocka_unit_test(test_durable),     cmocka_unit_test(test_deleted_fact),
-            cmocka_unit_test(test_fact_memory), cmocka_unit_test(test_revisions),
-            cmocka_unit_test(test_work),        cmocka_unit_test(test_work_with_the_worker),
-            cmocka_unit_test(test_revokes),     cmocka_unit_test(test_no_memory_to_hand_out),
-            cmocka_unit_test(test_promises),    cmocka_unit_test(test_cancel_without_memory),
+            cmocka_unit_test(test_facts),
+            cmocka_unit_test(test_acceptance_waits),
+            cmocka_unit_test(test_ephemeral),
+            cmocka_unit_test(test_durable),
+            cmocka_unit_test(test_deleted_fact),
+            cmocka_unit_test(test_fact_memory),
+            cmocka_unit_test(test_revisions),
+            cmocka_unit_test(test_work),
+            cmocka_unit_test(test_work_with_the_worker),
+            cmocka_unit_test(test_revokes),
+            cmocka_unit_test(test_no_memory_to_hand_out),
+            cmocka_unit_test(test_promises),
+            cmocka_unit_test(test_cancel_without_memory),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -81,6 +81,27 @@ static void test_accept_and_finish_in_one_batch(void **state)
     sample_free(s);
 }
 
+/* It was never live, and nobody looks for it there. */
+static void test_finish_of_a_new_one(void **state)
+{
+    struct sample *s = sample_plain(1), *other = sample_plain(2);
+    struct fixture fx;
+
+    fixture_start(&fx);
+    fixture_write_one(&fx, BATCH_PUT_LIVE, other);
+    sample_finish(s, sample_long(5000, 2), HOUR);
+    fixture_write_one(&fx, BATCH_FINISH_NEW, s);
+    reopen(&fx);
+    fixture_assert_has(&fx, s);
+    fixture_assert_has(&fx, other);
+    assert_int_equal(fixture_counts(&fx).n_live, 1);
+    assert_int_equal(sql_number(fx.path, "SELECT count(*) FROM blob"), 1);
+    assert_int_equal(sql_number(fx.path, "SELECT count(*) FROM expiry"), 1);
+    fixture_end(&fx);
+    sample_free(s);
+    sample_free(other);
+}
+
 static void test_everything_a_future_can_have(void **state)
 {
     struct sample *s = sample_full(1);
@@ -557,6 +578,7 @@ int main(void)
             cmocka_unit_test(test_a_new_store),
             cmocka_unit_test(test_a_life),
             cmocka_unit_test(test_accept_and_finish_in_one_batch),
+            cmocka_unit_test(test_finish_of_a_new_one),
             cmocka_unit_test(test_everything_a_future_can_have),
             cmocka_unit_test(test_large_payloads_are_written_once),
             cmocka_unit_test(test_blobs_are_loaded_when_wanted),
