@@ -68,7 +68,9 @@ static int load(struct config **ret, char **ret_errors, int argc, const char *co
     r = config_load(ret, argc, args, &errors);
     for (int i = 0; i < argc; i++)
         free(args[i]);
-    *ret_errors = strndup(buf_len(&errors) ? (const char *)buf_head(&errors) : "", buf_len(&errors));
+    *ret_errors = calloc(1, buf_len(&errors) + 1);
+    if (buf_len(&errors))
+        memcpy(*ret_errors, buf_head(&errors), buf_len(&errors));
     return r;
 }
 
