@@ -419,6 +419,9 @@ static int start_listening(struct app *app)
             return r;
         }
         app->n_listeners++;
+        r = executor_add_address(app->executor, listener_address(app->listeners[i])->text);
+        if (r < 0)
+            return r;
         LOG_EVENT(LOG_INFO, "listening", LOG_STR("address", listener_address(app->listeners[i])->text));
     }
     return 0;

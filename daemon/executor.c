@@ -11,11 +11,13 @@
 #include "daemon/net/conn.h"
 #include "daemon/net/loop.h"
 #include "daemon/persist.h"
+#include "daemon/stats.h"
 #include "dispatch/dispatch.h"
 #include "engine/engine.h"
 #include "pool/pool.h"
 #include "service/functions.h"
 #include "service/futures.h"
+#include "service/system.h"
 #include "service/unimplemented.h"
 #include "worker/spec.h"
 
@@ -50,6 +52,7 @@ struct executor {
     struct engine *engine;
     struct futures *futures;
     struct functions *functions;
+    struct system *system;
     struct dispatch *dispatch;
     struct pool *pool;       /* NULL: no workers configured */
     struct persist *persist; /* NULL: no store */
@@ -407,9 +410,54 @@ static int add_methods(struct executor *x)
     rows = dispatch_methods(x->dispatch, &n);
     if (r == 0)
         r = add_rows(x, rows, n);
+    rows = system_methods(x->system, &n);
+    if (r == 0)
+        r = add_rows(x, rows, n);
     rows = unimplemented_methods(&n);
     return r == 0 ? add_rows(x, rows, n) : r;
 }
+
+/* ---- what System tells */
+
+static enum daemon_state state_of(void *context)
+{
+    const struct executor *x = context;
+    enum persist_refusal refusal = x->persist ? persist_refuses(x->persist) : PERSIST_ACCEPTS;
+
+    if (x->is_draining)
+        return DAEMON_DRAINING;
+    return refusal == PERSIST_STALLED || refusal == PERSIST_BROKEN ? DAEMON_READ_ONLY : DAEMON_SERVING;
+}
+
+static uint32_t measure(void *context, struct metrics *m)
+{
+    const struct executor *x = context;
+    const struct stats_sources sources = {
+            .conns = x->config.conns, .dispatch = x->dispatch, .persist = x->persist};
+
+    return stats_measure(&sources, m);
+}
+
+static int new_system(struct executor *x, size_t max_result_bytes)
+{
+    const struct system_config config = {
+            .limits = x->config.config->limits,
+            .max_result_bytes = max_result_bytes,
+            .has_store = x->persist != NULL,
+            .start_time = clock_wall(),
+            .pid = (uint32_t)getpid(),
+            .world = {.state = state_of, .measure = measure, .context = x},
+    };
+
+    return system_new(&x->system, x->engine, x->config.server, &config);
+}
+
+int executor_add_address(struct executor *x, const char *text)
+{
+    return system_add_address(x->system, text);
+}
+
+/* ---- the services */
 
 static int new_services(struct executor *x, const struct hash_seed *seed)
 {
@@ -426,6 +474,8 @@ static int new_services(struct executor *x, const struct hash_seed *seed)
         r = functions_new(&x->functions, x->engine, max_message);
     if (r == 0)
         r = dispatch_new(&x->dispatch, x->engine, &config);
+    if (r == 0)
+        r = new_system(x, config.max_result_bytes);
     return r == 0 ? add_methods(x) : r;
 }
 
@@ -489,6 +539,7 @@ struct executor *executor_free(struct executor *x)
     loop_timer_deinit(&x->turn_timer);
     loop_timer_deinit(&x->broken_timer);
     dispatch_free(x->dispatch);
+    system_free(x->system);
     functions_free(x->functions);
     loader_free(x->loader);
     commit_the_rest(x);

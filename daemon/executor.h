@@ -37,6 +37,9 @@ struct executor *executor_free(struct executor *x);
  * answers UNAVAILABLE. 0, -errno. */
 MUST_CHECK int executor_start(struct executor *x);
 
+/* executor_add_address: clients are told that the daemon listens there. 0, -ENOMEM. */
+MUST_CHECK int executor_add_address(struct executor *x, const char *text);
+
 /* executor_wake: the loop has waited; the engine learns the time. executor_turn: drain the effects.
  * executor_is_pending: there are effects that the next turn must drain without waiting. */
 void executor_wake(struct executor *x, mono_ns_t now);

@@ -19,7 +19,6 @@
 #include "base/mem.h"
 #include "daemon/net/loop.h"
 #include "grpc/server.h"
-#include "store/committer.h"
 #include "store/recover.h"
 
 #include <errno.h>
@@ -49,6 +48,7 @@ struct persist {
     uint64_t ceiling, ceiling_seq; /* of keys: asked for, and with which commit of the engine's; 0 = none */
     enum committer_state state;
     enum persist_refusal refusal;
+    uint64_t free_bytes;
     int is_low; /* free space */
 };
 
@@ -125,14 +125,14 @@ static void look_at_space(struct persist *p)
 
     if (statvfs(p->config.directory, &fs) < 0)
         return;
-    is_low = (uint64_t)fs.f_bavail * fs.f_frsize < p->config.reserve_bytes;
+    p->free_bytes = (uint64_t)fs.f_bavail * fs.f_frsize;
+    is_low = p->free_bytes < p->config.reserve_bytes;
     if (is_low == p->is_low)
         return;
     p->is_low = is_low;
     if (is_low)
         LOG_EVENT(LOG_ERROR, "store_space_low", LOG_STR("directory", p->config.directory),
-                  LOG_NUM("free_bytes", (uint64_t)fs.f_bavail * fs.f_frsize),
-                  LOG_NUM("reserve_bytes", p->config.reserve_bytes),
+                  LOG_NUM("free_bytes", p->free_bytes), LOG_NUM("reserve_bytes", p->config.reserve_bytes),
                   LOG_STR("hint", "nothing is accepted until there is room"));
     else
         LOG_EVENT(LOG_NOTICE, "store_space_back", LOG_STR("directory", p->config.directory));
@@ -352,6 +352,15 @@ int persist_commit(struct persist *p, const struct effects *effects)
 enum persist_refusal persist_refuses(const struct persist *p)
 {
     return p->refusal;
+}
+
+struct persist_status persist_status(const struct persist *p)
+{
+    return (struct persist_status){
+            .committer = committer_get_status(p->committer),
+            .free_bytes = p->free_bytes,
+            .reserve_bytes = p->config.reserve_bytes,
+    };
 }
 
 /* ---- what was stored */

@@ -7,7 +7,7 @@
  */
 #include "engine/engine.h"
 #include "engine/restore.h"
-#include "store/store.h"
+#include "store/committer.h"
 
 struct grpc_server;
 struct loop;
@@ -51,6 +51,13 @@ uint64_t persist_n_recovered(const struct persist *p);
 MUST_CHECK int persist_commit(struct persist *p, const struct effects *effects);
 
 enum persist_refusal persist_refuses(const struct persist *p);
+
+/* How it does, for statistics. */
+struct persist_status {
+    struct committer_status committer;
+    uint64_t free_bytes, reserve_bytes; /* of the file system; below the reserve nothing is accepted */
+};
+struct persist_status persist_status(const struct persist *p);
 
 /* persist_close: commit what waits, close the store. The engine is not told any more. NULL is allowed. Returns NULL. */
 struct persist *persist_close(struct persist *p);

@@ -127,7 +127,7 @@ static void put_worker(struct grpc_call *call, struct writer *wr, struct worker 
         writer_raw(wr, worker_labels(w));
     writer_bytes(wr, 17, worker_version(w));
     writer_timestamp(wr, 18, w->attach_time);
-    writer_timestamp(wr, 19, wall - (grpc_call_now(call) - w->heard_at));
+    writer_timestamp(wr, 19, MAX(w->attach_time, wall - (grpc_call_now(call) - w->heard_at)));
     writer_end(wr, m);
 }
 

@@ -21,7 +21,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LIST_PAGE_DEFAULT = 100, LIST_SCAN_MAX = 10000, LIST_RESERVE_BYTES = 256, LIST_STRETCHES_MAX = 50 };
+enum {
+    LIST_PAGE_DEFAULT = 100,
+    LIST_SCAN_MAX = LIMIT_SCAN,
+    LIST_RESERVE_BYTES = 256,
+    LIST_STRETCHES_MAX = 50
+};
 enum { LIST_FUTURES = 1, LIST_NEXT_PAGE_TOKEN = 2 };
 enum { TOKEN_LEN = 2 + 16 + 16 };
 

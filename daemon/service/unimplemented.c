@@ -29,8 +29,6 @@ static const struct grpc_method rows[] = {
         {"/futured.v1.Workers/Finish", GRPC_UNARY, &handler, NULL},
         {"/futured.v1.Workers/DrainWorker", GRPC_UNARY, &handler, NULL},
         {"/futured.v1.Workers/KillWorker", GRPC_UNARY, &handler, NULL},
-        {"/futured.v1.System/GetInfo", GRPC_UNARY, &handler, NULL},
-        {"/futured.v1.System/GetStats", GRPC_UNARY, &handler, NULL},
         {"/futured.v1.System/Drain", GRPC_UNARY, &handler, NULL},
         {"/futured.v1.System/Resume", GRPC_UNARY, &handler, NULL},
         {"/futured.v1.System/Reload", GRPC_UNARY, &handler, NULL},

@@ -39,6 +39,9 @@ enum { GROUP_MAX = 1024, GROUP_BYTES = 32 << 20 };
 #define SWEEP_AGAIN_NS (60 * NS_PER_S)  /* after one that was rolled back */
 #define SWEEP_SLEEP_NS (600 * NS_PER_S) /* the wall clock may have been set */
 
+const double committer_operation_bounds[COMMITTER_BOUNDS] = {1, 4, 16, 64, 256, 1024, 4096};
+const double committer_second_bounds[COMMITTER_BOUNDS] = {0.00025, 0.001, 0.004, 0.016, 0.064, 0.256, 1};
+
 struct committer {
     struct store *store;
     struct committer_config config;
@@ -157,15 +160,39 @@ static void want_checkpoint(struct committer *c)
     wake(&c->checkpoint);
 }
 
+static void count_in(uint64_t counts[static COMMITTER_BOUNDS + 1], const double *bounds, double value)
+{
+    size_t i = 0;
+
+    while (i < COMMITTER_BOUNDS && value > bounds[i])
+        i++;
+    counts[i]++;
+}
+
+/* The group is on disk. Under lock. */
+static void count_commit(struct committer *c, int64_t took_ns)
+{
+    uint64_t n_ops = 0;
+
+    for (size_t i = 0; i < c->n_group; i++)
+        n_ops += c->group[i]->n;
+    c->status.n_commits++;
+    c->status.commit_ns += took_ns;
+    count_in(c->status.n_by_operations, committer_operation_bounds, (double)n_ops);
+    count_in(c->status.n_by_seconds, committer_second_bounds, (double)took_ns / 1e9);
+}
+
 /* Write the group, which may be a stalled one. */
 static void commit(struct committer *c)
 {
+    mono_ns_t began = clock_mono();
     struct store_problem problem;
     int r = store_write(c->store, c->group, c->n_group, &problem);
+    int64_t took_ns = clock_mono() - began;
 
     lock(c);
     if (r == 0) {
-        c->status.n_commits++;
+        count_commit(c, took_ns);
         set_state(c, COMMITTER_RUNNING);
         want_checkpoint(c);
         give_back(c, 0);
@@ -422,6 +449,17 @@ void committer_take(struct committer *c, struct list *batches, struct committer_
     }
     unlock(c);
     list_splice_back(batches, &got);
+}
+
+struct committer_status committer_get_status(struct committer *c)
+{
+    struct committer_status status;
+
+    lock(c);
+    status = c->status;
+    unlock(c);
+    status.wal_bytes = store_wal_bytes(c->store);
+    return status;
 }
 
 void committer_retry(struct committer *c)

@@ -33,12 +33,18 @@ struct committer_config {
                                .sweep_max = 1000,                          \
                                .wall = clock_wall})
 
+/* Upper bounds of the counts in n_by_operations and n_by_seconds; what is above all of them is counted last. */
+enum { COMMITTER_BOUNDS = 7 };
+extern const double committer_operation_bounds[COMMITTER_BOUNDS], committer_second_bounds[COMMITTER_BOUNDS];
+
 struct committer_status {
     enum committer_state state;
     uint64_t durable_seq; /* commit_seq of the newest durable batch; 0 = none */
     uint64_t n_waiting;   /* batches not durable, the stalled ones included */
     uint64_t waiting_bytes;
     uint64_t n_commits, n_batches, n_ops, n_swept, n_damaged, n_checkpoints, n_stalls;
+    uint64_t n_by_operations[COMMITTER_BOUNDS + 1], n_by_seconds[COMMITTER_BOUNDS + 1]; /* of n_commits */
+    int64_t commit_ns;                                                                  /* of all of them */
     uint64_t wal_bytes;
     struct store_problem problem; /* of the state, or of the last checkpoint or sweep that failed; else "" */
 };
@@ -62,6 +68,9 @@ int committer_fd(const struct committer *c);
 /* committer_take: append the batches that are finished, oldest first, to @batches (of struct batch.link), theirs the
  * owner again; *ret_status, if not NULL, is the state at that time. Also called after committer_stop began. */
 void committer_take(struct committer *c, struct list *batches, struct committer_status *ret_status);
+
+/* committer_get_status: how it is now. */
+struct committer_status committer_get_status(struct committer *c);
 
 /* committer_retry: try a stalled transaction again now. No effect in another state. */
 void committer_retry(struct committer *c);

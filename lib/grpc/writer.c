@@ -45,6 +45,20 @@ void writer_sint(struct writer *w, uint32_t number, int64_t v)
     writer_uint(w, number, ((uint64_t)v << 1) ^ (uint64_t)(v >> 63));
 }
 
+void writer_double(struct writer *w, uint32_t number, double v)
+{
+    uint8_t *to = v != 0 ? room(w, WIRE_TAG_MAX + sizeof(uint64_t)) : NULL;
+    uint64_t bits;
+
+    if (!to)
+        return;
+    memcpy(&bits, &v, sizeof bits);
+    to = wire_put_varint(to, (uint64_t)number << 3 | WIRE_FIXED64);
+    for (size_t i = 0; i < sizeof bits; i++)
+        *to++ = (uint8_t)(bits >> 8 * i);
+    wrote(w, to);
+}
+
 void writer_bytes_always(struct writer *w, uint32_t number, struct span v)
 {
     uint8_t *to = room(w, WIRE_TAG_MAX + WIRE_VARINT_MAX + v.len);

@@ -39,6 +39,10 @@ static void test_scalars(void **state)
     EXPECT(b, "\x18\x01\x18\x02\x18\xab\x02");
     writer_sint(&w, 3, INT64_MIN);
     EXPECT(b, "\x18\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01");
+    writer_double(&w, 1, 0);
+    assert_int_equal(buf_len(&b), 0);
+    writer_double(&w, 1, 1.5);
+    EXPECT(b, "\x09\0\0\0\0\0\0\xf8\x3f");
     assert_int_equal(w.failed, 0);
     buf_deinit(&b);
 }

@@ -6,16 +6,18 @@
 #include "proto/descriptor_set.h"
 #include "service/health.h"
 #include "service/reflection.h"
+#include "service/system.h"
 #include "service/unimplemented.h"
 #include "tests/unit/service/harness.h"
 
-enum { ROWS_MAX = 128, SOURCES = 6 };
+enum { ROWS_MAX = 128, SOURCES = 7 };
 
 /* Everything that the daemon adds to its table. */
 struct rows {
     struct health *health;
     struct reflection *reflection;
     struct dispatch *dispatch;
+    struct system *system;
     struct {
         const struct grpc_method *rows;
         size_t n;
@@ -39,20 +41,24 @@ static uint32_t no_pid(void *context, uint64_t key)
 static void rows_init(struct rows *r, struct harness *h)
 {
     const struct dispatch_config config = {.pool = {.page = no_page, .kill = no_kill, .pid = no_pid}};
+    const struct system_config system_config = {0};
 
     assert_int_equal(health_new(&r->health, h->server), 0);
     assert_int_equal(reflection_new(&r->reflection, h->server), 0);
     assert_int_equal(dispatch_new(&r->dispatch, h->engine, &config), 0);
+    assert_int_equal(system_new(&r->system, h->engine, h->server, &system_config), 0);
     r->sources[0].rows = futures_methods(h->futures, &r->sources[0].n);
     r->sources[1].rows = functions_methods(h->functions, &r->sources[1].n);
     r->sources[2].rows = dispatch_methods(r->dispatch, &r->sources[2].n);
     r->sources[3].rows = health_methods(r->health, &r->sources[3].n);
     r->sources[4].rows = reflection_methods(r->reflection, &r->sources[4].n);
-    r->sources[5].rows = unimplemented_methods(&r->sources[5].n);
+    r->sources[5].rows = system_methods(r->system, &r->sources[5].n);
+    r->sources[6].rows = unimplemented_methods(&r->sources[6].n);
 }
 
 static void rows_deinit(struct rows *r)
 {
+    system_free(r->system);
     dispatch_free(r->dispatch);
     reflection_free(r->reflection);
     health_free(r->health);

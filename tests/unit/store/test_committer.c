@@ -286,6 +286,13 @@ static void test_all_that_wait_are_one_transaction(void **state)
     assert_int_equal(status.n_commits, 2);
     assert_int_equal(status.n_batches, 100);
     assert_int_equal(status.n_ops, 100);
+    assert_int_equal(status.n_by_operations[0], 1); /* one alone, ... */
+    assert_int_equal(status.n_by_operations[4], 1); /* ... 99 are more than 64 and not more than 256 */
+    status = committer_get_status(c);
+    for (size_t i = 0; i <= COMMITTER_BOUNDS; i++)
+        status.n_commits -= status.n_by_seconds[i];
+    assert_int_equal(status.n_commits, 0);
+    assert_true(status.commit_ns > 0);
     assert_int_equal(stop(c, 0), 0);
 }
 

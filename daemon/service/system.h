@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/* futured.v1.System: GetInfo and GetStats. One struct system serves all connections. */
+#include "engine/engine.h"
+#include "grpc/server.h"
+#include "service/metrics.h"
+
+struct system;
+
+/* As in the contract's enum DaemonState. */
+enum daemon_state {
+    DAEMON_RECOVERING = 1,
+    DAEMON_SERVING = 2,
+    DAEMON_DRAINING = 3,
+    DAEMON_READ_ONLY = 4,
+};
+
+/* What the service cannot see itself. */
+struct system_world {
+    enum daemon_state (*state)(void *context);
+    /* Tell what there is beside engine, functions and calls; how many workers are attached. */
+    uint32_t (*measure)(void *context, struct metrics *m);
+    void *context;
+};
+
+struct system_config {
+    struct limits limits;
+    size_t max_result_bytes;
+    int has_store;
+    wall_ns_t start_time;
+    uint32_t pid;
+    struct system_world world;
+};
+
+/* system_new: 0, -ENOMEM. @e and @server are borrowed. Free after the connections. */
+MUST_CHECK int system_new(struct system **ret, struct engine *e, struct grpc_server *server,
+                          const struct system_config *config);
+struct system *system_free(struct system *s);
+
+/* system_methods: the rows for grpc_server_add; they live as long as @s. */
+const struct grpc_method *system_methods(const struct system *s, size_t *ret_n);
+
+/* system_add_address: the daemon listens there, too. 0, -ENOMEM. */
+MUST_CHECK int system_add_address(struct system *s, const char *text);
