@@ -263,7 +263,7 @@ static ssize_t write_at(int fd, const void *data, size_t len, off_t offset)
     pthread_mutex_lock(&disk.lock);
     put(WRITE, file - 1, (uint64_t)offset, data, len, len);
     n = real(fd, data, len, offset);
-    if (disk.log_fd >= 0 && n != (ssize_t)len)
+    if (disk.log_fd >= 0 && n != (ssize_t)len && !disk.faults)
         die("a write came short");
     pthread_mutex_unlock(&disk.lock);
     return n;

@@ -15,7 +15,7 @@ SAMPLE = 1000  # of what had ended in earlier rounds, looked at after each
 
 class Kill(CrashCase):
     def test_random_kills(self):
-        rounds = ROUNDS if IS_LONG else 4
+        rounds = ROUNDS if IS_LONG else 3
         n_least, in_flight_least, n_seen_running = 10**9, 10**9, 0
         self.start_daemon()
         for n in range(rounds):

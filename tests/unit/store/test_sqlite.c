@@ -501,7 +501,7 @@ static void test_the_disk_is_full_at_each_write(void **state)
 
 static void test_no_room_by_quota(void **state)
 {
-    static const int full[] = {EDQUOT, EROFS, ENOSPC};
+    static const int full[] = {EDQUOT, EROFS, ENOSPC, EFBIG};
 
     for (size_t i = 0; i < ARRAY_LEN(full); i++) {
         struct fault_plan plan = {
