@@ -253,6 +253,7 @@ static void raise_file_limit(const struct config *config)
 static int start_signals(struct app *app)
 {
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is a full disk, and the store knows what to do */
     for (size_t i = 0; i < ARRAY_LEN(handled_signals); i++) {
         int r = loop_signal_init(&app->signals[i], app->loop, handled_signals[i], on_signal, app);
 

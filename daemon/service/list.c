@@ -189,26 +189,19 @@ static int is_least(struct convert_view view)
     return view.view == VIEW_RESULT && view.omitted;
 }
 
-static void put_page(struct grpc_call *call, struct listing *l, const struct id *ids)
+/* The page into @w's buffer. Returns the commit that it must wait for: that of what is on it, and of what was deleted. */
+static uint64_t write_page(struct writer *w, struct listing *l, const struct id *ids)
 {
+    struct engine *e = l->service->engine;
     size_t room = futures_room(l->service, LIST_RESERVE_BYTES);
-    struct writer w;
-    struct buf *out;
+    uint64_t seq = engine_deleted_seq(e);
     uint32_t budget = LIST_SCAN_MAX, n = 0;
     char token[TOKEN_LEN + 1];
     struct future *f = NULL;
     int is_more = 0;
 
-    if (futures_show_seq(call, engine_shown_any(l->service->engine)) < 0)
-        return;
-    out = grpc_call_begin(call);
-    w = writer_to(out);
-    if (!out) {
-        grpc_call_fail(call, convert_no_memory(&(struct grpc_status){0}));
-        return;
-    }
     for (;; n++) {
-        size_t before_bytes = buf_len(out);
+        size_t before_bytes = buf_len(w->out);
         uint64_t before = l->key;
         struct convert_view view;
 
@@ -221,15 +214,33 @@ static void put_page(struct grpc_call *call, struct listing *l, const struct id 
             l->key = before;
             break;
         }
-        convert_future_field(&w, LIST_FUTURES, f, view);
-        room -= MIN(room, buf_len(out) - before_bytes);
+        convert_future_field(w, LIST_FUTURES, f, view);
+        room -= MIN(room, buf_len(w->out) - before_bytes);
+        seq = MAX(seq, engine_shown(e, f));
     }
     if (is_more || (!f && !ids && budget == 0)) {
         format_token(l, token);
-        writer_text(&w, LIST_NEXT_PAGE_TOKEN, token);
+        writer_text(w, LIST_NEXT_PAGE_TOKEN, token);
     }
-    futures_send(call, &w);
-    grpc_call_finish(call);
+    return seq;
+}
+
+/* What the page waits for is known when it is written, so it is written beside the call. */
+static void put_page(struct grpc_call *call, struct listing *l, const struct id *ids)
+{
+    struct buf page = {0};
+    struct writer w = writer_to(&page);
+    uint64_t seq = write_page(&w, l, ids);
+
+    if (w.failed)
+        grpc_call_fail(call, convert_no_memory(&(struct grpc_status){0}));
+    else if (futures_show_seq(call, seq) < 0)
+        ; /* it has failed */
+    else if (grpc_call_send(call, (struct span){buf_head(&page), buf_len(&page)}) < 0)
+        grpc_call_fail(call, convert_no_memory(&(struct grpc_status){0}));
+    else
+        grpc_call_finish(call);
+    buf_deinit(&page);
 }
 
 static struct list_call *list_call_free(struct list_call *lc)

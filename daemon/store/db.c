@@ -34,7 +34,7 @@ int db_errno(struct store_problem *problem, const char *path, int system_errno)
 
 static int is_no_room(int system_errno)
 {
-    return system_errno == ENOSPC || system_errno == EDQUOT || system_errno == EROFS;
+    return system_errno == ENOSPC || system_errno == EDQUOT || system_errno == EROFS || system_errno == EFBIG;
 }
 
 /* Why the last write of this connection failed; sqlite3_system_errno() is not told of what fails in COMMIT. A writer
