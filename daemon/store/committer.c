@@ -292,6 +292,25 @@ static enum next next(struct committer *c)
     return c->is_stopping ? NEXT_END : NEXT_WAIT;
 }
 
+static void act(struct committer *c, enum next what)
+{
+    if (what == NEXT_COMMIT)
+        commit(c);
+    else if (what == NEXT_SWEEP)
+        sweep(c);
+}
+
+int committer_step(struct committer *c)
+{
+    enum next what;
+
+    lock(c);
+    what = next(c);
+    unlock(c);
+    act(c, what);
+    return what == NEXT_COMMIT || what == NEXT_SWEEP;
+}
+
 static void *run_commits(void *arg)
 {
     struct committer *c = arg;
@@ -304,10 +323,7 @@ static void *run_commits(void *arg)
         unlock(c);
         if (what == NEXT_END)
             return NULL;
-        if (what == NEXT_COMMIT)
-            commit(c);
-        else
-            sweep(c);
+        act(c, what);
     }
 }
 

@@ -78,6 +78,10 @@ void committer_retry(struct committer *c);
 /* committer_sweep: look now for what has expired (else it does so by itself, between commits). */
 void committer_sweep(struct committer *c);
 
+/* committer_step: what the commit thread does next: one commit, or one sweep. Only where thread_start starts no thread: the
+ * simulator drives the committer with it, one step at a time. Whether there was anything to do. */
+int committer_step(struct committer *c);
+
 /* committer_stop: commit what waits (a stalled one is tried once more), end the threads, free @c. All batches that
  * were not taken yet are appended to @batches, with their results. Blocks on the disk. Returns NULL. */
 struct committer *committer_stop(struct committer *c, struct list *batches);

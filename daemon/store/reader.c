@@ -53,23 +53,36 @@ static int read_one(struct reader *reader, struct reader_request *r)
     return store_counts(reader->view, &r->counts);
 }
 
-/* The next request, or NULL: it is the end. *ret_is_wanted: it is to be read. */
+/* The next request, or NULL: none waits. Under lock. *ret_is_wanted: it is to be read. */
 static struct reader_request *next(struct reader *reader, int *ret_is_wanted)
 {
-    struct reader_request *r = NULL;
-    struct list *l;
+    struct list *l = list_pop_front(&reader->waiting);
+    struct reader_request *r = l ? LIST_ENTRY(l, struct reader_request, link) : NULL;
 
-    lock(reader);
-    while (list_is_empty(&reader->waiting) && !reader->is_stopping)
-        ASSERT(pthread_cond_wait(&reader->work, &reader->lock) == 0);
-    l = list_pop_front(&reader->waiting);
-    if (l) {
-        r = LIST_ENTRY(l, struct reader_request, link);
+    if (r) {
         r->is_cancelled |= reader->is_stopping;
         *ret_is_wanted = !r->is_cancelled;
     }
-    unlock(reader);
     return r;
+}
+
+static void answer(struct reader *reader, struct reader_request *r, int is_wanted)
+{
+    r->result = is_wanted ? read_one(reader, r) : STORE_E_NOT_FOUND;
+    mailbox_post(&reader->done, &r->link);
+}
+
+int reader_step(struct reader *reader)
+{
+    struct reader_request *r;
+    int is_wanted;
+
+    lock(reader);
+    r = next(reader, &is_wanted);
+    unlock(reader);
+    if (r)
+        answer(reader, r, is_wanted);
+    return r != NULL;
 }
 
 static void *run(void *arg)
@@ -78,11 +91,16 @@ static void *run(void *arg)
     struct reader_request *r;
     int is_wanted;
 
-    while ((r = next(reader, &is_wanted))) {
-        r->result = is_wanted ? read_one(reader, r) : STORE_E_NOT_FOUND;
-        mailbox_post(&reader->done, &r->link);
+    for (;;) {
+        lock(reader);
+        while (list_is_empty(&reader->waiting) && !reader->is_stopping)
+            ASSERT(pthread_cond_wait(&reader->work, &reader->lock) == 0);
+        r = next(reader, &is_wanted);
+        unlock(reader);
+        if (!r)
+            return NULL;
+        answer(reader, r, is_wanted);
     }
-    return NULL;
 }
 
 static void destroy(struct reader *r)

@@ -39,6 +39,10 @@ void reader_cancel(struct reader *reader, struct reader_request *r);
 int reader_fd(const struct reader *reader);
 void reader_take(struct reader *reader, struct list *requests);
 
+/* reader_step: what the thread does next: one request. Only where thread_start starts no thread: the simulator drives the
+ * reader with it. Whether there was one. */
+int reader_step(struct reader *reader);
+
 /* reader_stop: requests that wait come back unread, STORE_E_NOT_FOUND and is_cancelled, with all the answers in
  * @requests. Returns NULL. */
 struct reader *reader_stop(struct reader *reader, struct list *requests);
