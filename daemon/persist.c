@@ -161,6 +161,13 @@ static void on_state(struct persist *p, const struct committer_status *status)
     }
 }
 
+/* There is something going on, or to be tried again: in a second, if not already. */
+static void arm_timer(struct persist *p)
+{
+    if (loop_timer_at(&p->timer) == CLOCK_NEVER)
+        loop_timer_set(&p->timer, clock_add(loop_now(p->config.loop), NS_PER_S));
+}
+
 /* ---- what has been committed */
 
 static void keep_batch(struct persist *p, struct batch *b)
@@ -202,6 +209,8 @@ static void on_committed(void *arg, int what)
         keep_batch(p, b);
     }
     on_state(p, &status);
+    if (p->state == COMMITTER_STALLED)
+        arm_timer(p);
     if (seq)
         on_durable(p, seq);
     judge(p);
@@ -217,13 +226,6 @@ static void on_second(void *arg, mono_ns_t now)
     judge(p);
     if (p->is_low || p->state == COMMITTER_STALLED || p->refusal == PERSIST_BEHIND)
         loop_timer_set(&p->timer, clock_add(now, NS_PER_S));
-}
-
-/* There is something going on: look at the space in a second, if not already. */
-static void arm_timer(struct persist *p)
-{
-    if (loop_timer_at(&p->timer) == CLOCK_NEVER)
-        loop_timer_set(&p->timer, clock_add(loop_now(p->config.loop), NS_PER_S));
 }
 
 /* ---- a turn's commit */

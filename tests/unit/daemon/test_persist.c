@@ -316,6 +316,38 @@ static void test_stalled(void **state)
     teardown(&x);
 }
 
+/* That it is full is found long after the commit was handed over, and nothing more is: it is tried again all the same. */
+static void test_stalled_late(void **state)
+{
+    const struct fault_plan full = {
+            .what = FAULT_WRITE, .nth = 1, .n_times = UINT64_MAX, .system_errno = ENOSPC};
+    struct fixture x;
+    uint64_t seq;
+
+    setup(&x);
+    wait_durable(&x, commit(&x));
+    x.clock += 10 * NS_PER_S;
+    assert_int_equal(loop_turn(x.loop, LOOP_NO_WAIT), 0); /* the timer of that one */
+    assert_int_equal(x.refusal, PERSIST_ACCEPTS);
+    fault_set(&full);
+    submit(&x, "");
+    x.clock +=
+            10 *
+            NS_PER_S; /* the next turn is late for the timer that this sets, and comes before the failure, mostly */
+    seq = commit(&x);
+    do
+        assert_int_equal(loop_turn(x.loop, LOOP_NO_WAIT), 0);
+    while (x.refusal != PERSIST_STALLED);
+    fault_set(&(struct fault_plan){0});
+    for (int i = 0; x.refusal != PERSIST_ACCEPTS && i < 100000; i++) {
+        x.clock += NS_PER_S;
+        assert_int_equal(loop_turn(x.loop, LOOP_NO_WAIT), 0);
+    }
+    assert_int_equal(x.refusal, PERSIST_ACCEPTS);
+    wait_durable(&x, seq);
+    teardown(&x);
+}
+
 /* A sync fails: nobody is told that anything is durable any more, the app is told once. */
 static void test_poisoned(void **state)
 {
@@ -506,6 +538,7 @@ int main(void)
             cmocka_unit_test(test_fail_each_allocation),
             cmocka_unit_test(test_loaded),
             cmocka_unit_test(test_deleted_is_not_loaded),
+            cmocka_unit_test(test_stalled_late),
     };
 
     test_seed();
