@@ -121,8 +121,10 @@ static int take_item(struct loader *l, struct store_item *item, struct future **
     *ret = engine_find_any(l->engine, &item->id);
     if (*ret)
         return 0;
-    if (item->result != 0 || !item->is_done) /* what is live and was sound is in memory */
+    if (item->result != 0)
         return FUTURES_E_DATA_LOSS;
+    if (!item->is_done) /* it has ended, and its retention too, before the disk knows of either */
+        return FUTURES_E_NOT_FOUND;
     if (item->record.expire_time <= engine_wall(l->engine))
         return FUTURES_E_NOT_FOUND;
     r = persist_restore(l->engine, item, ret);

@@ -524,6 +524,40 @@ static void test_deleted_is_not_loaded(void **state)
     teardown(&x);
 }
 
+/* It has finished and its retention is over, but the disk does not even have that it finished: it is not damaged for that. */
+static void test_expired_before_it_was_stored(void **state)
+{
+    const struct fault_plan full = {
+            .what = FAULT_WRITE, .nth = 1, .n_times = UINT64_MAX, .system_errno = ENOSPC};
+    struct wish wish = {.wish = {.on_loaded = on_loaded}};
+    struct futures_loader interface;
+    struct loader *loader;
+    struct holder *holder;
+    struct fixture x;
+    struct id id;
+
+    setup(&x);
+    holder = worker(&x);
+    id = submit(&x, "")->id;
+    wait_durable(&x, commit(&x));
+    fault_set(&full);
+    finish(&x, holder);
+    commit(&x);
+    engine_begin(x.e, clock_mono(), clock_wall() + INT64_C(1000) * 24 * 3600 * NS_PER_S);
+    assert_null(engine_find_any(x.e, &id));
+    assert_int_equal(loader_new(&loader, persist_store(x.persist), x.e, x.loop, &(struct hash_seed){1, 2}),
+                     0);
+    interface = loader_interface(loader);
+    assert_int_equal(interface.load(interface.context, &id, &wish.wish), 0);
+    while (!wish.n_answers)
+        turn(&x);
+    assert_int_equal(wish.result, FUTURES_E_NOT_FOUND);
+    fault_set(&(struct fault_plan){0});
+    engine_holder_free(x.e, holder);
+    loader_free(loader);
+    teardown(&x);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -539,6 +573,7 @@ int main(void)
             cmocka_unit_test(test_loaded),
             cmocka_unit_test(test_deleted_is_not_loaded),
             cmocka_unit_test(test_stalled_late),
+            cmocka_unit_test(test_expired_before_it_was_stored),
     };
 
     test_seed();
