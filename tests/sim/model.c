@@ -1,23 +1,33 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "model.h"
 
+#include "base/err.h"
+
+#include <stdlib.h>
 #include <string.h>
 
-#define MINUTE (60 * NS_PER_S)
-#define HOUR   (60 * MINUTE)
+#define ACCEPT_WAIT NS_PER_MS /* so long an acceptance may wait for its commit */
+#define MINUTE      (60 * NS_PER_S)
+#define HOUR        (60 * MINUTE)
 
 void model_init(struct model *m)
 {
     memset(m, 0, sizeof *m);
+    m->commit_by = CLOCK_NEVER;
     for (int w = 0; w < MODEL_WAITERS; w++)
         for (int k = 0; k < MODEL_EDGES; k++)
             m->waiters[w].edges[k].future = -1;
 }
 
+void model_deinit(struct model *m)
+{
+    free(m->copies);
+}
+
 int model_find(const struct model *m, const struct id *id)
 {
     for (int i = m->n_futures - 1; i >= 0; i--)
-        if (!m->futures[i].is_gone && memcmp(&m->futures[i].id, id, sizeof *id) == 0)
+        if (model_is_here(&m->futures[i]) && memcmp(&m->futures[i].id, id, sizeof *id) == 0)
             return i;
     return -1;
 }
@@ -68,10 +78,17 @@ int model_is_ready(const struct model *m, const struct model_waiter *w)
     return 0;
 }
 
-/* Something of future @i has changed, or it has ended: those tied to it may be owed an answer. */
-static void tell(struct model *m, int i, int is_end)
+/* Something of future @i has changed that nobody need know of yet. */
+static void note(struct model *m, int i, int is_lazy)
 {
     m->futures[i].is_changed = 1;
+    if (m->futures[i].durability == DURABILITY_DURABLE && (!is_lazy || !m->has_store))
+        m->is_urgent = 1;
+}
+
+/* Those who are tied to future @i, which has changed or come to its end, may be owed an answer. */
+static void fire(struct model *m, int i, int is_end)
+{
     for (int n = 0; n < MODEL_WAITERS; n++) {
         struct model_waiter *w = &m->waiters[n];
         int is_tied = 0;
@@ -87,6 +104,12 @@ static void tell(struct model *m, int i, int is_end)
         if (is_tied && (is_end || w->mode == WAITER_WATCH) && model_is_ready(m, w))
             w->must_answer = 1;
     }
+}
+
+static void tell(struct model *m, int i, int is_end)
+{
+    note(m, i, 0);
+    fire(m, i, is_end);
 }
 
 void model_wait(struct model *m, int w, int i)
@@ -108,7 +131,8 @@ uint32_t model_group_size(const struct model *m, int scope, int group)
     uint32_t n = 0;
 
     for (int i = 0; i < m->n_futures; i++)
-        n += !m->futures[i].is_gone && m->futures[i].group == group && m->futures[i].scope / 2 == scope / 2;
+        n += model_is_here(&m->futures[i]) && m->futures[i].group == group &&
+             m->futures[i].scope / 2 == scope / 2;
     return n;
 }
 
@@ -119,9 +143,19 @@ void model_wait_group(struct model *m, int w, int scope, int group, uint32_t exp
     waiter->scope = scope;
     waiter->group = group;
     waiter->to_come = expect - MIN(expect, model_group_size(m, scope, group));
-    for (int i = 0; i < m->n_futures; i++)
-        if (!m->futures[i].is_gone && m->futures[i].group == group && m->futures[i].scope / 2 == scope / 2)
-            model_wait(m, w, i);
+    for (int64_t last = 0;;) { /* in the order in which they joined */
+        int next = -1;
+
+        for (int i = 0; i < m->n_futures; i++)
+            if (model_is_here(&m->futures[i]) && m->futures[i].group == group &&
+                m->futures[i].scope / 2 == scope / 2 && m->futures[i].join_order > last &&
+                (next < 0 || m->futures[i].join_order < m->futures[next].join_order))
+                next = i;
+        if (next < 0)
+            return;
+        last = m->futures[next].join_order;
+        model_wait(m, w, next);
+    }
 }
 
 static void edge_free(struct model *m, struct model_edge *edge)
@@ -164,7 +198,8 @@ static int count_ready(const struct model *m, int function)
     int n = 0;
 
     for (int i = 0; i < m->n_futures; i++)
-        n += !m->futures[i].is_gone && m->futures[i].at == AT_READY && m->futures[i].function == function;
+        n += model_is_here(&m->futures[i]) && m->futures[i].at == AT_READY &&
+             m->futures[i].function == function;
     return n;
 }
 
@@ -175,7 +210,7 @@ static int best_ready(const struct model *m, int function)
     for (int i = 0; i < m->n_futures; i++) {
         const struct model_future *f = &m->futures[i], *b = best < 0 ? NULL : &m->futures[best];
 
-        if (!f->is_gone && f->at == AT_READY && f->function == function &&
+        if (model_is_here(f) && f->at == AT_READY && f->function == function &&
             (!b || f->priority > b->priority || (f->priority == b->priority && f->turn < b->turn)))
             best = i; /* of one turn the first: they are in the order of submission */
     }
@@ -189,7 +224,7 @@ static void turn_over(struct model *m, const struct model_future *whose)
     for (int i = 0; i < m->n_futures; i++) {
         struct model_future *f = &m->futures[i];
 
-        if (!f->is_gone && f->at == AT_READY && f->function == whose->function &&
+        if (model_is_here(f) && f->at == AT_READY && f->function == whose->function &&
             f->priority == whose->priority && f->scope == whose->scope)
             f->turn = m->next_turn;
     }
@@ -200,7 +235,7 @@ static void make_ready(struct model *m, struct model_future *who)
     for (int i = 0; i < m->n_futures; i++) {
         const struct model_future *f = &m->futures[i];
 
-        if (!f->is_gone && f->at == AT_READY && f->function == who->function &&
+        if (model_is_here(f) && f->at == AT_READY && f->function == who->function &&
             f->priority == who->priority && f->scope == who->scope && f != who) {
             who->turn = f->turn;
             who->at = AT_READY;
@@ -234,16 +269,12 @@ static void rotation_fix(struct model *m, int function)
         rotation_remove(m, function);
 }
 
-int model_submit(struct model *m, const struct model_future *like)
+/* @i joins its group; who waits for members gets an edge. */
+static void join(struct model *m, int i)
 {
-    int i = m->n_futures++;
     struct model_future *f = &m->futures[i];
 
-    *f = *like;
-    make_ready(m, f);
-    f->label = -1;
-    f->is_changed = 1;
-    rotation_fix(m, f->function);
+    f->join_order = ++m->next_join;
     for (int n = 0; n < MODEL_WAITERS; n++) {
         struct model_waiter *w = &m->waiters[n];
 
@@ -252,27 +283,64 @@ int model_submit(struct model *m, const struct model_future *like)
         model_wait(m, n, i);
         w->to_come--;
     }
+}
+
+int model_submit(struct model *m, const struct model_future *like)
+{
+    int i = m->n_futures++;
+    struct model_future *f = &m->futures[i];
+
+    *f = *like;
+    make_ready(m, f);
+    f->label = -1;
+    note(m, i, 1);
+    if (f->durability == DURABILITY_DURABLE && m->commit_by == CLOCK_NEVER)
+        m->commit_by = m->mono + ACCEPT_WAIT;
+    rotation_fix(m, f->function);
+    join(m, i);
     return i;
 }
 
-int model_claim(struct model *m, int worker, uint32_t eligible, int max, int n, int *ret)
+/* Whether the disk must know that it is about to start before it may. */
+static int must_arm(const struct model *m, const struct model_future *f)
 {
-    int mine[MODEL_FUNCTIONS], n_mine = 0, got = 0;
+    return m->has_store && f->durability == DURABILITY_DURABLE && f->on_lost == ON_LOST_FAIL && !f->is_armed;
+}
+
+static void arm(struct model *m, int i)
+{
+    m->futures[i].at = AT_ARMED;
+    m->futures[i].is_armed = 1;
+    m->futures[i].arm_order = ++m->next_arm;
+    tell(m, i, 0);
+}
+
+int model_claim(struct model *m, int worker, uint32_t eligible, int max, int n, const uint8_t *is_armed,
+                int *ret)
+{
+    int mine[MODEL_FUNCTIONS], n_mine = 0, got = 0, n_armed = 0;
 
     for (int k = 0; k < m->n_rotation && n_mine < max; k++)
         if (eligible >> m->rotation[k] & 1)
             mine[n_mine++] = m->rotation[k];
     for (int k = 0; k < n_mine; k++)
         rotation_remove(m, mine[k]);
-    while (n_mine > 0 && got < n) {
-        int function = mine[0], i = best_ready(m, function);
+    while (n_mine > 0 && got + n_armed < max) {
+        int function = mine[0], i = best_ready(m, function), must = must_arm(m, &m->futures[i]);
 
+        if (must ? is_armed && !is_armed[i] : got == n)
+            break;
         memmove(mine, mine + 1, (size_t)--n_mine * sizeof *mine);
-        m->futures[i].at = AT_RESERVED;
-        turn_over(m, &m->futures[i]);
-        m->futures[i].worker = worker;
-        m->futures[i].n_claims++;
-        ret[got++] = i;
+        if (must) {
+            arm(m, i);
+            n_armed++;
+        } else {
+            m->futures[i].at = AT_RESERVED;
+            turn_over(m, &m->futures[i]);
+            m->futures[i].worker = worker;
+            m->futures[i].n_claims++;
+            ret[got++] = i;
+        }
         if (count_ready(m, function) > 0)
             mine[n_mine++] = function;
     }
@@ -310,6 +378,21 @@ static void go_back(struct model *m, int i)
     rotation_fix(m, f->function);
 }
 
+void model_durable(struct model *m, const uint64_t *commit_seq, uint64_t seq)
+{
+    for (;;) { /* the newest first, because each goes to the head */
+        int last = -1;
+
+        for (int i = 0; i < m->n_futures; i++)
+            if (model_is_here(&m->futures[i]) && m->futures[i].at == AT_ARMED && commit_seq[i] <= seq &&
+                (last < 0 || m->futures[i].arm_order > m->futures[last].arm_order))
+                last = i;
+        if (last < 0)
+            return;
+        go_back(m, last);
+    }
+}
+
 void model_start(struct model *m, int i)
 {
     struct model_future *f = &m->futures[i];
@@ -318,12 +401,14 @@ void model_start(struct model *m, int i)
         return;
     f->at = AT_RUNNING;
     f->n_attempts++;
-    tell(m, i, 0);
+    note(m, i, 1);
+    fire(m, i, 0);
 }
 
-void model_finish(struct model *m, int i, int is_error, int32_t result)
+void model_finish(struct model *m, int i, int is_error, int32_t result, uint32_t result_bytes)
 {
     model_start(m, i);
+    m->futures[i].result_bytes = result_bytes;
     if (!is_error)
         finish(m, i, AT_SUCCEEDED, result, REASON_NONE);
     else if (m->futures[i].is_cancel)
@@ -332,31 +417,44 @@ void model_finish(struct model *m, int i, int is_error, int32_t result)
         finish(m, i, AT_FAILED, 0, REASON_FUNCTION_ERROR);
 }
 
-void model_release(struct model *m, int i)
+void model_release(struct model *m, int i, int is_disarmed)
 {
-    if (m->futures[i].is_cancel)
+    if (m->futures[i].is_cancel) {
         finish(m, i, AT_CANCELLED, 0, REASON_CANCELLED);
-    else
-        go_back(m, i);
+        return;
+    }
+    go_back(m, i);
+    if (is_disarmed && m->futures[i].is_armed) {
+        m->futures[i].is_armed = 0;
+        note(m, i, 1);
+        fire(m, i, 0);
+    }
 }
 
-void model_lose(struct model *m, int i)
+/* Its attempt, or what may have been one, is lost. */
+static void lose(struct model *m, int i)
 {
     struct model_future *f = &m->futures[i];
 
-    if (f->at == AT_RESERVED) {
-        model_release(m, i);
-    } else if (f->is_cancel) {
+    if (f->is_cancel)
         finish(m, i, AT_CANCELLED, 0, REASON_CANCELLED);
-    } else if (f->on_lost == ON_LOST_FAIL) {
+    else if (f->on_lost == ON_LOST_FAIL)
         finish(m, i, AT_FAILED, 0, REASON_OUTCOME_UNKNOWN);
-    } else if (f->n_losses == 3) {
+    else if (f->n_losses == 3)
         finish(m, i, AT_FAILED, 0, REASON_WORKER_LOST);
-    } else {
+    else {
         f->n_losses++;
         go_back(m, i);
         tell(m, i, 0);
     }
+}
+
+void model_lose(struct model *m, int i)
+{
+    if (m->futures[i].at == AT_RESERVED)
+        model_release(m, i, 1);
+    else
+        lose(m, i);
 }
 
 void model_cancel(struct model *m, int i)
@@ -366,7 +464,7 @@ void model_cancel(struct model *m, int i)
     if (model_is_terminal(f) || f->is_cancel)
         return;
     f->is_cancel = 1;
-    if (f->at == AT_READY)
+    if (f->at == AT_READY || f->at == AT_ARMED)
         finish(m, i, AT_CANCELLED, 0, REASON_CANCELLED);
     else
         tell(m, i, 0);
@@ -376,4 +474,119 @@ void model_annotate(struct model *m, int i, int label)
 {
     m->futures[i].label = label;
     tell(m, i, 0);
+}
+
+/* --- what the disk has */
+
+static struct model_copy *next_copy(struct model *m, uint64_t seq)
+{
+    if (m->n_copies == m->cap_copies) {
+        m->cap_copies = m->cap_copies ? 2 * m->cap_copies : 256;
+        m->copies = realloc(m->copies, (size_t)m->cap_copies * sizeof *m->copies);
+        ASSERT(m->copies);
+    }
+    m->copies[m->n_copies] = (struct model_copy){.seq = seq, .i = -1};
+    return &m->copies[m->n_copies++];
+}
+
+void model_commit(struct model *m, int i, uint64_t seq)
+{
+    struct model_copy *copy = next_copy(m, seq);
+
+    m->futures[i].is_stored = 1;
+    copy->i = i;
+    copy->future = m->futures[i];
+}
+
+void model_commit_functions(struct model *m, uint64_t seq)
+{
+    next_copy(m, seq)->n_functions = m->n_functions;
+}
+
+void model_kept(struct model *m, uint64_t seq)
+{
+    int n = 0;
+
+    while (n < m->n_copies && m->copies[n].seq <= seq) {
+        if (m->copies[n].i < 0)
+            m->n_functions_kept = m->copies[n].n_functions;
+        else
+            m->kept[m->copies[n].i] = m->copies[n].future;
+        n++;
+    }
+    m->n_copies -= n;
+    memmove(m->copies, m->copies + n, (size_t)m->n_copies * sizeof *m->copies);
+}
+
+void model_out(struct model *m, int i)
+{
+    m->futures[i].is_out = 1;
+}
+
+void model_loaded(struct model *m, int i)
+{
+    m->futures[i].is_out = m->futures[i].is_gone = 0;
+    m->futures[i].n_overdue = 0;
+    join(m, i);
+}
+
+/* What a start makes of a future that had not ended; in the order of IDs. */
+static void go_on(struct model *m, int i)
+{
+    struct model_future *f = &m->futures[i];
+    int must_lose = f->at == AT_RUNNING || (f->is_armed && f->on_lost == ON_LOST_FAIL);
+
+    if (must_lose)
+        f->at = AT_RUNNING;
+    if (must_lose)
+        lose(m, i);
+    else if (f->is_cancel)
+        finish(m, i, AT_CANCELLED, 0, REASON_CANCELLED);
+    if (model_is_terminal(f))
+        return;
+    f->is_armed = 0;
+    if (f->at != AT_READY)
+        make_ready(m, f);
+    rotation_fix(m, f->function);
+}
+
+void model_restart(struct model *m)
+{
+    memset(m->waiters, 0, sizeof m->waiters);
+    memset(m->workers, 0, sizeof m->workers);
+    for (int w = 0; w < MODEL_WAITERS; w++)
+        for (int k = 0; k < MODEL_EDGES; k++)
+            m->waiters[w].edges[k].future = -1;
+    m->n_copies = m->n_rotation = 0;
+    m->is_urgent = 0;
+    m->commit_by = CLOCK_NEVER;
+    m->n_functions = m->n_functions_kept;
+    for (int i = 0; i < m->n_futures; i++) {
+        struct model_future *f = &m->futures[i];
+        struct model_future was = *f;
+
+        if (!m->kept[i].is_stored || m->kept[i].is_deleted) {
+            f->is_gone = 1;
+            f->is_out = 0;
+            f->is_stored = m->kept[i].is_stored;
+            f->is_deleted = m->kept[i].is_deleted;
+            continue;
+        }
+        *f = m->kept[i];
+        f->n_pins = f->n_overdue = 0;
+        f->worker = -1;
+        f->claim_epoch = was.claim_epoch;
+        f->claim_number = was.claim_number;
+        f->was_due = was.was_due && model_is_terminal(f);
+        f->is_gone = f->was_due;
+        f->is_out = model_is_terminal(f);
+        f->is_changed = 0;
+        if (f->at < AT_RUNNING)
+            f->at = AT_ARMED; /* that is, in no queue yet */
+    }
+    for (int i = 0; i < m->n_futures; i++)
+        if (model_is_here(&m->futures[i])) {
+            join(m, i);
+            go_on(m, i);
+        }
 }

@@ -3,11 +3,11 @@
  *   sim --seed N [--trace]     one seed; --trace prints each event
  *   sim --seeds A..B           all of them, in order
  *   sim --file PATH            the seeds in a file, one a line, with the number of events behind it; # is a comment
- *   sim ... --events N         events for each seed; 400 by default
+ *   sim ... --events N         events for each seed; 500 by default
  *
  * The options may be combined; what is in the file goes first. A seed that fails aborts, and says how to repeat it.
  */
-#include "base/mem.h"
+#include "base/log.h"
 #include "world.h"
 
 #include <inttypes.h>
@@ -19,6 +19,16 @@
 
 static struct world world;
 static char how_to_repeat[128]; /* written before each seed, because a signal handler may not format */
+
+/* What the daemon logs belongs to the trace. */
+static void log_to_trace(enum log_level level, const char *event, const struct log_field *fields,
+                         size_t n_fields)
+{
+    char line[512];
+
+    log_format(line, sizeof line, world.machine.wall, level, event, fields, n_fields);
+    world_says(&world, "  log: %s", line);
+}
 
 /* An assertion has failed: the sanitizers and the shell see the abort, a person wants the seed. */
 static void on_abort(int sig)
@@ -77,7 +87,7 @@ static uint64_t run_file(const char *path, int is_trace)
 
 int main(int argc, char **argv)
 {
-    uint64_t first = 1, last = 0, events = 400, n = 0;
+    uint64_t first = 1, last = 0, events = 500, n = 0;
     const char *file = NULL;
     int is_trace = 0;
     char *end;
@@ -105,6 +115,7 @@ int main(int argc, char **argv)
         }
         i++;
     }
+    log_configure(LOG_DEBUG, log_to_trace);
     signal(SIGABRT, on_abort);
     if (file)
         n += run_file(file, is_trace);

@@ -2,6 +2,7 @@
 #include "world.h"
 
 #include "base/mem.h"
+#include "daemon/loader.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -31,7 +32,7 @@ void world_says(const struct world *w, const char *format, ...)
 
     if (!w->is_trace)
         return;
-    printf("%6" PRIu64 " %14.6f ", w->n_events, (double)w->mono / (double)NS_PER_S);
+    printf("%6" PRIu64 " %14.6f ", w->n_events, (double)w->machine.mono / (double)NS_PER_S);
     va_start(args, format);
     vprintf(format, args);
     va_end(args);
@@ -41,7 +42,7 @@ void world_says(const struct world *w, const char *format, ...)
 
 void world_fail(struct world *w)
 {
-    w->is_failing = world_random(w, 40) == 0;
+    w->is_failing = !w->is_calm && world_random(w, 40) == 0;
     if (w->is_failing)
         mem_fail_at(1 + world_random(w, 10));
 }
@@ -65,17 +66,32 @@ int world_done(struct world *w, int r)
     return r == 0;
 }
 
-struct future *world_future(const struct world *w, int i)
+int world_any(struct world *w, int (*is)(const struct model_future *f))
+{
+    int some[MODEL_FUTURES], n = 0;
+
+    for (int i = 0; i < w->model.n_futures; i++)
+        if (is(&w->model.futures[i]))
+            some[n++] = i;
+    return n ? some[world_random(w, (uint64_t)n)] : -1;
+}
+
+struct future *world_find(const struct world *w, int i)
 {
     const struct model_future *m = &w->model.futures[i];
-    struct future *f = engine_find(w->e, w->scopes[m->scope], &m->id);
+
+    return engine_find(w->e, w->scopes[m->scope], &m->id);
+}
+
+struct future *world_future(const struct world *w, int i)
+{
+    struct future *f = world_find(w, i);
 
     ASSERT(f);
     return f;
 }
 
-/* Everything durable that the model has just changed is owed to the store. */
-static void note_facts(struct world *w)
+void world_note(struct world *w)
 {
     for (int i = 0; i < w->model.n_futures; i++)
         if (w->model.futures[i].is_changed && w->model.futures[i].durability == DURABILITY_DURABLE) {
@@ -95,7 +111,7 @@ static void check_outcome(const struct model_future *m, const struct future *f)
         return;
     ASSERT(f->outcome->end_time == m->end_time && f->outcome->expire_time == m->expire_time);
     if (m->at == AT_SUCCEEDED) {
-        ASSERT(f->outcome->data->len == sizeof result && !f->outcome->error);
+        ASSERT(f->outcome->data->len == m->result_bytes && !f->outcome->error);
         memcpy(&result, f->outcome->data->data, sizeof result);
         ASSERT(result == m->result);
     } else {
@@ -115,12 +131,25 @@ static void check_labels(const struct model_future *m, const struct future *f)
     ASSERT(label == m->label);
 }
 
+/* It is its own task, and has all that came with it. */
+static void check_task(const struct model_future *m, const struct future *f)
+{
+    uint32_t first, last;
+
+    ASSERT(f->task->len == m->task_bytes && f->priority == m->priority && f->on_lost == m->on_lost);
+    memcpy(&first, f->task->data, sizeof first);
+    memcpy(&last, f->task->data + m->task_bytes - sizeof last, sizeof last);
+    ASSERT(first == m->task && last == m->task);
+    ASSERT(f->durability == m->durability && !f->group == (m->group < 0));
+}
+
 static void check_future(struct world *w, int i)
 {
     static const enum future_state states[] = {
-            [AT_READY] = FUTURE_PENDING,   [AT_RESERVED] = FUTURE_PENDING,
-            [AT_RUNNING] = FUTURE_RUNNING, [AT_SUCCEEDED] = FUTURE_SUCCEEDED,
-            [AT_FAILED] = FUTURE_FAILED,   [AT_CANCELLED] = FUTURE_CANCELLED,
+            [AT_READY] = FUTURE_PENDING,       [AT_ARMED] = FUTURE_PENDING,
+            [AT_RESERVED] = FUTURE_PENDING,    [AT_RUNNING] = FUTURE_RUNNING,
+            [AT_SUCCEEDED] = FUTURE_SUCCEEDED, [AT_FAILED] = FUTURE_FAILED,
+            [AT_CANCELLED] = FUTURE_CANCELLED,
     };
     struct model_future *m = &w->model.futures[i];
     const struct future *f = world_future(w, i);
@@ -134,6 +163,8 @@ static void check_future(struct world *w, int i)
         n_attempts++;
     ASSERT(n_attempts == m->n_attempts && f->function == w->functions[m->function]);
     ASSERT((f->rare && f->rare->cancel_requested) == m->is_cancel);
+    ASSERT((f->rare ? f->rare->n_losses : 0u) == m->n_losses);
+    check_task(m, f);
     check_outcome(m, f);
     check_labels(m, f);
     if (m->is_changed)
@@ -162,10 +193,10 @@ void world_check(struct world *w)
     uint64_t n_futures = 0, n_edges = 0, n_promised_edges = 0;
     struct engine_stats stats;
 
-    note_facts(w);
+    world_note(w);
     engine_check(w->e);
     for (int i = 0; i < w->model.n_futures; i++)
-        if (!w->model.futures[i].is_gone) {
+        if (model_is_here(&w->model.futures[i])) {
             check_future(w, i);
             n_futures++;
         }
@@ -184,24 +215,99 @@ void world_check(struct world *w)
 
 /* --- turns */
 
-static void drain_facts(struct world *w, const struct effects *effects, int may_wait)
+/* What was said to be urgent is a commit, and nothing else is. */
+static void check_commit(struct world *w, const struct effects *effects, int may_wait)
 {
-    size_t n = 0;
+    size_t n = 0, n_forgotten = 0;
 
-    for (int i = 0; i < w->model.n_futures; i++)
-        n += w->is_fact[i];
     if (!effects->is_commit) {
-        ASSERT(effects->n_facts == 0 && effects->commit_seq == w->last_seq);
-        ASSERT(n == 0 || may_wait); /* without memory to hand them out they come next time */
+        ASSERT(effects->n_facts == 0 && effects->n_forgotten == 0 && effects->commit_seq == w->last_seq);
+        ASSERT(!w->model.is_urgent || may_wait); /* without memory to hand them out they come next time */
         return;
     }
-    ASSERT(effects->n_facts == n && effects->commit_seq == ++w->last_seq);
+    for (int i = 0; i < w->model.n_futures; i++) {
+        n += w->is_fact[i];
+        n_forgotten += w->must_forget[i];
+    }
+    ASSERT(w->model.is_urgent || effects->key_ceiling);
+    ASSERT(effects->n_facts == n && effects->commit_seq == w->last_seq + 1);
+    ASSERT(!w->has_store || effects->n_forgotten == n_forgotten);
     for (size_t k = 0; k < n; k++) {
         int i = model_find(&w->model, &effects->facts[k]->id);
 
         ASSERT(i >= 0 && w->is_fact[i] && effects->facts[k]->commit_seq == effects->commit_seq);
-        w->is_fact[i] = 0;
     }
+    if (effects->key_ceiling)
+        ASSERT(w->has_store && !w->ceiling_seq && effects->key_ceiling > w->asked_ceiling);
+}
+
+/* It has been handed over. */
+static void note_commit(struct world *w, const struct effects *effects)
+{
+    uint64_t seq = effects->commit_seq;
+
+    w->last_seq = seq;
+    w->model.is_urgent = 0;
+    for (int i = 0; i < w->model.n_futures; i++) {
+        if (w->is_fact[i] || w->must_forget[i])
+            model_commit(&w->model, i, seq);
+        w->is_fact[i] = w->must_forget[i] = 0;
+    }
+    model_commit_functions(&w->model, seq);
+    if (effects->key_ceiling) {
+        w->asked_ceiling = effects->key_ceiling;
+        w->ceiling_seq = seq;
+    }
+}
+
+struct effects *world_commit(struct world *w)
+{
+    struct effects *effects;
+    int failed, r = 0;
+
+    w->model.is_urgent |= w->model.commit_by <= w->machine.mono;
+    world_fail(w);
+    effects = engine_end(w->e);
+    failed = world_failed(w);
+    world_says(w, effects->is_commit ? "turn: %zu facts, commit %" PRIu64 : "turn", effects->n_facts,
+               effects->commit_seq);
+    check_commit(w, effects, failed);
+    if (!effects->is_commit)
+        return effects;
+    world_fail(w);
+    if (w->has_store)
+        r = persist_commit(w->persist, effects);
+    failed = world_failed(w);
+    ASSERT(r == 0 || (r == -ENOMEM && failed));
+    w->model.commit_by = CLOCK_NEVER;
+    if (r == 0)
+        note_commit(w, effects);
+    else
+        w->model.is_urgent = 1; /* put off */
+    if (!w->has_store) {
+        engine_durable(w->e, effects->commit_seq);
+        world_durable(w, effects->commit_seq);
+    }
+    return effects;
+}
+
+void world_durable(struct world *w, uint64_t seq)
+{
+    world_says(w, "  durable: %" PRIu64, seq);
+    ASSERT(seq >= w->durable_seq && seq <= w->last_seq);
+    if (w->has_store)
+        ASSERT(seq <= w->disk.content.seq); /* it is on disk before anybody says so */
+    w->durable_seq = seq;
+    for (int i = 0; i < w->model.n_futures; i++)
+        if (model_is_here(&w->model.futures[i]) && w->model.futures[i].at == AT_ARMED &&
+            w->commit_seq[i] <= seq)
+            w->must_work[w->model.futures[i].function] = 1;
+    model_durable(&w->model, w->commit_seq, seq);
+    if (w->ceiling_seq && seq >= w->ceiling_seq) {
+        w->key_ceiling = w->asked_ceiling;
+        w->ceiling_seq = 0;
+    }
+    shown_release(w, seq);
 }
 
 static void drain_work(struct world *w, struct effects *effects)
@@ -228,6 +334,15 @@ static void drain_revokes(struct world *w, struct effects *effects)
         ASSERT(!w->must_revoke[i]);
 }
 
+/* Something that may happen now. */
+static void happen_between(struct world *w)
+{
+    const struct world_event *event = w->events[world_random(w, w->n_kinds)];
+
+    if (event->is_between)
+        event->run(w);
+}
+
 /* Clients take what is ready as fast as they happen to be, and some do other things meanwhile. */
 static void drain_answers(struct world *w, struct effects *effects)
 {
@@ -239,9 +354,10 @@ static void drain_answers(struct world *w, struct effects *effects)
         ASSERT(w->model.waiters[n].is_used && w->model.waiters[n].must_answer);
         w->model.waiters[n].must_answer = 0;
         world_says(w, "  answer to waiter %d", n);
+        clients_answer(w, n);
         if (world_random(w, 4) == 0) {
             w->is_draining = 1;
-            actors_event(w, (uint32_t)world_random(w, ACTOR_EVENTS));
+            happen_between(w);
             w->is_draining = 0;
             w->was_busy_between = 1;
             world_check(w);
@@ -251,16 +367,27 @@ static void drain_answers(struct world *w, struct effects *effects)
         ASSERT(!w->model.waiters[n].must_answer);
 }
 
-/* The engine asks to be called no later than the next expiry. */
+/* The engine asks to be called no later than the next expiry, and than what waits must be committed. */
 static void check_next(const struct world *w, const struct effects *effects)
 {
+    if (!effects->is_commit)
+        ASSERT(effects->next <= w->model.commit_by);
     for (int i = 0; i < w->model.n_futures; i++) {
         const struct model_future *m = &w->model.futures[i];
 
-        if (m->is_gone || !model_is_terminal(m) || m->n_pins > 0)
+        if (!model_is_here(m) || !model_is_terminal(m) || m->n_pins > 0)
             continue;
-        ASSERT(effects->next <= MAX(w->mono, w->mono + (m->expire_time - w->model.wall)));
+        ASSERT(effects->next <= w->machine.mono + MAX(m->expire_time - w->model.wall, INT64_C(0)));
     }
+}
+
+/* @i has left memory, and is not due: only because the store has it as it is, and nobody looks at it. */
+static void check_evicted(const struct world *w, int i)
+{
+    const struct model_future *m = &w->model.futures[i];
+
+    ASSERT(w->has_store && model_is_terminal(m) && m->durability == DURABILITY_DURABLE && m->group < 0);
+    ASSERT(m->n_pins == 0 && !w->is_fact[i] && w->commit_seq[i] <= w->durable_seq);
 }
 
 /* Who is gone must have been due and unpinned; who is due and unpinned must be gone soon. */
@@ -268,15 +395,24 @@ static void sweep(struct world *w)
 {
     for (int i = 0; i < w->model.n_futures; i++) {
         struct model_future *m = &w->model.futures[i];
-        int is_due = model_is_terminal(m) && m->expire_time <= w->model.wall && m->n_pins == 0;
+        int is_past = model_is_terminal(m) && m->expire_time <= w->model.wall,
+            is_due = is_past && m->n_pins == 0;
 
-        if (m->is_gone)
+        m->was_due |= is_past;
+        if (m->is_out)
+            m->is_gone |= is_past;
+        if (!model_is_here(m))
             continue;
-        if (!engine_find(w->e, w->scopes[m->scope], &m->id)) {
-            ASSERT(is_due && !w->is_fact[i]);
-            world_says(w, "  future %d is forgotten", i);
-            m->is_gone = 1;
-        } else if (!is_due) {
+        if (!world_find(w, i)) {
+            if (is_due && !w->is_fact[i]) {
+                world_says(w, "  future %d is forgotten", i);
+                m->is_gone = 1;
+            } else {
+                check_evicted(w, i);
+                world_says(w, "  future %d leaves memory", i);
+            }
+            m->is_out = w->has_store && m->durability == DURABILITY_DURABLE;
+        } else if (!is_due || w->is_fact[i]) {
             m->n_overdue = 0;
         } else if (!w->was_busy_between) {
             ASSERT(m->n_overdue++ < OVERDUE_MAX);
@@ -284,61 +420,87 @@ static void sweep(struct world *w)
     }
 }
 
+void world_begin(struct world *w)
+{
+    w->model.wall = w->machine.wall;
+    w->model.mono = w->machine.mono;
+    engine_begin(w->e, w->machine.mono, w->machine.wall);
+    sweep(w);
+}
+
 void world_turn(struct world *w, int64_t pass_ns, int64_t step_ns)
 {
     struct effects *effects;
-    int failed;
 
-    world_fail(w);
-    effects = engine_end(w->e);
-    failed = world_failed(w);
-    world_says(w, "turn: %zu facts, commit %" PRIu64, effects->n_facts, effects->commit_seq);
-    drain_facts(w, effects, failed);
+    if (w->loader)
+        loader_turn(w->loader);
+    effects = world_commit(w);
     check_next(w, effects);
     drain_work(w, effects);
     drain_revokes(w, effects);
     w->was_busy_between = 0;
     drain_answers(w, effects);
-    if (w->last_seq > 0)
-        engine_durable(w->e, world_random(w, w->last_seq) + 1);
-    w->mono += pass_ns;
+    w->machine.mono += pass_ns;
     if (step_ns < 0 && w->n_steps_back++ >= STEPS_BACK_MAX)
         step_ns = -step_ns;
-    w->model.wall += pass_ns + step_ns;
+    w->machine.wall += pass_ns + step_ns;
     world_says(w, "  %.6f s pass, the clock steps by %.6f", (double)pass_ns / 1e9, (double)step_ns / 1e9);
-    engine_begin(w->e, w->mono, w->model.wall);
-    sweep(w);
+    world_begin(w);
+    if (w->has_store)
+        machine_timers(&w->machine);
 }
 
 /* --- begin and end */
 
-void world_init(struct world *w, uint64_t seed, int is_trace)
+/* Each seed is another kind of day: some things happen often, some never. */
+static void add_events(struct world *w, const struct world_event *table)
 {
     static const uint32_t weights[] = {0, 1, 1, 3, 10};
 
+    for (; table->name; table++) {
+        uint32_t weight = weights[world_random(w, ARRAY_LEN(weights))];
+
+        if (table->needs_store && !w->has_store)
+            continue;
+        ASSERT(w->n_kinds < WORLD_EVENTS);
+        w->events[w->n_kinds] = table;
+        w->weights[w->n_kinds++] = MAX(weight, (uint32_t)table->least);
+        w->sum += MAX(weight, (uint32_t)table->least);
+    }
+}
+
+static void on_release(void *arg, uint64_t seq)
+{
+    world_durable(arg, seq);
+}
+
+void world_init(struct world *w, uint64_t seed, int is_trace)
+{
     memset(w, 0, sizeof *w);
     w->random = seed;
     w->is_trace = is_trace;
     model_init(&w->model);
-    w->mono = 1000;
-    w->model.wall = INT64_C(1700000000) * NS_PER_S + (int64_t)world_random(w, 1000) * NS_PER_MS;
+    disk_init(&w->disk);
+    disk_insert(&w->disk);
+    machine_use(&w->machine);
+    w->machine.on_release = on_release;
+    w->machine.arg = w;
+    w->machine.mono = 1000;
+    w->machine.wall = INT64_C(1700000000) * NS_PER_S + (int64_t)world_random(w, 1000) * NS_PER_MS;
+    w->has_store = w->model.has_store = world_random(w, 3) != 0;
     w->config = engine_config_default();
-    w->config.seed = (struct hash_seed){world_random(w, UINT64_MAX), world_random(w, UINT64_MAX)};
-    w->config.random = world_random(w, UINT64_MAX);
     w->config.epoch = 1 + (uint32_t)world_random(w, 5);
+    w->config.has_store = w->has_store;
+    w->config.max_finished_bytes = world_random(w, 2) ? world_random(w, 20000) : UINT64_MAX;
     w->config.limits.max_waiter_edges = 200 + world_random(w, 400);
     w->config.limits.max_futures = 40 + world_random(w, 200);
     w->config.accept_unknown_functions = (int)world_random(w, 2);
-    ASSERT(engine_new(&w->e, &w->config) == 0);
-    engine_begin(w->e, w->mono, w->model.wall);
-    for (int i = 0; i < WORLD_SCOPES; i++) {
-        w->scopes[i] = engine_scope(w->e, i / 2 ? SPAN_LIT("prod") : SPAN_LIT(""),
-                                    i % 2 ? SPAN_LIT("bob") : SPAN_LIT("alice"));
-        ASSERT(w->scopes[i]);
-    }
-    for (size_t k = 0; k < ARRAY_LEN(w->weights); k++) /* each seed is another kind of day */
-        w->weights[k] = weights[world_random(w, ARRAY_LEN(weights))];
-    w->weights[0] = MAX(w->weights[0], 2u); /* but nothing happens without submissions */
+    w->model.wall = w->machine.wall;
+    w->model.mono = w->machine.mono;
+    boot_start(w);
+    add_events(w, clients_events);
+    add_events(w, workers_events);
+    add_events(w, trouble_events);
     world_check(w);
 }
 
@@ -358,39 +520,47 @@ static void event_turn(struct world *w)
 
 void world_step(struct world *w)
 {
-    uint64_t sum = 8, pick;
+    uint64_t pick = world_random(w, w->sum + 8);
     uint32_t which = 0;
 
     w->n_events++;
-    for (size_t k = 0; k < ACTOR_EVENTS; k++)
-        sum += w->weights[k];
-    pick = world_random(w, sum);
-    while (which < ACTOR_EVENTS && pick >= w->weights[which])
+    while (which < w->n_kinds && pick >= w->weights[which])
         pick -= w->weights[which++];
-    if (which < ACTOR_EVENTS)
-        actors_event(w, which);
+    if (which < w->n_kinds)
+        w->events[which]->run(w);
     else
         event_turn(w);
     world_check(w);
 }
 
-static int is_anything_open(const struct world *w)
+static int is_open(const struct model_future *f)
+{
+    return model_is_here(f) && !model_is_terminal(f);
+}
+
+/* Whoever is only on disk is there. */
+static void look_for_all(struct world *w)
 {
     for (int i = 0; i < w->model.n_futures; i++)
-        if (!w->model.futures[i].is_gone && !model_is_terminal(&w->model.futures[i]))
-            return 1;
-    return 0;
+        if (w->model.futures[i].is_out && !w->model.futures[i].is_gone) {
+            clients_get(w, i);
+            world_turn(w, 0, 0);
+            trouble_settle(w);
+            world_check(w);
+        }
 }
 
 void world_finish(struct world *w)
 {
     world_says(w, "no more trouble");
-    actors_worker_new(w, UINT32_MAX);
-    for (int round = 0; is_anything_open(w); round++) { /* every accepted task comes to its end */
+    trouble_end(w);
+    workers_new(w, UINT32_MAX);
+    for (int round = 0; world_any(w, is_open) >= 0; round++) { /* every accepted task comes to its end */
         ASSERT(round < MODEL_FUTURES);
-        actors_work_all(w);
+        workers_work_all(w);
         world_check(w);
         world_turn(w, NS_PER_S, 0);
+        trouble_settle(w);
         world_check(w);
     }
     for (int n = 0; n < MODEL_WAITERS;
@@ -400,16 +570,19 @@ void world_finish(struct world *w)
 
             if (m->mode < WAITER_EACH && m->to_come == 0)
                 ASSERT(waiter_is_ready(&w->waiters[n]));
-            actors_drop_waiter(w, n);
+            clients_drop_waiter(w, n);
         }
-    for (int round = 0; engine_stats(w->e).n_futures > 0; round++) {
+    for (int k = 0; k < WORLD_STRETCHES; k++)
+        clients_drop_stretch(w, &w->stretches[k]);
+    look_for_all(w);
+    for (int round = 0; round == 0 || engine_stats(w->e).n_futures > 0; round++) {
         ASSERT(round < 2 * MODEL_FUTURES);
         world_turn(w, 400 * DAY, 0);
+        trouble_settle(w);
         world_check(w);
     }
-    for (int k = 0; k < MODEL_WORKERS; k++)
-        if (w->model.workers[k].is_used)
-            engine_holder_free(w->e, w->holders[k]);
-    engine_check(w->e);
-    engine_free(w->e);
+    boot_stop(w);
+    ASSERT(!w->has_store || w->disk.content.n_rows == 0); /* and so has the disk forgotten all */
+    disk_deinit(&w->disk);
+    model_deinit(&w->model);
 }

@@ -1,13 +1,47 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 /*
- * The engine on virtual time, among clients and workers that do as one seed says. One event at a time; after each the
- * engine checks itself (engine_check) and everything it says is compared with the model.
+ * The daemon on virtual time, among clients and workers that do as one seed says. Some worlds have a store: then the real
+ * committer, reader, record codec, daemon/persist.c and daemon/loader.c run between the engine and a simulated disk
+ * (disk.h) on a simulated machine (machine.h), and the daemon is killed and started again. One event at a time; after
+ * each the engine checks itself (engine_check), and everything it says is compared with the model.
+ *
+ *   model     what must be so, in code as plain as can be      clients, workers   what they do, event by event
+ *   world     the order of things: turns, and what they say    boot               starts, stops and crashes of the daemon
+ *   shown     what clients have been shown, and never unsee    trouble            what goes wrong, and what is slow
+ *
+ * To teach it a feature:
+ *  1. model.h: fields of struct model_future for what a future then has (they go to the disk and come back by themselves:
+ *     model_restart takes a copy of the whole), and the rule, in model.c; what a start does with it in go_on() there.
+ *  2. A command or a worker's doing is an event: a function of clients.c or workers.c (or a new file) that does it to the
+ *     engine, then to the model, and a line in that file's table. world_fail before a command and world_done after it, so
+ *     that memory fails now and then. What is only an option of a submission belongs in plan() of clients.c.
+ *  3. world.c: check_future() compares it after each event; if something waits for time, check_next() sees that the engine
+ *     asks to be called, and world_turn() lets the model do what is due.
+ *  4. shown.c: what a client may rely on once it has seen it.
+ *  5. world_finish() makes everything end without further trouble; so a task that is lost on its way is found there.
+ *  6. A planted bug (tests/mutate) that only the new checks catch.
+ * Draw random numbers only by world_random: the same seed must always be the same world.
  */
+#include "daemon/persist.h"
+#include "disk.h"
 #include "engine/engine.h"
+#include "machine.h"
 #include "model.h"
+#include "service/futures.h"
+#include "shown.h"
 
-enum { WORLD_SCOPES = 4, WORLD_GROUPS = 4, WORLD_LISTERS = 4, WORLD_OLD_LEASES = 32 };
+struct loader;
+
+enum {
+    WORLD_SCOPES = 4,
+    WORLD_GROUPS = 4,
+    WORLD_LISTERS = 4,
+    WORLD_OLD_LEASES = 32,
+    WORLD_WISHES = 16,
+    WORLD_STRETCHES = 4,
+    WORLD_EVENTS = 64,
+};
 
 /* A client that reads a list page by page while everything changes. */
 struct lister {
@@ -23,13 +57,37 @@ struct old_lease {
     uint32_t number, epoch;
 };
 
+/* A client that asks for a future by its ID, which may not be in memory. */
+struct world_wish {
+    struct world *world;
+    struct futures_wish wish;
+    int is_used, i;
+};
+
+/* A client that asks for a stretch of finished ones. */
+struct world_stretch {
+    struct world *world;
+    struct futures_stretch stretch;
+    int is_used, is_loaded, scope;
+    uint8_t was_kept[MODEL_FUTURES];
+};
+
+/* Something that may happen. */
+struct world_event {
+    const char *name; /* NULL ends a table */
+    void (*run)(struct world *w);
+    uint8_t needs_store;
+    uint8_t is_between; /* it may also happen while a turn's answers are given */
+    uint8_t least;      /* how often at the least, in any world; 0 = maybe never */
+};
+
 struct world {
     uint64_t random, n_events;
     int is_trace;
     struct engine *e;
     struct engine_config config;
     struct model model;
-    mono_ns_t mono;
+    struct machine machine;
     struct scope *scopes[WORLD_SCOPES]; /* two principals in each of two namespaces */
     struct function *functions[MODEL_FUNCTIONS];
     struct holder *holders[MODEL_WORKERS];
@@ -38,9 +96,27 @@ struct world {
     struct old_lease old_leases[WORLD_OLD_LEASES];
     uint32_t n_old_leases;
     uint8_t is_fact[MODEL_FUTURES], must_revoke[MODEL_FUTURES], must_work[MODEL_FUNCTIONS];
+    uint8_t must_forget[MODEL_FUTURES];           /* deleted, and the store has not been told */
     uint64_t commit_seq[MODEL_FUTURES], last_seq; /* last_seq: handed out */
+    uint64_t durable_seq, deleted_seq;
     int n_steps_back, is_draining, was_busy_between, is_failing;
-    uint32_t weights[16];
+    const struct world_event *events[WORLD_EVENTS];
+    uint32_t weights[WORLD_EVENTS], n_kinds, sum;
+
+    /* with a store */
+    int has_store, is_calm; /* is_calm: no more trouble */
+    struct disk disk;
+    struct persist *persist;
+    struct loader *loader;
+    struct futures_loader load;
+    enum persist_refusal refusal;
+    int is_broken;
+    uint64_t key_ceiling, asked_ceiling, ceiling_seq; /* of keys; with which commit the asked one goes */
+    uint64_t key_floor;                               /* no key up to it may be given out again */
+    struct world_wish wishes[WORLD_WISHES];
+    struct world_stretch stretches[WORLD_STRETCHES];
+    struct shown shown;
+    uint32_t n_starts;
 };
 
 /* world_init: an empty world for @seed. world_step: one event. world_finish: no more trouble; everything that was
@@ -59,17 +135,39 @@ void world_fail(struct world *w);
 int world_failed(struct world *w);
 int world_done(struct world *w, int r);
 
-/* world_future: of model future @i, which the engine must have. */
+/* world_any: one of the futures for which @is answers true, -1 = there is none. */
+int world_any(struct world *w, int (*is)(const struct model_future *f));
+
+/* world_future: of model future @i, which the engine must have. world_find: NULL = it has not. */
 struct future *world_future(const struct world *w, int i);
+struct future *world_find(const struct world *w, int i);
 
 /* world_check: the engine against itself and against the model. world_turn: the end of a turn and the begin of the
  * next, @pass_ns later and after a step of the wall clock by @step_ns. */
 void world_check(struct world *w);
 void world_turn(struct world *w, int64_t pass_ns, int64_t step_ns);
 
-/* actors.c */
-enum { ACTOR_EVENTS = 16 };
-void actors_event(struct world *w, uint32_t which);
-void actors_worker_new(struct world *w, uint32_t serves);
-void actors_work_all(struct world *w);
-void actors_drop_waiter(struct world *w, int n);
+/* world_begin: the begin of a turn at the time that it is. world_note: what the model has just changed is owed to the store. world_commit: the end of the engine's turn, and its
+ * commit handed over; its effects. world_durable: the store has said that everything up to commit @seq is on disk. */
+void world_begin(struct world *w);
+void world_note(struct world *w);
+struct effects *world_commit(struct world *w);
+void world_durable(struct world *w, uint64_t seq);
+
+/* clients.c, workers.c, trouble.c: tables of what may happen, and what others need of them. */
+extern const struct world_event clients_events[], workers_events[], trouble_events[];
+void clients_drop_waiter(struct world *w, int n);
+void clients_drop_stretch(struct world *w, struct world_stretch *s);
+void clients_get(struct world *w, int i);
+void workers_new(struct world *w, uint32_t serves);
+void workers_work_all(struct world *w);
+void workers_give_up(struct world *w, int i);
+void clients_answer(struct world *w, int n);
+void trouble_end(struct world *w);
+void trouble_settle(struct world *w);
+
+/* boot.c: boot_start: a daemon with what the disk has, or the first one. boot_stop: it ends by itself; boot_crash: the
+ * power is cut. */
+void boot_start(struct world *w);
+void boot_stop(struct world *w);
+void boot_crash(struct world *w);
