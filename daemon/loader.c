@@ -31,11 +31,13 @@ struct read {
     int is_scan;
 };
 
+/* One future, by its ID or by its key. */
 struct get {
     struct read read;
     struct map_item by_id;
     struct id id;
-    struct list wishes; /* of struct futures_wish.link */
+    struct bytes *namespace, *key; /* NULL: by ID */
+    struct list wishes;            /* of struct futures_wish.link */
 };
 
 struct scan {
@@ -81,13 +83,17 @@ static int begin(struct loader *l, struct read *r)
 
 static void get_free(struct loader *l, struct get *g)
 {
-    map_remove(&l->gets, &g->by_id);
+    if (!g->key)
+        map_remove(&l->gets, &g->by_id);
+    bytes_unref(g->namespace);
+    bytes_unref(g->key);
     store_items_free(&g->read.request.items);
     l->n_reads--;
     mem_free(g);
 }
 
-/* Tell all who wish for @g: it is there, unless @result says otherwise, or one of them has deleted it. */
+/* Tell all who wish for @g: it is there, unless @result says otherwise, or one of them has deleted it. Of a key they see for
+ * themselves who holds it now. */
 static void get_end(struct loader *l, struct get *g, int result)
 {
     struct list *w;
@@ -96,7 +102,7 @@ static void get_end(struct loader *l, struct get *g, int result)
         struct futures_wish *wish = LIST_ENTRY(w, struct futures_wish, link);
         struct future *f = result ? NULL : engine_find_any(l->engine, &g->id);
 
-        wish->on_loaded(wish, result || f ? result : FUTURES_E_NOT_FOUND, f);
+        wish->on_loaded(wish, result || f || g->key ? result : FUTURES_E_NOT_FOUND, f);
     }
     get_free(l, g);
 }
@@ -133,7 +139,7 @@ static int take_item(struct loader *l, struct store_item *item, struct future **
 
 static void on_get(struct loader *l, struct get *g)
 {
-    struct future *f = engine_find_any(l->engine, &g->id);
+    struct future *f = g->key ? NULL : engine_find_any(l->engine, &g->id);
     struct list *first = list_first(&g->read.request.items);
     int r = result_of(g->read.request.result);
 
@@ -141,6 +147,8 @@ static void on_get(struct loader *l, struct get *g)
         r = 0;
     else if (r == 0)
         r = first ? take_item(l, LIST_ENTRY(first, struct store_item, link), &f) : FUTURES_E_NOT_FOUND;
+    if (f)
+        g->id = f->id;
     get_end(l, g, r);
 }
 
@@ -289,6 +297,42 @@ static int load(void *context, const struct id *id, struct futures_wish *wish)
     return r;
 }
 
+/* Two who ask for one key read it twice: that is rare. */
+static int load_key(void *context, struct span namespace, struct span key, struct futures_wish *wish)
+{
+    struct loader *l = context;
+    struct get *g;
+    int r;
+
+    if (l->n_reads >= LOADER_READS_MAX)
+        return FUTURES_E_BUSY;
+    g = mem_zalloc(sizeof *g);
+    if (!g)
+        return -ENOMEM;
+    g->namespace = bytes_dup(namespace.p, namespace.len);
+    g->key = bytes_dup(key.p, key.len);
+    if (!g->namespace || !g->key) {
+        bytes_unref(g->namespace);
+        bytes_unref(g->key);
+        mem_free(g);
+        return -ENOMEM;
+    }
+    list_init(&g->wishes);
+    list_init(&g->read.link);
+    list_init(&g->read.request.items);
+    g->read.request.kind = READER_GET_KEY;
+    g->read.request.namespace = SPAN_OF_BYTES(g->namespace);
+    g->read.request.key = SPAN_OF_BYTES(g->key);
+    g->read.request.want = STORE_WANT_TASK | STORE_WANT_DATA;
+    l->n_reads++;
+    r = begin(l, &g->read);
+    if (r)
+        get_free(l, g);
+    else
+        list_push_back(&g->wishes, &wish->link);
+    return r;
+}
+
 static int load_stretch(void *context, struct futures_stretch *stretch)
 {
     struct loader *l = context;
@@ -335,7 +379,12 @@ static void forget_stretch(void *context, struct futures_stretch *stretch)
 struct futures_loader loader_interface(struct loader *l)
 {
     return (struct futures_loader){
-            .load = load, .load_stretch = load_stretch, .forget_stretch = forget_stretch, .context = l};
+            .load = load,
+            .load_key = load_key,
+            .load_stretch = load_stretch,
+            .forget_stretch = forget_stretch,
+            .context = l,
+    };
 }
 
 int loader_new(struct loader **ret, struct store *s, struct engine *e, struct loop *loop,

@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "daemon/net/loop.h"
+#include "engine/resend.h"
 #include "grpc/server.h"
 #include "store/recover.h"
 
@@ -404,6 +405,10 @@ int persist_restore(struct engine *e, struct store_item *item, struct future **r
             .peer = in->peer,
             .tag = in->tag,
             .traceparent = in->traceparent,
+            .key = in->key,
+            .content_type_at = in->content_type_at,
+            .content_type_bytes = in->content_type_bytes,
+            .request_id = in->request_id,
             .cancel_time = in->cancel_time,
             .cancel_principal = in->cancel_principal,
             .cancel_reason = in->cancel_reason,
@@ -457,6 +462,30 @@ static int on_record(void *user, struct store_item *item)
     return 0;
 }
 
+static void on_key(void *user, uint64_t hash)
+{
+    struct persist *p = user;
+
+    engine_restore_key(p->engine, hash);
+}
+
+static void on_keys_end(void *user, int are_more)
+{
+    struct persist *p = user;
+
+    if (are_more)
+        engine_restore_keys(p->engine);
+}
+
+static int on_recent(void *user, const struct store_item *item)
+{
+    const struct record *r = &item->record;
+    struct persist *p = user;
+
+    return engine_restore_request(p->engine, r->namespace, r->principal, r->request_id, &item->id,
+                                  r->submit_time);
+}
+
 /* What the store, or the engine, said of the recovery, as a log line and -errno. */
 static int recovery_failed(int r)
 {
@@ -466,7 +495,15 @@ static int recovery_failed(int r)
 
 int persist_begin(struct persist *p, struct engine *e)
 {
-    const struct recover_target target = {.on_setting = on_setting, .on_record = on_record, .user = p};
+    const struct recover_target target = {
+            .on_setting = on_setting,
+            .on_record = on_record,
+            .on_key = on_key,
+            .on_keys_end = on_keys_end,
+            .on_recent = on_recent,
+            .since = (uint64_t)MAX(clock_wall() - RESEND_NS, (int64_t)0) / NS_PER_MS << 12,
+            .user = p,
+    };
     struct committer_config config = COMMITTER_CONFIG_DEFAULT;
     int r = loop_timer_init(&p->timer, p->config.loop, on_second, p);
 

@@ -59,6 +59,8 @@ int engine_new(struct engine **ret, const struct engine_config *config)
     scope_set_init(&e->scopes, &config->seed);
     function_set_init(&e->functions, &config->seed);
     group_set_init(&e->groups, &config->seed, &e->account);
+    idem_set_init(&e->idems, &config->seed);
+    resend_set_init(&e->resends, &config->seed, &e->account);
     sched_init(&e->sched, &config->seed, &e->account);
     retention_init(&e->retention);
     cache_init(&e->cache);
@@ -87,6 +89,8 @@ struct engine *engine_free(struct engine *e)
     }
     retention_deinit(&e->retention);
     group_set_deinit(&e->groups);
+    idem_set_deinit(&e->idems);
+    resend_set_deinit(&e->resends);
     function_set_deinit(&e->functions, &e->sched);
     sched_deinit(&e->sched);
     scope_set_deinit(&e->scopes);
@@ -225,6 +229,23 @@ static void ready_id(struct engine *e)
     table_prefetch(&e->table, table_hash_id(&e->table, &e->ready_id));
 }
 
+static int needs_rare(const struct engine_submit *in)
+{
+    return in->traceparent.len || in->tag.len || in->fairness_key.len || in->retention_ns >= 0 ||
+           in->key.len || (in->request_id.len && in->durability == DURABILITY_DURABLE);
+}
+
+static int submit_key(struct engine *e, struct future *f, const struct engine_submit *in)
+{
+    struct idem *idem = f->rare->idem = idem_new(&e->idems, f, f->scope->realm, in->key);
+
+    if (!idem)
+        return -ENOMEM;
+    idem->content_type_at = in->content_type_at;
+    idem->content_type_bytes = in->content_type_bytes;
+    return 0;
+}
+
 /* The parts that few submissions have. What has been made stays with @f when it fails. */
 static int submit_rare(struct engine *e, struct future *f, const struct engine_submit *in)
 {
@@ -245,7 +266,32 @@ static int submit_rare(struct engine *e, struct future *f, const struct engine_s
             return -ENOMEM;
         rare->retention_ns = in->retention_ns;
     }
-    return 0;
+    if (in->request_id.len && in->durability == DURABILITY_DURABLE &&
+        !(rare->request_id = bytes_dup(in->request_id.p, in->request_id.len)))
+        return -ENOMEM;
+    return in->key.len ? submit_key(e, f, in) : 0;
+}
+
+/* By what else it is known. Last of all: when it fails, the key goes with the rare part. */
+static int submit_names(struct engine *e, struct future *f, const struct engine_submit *in)
+{
+    if (in->key.len && idem_hold(&e->idems, f->rare->idem) < 0)
+        return -ENOMEM;
+    return in->request_id.len
+                   ? resend_add(&e->resends, f->scope, in->request_id, &f->id, clock_add(e->mono, RESEND_NS))
+                   : 0;
+}
+
+/* @f, which has ended, is without its key from now on. */
+static void give_up_key(struct engine *e, struct future *f)
+{
+    uint64_t was = limits_rare(f->rare), is;
+
+    f->rare->idem = idem_free(&e->idems, f->rare->idem);
+    is = limits_rare(f->rare);
+    limits_discharge(&e->account, f->scope, was - is);
+    cache_resize(e, f, was, is);
+    turn_change(e, f);
 }
 
 static int submit_group(struct engine *e, struct future *f, struct span name)
@@ -274,12 +320,11 @@ static void submit_undo(struct engine *e, struct future *f)
 /* Everything that @f needs to exist, short of counting it. */
 static int submit_make(struct engine *e, struct future *f, const struct engine_submit *in)
 {
-    if ((in->traceparent.len || in->tag.len || in->fairness_key.len || in->retention_ns >= 0) &&
-        submit_rare(e, f, in) < 0)
+    if (needs_rare(in) && submit_rare(e, f, in) < 0)
         return -ENOMEM;
     if (in->group.len && submit_group(e, f, in->group) < 0)
         return -ENOMEM;
-    if (turn_reserve(e) < 0 || place_keep(e, f) < 0)
+    if (turn_reserve_some(e, in->key.len ? 2 : 1) < 0 || place_keep(e, f) < 0)
         return -ENOMEM;
     if (order_append(&e->order, f) < 0) {
         place_drop(e, f);
@@ -290,7 +335,12 @@ static int submit_make(struct engine *e, struct future *f, const struct engine_s
         place_drop(e, f);
         return -ENOMEM;
     }
-    return 0;
+    if (LIKELY(!in->key.len && !in->request_id.len) || submit_names(e, f, in) == 0)
+        return 0;
+    table_remove(&e->table, table_hash_id(&e->table, &f->id), f);
+    order_remove(&e->order, f);
+    place_drop(e, f);
+    return -ENOMEM;
 }
 
 static int submit_function(struct engine *e, struct span name, struct function **ret)
@@ -310,7 +360,7 @@ static int submit_function(struct engine *e, struct span name, struct function *
 int engine_submit(struct engine *e, const struct engine_submit *in, struct future **ret)
 {
     struct function *fn;
-    struct future *f;
+    struct future *f, *holder;
     int r;
 
     ASSERT(in->durability == DURABILITY_DURABLE || in->durability == DURABILITY_EPHEMERAL);
@@ -320,6 +370,8 @@ int engine_submit(struct engine *e, const struct engine_submit *in, struct futur
         r = submit_function(e, in->function, &fn);
     if (r != 0)
         return r;
+    holder = in->key.len ? engine_find_key(e, in->scope, in->key) : NULL;
+    ASSERT(!holder || future_is_terminal(holder));
     if (e->ready_key != id_next_key(e->last_key, e->wall))
         ready_id(e);
     if (e->ready_key > e->asked_ceiling && e->asked_ceiling > e->durable_ceiling)
@@ -362,7 +414,32 @@ int engine_submit(struct engine *e, const struct engine_submit *in, struct futur
     place_put(e, f, 0);
     if (f->group)
         edge_join(e, f);
+    if (holder)
+        give_up_key(e, holder);
     *ret = f;
+    return 0;
+}
+
+int engine_join(const struct engine *e, const struct engine_submit *in, struct future **ret)
+{
+    const struct id *id = in->request_id.len ? engine_find_request(e, in->scope, in->request_id) : NULL;
+    struct future *f;
+
+    *ret = id ? engine_find(e, in->scope, id) : NULL;
+    if (*ret || !in->key.len)
+        return 0;
+    f = engine_find_key(e, in->scope, in->key);
+    if (!f)
+        return 0;
+    *ret = f;
+    if (!idem_is_same_task(f->rare->idem, in))
+        return ENGINE_E_OTHER_TASK;
+    if (in->key_policy == KEY_REJECT)
+        return ENGINE_E_KEY_IN_USE;
+    if ((in->key_policy == KEY_JOIN_WHILE_ACTIVE && future_is_terminal(f)) ||
+        (in->key_policy == KEY_JOIN_UNLESS_FAILED &&
+         (f->state == FUTURE_FAILED || f->state == FUTURE_CANCELLED)))
+        *ret = NULL;
     return 0;
 }
 
@@ -383,6 +460,25 @@ static struct future *find(const struct engine *e, const struct id *id)
 struct future *engine_find_any(const struct engine *e, const struct id *id)
 {
     return find(e, id);
+}
+
+struct future *engine_find_key(const struct engine *e, const struct scope *scope, struct span key)
+{
+    const struct idem *idem = idem_find(&e->idems, scope->realm, key);
+
+    return idem ? idem->future : NULL;
+}
+
+int engine_key_may_be_stored(const struct engine *e, const struct scope *scope, struct span key)
+{
+    return e->config.has_store &&
+           idem_may_be_stored(&e->idems, idem_stored_hash(SPAN_OF_BYTES(scope->namespace), key));
+}
+
+const struct id *engine_find_request(const struct engine *e, const struct scope *scope,
+                                     struct span request_id)
+{
+    return resend_find(&e->resends, scope, request_id, e->mono);
 }
 
 void engine_pin(struct engine *e, struct future *f)

@@ -154,8 +154,13 @@ enum engine_error {
     ENGINE_E_PINNED,
     ENGINE_E_REVISION,
     ENGINE_E_STALE_LEASE,
-    ENGINE_E_NO_KEYS, /* the store is so far behind that no further ID may be given out */
+    ENGINE_E_NO_KEYS,    /* the store is so far behind that no further ID may be given out */
+    ENGINE_E_OTHER_TASK, /* the idempotency key is that of another task */
+    ENGINE_E_KEY_IN_USE, /* KEY_REJECT: the idempotency key is in use */
 };
+
+/* What a submission does whose idempotency key is in use by the same task; values as in the contract. */
+enum key_policy { KEY_JOIN = 1, KEY_JOIN_UNLESS_FAILED, KEY_JOIN_WHILE_ACTIVE, KEY_REJECT };
 
 struct engine_submit {
     struct scope *scope;
@@ -169,8 +174,17 @@ struct engine_submit {
     enum durability durability;
     enum on_lost on_lost;
     int64_t retention_ns; /* < 0 = default */
+    struct span key;      /* idempotency key; {NULL, 0} = none */
+    enum key_policy key_policy;
+    uint32_t content_type_at, content_type_bytes; /* of task; only read with a key */
+    struct span request_id;                       /* {NULL, 0} = none */
 };
-/* engine_submit: accept a task: a new PENDING future, in its queue.
+/* engine_join: what there is instead of a new future for @in: the one that its request_id made, or that holds its key.
+ *   Return: 0 with *ret NULL: nothing, so engine_submit; 0 with *ret: join that; ENGINE_E_OTHER_TASK, _KEY_IN_USE: neither,
+ *   and *ret holds the key. O(1). */
+MUST_CHECK int engine_join(const struct engine *e, const struct engine_submit *in, struct future **ret);
+/* engine_submit: accept a task: a new PENDING future, in its queue. engine_join has found nothing to join: who holds the
+ *   key all the same gives it up.
  *   Return: 0; ENGINE_E_NO_SUCH_FUNCTION, _FULL_FUTURES, _FULL_MEMORY, _NO_KEYS; -ENOMEM. Nothing is kept on failure.
  * O(1). */
 MUST_CHECK int engine_submit(struct engine *e, const struct engine_submit *in, struct future **ret);
@@ -178,7 +192,16 @@ MUST_CHECK int engine_submit(struct engine *e, const struct engine_submit *in, s
 /* engine_find: the future with @id in @scope's namespace, or NULL. O(1). */
 struct future *engine_find(const struct engine *e, const struct scope *scope, const struct id *id);
 
-/* engine_find_any: the same in any namespace. */
+/* engine_find_key: the future that holds the idempotency key, or NULL: none in memory. engine_key_may_be_stored: whether one
+ * that is not in memory may hold it. O(1). */
+struct future *engine_find_key(const struct engine *e, const struct scope *scope, struct span key);
+MUST_CHECK int engine_key_may_be_stored(const struct engine *e, const struct scope *scope, struct span key);
+
+/* engine_find_request: the ID of the future that @request_id of @scope made in the last RESEND_NS, or NULL. O(1). */
+const struct id *engine_find_request(const struct engine *e, const struct scope *scope,
+                                     struct span request_id);
+
+/* engine_find_any: the same as engine_find in any namespace. */
 struct future *engine_find_any(const struct engine *e, const struct id *id);
 
 /* engine_pin: @f is not forgotten until engine_unpin. */

@@ -8,7 +8,7 @@
 /* What the walk counts. */
 struct walk {
     uint64_t n_by_state[6], n_bytes, n_level_bytes, n_group_bytes, n_edges, n_leases, n_members, n_collected;
-    uint64_t n_pins, n_finished_bytes, n_promised, n_lanes;
+    uint64_t n_pins, n_finished_bytes, n_promised, n_lanes, n_keys;
 };
 
 static void check_rare(const struct future *f)
@@ -63,6 +63,11 @@ static void check_future(const struct engine *e, const struct future *f, struct 
     check_lease(f, w);
     if (f->rare)
         check_rare(f);
+    if (f->rare && f->rare->idem) {
+        ASSERT(f->rare->idem->is_held && f->rare->idem->future == f);
+        ASSERT(idem_find(&e->idems, f->scope->realm, future_key(f)) == f->rare->idem);
+        w->n_keys++;
+    }
     for (const struct edge *edge = f->edges; edge; edge = edge->next) {
         ASSERT(edge->future == f && *edge->pprev == edge);
         n_edges++;
@@ -211,6 +216,8 @@ void engine_check(const struct engine *e)
     order_check(&e->order);
     table_check(&e->table);
     table_check(&e->groups.table);
+    table_check(&e->idems.table);
+    table_check(&e->resends.table);
     for (const struct future *f = order_seek(&e->order, 0, 0, &place); f;
          f = order_step(&e->order, &place, 0)) {
         check_future(e, f, &w);
@@ -233,5 +240,6 @@ void engine_check(const struct engine *e)
     ASSERT(w.n_collected == e->collected.n);
     ASSERT(w.n_promised == e->n_promised && e->collected.n + e->n_promised <= e->collected.cap);
     ASSERT(w.n_group_bytes <= e->groups.n_bytes); /* those without a member have no way to be walked */
-    ASSERT(w.n_bytes + w.n_level_bytes + e->groups.n_bytes == e->account.n_bytes);
+    ASSERT(w.n_keys == e->idems.table.n_items && e->resends.n == e->resends.slab.n_objects);
+    ASSERT(w.n_bytes + w.n_level_bytes + e->groups.n_bytes + resend_bytes(&e->resends) == e->account.n_bytes);
 }

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "engine/engine.h"
 #include "engine/group.h"
+#include "engine/idem.h"
 
 #include <string.h>
 
@@ -77,6 +78,11 @@ struct span future_principal(const struct future *f)
 struct span future_group(const struct future *f)
 {
     return f->group ? SPAN_OF_BYTES(f->group->group->name) : (struct span){0};
+}
+
+struct span future_key(const struct future *f)
+{
+    return idem_span(f->rare ? f->rare->idem : NULL);
 }
 
 static const char *const reasons[] = {

@@ -14,6 +14,7 @@
 
 struct edge;
 struct function;
+struct idem;
 struct lease;
 struct membership;
 struct scope;
@@ -130,6 +131,8 @@ struct future_rare {
     struct bytes *traceparent;  /* NULL = none */
     struct bytes *tag;          /* as submitted; NULL = none */
     struct bytes *fairness_key; /* NULL = the principal */
+    struct idem *idem;          /* the key that it holds (idem.h); NULL = none */
+    struct bytes *request_id;   /* of a DURABLE one, as submitted; NULL = none */
     struct cancel_request *cancel_requested;
     uint8_t n_losses;  /* attempts lost without fault of the task */
     uint8_t is_custom; /* its expiry stands in the heap though retention_ns does not say so */
@@ -198,6 +201,8 @@ struct span future_function_name(const struct future *f);
 struct span future_namespace(const struct future *f);
 struct span future_principal(const struct future *f);
 struct span future_group(const struct future *f);
+/* future_key: the idempotency key that it holds; "" for none. */
+struct span future_key(const struct future *f);
 
 /* future_reason_text: "CRASHED"; "" for REASON_NONE. */
 const char *future_reason_text(enum future_reason reason);

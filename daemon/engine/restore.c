@@ -29,7 +29,7 @@ static int is_terminal(const struct restored *in)
 static int needs_rare(const struct restored *in)
 {
     return in->traceparent.len || in->tag.len || in->fairness_key.len || in->retention_ns >= 0 ||
-           in->n_losses || in->has_cancel || is_terminal(in);
+           in->n_losses || in->has_cancel || in->key.len || in->request_id.len || is_terminal(in);
 }
 
 static struct cancel_request *make_cancel(struct engine *e, const struct restored *in)
@@ -52,6 +52,21 @@ static struct cancel_request *make_cancel(struct engine *e, const struct restore
     return cancel->outcome && cancel->outcome->error ? cancel : turn_cancel_free(e, cancel);
 }
 
+/* A key that somebody else holds by now was given up, or both are damaged. */
+static int make_key(struct engine *e, struct future *f, const struct restored *in)
+{
+    struct idem *idem;
+
+    if (!in->key.len || idem_find(&e->idems, f->scope->realm, in->key))
+        return 0;
+    idem = f->rare->idem = idem_new(&e->idems, f, f->scope->realm, in->key);
+    if (!idem)
+        return -ENOMEM;
+    idem->content_type_at = in->content_type_at;
+    idem->content_type_bytes = in->content_type_bytes;
+    return idem_hold(&e->idems, idem);
+}
+
 /* In the heap of retention stands who asks for it, and who comes back finished. */
 static int make_rare(struct engine *e, struct future *f, const struct restored *in)
 {
@@ -72,6 +87,8 @@ static int make_rare(struct engine *e, struct future *f, const struct restored *
         rare->retention_ns = in->retention_ns;
         rare->is_custom = 1;
     }
+    if (dup_span(in->request_id, &rare->request_id) < 0 || make_key(e, f, in) < 0)
+        return -ENOMEM;
     return in->has_cancel && !(rare->cancel_requested = make_cancel(e, in)) ? -ENOMEM : 0;
 }
 
@@ -257,6 +274,35 @@ static int begin(struct engine *e, const struct restored *in, struct future **re
     return 0;
 }
 
+/* What is left of the time that it is known; one that is known already keeps its own. */
+static int note_request(struct engine *e, const struct scope *scope, struct span request_id,
+                        const struct id *id, wall_ns_t submit_time)
+{
+    int64_t left = RESEND_NS - MAX(e->wall - submit_time, (int64_t)0);
+
+    if (!request_id.len || left <= 0 || resend_find(&e->resends, scope, request_id, e->mono))
+        return 0;
+    return resend_add(&e->resends, scope, request_id, id, clock_add(e->mono, left));
+}
+
+int engine_restore_request(struct engine *e, struct span namespace, struct span principal,
+                           struct span request_id, const struct id *id, wall_ns_t submit_time)
+{
+    const struct scope *scope = engine_scope(e, namespace, principal);
+
+    return scope ? note_request(e, scope, request_id, id, submit_time) : -ENOMEM;
+}
+
+void engine_restore_key(struct engine *e, uint64_t hash)
+{
+    idem_note_stored(&e->idems, hash);
+}
+
+void engine_restore_keys(struct engine *e)
+{
+    e->idems.is_blind = 1;
+}
+
 int engine_restore(struct engine *e, const struct restored *in, struct future **ret)
 {
     struct future *f;
@@ -271,7 +317,8 @@ int engine_restore(struct engine *e, const struct restored *in, struct future **
         r = begin(e, in, &f);
     if (r != 0)
         return r;
-    if (make_parts(e, f, in) < 0 || enter(e, f, in) < 0) {
+    if (make_parts(e, f, in) < 0 || note_request(e, f->scope, in->request_id, &f->id, f->submit_time) < 0 ||
+        enter(e, f, in) < 0) {
         free_parts(e, f);
         return -ENOMEM;
     }

@@ -35,6 +35,9 @@ struct restored {
     int64_t retention_ns;
     struct span function, namespace, principal, group, peer, tag, traceparent;
     struct span fairness_key;
+    struct span key;                              /* that it holds */
+    uint32_t content_type_at, content_type_bytes; /* of task; only with a key */
+    struct span request_id;
     wall_ns_t cancel_time;
     struct span cancel_principal, cancel_reason;
     wall_ns_t end_time, expire_time;
@@ -53,3 +56,12 @@ struct restored {
  *   Terminal: as it was, until it expires or leaves memory again.
  *   Return: 0; ENGINE_E_FULL_FUTURES, _FULL_MEMORY (terminal only: what was accepted is never refused); -ENOMEM. */
 MUST_CHECK int engine_restore(struct engine *e, const struct restored *in, struct future **ret);
+
+/* engine_restore_request: a future that is not in memory was made by @request_id, at @submit_time. 0, -ENOMEM. */
+MUST_CHECK int engine_restore_request(struct engine *e, struct span namespace, struct span principal,
+                                      struct span request_id, const struct id *id, wall_ns_t submit_time);
+
+/* engine_restore_key: a finished future in the store holds a key of this hash (idem_stored_hash); or, engine_restore_keys, they
+ * are too many to say which. */
+void engine_restore_key(struct engine *e, uint64_t hash);
+void engine_restore_keys(struct engine *e);

@@ -8,8 +8,10 @@
 #include "engine/engine.h"
 #include "engine/function.h"
 #include "engine/group.h"
+#include "engine/idem.h"
 #include "engine/limits.h"
 #include "engine/order.h"
+#include "engine/resend.h"
 #include "engine/retention.h"
 #include "engine/scope.h"
 #include "engine/slab.h"
@@ -18,6 +20,7 @@
 enum {
     STATE_FORGET_PER_TURN = 1000,
     STATE_EVICT_PER_TURN = 1000,
+    STATE_TIDY_PER_TURN = 1000,         /* request IDs that have become too old */
     STATE_LOSSES_MAX = 3,               /* a lost task goes back so many times */
     STATE_KEYS_AHEAD = 60 * 1000 << 12, /* keys that are reserved at a time: those of a minute */
 };
@@ -59,6 +62,8 @@ struct engine {
     struct scope_set scopes;
     struct function_set functions;
     struct group_set groups;
+    struct idem_set idems;
+    struct resend_set resends;
     struct sched sched;
     struct retention retention;
     struct cache cache;

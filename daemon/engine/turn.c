@@ -28,7 +28,12 @@ static int facts_reserve(struct fact_list *l, size_t n)
 
 int turn_reserve(struct engine *e)
 {
-    return facts_reserve(&e->collected, e->collected.n + e->n_promised + 1);
+    return turn_reserve_some(e, 1);
+}
+
+int turn_reserve_some(struct engine *e, uint32_t n)
+{
+    return facts_reserve(&e->collected, e->collected.n + e->n_promised + n);
 }
 
 int turn_promise(struct engine *e, const struct future *f)
@@ -231,6 +236,8 @@ void turn_rare_free(struct engine *e, struct future *f)
     bytes_unref(rare->traceparent);
     bytes_unref(rare->tag);
     bytes_unref(rare->fairness_key);
+    bytes_unref(rare->request_id);
+    idem_free(&e->idems, rare->idem);
     slab_free(&e->rares, rare);
 }
 
@@ -399,6 +406,7 @@ void turn_begin(struct engine *e)
     while ((f = retention_due(&e->retention, e->wall, &budget)))
         turn_forget(e, f);
     cache_evict(e);
+    resend_tidy(&e->resends, e->mono, STATE_TIDY_PER_TURN);
 }
 
 void turn_end(struct engine *e)

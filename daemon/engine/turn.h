@@ -8,6 +8,8 @@
 
 /* turn_reserve: room for one more fact, so that turn_change cannot fail. 0, -ENOMEM. */
 MUST_CHECK int turn_reserve(struct engine *e);
+/* turn_reserve_some: for @n changes. */
+MUST_CHECK int turn_reserve_some(struct engine *e, uint32_t n);
 
 /* turn_promise: room for one more change of @f at any later time, until turn_promise_kept. 0, -ENOMEM. */
 MUST_CHECK int turn_promise(struct engine *e, const struct future *f);

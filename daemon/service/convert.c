@@ -64,7 +64,7 @@ size_t convert_size(const struct future *f, enum view view)
     }
     if (view == VIEW_RESULT)
         return n;
-    n += FIXED_BYTES + f->task->len;
+    n += FIXED_BYTES + f->task->len + future_key(f).len;
     if (view == VIEW_BASIC)
         n -= f->argument_field_bytes;
     /* the future's own labels: at most as long as the task's unless they were changed */
@@ -238,6 +238,7 @@ static void put_options(struct writer *w, const struct future *f)
     writer_uint(w, 1, 1); /* max_attempts */
     writer_end(w, retry);
     writer_uint(w, 8, f->on_lost);
+    writer_bytes(w, 12, future_key(f));
     if (retention_ns >= 0)
         writer_duration(w, 14, retention_ns);
     writer_end(w, m);
@@ -383,6 +384,20 @@ struct grpc_status *convert_engine_error(struct grpc_status *st, int error, stru
     case ENGINE_E_PINNED:
         return status_set(st, GRPC_FAILED_PRECONDITION, "PINNED",
                           "future %.*s is being waited for or watched; try again when nobody does", n, text);
+    case ENGINE_E_OTHER_TASK:
+        status_set(st, GRPC_ALREADY_EXISTS, "KEY_OF_ANOTHER_TASK",
+                   "task.options.idempotency_key is that of the future %.*s, whose function, argument or "
+                   "content "
+                   "type is another",
+                   n, text);
+        return status_set_resource(status_add_metadata(st, "future_id", "%.*s", n, text), "futured.v1.Future",
+                                   text);
+    case ENGINE_E_KEY_IN_USE:
+        status_set(st, GRPC_ALREADY_EXISTS, "KEY_IN_USE",
+                   "task.options.idempotency_key is in use by the future %.*s, and key_policy is REJECT", n,
+                   text);
+        return status_set_resource(status_add_metadata(st, "future_id", "%.*s", n, text), "futured.v1.Future",
+                                   text);
     case ENGINE_E_REVISION:
         return status_set(st, GRPC_ABORTED, "REVISION_MISMATCH",
                           "future %.*s has another revision than if_revision; read it again", n, text);

@@ -3,7 +3,6 @@
 
 #include "base/mem.h"
 #include "service/internal.h"
-#include "service/preload.h"
 
 #include <errno.h>
 #include <string.h>
@@ -107,6 +106,26 @@ static struct future *find(struct grpc_call *call, struct span text)
 
 /* ---- Get */
 
+/* The future that holds @key, or NULL with the call ended. */
+static struct future *find_key(struct grpc_call *call, struct span key)
+{
+    struct futures *s = futures_of(call);
+    const struct caller *caller = caller_of(&s->callers, call);
+    struct future *f = caller ? engine_find_key(s->engine, caller->scope, key) : NULL;
+    struct grpc_status st;
+
+    if (f)
+        return f;
+    if (caller)
+        status_set(&st, GRPC_NOT_FOUND, "NO_SUCH_FUTURE", "no future holds the idempotency key \"%.*s\"",
+                   (int)key.len, (const char *)key.p);
+    else
+        convert_no_memory(&st);
+    if (futures_show(call, NULL) == 0)
+        grpc_call_fail(call, &st);
+    return NULL;
+}
+
 static void do_get(struct grpc_call *call, struct span message)
 {
     struct get_request request = {0};
@@ -119,12 +138,14 @@ static void do_get(struct grpc_call *call, struct span message)
         grpc_call_fail(call, &st);
         return;
     }
-    if (request.idempotency_key.len) {
-        request_unbuilt_field(&st, "idempotency_key");
+    if (request.id.len && request.idempotency_key.len)
+        request_bad_field(&st, "id", "cannot be given together with idempotency_key");
+    if (request_text(request.idempotency_key, LIMIT_KEY_BYTES, 1, NULL, "idempotency_key", &st) ||
+        (request.id.len && request.idempotency_key.len)) {
         grpc_call_fail(call, &st);
         return;
     }
-    f = find(call, request.id);
+    f = request.idempotency_key.len ? find_key(call, request.idempotency_key) : find(call, request.id);
     if (f)
         futures_reply(call, f, view);
 }
@@ -300,6 +321,21 @@ enum { ID_FIELD = 1 }; /* in each of these requests */
 
 static void on_get(struct grpc_call *call, struct span message)
 {
+    struct futures *s = futures_of(call);
+    struct get_request request = {0};
+    const struct caller *caller;
+    const char *field;
+
+    if (codec_read(&get_request_table, message, &request, &field) == 0 && request.idempotency_key.len &&
+        request.idempotency_key.len <= LIMIT_KEY_BYTES && (caller = caller_of(&s->callers, call)) &&
+        !engine_find_key(s->engine, caller->scope, request.idempotency_key) &&
+        engine_key_may_be_stored(s->engine, caller->scope, request.idempotency_key)) {
+        preload_all(call, message,
+                    &(struct preload_wants){.namespace = SPAN_OF_BYTES(caller->scope->namespace),
+                                            .key = request.idempotency_key,
+                                            .run = do_get});
+        return;
+    }
     preload(call, message, message, ID_FIELD, do_get);
 }
 

@@ -65,6 +65,8 @@ struct futures_stretch {
 struct futures_loader {
     /* 0: on_loaded follows; FUTURES_E_BUSY; -ENOMEM. */
     int (*load)(void *context, const struct id *id, struct futures_wish *wish);
+    /* The same for the finished future that holds an idempotency key; both spans are copied. */
+    int (*load_key)(void *context, struct span namespace, struct span key, struct futures_wish *wish);
     int (*load_stretch)(void *context, struct futures_stretch *stretch);
     void (*forget_stretch)(void *context, struct futures_stretch *stretch); /* on_loaded does not follow */
     void *context;

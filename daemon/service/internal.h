@@ -6,6 +6,7 @@
 #include "service/convert.h"
 #include "service/futures.h"
 #include "service/idset.h"
+#include "service/preload.h"
 #include "service/request.h"
 #include "service/waiting.h"
 
@@ -57,14 +58,25 @@ void futures_send(struct grpc_call *call, const struct writer *w);
 /* Accepting one SubmitRequest: validated, then given to the engine. */
 struct accepted {
     struct future *future;
+    int is_joined;              /* it was there before */
+    struct future *named;       /* the refusal names it: that is shown as well; NULL = none */
+    struct preload_wants wants; /* SUBMIT_E_MISSING: what is to be brought into memory first; borrowed */
     enum view view;
     struct span tag; /* of the request, borrowed */
 };
-/* submit_accept: @traceparent as submit_traceparent gives it; @is_waiting: there must be room for one more who waits. 0; REQUEST_E_BAD (@st says why; ret->tag is set all the same
- * where it could be read). */
+/* submit_accept: @traceparent as submit_traceparent gives it; @how: SUBMIT_WAITING: there must be room for one more who waits,
+ * SUBMIT_LOADED: what it wants is in memory, if it is anywhere.
+ *   Return: 0; REQUEST_E_BAD (@st says why; ret->tag is set all the same where it could be read); SUBMIT_E_MISSING: again with
+ *   SUBMIT_LOADED after preload_all of ret->wants. */
+enum { SUBMIT_WAITING = 1, SUBMIT_LOADED = 2 };
+enum { SUBMIT_E_MISSING = REQUEST_E_BAD + 1 };
 MUST_CHECK int submit_accept(struct futures *s, const struct grpc_call *call, struct span request,
-                             struct span traceparent, enum view default_view, int is_waiting,
+                             struct span traceparent, enum view default_view, unsigned how,
                              struct accepted *ret, struct grpc_status *st);
+
+/* submit_fail: end a unary @call that was refused with @st. submit_tag: the tag of an encoded SubmitRequest. */
+void submit_fail(struct grpc_call *call, const struct accepted *a, const struct grpc_status *st);
+struct span submit_tag(struct span request);
 
 /* submit_traceparent: the trace context in the metadata of @call; NULL: none, or none that the W3C's recommendation knows.
  * Only inside on_start. Owns: the caller. 0, -ENOMEM. */

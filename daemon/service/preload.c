@@ -2,7 +2,7 @@
 /*
  * All of a request's futures that are in memory are pinned for as long as the others are being read, so that they are all
  * there together; PRELOAD_FLIGHT are asked for at a time. The pins go just before the request is run: nothing leaves memory
- * in between.
+ * in between. Who holds a key is asked last: that nobody does is true only at the moment when it is found out.
  */
 #include "service/preload.h"
 
@@ -27,6 +27,9 @@ struct preload {
     struct futures *service;
     struct grpc_call *call;
     void (*run)(struct grpc_call *call, struct span message);
+    void (*fail)(struct grpc_call *call, struct span message, struct grpc_status *st);
+    struct span namespace;
+    struct bytes *key; /* still to be asked for; NULL = none */
     struct wish wishes[PRELOAD_FLIGHT];
     uint32_t n_flight;
     int result;      /* the first that went wrong, ... */
@@ -38,9 +41,9 @@ struct preload {
     struct bytes *message;
 };
 
-static int is_missing(const struct futures *s, const struct id *id)
+int preload_is_missing(const struct futures *s, const struct id *id)
 {
-    return id_key(id) <= engine_last_key(s->engine) && !engine_find_any(s->engine, id);
+    return s->has_store && id_key(id) <= engine_last_key(s->engine) && !engine_find_any(s->engine, id);
 }
 
 static struct preload *preload_free(struct preload *p)
@@ -54,6 +57,7 @@ static struct preload *preload_free(struct preload *p)
     mem_free(p->pins);
     mem_free(p->ids);
     bytes_unref(p->message);
+    bytes_unref(p->key);
     return mem_free(p);
 }
 
@@ -88,13 +92,17 @@ static void fail(struct grpc_call *call, int result, const struct id *id)
 static void end(struct preload *p)
 {
     void (*run)(struct grpc_call * call, struct span message) = p->run;
+    void (*on_fail)(struct grpc_call *, struct span, struct grpc_status *) = p->fail;
     struct bytes *message = TAKE_PTR(p->message);
     struct grpc_call *call = p->call;
+    struct grpc_status st;
     struct id which = p->which;
     int result = p->result;
 
     preload_free(p);
-    if (result)
+    if (result && on_fail)
+        on_fail(call, SPAN_OF_BYTES(message), preload_status(&st, result, &which));
+    else if (result)
         fail(call, result, &which);
     else
         run(call, SPAN_OF_BYTES(message));
@@ -134,6 +142,26 @@ static struct wish *free_wish(struct preload *p)
     return NULL;
 }
 
+static void ask_key(struct preload *p)
+{
+    const struct futures_loader *loader = &p->service->loader;
+    struct bytes *key = TAKE_PTR(p->key);
+    struct wish *w = &p->wishes[0];
+    int r;
+
+    w->preload = p;
+    w->id = id_make(0, 0);
+    w->wish.on_loaded = on_loaded;
+    r = loader->load_key(loader->context, p->namespace, SPAN_OF_BYTES(key), &w->wish);
+    bytes_unref(key);
+    if (r == 0) {
+        p->n_flight++;
+        return;
+    }
+    w->preload = NULL;
+    note(p, r, &w->id);
+}
+
 /* Ask for more; when nothing is left, run. */
 static void fill(struct preload *p)
 {
@@ -144,7 +172,7 @@ static void fill(struct preload *p)
         struct wish *w = free_wish(p);
         int r;
 
-        if (!is_missing(p->service, id))
+        if (!preload_is_missing(p->service, id))
             continue; /* named twice, or loaded for another */
         w->preload = p;
         w->id = *id;
@@ -157,6 +185,8 @@ static void fill(struct preload *p)
         w->preload = NULL;
         note(p, r, id);
     }
+    if (p->n_flight == 0 && p->key && !p->result)
+        ask_key(p);
     if (p->n_flight == 0)
         end(p);
 }
@@ -167,11 +197,11 @@ static int collect(struct preload *p, struct span ids, uint32_t field, uint32_t 
     struct wire_reader r = wire_reader(ids);
     struct span text;
 
-    p->ids = mem_alloc(n * sizeof *p->ids);
-    p->pins = mem_alloc(n * sizeof(struct future *));
+    p->ids = mem_alloc((n + 1) * sizeof *p->ids);
+    p->pins = mem_alloc((n + 2) * sizeof(struct future *)); /* that of one more ID, and of a key */
     if (!p->ids || !p->pins)
         return -ENOMEM;
-    while (codec_each(&r, field, &text)) {
+    while (field && codec_each(&r, field, &text)) {
         struct future *f;
         struct id id;
 
@@ -199,7 +229,7 @@ static int needs_reading(const struct futures *s, struct span ids, uint32_t fiel
     *ret_n = 0;
     while (codec_each(&r, field, &text)) {
         ++*ret_n;
-        needs |= id_parse((const char *)text.p, text.len, &id) == 0 && is_missing(s, &id);
+        needs |= id_parse((const char *)text.p, text.len, &id) == 0 && preload_is_missing(s, &id);
     }
     return needs;
 }
@@ -207,31 +237,70 @@ static int needs_reading(const struct futures *s, struct span ids, uint32_t fiel
 void preload(struct grpc_call *call, struct span message, struct span ids, uint32_t field,
              void (*run)(struct grpc_call *call, struct span message))
 {
-    struct futures *s = futures_of(call);
-    struct preload *p;
+    const struct preload_wants wants = {.ids = ids, .field = field, .run = run};
+    const struct futures *s = futures_of(call);
     uint32_t n;
 
-    if (!s->has_store || !needs_reading(s, ids, field, &n) || n > LIMIT_SELECTOR_IDS) {
+    if (s->has_store && needs_reading(s, ids, field, &n) && n <= LIMIT_SELECTOR_IDS)
+        preload_all(call, message, &wants);
+    else
         run(call, message);
-        return;
-    }
+}
+
+static uint32_t count(struct span ids, uint32_t field)
+{
+    struct wire_reader r = wire_reader(ids);
+    struct span text;
+    uint32_t n = 0;
+
+    while (field && codec_each(&r, field, &text))
+        n++;
+    return n;
+}
+
+static int make(struct preload *p, struct span message, const struct preload_wants *wants)
+{
+    p->message = bytes_dup(message.p, message.len);
+    if (!p->message || collect(p, wants->ids, wants->field, count(wants->ids, wants->field)) < 0)
+        return -ENOMEM;
+    if (wants->id && preload_is_missing(p->service, wants->id))
+        p->ids[p->n_ids++] = *wants->id;
+    p->namespace = wants->namespace;
+    return wants->key.len && !(p->key = bytes_dup(wants->key.p, wants->key.len)) ? -ENOMEM : 0;
+}
+
+static void refuse(struct grpc_call *call, struct span message, const struct preload_wants *wants, int result)
+{
+    struct grpc_status st;
+
+    if (wants->fail)
+        wants->fail(call, message, preload_status(&st, result, NULL));
+    else
+        fail(call, result, NULL);
+}
+
+void preload_all(struct grpc_call *call, struct span message, const struct preload_wants *wants)
+{
+    struct futures *s = futures_of(call);
+    struct preload *p;
+
     if (s->n_preloads >= PRELOAD_MAX) {
-        fail(call, FUTURES_E_BUSY, NULL);
+        refuse(call, message, wants, FUTURES_E_BUSY);
         return;
     }
     p = mem_zalloc(sizeof *p);
     if (!p) {
-        fail(call, -ENOMEM, NULL);
+        refuse(call, message, wants, -ENOMEM);
         return;
     }
     p->service = s;
     p->call = call;
-    p->run = run;
+    p->run = wants->run;
+    p->fail = wants->fail;
     list_init(&p->link);
     list_push_back(&s->preloads, &p->link);
     s->n_preloads++;
-    p->message = bytes_dup(message.p, message.len);
-    if (!p->message || collect(p, ids, field, n) < 0)
+    if (make(p, message, wants) < 0)
         p->result = -ENOMEM;
     fill(p);
 }

@@ -9,6 +9,25 @@
 void preload(struct grpc_call *call, struct span message, struct span ids, uint32_t field,
              void (*run)(struct grpc_call *call, struct span message));
 
+/* What is to be in memory before something is done. */
+struct preload_wants {
+    struct span ids; /* part of the message: every ID in its fields @field */
+    uint32_t field;
+    const struct id *id;        /* and this one; NULL = none. Copied */
+    struct span namespace, key; /* and who holds this idempotency key; {NULL, 0} = none. The key is copied */
+    void (*run)(struct grpc_call *call, struct span message);
+    void (*fail)(struct grpc_call *call, struct span message,
+                 struct grpc_status *st); /* NULL: the call ends */
+};
+
+/* preload_all: as preload, for all of @wants: exactly one of run and fail is called, at once or later, or the call is over
+ * before. Whether something that can be read is missing has been asked by the caller: preload_is_missing. */
+void preload_all(struct grpc_call *call, struct span message, const struct preload_wants *wants);
+
+/* preload_is_missing: whether @id may be where only the store has it. */
+struct futures;
+MUST_CHECK int preload_is_missing(const struct futures *s, const struct id *id);
+
 /* preload_status: the status for what keeps @id (NULL: any) from being read (enum futures_load_error, -ENOMEM). Returns @st. */
 struct grpc_status *preload_status(struct grpc_status *st, int result, const struct id *id);
 

@@ -23,9 +23,9 @@ struct run {
     struct list announcing; /* in futures.announcing until its initial metadata is sent */
     mono_ns_t announce_at;
     struct futures *service;
-    struct bytes *traceparent; /* of all its tasks; NULL = none */
-    enum view view;            /* of a unary Run */
-    int is_half_closed;
+    struct bytes *traceparent;      /* of all its tasks; NULL = none */
+    enum view view;                 /* of a unary Run */
+    int is_half_closed, is_loading; /* a request of a stream waits for what it names */
 };
 
 enum { RUN_RESPONSE_FINISHED = 1, RUN_RESPONSE_STATUS = 2, RUN_RESPONSE_ACCEPTED = 3, RUN_RESPONSE_TAG = 4 };
@@ -93,18 +93,31 @@ static int announce_id(struct grpc_call *call, const struct future *f)
     return grpc_call_add_metadata(call, "futured-id", span_of_string(id));
 }
 
-static void on_run(struct grpc_call *call, struct span message)
+static void do_run(struct grpc_call *call, struct span message, unsigned how);
+
+static void on_run_loaded(struct grpc_call *call, struct span message)
+{
+    do_run(call, message, SUBMIT_LOADED);
+}
+
+static void do_run(struct grpc_call *call, struct span message, unsigned how)
 {
     struct run *run = grpc_call_user(call);
     struct run_request request = {0};
+    struct accepted a = {0};
     struct grpc_status st;
-    struct accepted a;
-    int r;
+    int r = read_run(message, &request, &st);
 
-    if (read_run(message, &request, &st) ||
-        submit_accept(run->service, call, request.submit.data, SPAN_OF_BYTES(run->traceparent), VIEW_FULL, 1,
-                      &a, &st)) {
-        grpc_call_fail(call, &st);
+    if (r == 0)
+        r = submit_accept(run->service, call, request.submit.data, SPAN_OF_BYTES(run->traceparent), VIEW_FULL,
+                          how | SUBMIT_WAITING, &a, &st);
+    if (r == SUBMIT_E_MISSING) {
+        a.wants.run = on_run_loaded;
+        preload_all(call, message, &a.wants);
+        return;
+    }
+    if (r) {
+        submit_fail(call, &a, &st);
         return;
     }
     run->view = a.view;
@@ -127,6 +140,11 @@ static const struct future *future_of(const struct run *run)
     const struct list *l = list_is_empty(&w->pending) ? &w->done : &w->pending;
 
     return LIST_ENTRY(l->next, struct edge, of_waiter)->future;
+}
+
+static void on_run(struct grpc_call *call, struct span message)
+{
+    do_run(call, message, 0);
 }
 
 mono_ns_t run_tick(struct futures *s, mono_ns_t now)
@@ -158,6 +176,7 @@ static void on_run_done(struct grpc_call *call, enum grpc_end end)
 
     if (!run)
         return;
+    preload_drop(call);
     waiting_deinit(&run->waiting, run->service->engine);
     list_del(&run->announcing);
     bytes_unref(run->traceparent);
@@ -172,6 +191,15 @@ const struct grpc_handler run_handler = {
 };
 
 /* ---- RunStream */
+
+/* Go on taking requests, or not. */
+static void pace(struct run *run)
+{
+    if (run->is_loading)
+        grpc_call_pause(run->waiting.call, 1);
+    else
+        waiting_pace(&run->waiting);
+}
 
 static void put_run_response(struct grpc_call *call, uint32_t field, const struct future *f, enum view view,
                              struct span tag, const struct grpc_status *st)
@@ -215,7 +243,7 @@ static void on_run_stream_news(struct waiting *waiting)
     if (run->is_half_closed && !edge && waiting->waiter.n_pending == 0)
         grpc_call_finish(call);
     else
-        waiting_pace(waiting);
+        pace(run);
 }
 
 static void on_run_stream_start(struct grpc_call *call)
@@ -223,17 +251,20 @@ static void on_run_stream_start(struct grpc_call *call)
     run_start(call, on_run_stream_news);
 }
 
-/* One item: 0, or its status in @st. */
-static int accept_item(struct run *run, struct grpc_call *call, struct span message, struct accepted *a,
+/* One item: 0, or its status in @st; SUBMIT_E_MISSING. */
+static int accept_item(struct run *run, struct span message, unsigned how, struct accepted *a,
                        struct run_request *request, struct grpc_status *st)
 {
     struct bytes *tag = NULL;
     int r;
 
     *a = (struct accepted){0};
-    if (read_run(message, request, st) || submit_accept(run->service, call, request->submit.data,
-                                                        SPAN_OF_BYTES(run->traceparent), VIEW_FULL, 1, a, st))
-        return REQUEST_E_BAD;
+    r = read_run(message, request, st);
+    if (r == 0)
+        r = submit_accept(run->service, run->waiting.call, request->submit.data,
+                          SPAN_OF_BYTES(run->traceparent), VIEW_FULL, how | SUBMIT_WAITING, a, st);
+    if (r != 0)
+        return r;
     if (a->tag.len && !(tag = bytes_dup(a->tag.p, a->tag.len)))
         r = -ENOMEM;
     else
@@ -245,21 +276,64 @@ static int accept_item(struct run *run, struct grpc_call *call, struct span mess
     return REQUEST_E_BAD;
 }
 
-static void on_run_stream_item(struct grpc_call *call, struct span message)
+static void refuse_item(struct run *run, const struct accepted *a, const struct grpc_status *st)
+{
+    const struct future *named = a->named ? a->named : a->future; /* the status names it */
+
+    if (!named || futures_show(run->waiting.call, named) == 0)
+        put_run_response(run->waiting.call, RUN_RESPONSE_STATUS, NULL, VIEW_DEFAULT, a->tag, st);
+}
+
+static void do_item(struct grpc_call *call, struct span message, unsigned how);
+
+static void on_item_loaded(struct grpc_call *call, struct span message)
+{
+    struct run *run = grpc_call_user(call);
+
+    run->is_loading = 0;
+    do_item(call, message, SUBMIT_LOADED);
+}
+
+static void on_item_not_loaded(struct grpc_call *call, struct span message, struct grpc_status *st)
+{
+    struct run *run = grpc_call_user(call);
+    struct run_request request = {0};
+    struct accepted a = {0};
+    struct grpc_status ignored;
+
+    if (read_run(message, &request, &ignored) == 0)
+        a.tag = submit_tag(request.submit.data);
+    run->is_loading = 0;
+    refuse_item(run, &a, st);
+    pace(run);
+}
+
+static void do_item(struct grpc_call *call, struct span message, unsigned how)
 {
     struct run *run = grpc_call_user(call);
     struct run_request request = {0};
     struct grpc_status st;
     struct accepted a;
+    int r = accept_item(run, message, how, &a, &request, &st);
 
-    if (accept_item(run, call, message, &a, &request, &st)) {
-        if (a.future && futures_show(call, a.future) < 0) /* the status names it */
-            return;
-        put_run_response(call, RUN_RESPONSE_STATUS, NULL, VIEW_DEFAULT, a.tag, &st);
-    } else if (request.announce) {
-        put_run_response(call, RUN_RESPONSE_ACCEPTED, a.future, VIEW_BASIC, a.tag, NULL);
+    if (UNLIKELY(r == SUBMIT_E_MISSING)) {
+        run->is_loading = 1;
+        pace(run);
+        a.wants.run = on_item_loaded;
+        a.wants.fail = on_item_not_loaded;
+        preload_all(call, message, &a.wants);
+        return;
     }
-    waiting_pace(&run->waiting);
+    if (r)
+        refuse_item(run, &a, &st);
+    else if (request.announce)
+        put_run_response(call, RUN_RESPONSE_ACCEPTED, a.future, VIEW_BASIC, a.tag, NULL);
+    pace(run);
+}
+
+static void on_run_stream_item(struct grpc_call *call, struct span message)
+{
+    do_item(call, message, 0);
 }
 
 static void on_run_stream_half_close(struct grpc_call *call)

@@ -3,7 +3,10 @@
  * Accepting tasks. A request is read into spans, checked field by field, and its Task kept as one byte string exactly as
  * it came; everything after that uses those bytes.
  *
- * SubmitStream answers each request at once and in order. A client that does not read its answers is credited until
+ * What a request names may be where only the store has it: who holds its idempotency key, the future that its request_id
+ * made. Then it waits for that to be read (preload), and so does what comes behind it in a stream.
+ *
+ * SubmitStream answers each request in order. A client that does not read its answers is credited until
  * LIMIT_STREAM_UNREAD_REPLIES or LIMIT_STREAM_UNREAD_BYTES of them wait; then its requests stay in its own socket.
  */
 #include "base/mem.h"
@@ -50,7 +53,6 @@ static int check_options(const struct task_options *o, int has_store, struct grp
             {o->retry.is_set, "task.options.retry"},
             {o->depends_on > 0, "task.options.depends_on"},
             {o->pass_results != 0, "task.options.pass_results"},
-            {o->idempotency_key.len > 0, "task.options.idempotency_key"},
             {o->concurrency_key.len > 0, "task.options.concurrency_key"},
             {o->fairness_key.len > 0, "task.options.fairness_key"},
     };
@@ -133,11 +135,96 @@ static int check_task(const struct futures *s, struct span raw, struct engine_su
                                                                                 : DURABILITY_EPHEMERAL;
     in->on_lost = options.on_lost == ON_LOST_FAIL ? ON_LOST_FAIL : ON_LOST_RETRY;
     in->retention_ns = options.retention.is_set ? options.retention.ns : -1;
+    if (options.idempotency_key.len) {
+        if (request_text(options.idempotency_key, LIMIT_KEY_BYTES, 1, NULL, "task.options.idempotency_key",
+                         st))
+            return REQUEST_E_BAD;
+        in->key = options.idempotency_key;
+        in->key_policy = options.key_policy ? (enum key_policy)options.key_policy : KEY_JOIN;
+        in->content_type_bytes = (uint32_t)task.content_type.len;
+        in->content_type_at = task.content_type.len ? (uint32_t)(task.content_type.p - raw.p) : 0;
+    }
     return 0;
 }
 
+/* Whether something that @in names may be where only the store has it; ret->wants says what. */
+static int is_missing(const struct futures *s, const struct engine_submit *in, struct accepted *ret)
+{
+    const struct id *id =
+            in->request_id.len ? engine_find_request(s->engine, in->scope, in->request_id) : NULL;
+    int is = 0;
+
+    if (id && preload_is_missing(s, id)) {
+        ret->wants.id = id;
+        is = 1;
+    }
+    if (in->key.len && !engine_find_key(s->engine, in->scope, in->key) &&
+        engine_key_may_be_stored(s->engine, in->scope, in->key)) {
+        ret->wants.namespace = SPAN_OF_BYTES(in->scope->namespace);
+        ret->wants.key = in->key;
+        is = 1;
+    }
+    return is;
+}
+
+/* The future that there is already for @in. 0: ret->future, NULL = there is none; REQUEST_E_BAD. */
+static int join(const struct futures *s, const struct engine_submit *in, struct accepted *ret,
+                struct grpc_status *st)
+{
+    struct future *f;
+    int r = engine_join(s->engine, in, &f);
+    char id[ID_TEXT_LEN + 1];
+
+    if (r == 0) {
+        ret->future = f;
+        ret->is_joined = f != NULL;
+        return 0;
+    }
+    ret->named = f;
+    id_format(&f->id, id);
+    convert_engine_error(st, r, (struct span){(const uint8_t *)id, ID_TEXT_LEN});
+    return REQUEST_E_BAD;
+}
+
+/* Whether anything new may be accepted at present. */
+static int may_accept(const struct futures *s, const struct engine_submit *in, struct grpc_status *st)
+{
+    if (s->is_draining) {
+        status_set_retry(
+                status_set(st, GRPC_UNAVAILABLE, "DRAINING", "the daemon is stopping; nothing is accepted"),
+                1000);
+        return REQUEST_E_BAD;
+    }
+    return futures_may_change(s, in->durability, 1, st);
+}
+
+/* Give @in, whose task is @raw, to the engine, unless there is a future for it. */
+static int accept_task(struct futures *s, struct engine_submit *in, struct span raw, struct accepted *ret,
+                       struct grpc_status *st)
+{
+    int r = REQUEST_E_BAD;
+
+    in->task = bytes_dup(raw.p, raw.len);
+    if (!in->task) {
+        convert_no_memory(st);
+        return REQUEST_E_BAD;
+    }
+    if ((in->key.len || in->request_id.len) && join(s, in, ret, st))
+        goto out;
+    if (!ret->future && may_accept(s, in, st))
+        goto out;
+    r = ret->future ? 0 : engine_submit(s->engine, in, &ret->future);
+    if (r != 0) {
+        convert_engine_error(st, r, in->function);
+        r = REQUEST_E_BAD;
+    }
+out:
+    bytes_unref(in->task);
+    return r;
+}
+
 int submit_accept(struct futures *s, const struct grpc_call *call, struct span message,
-                  struct span traceparent, enum view default_view, int is_waiting, struct accepted *ret,
+                  struct span traceparent, enum view default_view, unsigned how, struct accepted *ret,
                   struct grpc_status *st)
 {
     struct submit_request request = {0};
@@ -156,26 +243,17 @@ int submit_accept(struct futures *s, const struct grpc_call *call, struct span m
         return REQUEST_E_BAD;
     if (!request.task.is_set)
         return request_bad_field(st, "task", "is required");
-    if (request.request_id.len)
-        return request_unbuilt_field(st, "request_id");
+    if (request_text(request.request_id, LIMIT_KEY_BYTES, 1, NULL, "request_id", st))
+        return REQUEST_E_BAD;
     if (check_task(s, request.task.data, &in, st))
         return REQUEST_E_BAD;
-    if (s->is_draining) {
-        status_set_retry(
-                status_set(st, GRPC_UNAVAILABLE, "DRAINING", "the daemon is stopping; nothing is accepted"),
-                1000);
-        return REQUEST_E_BAD;
-    }
-    if (futures_may_change(s, in.durability, 1, st))
-        return REQUEST_E_BAD;
-    r = is_waiting ? engine_may_wait(s->engine) : 0;
+    r = how & SUBMIT_WAITING ? engine_may_wait(s->engine) : 0;
     if (r) {
         convert_engine_error(st, r, (struct span){0});
         return REQUEST_E_BAD;
     }
     caller = caller_of(&s->callers, call);
-    in.task = caller ? bytes_dup(request.task.data.p, request.task.data.len) : NULL;
-    if (!in.task) {
+    if (!caller) {
         convert_no_memory(st);
         return REQUEST_E_BAD;
     }
@@ -184,12 +262,19 @@ int submit_accept(struct futures *s, const struct grpc_call *call, struct span m
     in.group = request.group;
     in.tag = request.tag;
     in.traceparent = traceparent;
-    r = engine_submit(s->engine, &in, &ret->future);
-    bytes_unref(in.task);
-    if (r == 0)
-        return 0;
-    convert_engine_error(st, r, in.function);
-    return REQUEST_E_BAD;
+    in.request_id = request.request_id;
+    if (UNLIKELY(s->has_store && (in.key.len || in.request_id.len)) && !(how & SUBMIT_LOADED) &&
+        is_missing(s, &in, ret))
+        return SUBMIT_E_MISSING;
+    return accept_task(s, &in, request.task.data, ret, st);
+}
+
+struct span submit_tag(struct span message)
+{
+    struct submit_request request = {0};
+    const char *field;
+
+    return codec_read(&submit_request_table, message, &request, &field) == 0 ? request.tag : (struct span){0};
 }
 
 /* @n lower-case hexadecimal digits, not all of them 0 unless that is allowed. */
@@ -235,7 +320,12 @@ int submit_traceparent(const struct grpc_call *call, struct bytes **ret)
     return *ret ? 0 : -ENOMEM;
 }
 
-enum { SUBMIT_RESPONSE_FUTURE = 1, SUBMIT_RESPONSE_STATUS = 2, SUBMIT_RESPONSE_TAG = 3 };
+enum {
+    SUBMIT_RESPONSE_FUTURE = 1,
+    SUBMIT_RESPONSE_STATUS = 2,
+    SUBMIT_RESPONSE_TAG = 3,
+    SUBMIT_RESPONSE_JOINED = 4,
+};
 
 static void put_response(struct grpc_call *call, const struct accepted *a, const struct grpc_status *st)
 {
@@ -243,6 +333,8 @@ static void put_response(struct grpc_call *call, const struct accepted *a, const
     struct buf *out;
 
     if (a->future && futures_show(call, a->future) < 0)
+        return;
+    if (a->named && futures_show(call, a->named) < 0)
         return;
     out = grpc_call_begin(call);
     w = writer_to(out);
@@ -261,6 +353,7 @@ static void put_response(struct grpc_call *call, const struct accepted *a, const
         writer_end(&w, m);
     }
     writer_bytes(&w, SUBMIT_RESPONSE_TAG, a->tag);
+    writer_uint(&w, SUBMIT_RESPONSE_JOINED, a->is_joined != 0);
     futures_send(call, &w);
 }
 
@@ -274,22 +367,48 @@ static void on_submit_start(struct grpc_call *call)
     grpc_call_set_user(call, traceparent);
 }
 
-static void on_submit(struct grpc_call *call, struct span message)
+void submit_fail(struct grpc_call *call, const struct accepted *a, const struct grpc_status *st)
+{
+    if (!a->named || futures_show(call, a->named) == 0)
+        grpc_call_fail(call, st);
+}
+
+static void do_submit(struct grpc_call *call, struct span message, unsigned how);
+
+static void on_submit_loaded(struct grpc_call *call, struct span message)
+{
+    do_submit(call, message, SUBMIT_LOADED);
+}
+
+static void do_submit(struct grpc_call *call, struct span message, unsigned how)
 {
     const struct bytes *traceparent = grpc_call_user(call);
     struct grpc_status st;
     struct accepted a;
+    int r = submit_accept(futures_of(call), call, message, SPAN_OF_BYTES(traceparent), VIEW_BASIC, how, &a,
+                          &st);
 
-    if (submit_accept(futures_of(call), call, message, SPAN_OF_BYTES(traceparent), VIEW_BASIC, 0, &a, &st)) {
-        grpc_call_fail(call, &st);
+    if (r == SUBMIT_E_MISSING) {
+        a.wants.run = on_submit_loaded;
+        preload_all(call, message, &a.wants);
+        return;
+    }
+    if (r) {
+        submit_fail(call, &a, &st);
         return;
     }
     put_response(call, &a, NULL);
     grpc_call_finish(call);
 }
 
+static void on_submit(struct grpc_call *call, struct span message)
+{
+    do_submit(call, message, 0);
+}
+
 static void on_submit_done(struct grpc_call *call, enum grpc_end end)
 {
+    preload_drop(call);
     bytes_unref(grpc_call_user(call));
 }
 
@@ -302,6 +421,7 @@ const struct grpc_handler submit_handler = {
 struct submit_stream {
     struct bytes *traceparent; /* of all its tasks; NULL = none */
     uint32_t n_unread;         /* replies written since the client was last seen to keep up */
+    int is_loading;            /* a request waits for what it names; no other is taken meanwhile */
 };
 
 static void on_stream_start(struct grpc_call *call)
@@ -316,23 +436,65 @@ static void on_stream_start(struct grpc_call *call)
     grpc_call_set_user(call, stream);
 }
 
-static void on_stream_item(struct grpc_call *call, struct span message)
+static void answer_item(struct grpc_call *call, const struct accepted *a, const struct grpc_status *st)
 {
     struct submit_stream *stream = grpc_call_user(call);
-    struct grpc_status st;
-    struct accepted a;
     int is_keeping_up;
 
-    put_response(call, &a,
-                 submit_accept(futures_of(call), call, message, SPAN_OF_BYTES(stream->traceparent),
-                               VIEW_BASIC, 0, &a, &st)
-                         ? &st
-                         : NULL);
+    put_response(call, a, st);
     is_keeping_up = grpc_call_is_writable(call);
     stream->n_unread = is_keeping_up ? 0 : stream->n_unread + 1;
     if (!is_keeping_up && (stream->n_unread >= LIMIT_STREAM_UNREAD_REPLIES ||
                            grpc_call_pending(call) > LIMIT_STREAM_UNREAD_BYTES))
         grpc_call_pause(call, 1);
+}
+
+/* An item that has waited is answered: the next ones come. */
+static void go_on(struct grpc_call *call)
+{
+    struct submit_stream *stream = grpc_call_user(call);
+
+    stream->is_loading = 0;
+    grpc_call_pause(call, 0);
+}
+
+static void on_item_loaded(struct grpc_call *call, struct span message)
+{
+    struct submit_stream *stream = grpc_call_user(call);
+    struct grpc_status st;
+    struct accepted a;
+    int r = submit_accept(futures_of(call), call, message, SPAN_OF_BYTES(stream->traceparent), VIEW_BASIC,
+                          SUBMIT_LOADED, &a, &st);
+
+    go_on(call);
+    answer_item(call, &a, r ? &st : NULL);
+}
+
+static void on_item_not_loaded(struct grpc_call *call, struct span message, struct grpc_status *st)
+{
+    struct accepted a = {.tag = submit_tag(message)};
+
+    go_on(call);
+    answer_item(call, &a, st);
+}
+
+static void on_stream_item(struct grpc_call *call, struct span message)
+{
+    struct submit_stream *stream = grpc_call_user(call);
+    struct grpc_status st;
+    struct accepted a;
+    int r = submit_accept(futures_of(call), call, message, SPAN_OF_BYTES(stream->traceparent), VIEW_BASIC, 0,
+                          &a, &st);
+
+    if (UNLIKELY(r == SUBMIT_E_MISSING)) {
+        stream->is_loading = 1;
+        grpc_call_pause(call, 1);
+        a.wants.run = on_item_loaded;
+        a.wants.fail = on_item_not_loaded;
+        preload_all(call, message, &a.wants);
+        return;
+    }
+    answer_item(call, &a, r ? &st : NULL);
 }
 
 static void on_stream_half_close(struct grpc_call *call)
@@ -346,13 +508,15 @@ static void on_stream_writable(struct grpc_call *call)
 
     if (stream)
         stream->n_unread = 0;
-    grpc_call_pause(call, 0);
+    if (!stream || !stream->is_loading)
+        grpc_call_pause(call, 0);
 }
 
 static void on_stream_done(struct grpc_call *call, enum grpc_end end)
 {
     struct submit_stream *stream = grpc_call_user(call);
 
+    preload_drop(call);
     if (stream)
         bytes_unref(stream->traceparent);
     mem_free(stream);

@@ -2,6 +2,7 @@
 #include "store/batch.h"
 
 #include "base/mem.h"
+#include "engine/idem.h"
 #include "store/record.h"
 
 #include <errno.h>
@@ -85,6 +86,10 @@ int batch_put(struct batch *b, enum batch_kind kind, const struct future *f)
     op->k = id_key(&f->id);
     op->state = f->state;
     op->time = future_expire_time(f);
+    if (UNLIKELY(f->rare && f->rare->idem) && kind != BATCH_PUT_LIVE) {
+        op->has_key = 1;
+        op->key_hash = idem_stored_hash(future_namespace(f), future_key(f));
+    }
     op->record = (struct batch_piece){place.at, place.len};
     op->function = (struct batch_piece){place.function_at, (uint32_t)future_function_name(f).len};
     if (!record_is_inline(f->task)) {

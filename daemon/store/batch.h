@@ -34,9 +34,11 @@ struct batch_op {
     enum batch_kind kind;
     uint8_t state; /* FINISH, PUT_DONE: enum future_state */
     uint8_t has_value;
+    uint8_t has_key; /* FINISH, PUT_DONE: it holds an idempotency key, ... */
     struct id id;
     uint64_t k;
-    wall_ns_t time; /* FINISH, PUT_DONE: expire_time. SETTING: when */
+    uint64_t key_hash; /* ... of this idem_stored_hash */
+    wall_ns_t time;    /* FINISH, PUT_DONE: expire_time. SETTING: when */
     struct bytes *task, *data;
     struct batch_piece record, function; /* PUT_*, FINISH */
     struct batch_piece name, value, who, why;

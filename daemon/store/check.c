@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * What is looked at, in this order: the pages (SQLite's own check), the numbers in meta against the side file, every
- * live record, every finished one with its columns and its place in expiry, and blobs that nobody has. A record counts
+ * live record, every finished one with its columns, its place in expiry and its key, and blobs and keys that nobody has. A record counts
  * as sound when its checksum, its id and its blobs' checksums are right.
  *
  * The lock is taken as one who only reads, so no daemon can start meanwhile and all that is seen is of one moment.
@@ -9,6 +9,7 @@
 #include "store/check.h"
 
 #include "base/mem.h"
+#include "engine/idem.h"
 #include "store/db.h"
 #include "store/expiry.h"
 #include "store/lock.h"
@@ -173,6 +174,19 @@ static int is_swept(const struct check *c, uint64_t k, int64_t hour)
     return low < c->expiry.n && c->expiry.at[low].k == k && c->expiry.at[low].hour <= hour;
 }
 
+/* @c->columns stands on the row of @item. */
+static void check_key(struct check *c, const struct store_item *item)
+{
+    const struct record *record = &item->record;
+    int has = sqlite3_column_type(c->columns, 2) != SQLITE_NULL;
+
+    if (has != (record->key.len > 0))
+        found_item(c, item, has ? "idem has a key that it does not hold" : "idem does not have its key");
+    else if (has && (uint64_t)sqlite3_column_int64(c->columns, 2) !=
+                            idem_stored_hash(record->namespace, record->key))
+        found_item(c, item, "idem has another key");
+}
+
 static void check_done(struct check *c, const struct store_item *item)
 {
     const struct record *record = &item->record;
@@ -184,6 +198,8 @@ static void check_done(struct check *c, const struct store_item *item)
     else if (!span_eq(db_column(c->columns, 0), record->function) ||
              sqlite3_column_int64(c->columns, 1) != record->state)
         found_item(c, item, "function or state differ between columns and record");
+    else
+        check_key(c, item);
     sqlite3_reset(c->columns);
     if (!is_swept(c, k, expiry_hour(record->expire_time)))
         found_item(c, item, "no row of expiry names it in time");
@@ -235,7 +251,7 @@ static int check_place(struct check *c, enum store_place place)
 
 static int check_sets(struct check *c)
 {
-    int64_t n_both, n_blobs, n_unowned, n_settings;
+    int64_t n_both, n_blobs, n_unowned, n_keys, n_keys_unowned, n_settings;
 
     if (number(c, "SELECT count(*) FROM live JOIN done USING (k)", &n_both) ||
         number(c, "SELECT count(*) FROM blob", &n_blobs) ||
@@ -243,14 +259,19 @@ static int check_sets(struct check *c)
                "SELECT count(*) FROM blob WHERE k NOT IN (SELECT k FROM live) AND k NOT IN (SELECT k FROM "
                "done)",
                &n_unowned) ||
+        number(c, "SELECT count(*) FROM idem", &n_keys) ||
+        number(c, "SELECT count(*) FROM idem WHERE k NOT IN (SELECT k FROM done)", &n_keys_unowned) ||
         number(c, "SELECT count(*) FROM settings", &n_settings))
         return CHECK_E_UNREADABLE;
     if (n_both > 0)
         found(c, "%" PRId64 " futures are live and finished", n_both);
     if (n_unowned > 0)
         found(c, "%" PRId64 " blobs belong to no future", n_unowned);
-    fprintf(c->out, "blobs %" PRId64 ", settings %" PRId64 ", named in expiry %" PRIu32 "\n", n_blobs,
-            n_settings, c->expiry.n);
+    if (n_keys_unowned > 0)
+        found(c, "%" PRId64 " keys in idem belong to no finished future", n_keys_unowned);
+    fprintf(c->out,
+            "blobs %" PRId64 ", keys %" PRId64 ", settings %" PRId64 ", named in expiry %" PRIu32 "\n",
+            n_blobs, n_keys, n_settings, c->expiry.n);
     return 0;
 }
 
@@ -295,7 +316,9 @@ static int open_all(struct check *c, const char *directory, struct store_problem
         r = STORE_E_VERSION;
     }
     if (r == 0)
-        r = db_prepare(c->db, "SELECT fn, state FROM done WHERE k=?1", &c->columns, problem);
+        r = db_prepare(c->db,
+                       "SELECT fn, state, (SELECT h FROM idem WHERE idem.k=done.k) FROM done WHERE k=?1",
+                       &c->columns, problem);
     if (r == 0)
         r = view_open(&c->view, path, NULL);
     return r;

@@ -39,7 +39,9 @@ static int read_one(struct reader *reader, struct reader_request *r)
 
     switch (r->kind) {
     case READER_GET:
-        result = store_get(reader->view, &r->id, r->want, &item);
+    case READER_GET_KEY:
+        result = r->kind == READER_GET ? store_get(reader->view, &r->id, r->want, &item)
+                                       : store_get_key(reader->view, r->namespace, r->key, r->want, &item);
         if (result == 0)
             list_push_back(&r->items, &item->link);
         return result;

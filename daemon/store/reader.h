@@ -9,18 +9,20 @@
 
 struct reader;
 
-enum reader_kind { READER_GET, READER_SCAN, READER_COUNTS };
+enum reader_kind { READER_GET, READER_GET_KEY, READER_SCAN, READER_COUNTS };
 
 /* A request, embedded by its owner, who leaves it alone until it comes back. */
 struct reader_request {
     struct list link; /* the reader's, then the owner's again */
     enum reader_kind kind;
-    struct id id;           /* GET */
-    uint8_t want;           /* GET */
-    struct store_scan scan; /* SCAN */
-    int is_cancelled;  /* by reader_cancel: not done, result STORE_E_NOT_FOUND. Under the reader's lock */
-    int result;        /* as of store_get, store_scan, store_counts */
-    struct list items; /* GET: one item when result is 0. SCAN: any number; the owner's: store_items_free */
+    struct id id;               /* GET */
+    struct span namespace, key; /* GET_KEY; the owner keeps them */
+    uint8_t want;               /* GET, GET_KEY */
+    struct store_scan scan;     /* SCAN */
+    int is_cancelled; /* by reader_cancel: not done, result STORE_E_NOT_FOUND. Under the reader's lock */
+    int result;       /* as of store_get, store_scan, store_counts */
+    struct list
+            items; /* GET, GET_KEY: one item when result is 0. SCAN: any number; the owner's: store_items_free */
     struct store_counts counts;
 };
 

@@ -4,7 +4,8 @@
  *
  *   version, state, durability | on_lost << 4: a byte each; flags: varint
  *   revision, submit_time (8 bytes), priority, n_claims, n_losses, the three numbers of the argument
- *   retention, function, namespace, principal, group, peer, tag, traceparent, labels, cancel request
+ *   retention, function, namespace, principal, group, peer, tag, traceparent, labels, cancel request, idempotency key,
+ *   request ID
  *   attempts, newest first; outcome; task
  *   CRC32C of id and all the above: 4 bytes
  *
@@ -19,6 +20,7 @@
 
 #include "base/limit.h"
 #include "base/mem.h"
+#include "engine/idem.h"
 #include "store/batch.h"
 #include "store/crc32c.h"
 #include "store/varint.h"
@@ -51,7 +53,9 @@ enum flag {
     FLAG_ERROR = 1 << 12,
     FLAG_ERROR_IS_SHARED = 1 << 13,
     FLAG_ARMED = 1 << 14,
-    FLAGS_ALL = (1 << 15) - 1,
+    FLAG_KEY = 1 << 21,
+    FLAG_REQUEST_ID = 1 << 28,
+    FLAGS_ALL = ((1 << 15) - 1) | FLAG_KEY | FLAG_REQUEST_ID,
 };
 
 enum attempt_flag {
@@ -215,7 +219,18 @@ static uint32_t flags_of(const struct future *f)
         flags |= FLAG_RETENTION;
     if (rare && rare->cancel_requested)
         flags |= FLAG_CANCEL;
+    if (rare && rare->idem)
+        flags |= FLAG_KEY;
+    if (rare && rare->request_id)
+        flags |= FLAG_REQUEST_ID;
     return flags;
+}
+
+static uint8_t *put_key(uint8_t *to, const struct idem *idem)
+{
+    to = put_span(to, idem_span(idem));
+    to = varint_put(to, idem->content_type_at);
+    return varint_put(to, idem->content_type_bytes);
 }
 
 static uint8_t *put_rare(uint8_t *to, const struct future *f, uint32_t flags)
@@ -236,6 +251,10 @@ static uint8_t *put_rare(uint8_t *to, const struct future *f, uint32_t flags)
         to = put_labels(to, f->labels);
     if (flags & FLAG_CANCEL)
         to = put_cancel(to, f->submit_time, rare->cancel_requested);
+    if (flags & FLAG_KEY)
+        to = put_key(to, rare->idem);
+    if (flags & FLAG_REQUEST_ID)
+        to = put_bytes(to, rare->request_id);
     return to;
 }
 
@@ -272,7 +291,8 @@ static size_t bound_of(const struct future *f)
     if (f->labels)
         n += f->labels->bytes + f->labels->n * (size_t)(2 * VARINT_BYTES);
     if (f->rare)
-        n += len_of(f->rare->tag) + len_of(f->rare->traceparent);
+        n += len_of(f->rare->tag) + len_of(f->rare->traceparent) + future_key(f).len +
+             len_of(f->rare->request_id);
     if (f->rare && f->rare->cancel_requested)
         n += len_of(f->rare->cancel_requested->principal) + len_of(f->rare->cancel_requested->reason);
     for (const struct attempt *a = f->attempts; a; a = a->next)
@@ -546,7 +566,9 @@ static void get_task(struct in *in, struct record *r)
         r->task = get_span(in);
         r->task_bytes = (uint32_t)r->task.len;
     }
-    if ((uint64_t)r->argument_at + r->argument_field_bytes > r->task_bytes)
+    if ((uint64_t)r->argument_at + r->argument_field_bytes > r->task_bytes ||
+        r->argument_bytes > r->argument_field_bytes ||
+        (uint64_t)r->content_type_at + r->content_type_bytes > r->task_bytes)
         broken(in);
 }
 
@@ -560,7 +582,9 @@ static uint64_t get_head(struct in *in, struct record *r)
     how = (uint8_t)get_le(in, 1);
     r->durability = how & 15;
     r->on_lost = how >> 4;
-    flags = get_up_to(in, FLAGS_ALL);
+    flags = get_varint(in);
+    if (flags & ~(uint64_t)FLAGS_ALL)
+        broken(in);
     r->has_labels = !!(flags & FLAG_LABELS);
     r->has_outcome = !!(flags & FLAG_OUTCOME);
     r->has_data = !!(flags & FLAG_DATA);
@@ -603,6 +627,20 @@ static int get_rare(struct in *in, struct record *r, uint64_t flags)
     return result;
 }
 
+/* What may be said of the task is checked when that has been read. */
+static void get_names(struct in *in, struct record *r, uint64_t flags)
+{
+    if (flags & FLAG_KEY) {
+        r->key = get_some(in);
+        r->content_type_at = get_u32(in);
+        r->content_type_bytes = get_u32(in);
+    }
+    if (flags & FLAG_REQUEST_ID)
+        r->request_id = get_some(in);
+    if (r->key.len > LIMIT_KEY_BYTES || r->request_id.len > LIMIT_KEY_BYTES)
+        broken(in);
+}
+
 static int get_record(struct in *in, struct record *r)
 {
     uint64_t flags = get_head(in, r);
@@ -618,7 +656,10 @@ static int get_record(struct in *in, struct record *r)
     r->function = get_some(in);
     r->namespace = get_span(in);
     r->principal = get_span(in);
-    if (get_rare(in, r, flags) < 0 || get_attempts(in, r) < 0)
+    if (get_rare(in, r, flags) < 0)
+        return -ENOMEM;
+    get_names(in, r, flags);
+    if (get_attempts(in, r) < 0)
         return -ENOMEM;
     if (r->has_outcome)
         get_outcome(in, r, flags);

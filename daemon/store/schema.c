@@ -11,7 +11,8 @@
 /*
  * live and done: an integer key alone, and appended to in its order, measured best. blob has a rowid, and its index on
  * the side, so that large payloads are not in the pages that a search goes through. No further index: each would cost
- * every finished future a page.
+ * every finished future a page. idem is by k, so that deleting a future needs no key; its own index is for the few that
+ * have one.
  */
 static const char *const create =
         "CREATE TABLE meta(schema INTEGER NOT NULL, epoch INTEGER NOT NULL, k_ceiling INTEGER NOT NULL,"
@@ -26,6 +27,8 @@ static const char *const create =
         "CREATE UNIQUE INDEX blob_kn ON blob(k, n);"
         "CREATE TABLE expiry(hour INTEGER NOT NULL, seq INTEGER NOT NULL, ks BLOB NOT NULL,"
         " PRIMARY KEY(hour, seq)) WITHOUT ROWID;"
+        "CREATE TABLE idem(k INTEGER PRIMARY KEY, h INTEGER NOT NULL);"
+        "CREATE INDEX idem_h ON idem(h);"
         "PRAGMA application_id=" STRING(APPLICATION_ID) ";";
 
 /* steps[v] makes version v + 1 of version v. */

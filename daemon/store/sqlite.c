@@ -22,7 +22,7 @@
  * Invariants
  *  1. `writer` is held around everything that may write, and around `failed`, which never goes back to 0.
  *  2. A key is in live or in done, never in both; every row of done is named by a row of expiry that is due no later
- *     than its hour.
+ *     than its hour. A row of done whose future holds an idempotency key has one of idem, no other k has.
  *  3. The commit's number rises by one each transaction, over the life of the database.
  */
 #include "store/sqlite.h"
@@ -72,6 +72,8 @@ enum statement {
     HAS_BLOB,
     PUT_BLOB,
     DELETE_BLOB,
+    PUT_KEY,
+    DELETE_KEY,
     PUT_SETTING,
     DELETE_SETTING,
     EXPIRY_FIRST,
@@ -96,6 +98,8 @@ static const char *const sqls[N_STATEMENTS] = {
         [HAS_BLOB] = "SELECT 1 FROM blob WHERE k=?1 AND n=?2",
         [PUT_BLOB] = "INSERT INTO blob(k, n, crc, data) VALUES(?1, ?2, ?3, ?4)",
         [DELETE_BLOB] = "DELETE FROM blob WHERE k=?1",
+        [PUT_KEY] = "INSERT OR REPLACE INTO idem(k, h) VALUES(?1, ?2)",
+        [DELETE_KEY] = "DELETE FROM idem WHERE k=?1",
         [PUT_SETTING] =
                 "INSERT OR REPLACE INTO settings(name, value, who, at, why) VALUES(?1, ?2, ?3, ?4, ?5)",
         [DELETE_SETTING] = "DELETE FROM settings WHERE name=?1",
@@ -235,6 +239,17 @@ static int put_row(struct sqlite *s, enum statement which, const struct batch *b
     return db_run(stmt, problem);
 }
 
+static int put_key(struct sqlite *s, const struct batch_op *op, struct store_problem *problem)
+{
+    sqlite3_stmt *put = s->stmts[PUT_KEY];
+
+    if (LIKELY(!op->has_key))
+        return 0;
+    bind_number(put, 1, op->k);
+    ASSERT(sqlite3_bind_int64(put, 2, (int64_t)op->key_hash) == SQLITE_OK);
+    return db_run(put, problem);
+}
+
 static int put_live(struct sqlite *s, const struct batch *b, const struct batch_op *op,
                     struct store_problem *problem)
 {
@@ -255,27 +270,35 @@ static int finish(struct sqlite *s, const struct batch *b, const struct batch_op
         r = run_key(s, DELETE_LIVE, op->k, problem);
     if (r == 0)
         r = put_blobs(s, op, problem);
+    if (r == 0)
+        r = put_key(s, op, problem);
     if (r == 0 && expiry_add(&s->expiry, op->k, op->time) < 0)
         r = no_memory(problem);
     return r;
 }
 
-/* Whether expiry names the row of done that is there already in time for @expire_time. A damaged one is named too, but
- * not known when: it is named once more. */
-static int is_covered(struct sqlite *s, const struct batch_op *op, struct store_problem *problem, int *ret)
+/* The row of done that is there already: whether expiry names it in time for @op, and whether it has a key. A damaged one
+ * is named too, but not known when: it is named once more; and it may have had a key. */
+struct before {
+    int is_covered, may_have_key;
+};
+
+static int look_before(struct sqlite *s, const struct batch_op *op, struct store_problem *problem,
+                       struct before *ret)
 {
     sqlite3_stmt *get = s->stmts[GET_DONE];
     struct record record;
     int r, rc, decoded;
 
-    *ret = 0;
+    *ret = (struct before){.may_have_key = 1};
     bind_number(get, 1, op->k);
     rc = sqlite3_step(get);
     r = db_error(s->db, rc, problem);
     if (rc == SQLITE_ROW) {
         decoded = record_decode(&op->id, db_column(get, 1), &record);
         if (decoded == 0) {
-            *ret = expiry_hour(record.expire_time) <= expiry_hour(op->time);
+            ret->is_covered = expiry_hour(record.expire_time) <= expiry_hour(op->time);
+            ret->may_have_key = record.key.len > 0;
             record_deinit(&record);
         } else if (decoded < 0) {
             r = no_memory(problem);
@@ -288,13 +311,18 @@ static int is_covered(struct sqlite *s, const struct batch_op *op, struct store_
 static int put_done(struct sqlite *s, const struct batch *b, const struct batch_op *op,
                     struct store_problem *problem)
 {
-    int covered, r = is_covered(s, op, problem, &covered);
+    struct before before;
+    int r = look_before(s, op, problem, &before);
 
     if (r == 0)
         r = put_row(s, PUT_DONE, b, op, problem);
     if (r == 0)
         r = put_blobs(s, op, problem);
-    if (r == 0 && !covered && expiry_add(&s->expiry, op->k, op->time) < 0)
+    if (r == 0 && !op->has_key && before.may_have_key) /* it has given it up */
+        r = run_key(s, DELETE_KEY, op->k, problem);
+    if (r == 0)
+        r = put_key(s, op, problem);
+    if (r == 0 && !before.is_covered && expiry_add(&s->expiry, op->k, op->time) < 0)
         r = no_memory(problem);
     return r;
 }
@@ -309,7 +337,9 @@ static int delete_id(struct sqlite *s, const struct batch_op *op, struct store_p
         r = run_key(s, which[i], op->k, problem);
         n += sqlite3_changes(s->db);
     }
-    return r == 0 && n > 0 ? run_key(s, DELETE_BLOB, op->k, problem) : r;
+    if (r == 0 && n > 0)
+        r = run_key(s, DELETE_BLOB, op->k, problem);
+    return r == 0 && n > 0 ? run_key(s, DELETE_KEY, op->k, problem) : r;
 }
 
 static int put_setting(struct sqlite *s, const struct batch *b, const struct batch_op *op,
@@ -430,7 +460,7 @@ static int sweep_key(struct sqlite *s, uint64_t k, wall_ns_t now, struct store_s
                      struct store_problem *problem)
 {
     sqlite3_stmt *get = s->stmts[GET_DONE];
-    int rc, r, decoded = RECORD_E_DAMAGED, has_blobs = 0;
+    int rc, r, decoded = RECORD_E_DAMAGED, has_blobs = 0, has_key = 0;
     wall_ns_t expire = 0;
     struct record record;
     struct id id;
@@ -445,6 +475,7 @@ static int sweep_key(struct sqlite *s, uint64_t k, wall_ns_t now, struct store_s
     if (rc == SQLITE_ROW && decoded == 0) {
         expire = record.expire_time;
         has_blobs = record.task_in_blob || record.data_in_blob;
+        has_key = record.key.len > 0;
         record_deinit(&record);
     }
     sqlite3_reset(get);
@@ -459,6 +490,8 @@ static int sweep_key(struct sqlite *s, uint64_t k, wall_ns_t now, struct store_s
     }
     swept->n_deleted++;
     r = run_key(s, DELETE_DONE, k, problem);
+    if (r == 0 && has_key)
+        r = run_key(s, DELETE_KEY, k, problem);
     return r == 0 && has_blobs ? run_key(s, DELETE_BLOB, k, problem) : r;
 }
 

@@ -112,6 +112,9 @@ struct store_backend {
 struct store_view_backend {
     int (*get)(struct store_view *v, const struct id *id, uint8_t want, struct store_item **ret);
     int (*scan)(struct store_view *v, const struct store_scan *scan, struct list *items);
+    int (*get_key)(struct store_view *v, struct span namespace, struct span key, uint8_t want,
+                   struct store_item **ret);
+    int (*keys)(struct store_view *v, uint64_t *k, uint64_t *hashes, uint32_t max, uint32_t *ret_n);
     int (*settings)(struct store_view *v, store_setting_fn fn, void *user);
     int (*counts)(struct store_view *v, struct store_counts *ret);
     void (*close)(struct store_view *v);
@@ -184,6 +187,21 @@ MUST_CHECK static inline int store_get(struct store_view *v, const struct id *id
                                        struct store_item **ret)
 {
     return v->backend->get(v, id, want, ret);
+}
+
+/* store_get_key: the finished future that holds the idempotency key. Owns, Return: as store_get. */
+MUST_CHECK static inline int store_get_key(struct store_view *v, struct span namespace, struct span key,
+                                           uint8_t want, struct store_item **ret)
+{
+    return v->backend->get_key(v, namespace, key, want, ret);
+}
+
+/* store_keys: up to @max hashes (idem_stored_hash) of keys that finished futures hold, behind *k, which moves on (begin
+ * with 0); fewer: there are no more. 0; STORE_E_CORRUPT; -errno. */
+MUST_CHECK static inline int store_keys(struct store_view *v, uint64_t *k, uint64_t *hashes, uint32_t max,
+                                        uint32_t *ret_n)
+{
+    return v->backend->keys(v, k, hashes, max, ret_n);
 }
 
 /* store_scan: append items in the order of keys to @items; fewer than the limits allow: there are no more.

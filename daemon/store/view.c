@@ -6,6 +6,7 @@
 #include "store/view.h"
 
 #include "base/mem.h"
+#include "engine/idem.h"
 
 #include <errno.h>
 #include <string.h>
@@ -15,7 +16,7 @@ enum { COUNT_STEP = 20000 };
 struct view {
     struct store_view view;
     sqlite3 *db;
-    sqlite3_stmt *begin, *end, *get_live, *get_done, *blob, *settings;
+    sqlite3_stmt *begin, *end, *get_live, *get_done, *get_key, *keys, *blob, *settings;
     sqlite3_stmt *scan[2][2]; /* [place][desc] */
     sqlite3_stmt *count[2];   /* [place] */
 };
@@ -33,6 +34,9 @@ static const struct {
         {offsetof(struct view, end), "COMMIT"},
         {offsetof(struct view, get_live), "SELECT k, id, rec FROM live WHERE k=?1"},
         {offsetof(struct view, get_done), "SELECT k, id, rec FROM done WHERE k=?1"},
+        {offsetof(struct view, get_key),
+         "SELECT done.k, id, rec FROM idem JOIN done USING(k) WHERE h=?1 ORDER BY done.k DESC"},
+        {offsetof(struct view, keys), "SELECT k, h FROM idem WHERE k>?1 ORDER BY k LIMIT ?2"},
         {offsetof(struct view, blob), "SELECT crc, data FROM blob WHERE k=?1 AND n=?2"},
         {offsetof(struct view, settings), "SELECT name, value, who, at, why FROM settings ORDER BY name"},
         {offsetof(struct view, scan[STORE_LIVE][0]),
@@ -206,6 +210,51 @@ static int view_get(struct store_view *view, const struct id *id, uint8_t want, 
     return r;
 }
 
+/* Of one hash there may be others' keys, and, before the sweep has come, those of futures that have expired: the newest
+ * is the holder. */
+static int view_get_key(struct store_view *view, struct span namespace, struct span key, uint8_t want,
+                        struct store_item **ret)
+{
+    struct view *v = view_of(view);
+    int rc, r = begin(v);
+
+    ASSERT(sqlite3_bind_int64(v->get_key, 1, (int64_t)idem_stored_hash(namespace, key)) == SQLITE_OK);
+    while (r == 0 && (rc = sqlite3_step(v->get_key)) != SQLITE_DONE) {
+        struct store_item *item = NULL;
+
+        r = rc == SQLITE_ROW ? make_item(v, v->get_key, 1, want, &item) : db_read_error(v->db, rc);
+        if (r == 0 && item->result != 0) { /* whether it is the one nobody can tell */
+            r = item->result;
+        } else if (r == 0 && span_eq(item->record.namespace, namespace) && span_eq(item->record.key, key)) {
+            *ret = item;
+            break;
+        }
+        store_item_free(item);
+    }
+    if (r == 0 && rc == SQLITE_DONE)
+        r = STORE_E_NOT_FOUND;
+    sqlite3_reset(v->get_key);
+    return end(v, r);
+}
+
+static int view_keys(struct store_view *view, uint64_t *k, uint64_t *hashes, uint32_t max, uint32_t *ret_n)
+{
+    struct view *v = view_of(view);
+    uint32_t n = 0;
+    int rc;
+
+    bind_key(v->keys, 1, *k);
+    ASSERT(sqlite3_bind_int64(v->keys, 2, max) == SQLITE_OK);
+    while (n < max && (rc = sqlite3_step(v->keys)) == SQLITE_ROW) {
+        *k = (uint64_t)sqlite3_column_int64(v->keys, 0);
+        hashes[n++] = (uint64_t)sqlite3_column_int64(v->keys, 1);
+    }
+    *ret_n = n;
+    rc = n < max ? db_read_error(v->db, rc) : 0;
+    sqlite3_reset(v->keys);
+    return rc;
+}
+
 /* Whether @id comes behind *key in the order of the scan, and it is the next *key. In a damaged tree it may not, and
  * who goes on behind the last one would go round for ever. */
 static int is_behind(const struct id *id, int desc, uint64_t *key)
@@ -322,6 +371,8 @@ int view_open(struct store_view **ret, const char *path, const char *vfs)
 {
     static const struct store_view_backend backend = {
             .get = view_get,
+            .get_key = view_get_key,
+            .keys = view_keys,
             .scan = view_scan,
             .settings = view_settings,
             .counts = view_counts,

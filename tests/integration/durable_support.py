@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """A daemon that keeps its futures on disk, killed and started again on the same directory."""
+import subprocess
+
 import harness
 from futures_support import DEADLINE, FuturesCase, Gate, grpc  # noqa: F401
+from server import BIN
 
 
 class DurableCase(FuturesCase):
@@ -22,6 +25,13 @@ class DurableCase(FuturesCase):
     def kill(self):
         self.server.kill()
         self.server.is_killed = True
+
+    def end_sound(self):
+        """Kill the daemon; what it leaves is sound."""
+        self.kill()
+        ended = subprocess.run([BIN / "futured", "--check-store", self.folder / "state"], capture_output=True, text=True,
+                               timeout=DEADLINE, check=False)
+        self.assertEqual(ended.returncode, 0, ended.stdout + ended.stderr)
 
     def _stop(self, server):
         if not getattr(server, "is_killed", False):

@@ -90,12 +90,13 @@ def submissions():
     both = options(delay=seconds(1)).SerializeToString() + options(not_before=TIME).SerializeToString()
     yield bad(with_raw_options(both), "task.options.delay")
     yield bad(with_raw_options(number(2, 1 << 33)), "task.options.priority")
+    yield bad(futures_pb2.SubmitRequest(task=task("echo"), request_id="r" * 256), "request_id")
+    yield bad(with_options(idempotency_key="k" * 256), "task.options.idempotency_key")
     # what is not there yet says so, by its name
-    yield unbuilt(futures_pb2.SubmitRequest(task=task("echo"), request_id="r"), "request_id")
     yield unbuilt(futures_pb2.SubmitRequest(task=future_pb2.Task(function="echo", argument_blob="b")), "task.argument_blob")
     for name, value in (("delay", seconds(1)), ("not_before", TIME), ("deadline", TIME), ("attempt_timeout", seconds(1)),
                         ("retry", future_pb2.RetryPolicy(max_attempts=3)), ("depends_on", [NO_SUCH_ID]),
-                        ("pass_results", True), ("idempotency_key", "k"), ("concurrency_key", "k"), ("fairness_key", "k")):
+                        ("pass_results", True), ("concurrency_key", "k"), ("fairness_key", "k")):
         yield unbuilt(with_options(**{name: value}), f"task.options.{name}")
     # what is no message, or no text
     for raw, name in ((field(1, field(1, b"\xff")), "task.function"), (field(2, b"\xc0\x80"), "group"),
@@ -232,7 +233,8 @@ class Others(BadCase):
     def test_get(self):
         self.refuse(self.raw("Get"), [
             bad(get(NO_SUCH_ID, 5), "view"), bad(b"", "id"), bad(field(1, b"\xff"), "id"),
-            unbuilt(futures_pb2.GetRequest(idempotency_key="k"), "idempotency_key")])
+            bad(futures_pb2.GetRequest(idempotency_key="k" * 256), "idempotency_key"),
+            (futures_pb2.GetRequest(idempotency_key="k"), grpc.StatusCode.NOT_FOUND, "NO_SUCH_FUTURE", ())])
 
     def test_wait(self):
         def wait(**fields):

@@ -414,7 +414,7 @@ const struct harness_refusal harness_bad_submits[] = {
         INVALID(OPTIONS("depends_on: #ff"), "task.options.depends_on"),
         INVALID(OPTIONS("depend_policy: 4"), "task.options.depend_policy"),
         UNBUILT(OPTIONS("pass_results: true"), "task.options.pass_results"),
-        UNBUILT(OPTIONS("idempotency_key: 'k'"), "task.options.idempotency_key"),
+        INVALID(OPTIONS("idempotency_key: x256"), "task.options.idempotency_key"),
         INVALID(OPTIONS("key_policy: 5"), "task.options.key_policy"),
         INVALID(OPTIONS("key_policy: -1"), "task.options.key_policy"),
         INVALID(OPTIONS("retention { seconds: -5 }"), "task.options.retention"),
@@ -425,7 +425,7 @@ const struct harness_refusal harness_bad_submits[] = {
         INVALID(TASK("") "group: #ff", "group"),
         INVALID(TASK("") "tag: x256", "tag"),
         INVALID(TASK("") "@3: 5", "tag"),
-        UNBUILT(TASK("") "request_id: 'r'", "request_id"),
+        INVALID(TASK("") "request_id: x256", "request_id"),
         INVALID(TASK("") "view: 5", "view"),
         INVALID(TASK("") "view: -1", "view"),
 };

@@ -75,7 +75,10 @@ static const struct harness_refusal bad_gets[] = {
         {"id: '01890a5d-ac96-474b-bcce-b302099a8057'", GRPC_INVALID_ARGUMENT, "INVALID_FIELD", "id"},
         {"id: #ff", GRPC_INVALID_ARGUMENT, "INVALID_FIELD", "id"},
         {"@1: 5", GRPC_INVALID_ARGUMENT, "INVALID_FIELD", "id"},
-        {"idempotency_key: 'k'", GRPC_UNIMPLEMENTED, "UNIMPLEMENTED_FIELD", "idempotency_key"},
+        {"idempotency_key: 'k'", GRPC_NOT_FOUND, "NO_SUCH_FUTURE", NULL},
+        {"idempotency_key: x256", GRPC_INVALID_ARGUMENT, "INVALID_FIELD", "idempotency_key"},
+        {"id: '01890a5d-ac96-774b-bcce-b302099a8057' idempotency_key: 'k'", GRPC_INVALID_ARGUMENT,
+         "INVALID_FIELD", "id"},
         {"id: '" NOBODY "' view: 5", GRPC_INVALID_ARGUMENT, "INVALID_FIELD", "view"},
         {"id: '" NOBODY "'", GRPC_NOT_FOUND, "NO_SUCH_FUTURE", NULL},
 };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* What a request names and memory has not is fetched before it is done; a shelf in the test plays the store. */
 #include "engine/restore.h"
+#include "engine/state.h"
 #include "service/preload.h"
 #include "tests/unit/service/harness.h"
 
@@ -12,6 +13,8 @@ struct shelf {
     uint32_t n;                         /* on it */
     struct futures_wish *wishes[SHELF]; /* by key; NULL: not asked for */
     uint32_t n_asked, n_asked_ever, n_wishes_max;
+    struct futures_wish *key_wish; /* who asks for a key */
+    char key[16];
     struct futures_stretch *stretch;
     uint32_t n_stretches;
     int refuse; /* what load answers */
@@ -47,6 +50,21 @@ static int load(void *context, const struct id *id, struct futures_wish *wish)
     return 0;
 }
 
+static int load_key(void *context, struct span namespace, struct span key, struct futures_wish *wish)
+{
+    struct shelf *s = context;
+
+    if (s->refuse)
+        return s->refuse;
+    assert_null(s->key_wish);
+    assert_true(namespace.len == 0 && key.len < sizeof s->key);
+    memset(s->key, 0, sizeof s->key);
+    memcpy(s->key, key.p, key.len);
+    list_init(&wish->link);
+    s->key_wish = wish;
+    return 0;
+}
+
 static int load_stretch(void *context, struct futures_stretch *stretch)
 {
     struct shelf *s = context;
@@ -67,8 +85,11 @@ static void forget_stretch(void *context, struct futures_stretch *stretch)
 
 static void setup(struct shelf *s, uint32_t n)
 {
-    const struct futures_loader loader = {
-            .load = load, .load_stretch = load_stretch, .forget_stretch = forget_stretch, .context = s};
+    const struct futures_loader loader = {.load = load,
+                                          .load_key = load_key,
+                                          .load_stretch = load_stretch,
+                                          .forget_stretch = forget_stretch,
+                                          .context = s};
 
     memset(s, 0, sizeof *s);
     s->n = n;
@@ -81,6 +102,7 @@ static void setup(struct shelf *s, uint32_t n)
 static struct future *restore(struct shelf *s, uint64_t key)
 {
     struct restored in = {
+            .key = s->key_wish ? span_of_string(s->key) : (struct span){0},
             .id = id_of(key),
             .state = FUTURE_SUCCEEDED,
             .on_lost = ON_LOST_RETRY,
@@ -440,6 +462,122 @@ static void test_shown_when_durable(void **state)
     harness_deinit(&s.h);
 }
 
+/* The store may have the key: everything that names it asks there first. @key: of the future that has it; 0: none. */
+static void answer_key(struct shelf *s, uint64_t key, int result)
+{
+    struct future *f = key ? restore(s, key) : NULL;
+    struct futures_wish *wish = TAKE_PTR(s->key_wish);
+
+    assert_non_null(wish);
+    wish->on_loaded(wish, result, f);
+    harness_settle(&s->h);
+}
+
+static void key_setup(struct shelf *s)
+{
+    setup(s, 10);
+    engine_restore_keys(s->h.engine);
+    s->h.engine->config.has_store = 1;
+}
+
+#define KEYED "task { function: 'echo' options { idempotency_key: 'k' durability: 2 } }"
+
+static void test_submit_with_a_stored_key(void **state)
+{
+    static const char *const methods[] = {"Submit", "Run"};
+
+    for (size_t i = 0; i < ARRAY_LEN(methods); i++)
+        for (int is_there = 0; is_there < 2; is_there++) {
+            struct loopback_call c;
+            struct shelf s;
+
+            key_setup(&s);
+            harness_unary(&s.h, &c, methods[i], i ? "submit { " KEYED " }" : KEYED);
+            assert_false(c.is_done);
+            assert_int_equal(engine_stats(s.h.engine).n_accepted, 1);
+            answer_key(&s, is_there ? 3 : 0, is_there ? 0 : FUTURES_E_NOT_FOUND);
+            assert_int_equal(c.is_done, i == 0 || is_there);
+            assert_int_equal(engine_stats(s.h.engine).n_accepted, is_there ? 1 : 2);
+            if (!c.is_done) {
+                const struct future *f = engine_find_key(
+                        s.h.engine, engine_scope(s.h.engine, (struct span){0}, (struct span){0}),
+                        SPAN_LIT("k"));
+                char id[ID_TEXT_LEN + 1];
+
+                assert_non_null(f);
+                id_format(&f->id, id);
+                harness_succeed(&s.h, id, "r");
+            }
+            assert_int_equal(c.status.code, GRPC_OK);
+            loopback_call_deinit(&c);
+            harness_deinit(&s.h);
+        }
+}
+
+/* Answers stay in the order of requests, and what comes behind waits; a failed look-up is the item's alone. */
+static void test_stream_with_stored_keys(void **state)
+{
+    static const char *const methods[] = {"SubmitStream", "RunStream"};
+
+    for (size_t i = 0; i < ARRAY_LEN(methods); i++) {
+        const char *before = i ? "submit { " : "", *behind = i ? " }" : "";
+        struct loopback_call c;
+        struct shelf s;
+
+        key_setup(&s);
+        harness_call(&s.h, &c, methods[i]);
+        harness_send(&c, methods[i], "%s" KEYED " tag: 'a'%s", before, behind);
+        harness_send(&c, methods[i], "%stask { function: 'nope' } tag: 'b'%s", before, behind);
+        harness_send(&c, methods[i],
+                     "%stask { function: 'echo' options { idempotency_key: 'l' durability: 2 } } tag: 'c'%s",
+                     before, behind);
+        loopback_half_close(&c);
+        harness_settle(&s.h);
+        assert_int_equal(c.n_messages, 0);
+        answer_key(&s, 3, 0); /* the one on the disk has ended */
+        assert_int_equal(c.n_messages, 2);
+        assert_false(c.is_done);
+        assert_string_equal(s.key, "l");
+        answer_key(&s, 0, FUTURES_E_UNREADABLE);
+        assert_true(c.is_done);
+        assert_int_equal(c.status.code, GRPC_OK);
+        assert_int_equal(c.n_messages, 3);
+        if (i == 0) {
+            Futured__V1__SubmitResponse *r =
+                    harness_message(&s.h, &c, 0, &futured__v1__submit_response__descriptor);
+
+            assert_true(r->joined);
+            assert_string_equal(r->tag, "a");
+            assert_string_equal(r->future->id, text_of(3).text);
+            harness_free(r);
+            r = harness_message(&s.h, &c, 2, &futured__v1__submit_response__descriptor);
+            assert_string_equal(r->tag, "c");
+            assert_int_equal(r->status->code, GRPC_UNAVAILABLE);
+            harness_free(r);
+        }
+        loopback_call_deinit(&c);
+        harness_deinit(&s.h);
+    }
+}
+
+static void test_get_by_a_stored_key(void **state)
+{
+    struct loopback_call c;
+    struct shelf s;
+
+    key_setup(&s);
+    harness_unary(&s.h, &c, "Get", "idempotency_key: 'k'");
+    assert_false(c.is_done);
+    answer_key(&s, 4, 0);
+    assert_int_equal(c.status.code, GRPC_OK);
+    loopback_call_deinit(&c);
+    harness_unary(&s.h, &c, "Get", "idempotency_key: 'l'");
+    answer_key(&s, 0, FUTURES_E_NOT_FOUND);
+    harness_expect(&c, GRPC_NOT_FOUND, "NO_SUCH_FUTURE", NULL);
+    loopback_call_deinit(&c);
+    harness_deinit(&s.h);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -455,6 +593,9 @@ int main(void)
             cmocka_unit_test(test_list),
             cmocka_unit_test(test_refusals),
             cmocka_unit_test(test_shown_when_durable),
+            cmocka_unit_test(test_submit_with_a_stored_key),
+            cmocka_unit_test(test_stream_with_stored_keys),
+            cmocka_unit_test(test_get_by_a_stored_key),
     };
 
     test_seed();

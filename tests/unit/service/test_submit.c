@@ -477,6 +477,103 @@ static void test_no_memory(void **state)
     harness_fail_allocations(stream_without_memory, 5);
 }
 
+/* The same key and the same task: one future, and every method says so. */
+static void test_key_joins(void **state)
+{
+    static const char *const request =
+            "task { function: 'echo' argument: 'a' options { idempotency_key: 'k' } }";
+    Futured__V1__SubmitResponse *r;
+    Futured__V1__Future *got;
+    struct loopback_call c;
+    struct harness_id id;
+    struct harness h;
+
+    harness_init(&h, NULL);
+    id = harness_submit(&h, "%s", request);
+    harness_unary(&h, &c, "Submit", "%s tag: 't'", request);
+    r = response(&h, &c, 0);
+    assert_string_equal(future_of(r)->id, id.text);
+    assert_true(r->joined);
+    assert_string_equal(r->tag, "t");
+    assert_string_equal(future_of(r)->effective_options->idempotency_key, "k");
+    harness_free(r);
+    loopback_call_deinit(&c);
+    harness_unary(&h, &c, "Run", "submit { %s }", request);
+    assert_false(c.is_done);
+    harness_succeed(&h, id.text, "result");
+    assert_true(c.is_done);
+    got = harness_message(&h, &c, 0, &futured__v1__future__descriptor);
+    assert_string_equal(got->id, id.text);
+    harness_free(got);
+    loopback_call_deinit(&c);
+    harness_unary(&h, &c, "Run", "submit { %s }", request); /* one that has ended */
+    assert_true(c.is_done);
+    assert_int_equal(c.status.code, GRPC_OK);
+    loopback_call_deinit(&c);
+    harness_unary(&h, &c, "Get", "idempotency_key: 'k' view: VIEW_RESULT");
+    got = harness_message(&h, &c, 0, &futured__v1__future__descriptor);
+    assert_string_equal(got->id, id.text);
+    harness_free(got);
+    loopback_call_deinit(&c);
+    assert_int_equal(engine_stats(h.engine).n_accepted, 1);
+    harness_deinit(&h);
+}
+
+static void test_key_refuses(void **state)
+{
+    static const struct {
+        const char *request, *reason;
+    } cases[] = {
+            {"task { function: 'echo' argument: 'b' options { idempotency_key: 'k' } }",
+             "KEY_OF_ANOTHER_TASK"},
+            {"task { function: 'sleep' argument: 'a' options { idempotency_key: 'k' } }",
+             "KEY_OF_ANOTHER_TASK"},
+            {"task { function: 'echo' argument: 'a' content_type: 'x' options { idempotency_key: 'k' } }",
+             "KEY_OF_ANOTHER_TASK"},
+            {"task { function: 'echo' argument: 'a' options { idempotency_key: 'k' key_policy: "
+             "KEY_POLICY_REJECT } }",
+             "KEY_IN_USE"},
+    };
+    struct harness_id id;
+    struct harness h;
+
+    harness_init(&h, NULL);
+    id = harness_submit(&h, "task { function: 'echo' argument: 'a' options { idempotency_key: 'k' } }");
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct loopback_call c;
+
+        harness_unary(&h, &c, "Submit", "%s", cases[i].request);
+        harness_expect(&c, GRPC_ALREADY_EXISTS, cases[i].reason, NULL);
+        assert_non_null(strstr(c.status.message, id.text));
+        loopback_call_deinit(&c);
+        harness_unary(&h, &c, "Run", "submit { %s }", cases[i].request);
+        harness_expect(&c, GRPC_ALREADY_EXISTS, cases[i].reason, NULL);
+        loopback_call_deinit(&c);
+    }
+    harness_deinit(&h);
+}
+
+static void test_request_id_joins(void **state)
+{
+    Futured__V1__SubmitResponse *r;
+    struct loopback_call c;
+    struct harness_id id;
+    struct harness h;
+
+    harness_init(&h, NULL);
+    id = harness_submit(&h, "task { function: 'echo' } request_id: 'r'");
+    for (int i = 0; i < 2; i++) {
+        harness_unary(&h, &c, "Submit", "task { function: 'echo' } request_id: 'r'");
+        r = response(&h, &c, 0);
+        assert_int_equal(strcmp(future_of(r)->id, id.text) == 0, i == 0);
+        assert_int_equal(r->joined, i == 0);
+        harness_free(r);
+        loopback_call_deinit(&c);
+        harness_advance(&h, 600 * NS_PER_S);
+    }
+    harness_deinit(&h);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -497,6 +594,9 @@ int main(void)
             cmocka_unit_test(test_unread_replies),
             cmocka_unit_test(test_unread_bytes),
             cmocka_unit_test(test_no_memory),
+            cmocka_unit_test(test_key_joins),
+            cmocka_unit_test(test_key_refuses),
+            cmocka_unit_test(test_request_id_joins),
     };
 
     return cmocka_run_group_tests_name("service/submit", tests, NULL, NULL);

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "engine/engine.h"
 #include "engine/group.h"
+#include "engine/idem.h"
 #include "store/store.h"
 #include "tests/support/testing.h"
 
@@ -202,6 +203,24 @@ static inline struct sample *sample_full(uint32_t number)
     return s;
 }
 
+/* It holds the idempotency @key, and was made by a request with an ID. */
+static inline void sample_hold_key(struct sample *s, const char *key)
+{
+    struct idem *idem = mem_zalloc(sizeof *idem + strlen(key));
+
+    assert_non_null(idem);
+    idem->future = &s->future;
+    idem->content_type_at = 2;
+    idem->content_type_bytes = 3;
+    idem->len = (uint8_t)strlen(key);
+    memcpy(idem->text, key, strlen(key));
+    if (!s->future.rare)
+        s->rare = (struct future_rare){.future = &s->future, .retention_ns = -1};
+    s->rare.idem = idem;
+    s->rare.request_id = sample_bytes("request 1");
+    s->future.rare = &s->rare;
+}
+
 static inline struct sample *sample_free(struct sample *s)
 {
     for (size_t i = 0; i < ARRAY_LEN(s->attempts); i++) {
@@ -215,6 +234,8 @@ static inline struct sample *sample_free(struct sample *s)
     bytes_unref(s->cancel.reason);
     bytes_unref(s->rare.traceparent);
     bytes_unref(s->rare.tag);
+    bytes_unref(s->rare.request_id);
+    mem_free(s->rare.idem);
     bytes_unref(s->group.name);
     bytes_unref(s->function.name);
     bytes_unref(s->scope.namespace);
@@ -278,6 +299,10 @@ static inline void sample_assert_rare(const struct record *got, const struct fut
     assert_true(got->retention_ns == rare->retention_ns);
     sample_assert_bytes(got->traceparent, rare->traceparent);
     sample_assert_bytes(got->tag, rare->tag);
+    assert_true(span_eq(got->key, idem_span(rare->idem)));
+    assert_int_equal(got->content_type_at, rare->idem ? rare->idem->content_type_at : 0);
+    assert_int_equal(got->content_type_bytes, rare->idem ? rare->idem->content_type_bytes : 0);
+    sample_assert_bytes(got->request_id, rare->request_id);
     assert_int_equal(got->has_cancel, cancel != NULL);
     if (cancel) {
         assert_true(got->cancel_time == cancel->time);

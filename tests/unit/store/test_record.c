@@ -97,6 +97,25 @@ static void test_round_trip_empty_data(void **state)
     sample_free(s);
 }
 
+static void test_round_trip_key(void **state)
+{
+    struct sample *s = sample_full(3), *plain = sample_plain(4);
+    struct buf out = BUF_INIT;
+    struct record got;
+    struct span bytes;
+
+    sample_hold_key(s, "a key");
+    round_trip(s);
+    sample_hold_key(plain, "k");
+    round_trip(plain);
+    plain->rare.idem->content_type_at = plain->future.task->len - 2; /* behind the end */
+    bytes = encode(plain, &out);
+    assert_int_equal(record_decode(&plain->future.id, bytes, &got), RECORD_E_DAMAGED);
+    buf_deinit(&out);
+    sample_free(s);
+    sample_free(plain);
+}
+
 static const enum future_reason all_reasons[] = {
         REASON_NONE,
         REASON_FUNCTION_ERROR,
@@ -177,6 +196,10 @@ static const char golden_full_1[] =
         "534b0442020a00000100000600ffffffffffffffff7f81208098dc9334fed5df8a8eebc6f9ce010a"
         "746578742f706c61696e0d0a046563686f120568656c6c6f875d64e0";
 
+static const char golden_key_1[] =
+        "0101118080808101818080808020404209ee51728618000000060705046563686f00087569643a31"
+        "303030056b65792d31020309726571756573742031000d0a046563686f120568656c6c6f52def11d";
+
 static size_t from_hex(const char *hex, uint8_t *out)
 {
     size_t n = strlen(hex) / 2;
@@ -216,6 +239,8 @@ static void test_golden(void **state)
 
     assert_golden(golden_plain_1, plain);
     assert_golden(golden_full_1, full);
+    sample_hold_key(plain, "key-1");
+    assert_golden(golden_key_1, plain);
     sample_free(plain);
     sample_free(full);
 }
@@ -435,6 +460,7 @@ int main(void)
             cmocka_unit_test(test_round_trip_full),
             cmocka_unit_test(test_round_trip_at_the_limit_of_inline),
             cmocka_unit_test(test_round_trip_empty_data),
+            cmocka_unit_test(test_round_trip_key),
             cmocka_unit_test(test_round_trip_reasons),
             cmocka_unit_test(test_round_trip_random_numbers),
             cmocka_unit_test(test_golden),

@@ -64,7 +64,7 @@ static void test_all_in_order(void **state)
 {
     for (uint32_t step = 1; step < 40; step += 6) {
         struct seen seen = {0};
-        struct recover_target target = {on_setting, on_record, &seen};
+        struct recover_target target = {.on_setting = on_setting, .on_record = on_record, .user = &seen};
         struct recover r;
         struct fixture fx;
         uint32_t n_steps = 0;
@@ -98,7 +98,7 @@ static void test_all_in_order(void **state)
 static void test_the_target_may_refuse(void **state)
 {
     struct seen seen = {.stop_at = 5};
-    struct recover_target target = {on_setting, on_record, &seen};
+    struct recover_target target = {.on_setting = on_setting, .on_record = on_record, .user = &seen};
     struct recover r;
     struct fixture fx;
 
@@ -116,7 +116,7 @@ static void test_the_target_may_refuse(void **state)
 static void test_an_empty_store(void **state)
 {
     struct seen seen = {0};
-    struct recover_target target = {on_setting, on_record, &seen};
+    struct recover_target target = {.on_setting = on_setting, .on_record = on_record, .user = &seen};
     struct recover r;
     struct fixture fx;
 
@@ -138,7 +138,7 @@ static void test_without_memory(void **state)
     FAIL_EACH_ALLOCATION(nth)
     {
         struct seen seen = {0};
-        struct recover_target target = {NULL, NULL, &seen};
+        struct recover_target target = {.user = &seen};
         struct recover r;
         int result;
 

@@ -80,6 +80,8 @@ static const char *const version_1 =
         "CREATE UNIQUE INDEX blob_kn ON blob(k, n);"
         "CREATE TABLE expiry(hour INTEGER NOT NULL, seq INTEGER NOT NULL, ks BLOB NOT NULL,"
         " PRIMARY KEY(hour, seq)) WITHOUT ROWID;"
+        "CREATE TABLE idem(k INTEGER PRIMARY KEY, h INTEGER NOT NULL);"
+        "CREATE INDEX idem_h ON idem(h);"
         "PRAGMA application_id=1718965348;"
         "INSERT INTO meta VALUES(1, 5, 6, 7);"
         "INSERT INTO settings VALUES('f/echo', 'paused', 'root', 8, 'it smokes');"

@@ -183,12 +183,102 @@ static void test_without_memory(void **state)
     sample_free(s);
 }
 
+static int get_key(struct store_view *v, const char *namespace, const char *key, struct id *ret)
+{
+    struct store_item *item = NULL;
+    int r = store_get_key(v, span_of_string(namespace), span_of_string(key), STORE_WANT_TASK, &item);
+
+    if (r == 0)
+        *ret = item->id;
+    store_item_free(item);
+    return r;
+}
+
+/* Who holds a key is found as long as it is stored, in its own namespace; the newest of several. */
+static void test_keys(void **state)
+{
+    struct sample *s[4];
+    struct store_view *v;
+    struct fixture fx;
+    struct batch *b;
+    uint64_t k = 0, hashes[8];
+    struct id id;
+    uint32_t n;
+
+    fixture_start(&fx);
+    assert_int_equal(view_open(&v, fx.path, NULL), 0);
+    for (uint32_t i = 0; i < 4; i++) {
+        s[i] = sample_plain(i + 1);
+        sample_hold_key(s[i], i < 3 ? "key" : "other");
+        fixture_write_one(&fx, BATCH_PUT_LIVE, s[i]);
+    }
+    assert_int_equal(get_key(v, "", "key", &id), STORE_E_NOT_FOUND); /* those that live are not asked for */
+    for (uint32_t i = 0; i < 4; i++) {
+        sample_finish(s[i], sample_bytes("x"), HOUR);
+        fixture_write_one(&fx, BATCH_FINISH, s[i]);
+    }
+    assert_int_equal(get_key(v, "", "key", &id), 0);
+    assert_memory_equal(&id, &s[2]->future.id, sizeof id);
+    assert_int_equal(get_key(v, "ns", "key", &id), STORE_E_NOT_FOUND);
+    assert_int_equal(get_key(v, "", "ke", &id), STORE_E_NOT_FOUND);
+    assert_int_equal(store_keys(v, &k, hashes, 3, &n), 0);
+    assert_int_equal(n, 3);
+    assert_true(hashes[0] == idem_stored_hash((struct span){0}, SPAN_LIT("key")) && hashes[2] == hashes[0]);
+    assert_int_equal(store_keys(v, &k, hashes, 3, &n), 0);
+    assert_int_equal(n, 1);
+    mem_free(TAKE_PTR(s[2]->rare.idem)); /* given up */
+    fixture_write_one(&fx, BATCH_PUT_DONE, s[2]);
+    b = fixture_batch(&fx);
+    assert_int_equal(batch_delete(b, &s[1]->future.id), 0);
+    fixture_write(&fx, b);
+    assert_int_equal(get_key(v, "", "key", &id), 0);
+    assert_memory_equal(&id, &s[0]->future.id, sizeof id);
+    sql_run(fx.path, "UPDATE done SET rec=x'00' WHERE k=(SELECT min(k) FROM done)");
+    assert_int_equal(get_key(v, "", "key", &id), STORE_E_DATA_LOSS); /* never "not found" */
+    k = 0;
+    assert_int_equal(store_keys(v, &k, hashes, 8, &n), 0);
+    assert_int_equal(n, 2);
+    store_view_close(v);
+    for (uint32_t i = 0; i < 4; i++)
+        sample_free(s[i]);
+    fixture_end(&fx);
+}
+
+/* The sweep takes a key with its future. */
+static void test_swept_keys(void **state)
+{
+    struct sample *s = sample_plain(1);
+    struct store_swept swept;
+    struct store_view *v;
+    struct fixture fx;
+    struct id id;
+
+    fixture_start(&fx);
+    assert_int_equal(view_open(&v, fx.path, NULL), 0);
+    sample_hold_key(s, "key");
+    sample_finish(s, sample_bytes("x"), HOUR);
+    fixture_write_one(&fx, BATCH_FINISH, s);
+    assert_int_equal(get_key(v, "", "key", &id), 0);
+    assert_int_equal(store_sweep(fx.store, SAMPLE_TIME + 3 * HOUR, 100, &swept, &fx.problem), 0);
+    assert_int_equal(swept.n_deleted, 1);
+    assert_int_equal(get_key(v, "", "key", &id), STORE_E_NOT_FOUND);
+    assert_int_equal(sql_number(fx.path, "SELECT count(*) FROM idem"), 0);
+    store_view_close(v);
+    sample_free(s);
+    fixture_end(&fx);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-            cmocka_unit_test(test_what_cannot_be_opened), cmocka_unit_test(test_a_get_is_of_one_moment),
-            cmocka_unit_test(test_rows_out_of_order),     cmocka_unit_test(test_extreme_keys),
-            cmocka_unit_test(test_each_read_fails),       cmocka_unit_test(test_without_memory),
+            cmocka_unit_test(test_what_cannot_be_opened),
+            cmocka_unit_test(test_a_get_is_of_one_moment),
+            cmocka_unit_test(test_rows_out_of_order),
+            cmocka_unit_test(test_extreme_keys),
+            cmocka_unit_test(test_each_read_fails),
+            cmocka_unit_test(test_without_memory),
+            cmocka_unit_test(test_keys),
+            cmocka_unit_test(test_swept_keys),
     };
 
     fault_install();
