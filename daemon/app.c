@@ -64,7 +64,7 @@ struct app {
     struct listener **listeners;
     size_t n_listeners;
     int has_port_file;
-    int is_draining, is_failed;
+    int is_draining, is_failed, is_read_only;
 };
 
 /* A step of the start failed; the place that knows more has said it already. */
@@ -344,7 +344,8 @@ static void on_ready(void *arg)
 
     if (app->is_draining)
         return;
-    health_set_all(app->health, HEALTH_SERVING);
+    if (!app->is_read_only)
+        health_set_all(app->health, HEALTH_SERVING);
     tell_ready(app);
 }
 
@@ -354,6 +355,15 @@ static void on_progress(void *arg, uint64_t n_recovered, int is_complete)
     sd_notifyf(0, "STATUS=Recovering: %" PRIu64 " futures\nEXTEND_TIMEOUT_USEC=30000000", n_recovered);
     if (!is_complete)
         LOG_EVENT(LOG_INFO, "recovering", LOG_NUM("futures", n_recovered));
+}
+
+static void on_read_only(void *arg)
+{
+    struct app *app = arg;
+
+    app->is_read_only = 1;
+    health_set_all(app->health, HEALTH_NOT_SERVING);
+    sd_notify(0, "STATUS=The database is damaged: nothing is accepted, what can be read is read");
 }
 
 static void on_failed(void *arg)
@@ -375,6 +385,7 @@ static int start_executor(struct app *app)
             .on_drained = on_drained,
             .on_progress = on_progress,
             .on_failed = on_failed,
+            .on_read_only = on_read_only,
             .arg = app,
     };
 

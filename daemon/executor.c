@@ -63,6 +63,7 @@ struct executor {
     mono_ns_t recover_began, progress_at;
     int spec_fd;
     int is_recovering, is_start_asked, is_deferred;
+    int is_broken; /* nothing is written any more */
     int is_ready, is_draining, is_drained;
 };
 
@@ -194,6 +195,18 @@ static void check_drained(struct executor *x)
     x->config.on_drained(x->config.arg);
 }
 
+/* Replies that wait for a commit which will never be. */
+static void abandon(struct executor *x)
+{
+    struct grpc_status st;
+
+    status_set(&st, GRPC_UNAVAILABLE, "UNKNOWN_OUTCOME",
+               "the store has failed: whether this is kept is known when the daemon has started again; ask "
+               "again then, "
+               "with the same idempotency key");
+    grpc_server_abandon(x->config.server, status_set_retry(&st, 5000));
+}
+
 void executor_turn(struct executor *x, mono_ns_t now)
 {
     mono_ns_t next;
@@ -210,6 +223,8 @@ void executor_turn(struct executor *x, mono_ns_t now)
     commit(x);
     while ((l = list_pop_front(&x->effects->answers)))
         futures_answer(LIST_ENTRY(l, struct waiter, answer));
+    if (x->is_broken)
+        abandon(x);
     dispatch_run(x->dispatch, x->effects);
     next = MIN(next, futures_tick(x->futures, now));
     next = MIN(next, x->effects->next);
@@ -250,11 +265,19 @@ static void on_broken_timer(void *arg, mono_ns_t now)
     x->config.on_failed(x->config.arg);
 }
 
-static void on_broken(void *arg)
+/* After a failed write a new process sees what is on disk. A damaged database it would find as damaged: there it is better
+ * to go on reading, and to run nothing, since no outcome could be kept. */
+static void on_broken(void *arg, int is_corrupt)
 {
     struct executor *x = arg;
 
-    loop_timer_set(&x->broken_timer, clock_add(loop_now(x->config.loop), BROKEN_NS));
+    x->is_broken = 1;
+    if (!is_corrupt) {
+        loop_timer_set(&x->broken_timer, clock_add(loop_now(x->config.loop), BROKEN_NS));
+        return;
+    }
+    dispatch_drain(x->dispatch);
+    x->config.on_read_only(x->config.arg);
 }
 
 static void on_recovering_call(struct grpc_call *call)

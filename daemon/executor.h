@@ -23,6 +23,7 @@ struct executor_config {
     void (*on_progress)(void *arg, uint64_t n_recovered, int is_complete);
     /* It cannot go on: end the process, with a failure. */
     void (*on_failed)(void *arg);
+    void (*on_read_only)(void *arg); /* the database is damaged: from now on there are only reads */
     /* After executor_drain: no worker runs anything any more. */
     void (*on_drained)(void *arg);
     void *arg;

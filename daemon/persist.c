@@ -157,7 +157,7 @@ static void on_state(struct persist *p, const struct committer_status *status)
         LOG_EVENT(LOG_ERROR, p->state == COMMITTER_CORRUPT ? "store_corrupt" : "store_poisoned",
                   LOG_STR("text", status->problem.text), LOG_STR("hint", "nothing is written any more"));
         if (p->config.on_broken)
-            p->config.on_broken(p->config.arg);
+            p->config.on_broken(p->config.arg, p->state == COMMITTER_CORRUPT);
         break;
     }
 }

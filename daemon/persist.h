@@ -30,7 +30,10 @@ struct persist_config {
     struct loop *loop;
     struct grpc_server *server;                              /* NULL: nobody's replies wait (tests) */
     void (*on_refusal)(void *arg, enum persist_refusal why); /* it has changed */
-    void (*on_broken)(void *arg);                            /* once: the process should end soon */
+    void (*on_broken)(
+            void *arg,
+            int is_corrupt); /* once: nothing is written any more. is_corrupt: the database is damaged,
+                                                   * a new process would find it so; else one should take over soon */
     void *arg;
 };
 

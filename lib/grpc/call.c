@@ -547,6 +547,17 @@ static void end_held(struct grpc_call *call, const struct hold *h)
         break_off(call);
 }
 
+void call_abandon(struct grpc_call *call, const struct grpc_status *status)
+{
+    int had_end = call->is_over;
+
+    call_drop_hold(call);
+    if (!had_end)
+        grpc_call_fail(call, status);
+    else if (submit_status(call, status) < 0)
+        break_off(call);
+}
+
 void call_release(struct grpc_call *call, uint64_t seq)
 {
     struct hold *h = call->hold;

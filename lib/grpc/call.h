@@ -86,6 +86,8 @@ MUST_CHECK int call_has_room(const struct grpc_conn *conn);
 
 /* call_release: send what @call's hold keeps, as far as @seq lets it. */
 void call_release(struct grpc_call *call, uint64_t seq);
+/* call_abandon: drop what @call's hold keeps, and end it with @status. */
+void call_abandon(struct grpc_call *call, const struct grpc_status *status);
 
 /* call_drop_hold: nothing of it will be sent. */
 void call_drop_hold(struct grpc_call *call);

@@ -740,3 +740,9 @@ void grpc_server_release(struct grpc_server *server, uint64_t seq)
         call_release(h->call, seq);
     }
 }
+
+void grpc_server_abandon(struct grpc_server *server, const struct grpc_status *status)
+{
+    while (!list_is_empty(&server->gate.held))
+        call_abandon(LIST_ENTRY(server->gate.held.next, struct hold, link)->call, status);
+}

@@ -144,6 +144,9 @@ MUST_CHECK int grpc_call_send(struct grpc_call *call, struct span message);
  * grpc_server_release: commits up to @seq are durable; sends what waited for that. From the loop, outside of events. */
 MUST_CHECK int grpc_call_stamp(struct grpc_call *call, uint64_t seq);
 void grpc_server_release(struct grpc_server *server, uint64_t seq);
+/* grpc_server_abandon: what is held back will never be durable: none of it is sent, and its calls end with @status. From the
+ * loop, outside of events. */
+void grpc_server_abandon(struct grpc_server *server, const struct grpc_status *status);
 
 /* grpc_call_finish: status OK. grpc_call_fail: any other; what was sent before still goes out. Both always
  * succeed: where memory fails the stream is reset with INTERNAL_ERROR. */

@@ -198,10 +198,14 @@ class Broken(DiskCase):
         self.server.status_wanted = 1
         self.assertEqual(self.server.process.returncode, 1)
         self.assertEqual([e[:4] for e in disk.read_log(self.folder / "log")[n_written:]], [], "it has written")
+        outcomes = []
         for call in calls:
             with self.assertRaises(grpc.RpcError) as caught:
                 call.result(DEADLINE)
             self.assertEqual(caught.exception.code(), UNAVAILABLE)
+            self.assertIn(what_failed(status_of(caught.exception)[0])[1], ("UNKNOWN_OUTCOME", "STORE_BROKEN"))
+            outcomes.append(what_failed(status_of(caught.exception)[0])[1])
+        self.assertIn("UNKNOWN_OUTCOME", outcomes)
         self.assert_all_kept()
 
     def test_write(self):

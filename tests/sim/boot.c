@@ -18,7 +18,7 @@ static void on_refusal(void *arg, enum persist_refusal why)
     w->refusal = why;
 }
 
-static void on_broken(void *arg)
+static void on_broken(void *arg, int is_corrupt)
 {
     struct world *w = arg;
 

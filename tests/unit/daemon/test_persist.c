@@ -42,10 +42,11 @@ static void on_refusal(void *arg, enum persist_refusal why)
     x->n_refusals++;
 }
 
-static void on_broken(void *arg)
+static void on_broken(void *arg, int is_corrupt)
 {
     struct fixture *x = arg;
 
+    assert_false(is_corrupt);
     x->n_broken++;
 }
 

@@ -71,6 +71,29 @@ static void test_reply_waits_for_its_commit(void **state)
     world_deinit(&w);
 }
 
+/* What will never be durable is never said, whether the handler has said its end or not. */
+static void test_abandoned(void **state)
+{
+    for (int finish = 0; finish < 2; finish++) {
+        struct asked a = {0};
+        struct grpc_call *call = open_call(&a, finish ? GRPC_UNARY : GRPC_BIDI);
+        struct grpc_status st;
+
+        status_set(&st, GRPC_UNAVAILABLE, "UNKNOWN_OUTCOME", "nobody knows");
+        assert_int_equal(grpc_call_stamp(call, 5), 0);
+        assert_int_equal(grpc_call_send(call, SPAN_LIT("hello")), 0);
+        if (finish)
+            grpc_call_finish(call);
+        grpc_server_abandon(w.server, &st);
+        pair_pump(&w.pair);
+        asked_expect(&a, GRPC_UNAVAILABLE, "nobody knows");
+        assert_int_equal(a.n_messages, 0);
+        grpc_server_release(w.server, 9);
+        grpc_server_abandon(w.server, &st);
+        world_deinit(&w);
+    }
+}
+
 static void test_error_waits_too(void **state)
 {
     struct asked a = {0};
@@ -185,9 +208,13 @@ static void test_client_gone_while_held(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-            cmocka_unit_test(test_marks_rise_and_merge), cmocka_unit_test(test_reply_waits_for_its_commit),
-            cmocka_unit_test(test_error_waits_too),      cmocka_unit_test(test_stream_leaves_in_order),
-            cmocka_unit_test(test_held_bytes_push_back), cmocka_unit_test(test_client_gone_while_held),
+            cmocka_unit_test(test_marks_rise_and_merge),
+            cmocka_unit_test(test_reply_waits_for_its_commit),
+            cmocka_unit_test(test_abandoned),
+            cmocka_unit_test(test_error_waits_too),
+            cmocka_unit_test(test_stream_leaves_in_order),
+            cmocka_unit_test(test_held_bytes_push_back),
+            cmocka_unit_test(test_client_gone_while_held),
             cmocka_unit_test(test_what_is_said_late),
     };
 
