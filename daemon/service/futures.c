@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "service/internal.h"
+#include "service/operations.h"
 
 #include <errno.h>
 #include <string.h>
@@ -81,13 +82,13 @@ void futures_reply(struct grpc_call *call, const struct future *f, enum view vie
         grpc_call_fail(call, convert_no_memory(&(struct grpc_status){0}));
         return;
     }
-    convert_future(&w, f, convert_fit(f, view, futures_of(call)->max_message_bytes));
+    if (!futures_is_operation(call)) /* CancelOperation answers nothing */
+        convert_future(&w, f, convert_fit(f, view, futures_of(call)->max_message_bytes));
     futures_send(call, &w);
     grpc_call_finish(call);
 }
 
-/* The future that a request names, or NULL with the call ended. */
-static struct future *find(struct grpc_call *call, struct span text)
+struct future *futures_find(struct grpc_call *call, struct span text)
 {
     struct futures *s = futures_of(call);
     const struct caller *caller = caller_of(&s->callers, call);
@@ -145,7 +146,7 @@ static void do_get(struct grpc_call *call, struct span message)
         grpc_call_fail(call, &st);
         return;
     }
-    f = request.idempotency_key.len ? find_key(call, request.idempotency_key) : find(call, request.id);
+    f = request.idempotency_key.len ? find_key(call, request.idempotency_key) : futures_find(call, request.id);
     if (f)
         futures_reply(call, f, view);
 }
@@ -169,7 +170,7 @@ static void do_cancel(struct grpc_call *call, struct span message)
         grpc_call_fail(call, &st);
         return;
     }
-    f = find(call, request.id);
+    f = futures_find(call, request.id);
     if (!f)
         return;
     if (f->state == FUTURE_RUNNING) {
@@ -202,7 +203,7 @@ static void do_delete(struct grpc_call *call, struct span message)
         grpc_call_fail(call, &st);
         return;
     }
-    f = find(call, request.id);
+    f = futures_find(call, request.id);
     if (!f)
         return;
     if (futures_may_change(futures_of(call), f->durability, 0, &st)) {
@@ -294,7 +295,7 @@ static void do_annotate(struct grpc_call *call, struct span message)
         grpc_call_fail(call, &st);
         return;
     }
-    f = find(call, request.id);
+    f = futures_find(call, request.id);
     if (!f)
         return;
     n = current_labels(f, merged);
@@ -359,6 +360,16 @@ static void on_done(struct grpc_call *call, enum grpc_end end)
     preload_drop(call);
 }
 
+void futures_do_cancel(struct grpc_call *call, struct span message)
+{
+    do_cancel(call, message);
+}
+
+void futures_do_delete(struct grpc_call *call, struct span message)
+{
+    do_delete(call, message);
+}
+
 static const struct grpc_handler get_handler = {.on_message = on_get, .on_done = on_done},
                                  cancel_handler = {.on_message = on_cancel, .on_done = on_done},
                                  delete_handler = {.on_message = on_delete, .on_done = on_done},
@@ -395,9 +406,11 @@ int futures_new(struct futures **ret, struct engine *e, size_t max_message_bytes
     list_init(&s->waitings);
     list_init(&s->preloads);
     list_init(&s->announcing);
-    s->n_methods = ARRAY_LEN(rows);
-    _Static_assert(ARRAY_LEN(rows) <= ARRAY_LEN(s->methods), "room for every method");
+    s->n_methods = ARRAY_LEN(rows) + OPERATIONS_METHODS;
+    _Static_assert(ARRAY_LEN(rows) + OPERATIONS_METHODS <= ARRAY_LEN(s->methods), "room for every method");
     memcpy(s->methods, rows, sizeof rows);
+    memcpy(s->methods + ARRAY_LEN(rows), operations_rows, sizeof operations_rows);
+    s->operations = s->methods + ARRAY_LEN(rows);
     for (size_t i = 0; i < s->n_methods; i++)
         s->methods[i].context = s;
     *ret = s;

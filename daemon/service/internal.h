@@ -23,8 +23,10 @@ struct futures {
     struct caller_cache callers;
     struct list announcing; /* of struct run.announcing, the one that is due first at the head */
     struct list waitings;   /* of struct waiting.link: all calls that wait for futures */
-    struct grpc_method methods[24];
+    struct grpc_method methods[40];
     size_t n_methods;
+    const struct grpc_method
+            *operations; /* of methods: from here on they are of google.longrunning.Operations */
 };
 
 /* The methods' handlers, one per row. */
@@ -35,6 +37,22 @@ static inline struct futures *futures_of(const struct grpc_call *call)
 {
     return grpc_call_context(call);
 }
+
+/* futures_is_operation: whether @call is one of google.longrunning.Operations: what it is told has the form of that. */
+static inline int futures_is_operation(const struct grpc_call *call)
+{
+    return grpc_call_method(call) >= futures_of(call)->operations;
+}
+
+/* futures_find: the future that a request names by @id, or NULL with @call ended. */
+struct future *futures_find(struct grpc_call *call, struct span id);
+
+/* What Cancel, Delete and Wait do with their requests, for Operations too; the latter with its further events. */
+void futures_do_cancel(struct grpc_call *call, struct span message);
+void futures_do_delete(struct grpc_call *call, struct span message);
+void wait_do(struct grpc_call *call, struct span message);
+void wait_on_writable(struct grpc_call *call);
+void wait_on_done(struct grpc_call *call, enum grpc_end end);
 
 /* futures_show: what @call says from now on shows @f, and is held back until that is durable; with NULL it says that there is
  * no such future. 0; < 0: no memory, and the call has been ended. */

@@ -4,6 +4,7 @@
  */
 #include "base/mem.h"
 #include "service/internal.h"
+#include "service/operations.h"
 #include "service/preload.h"
 
 #include <errno.h>
@@ -169,13 +170,33 @@ static void answer_wait(struct wait_call *call)
     grpc_call_finish(call->waiting.call);
 }
 
+/* The one future that a WaitOperation is about. */
+static void answer_operation(struct wait_call *call)
+{
+    struct waiter *waiter = &call->waiting.waiter;
+    struct list *edges = waiter->n_done ? &waiter->done : &waiter->pending;
+    struct wire_reader r = wire_reader(SPAN_OF_BYTES(call->request));
+    struct grpc_call *grpc = call->waiting.call;
+    struct span id;
+
+    heap_del(&call->service->timeouts, &call->timeout);
+    if (waiter->n_missing == 0)
+        operations_reply(grpc, LIST_ENTRY(edges->next, struct edge, of_waiter)->future);
+    else if (codec_each(&r, SELECTOR_IDS, &id))
+        (void)!futures_find(grpc, id); /* it is not there, and that is the answer */
+}
+
 static void on_wait_news(struct waiting *waiting)
 {
     struct wait_call *call = CONTAINER_OF(waiting, struct wait_call, waiting);
 
     if (!waiter_is_ready(&waiting->waiter) && !call->is_timed_out)
         return;
-    if (grpc_call_is_writable(waiting->call))
+    if (!grpc_call_is_writable(waiting->call))
+        return;
+    if (futures_is_operation(waiting->call))
+        answer_operation(call);
+    else
         answer_wait(call);
 }
 
@@ -288,7 +309,7 @@ static int wait_begin(struct wait_call *call, const struct wait_request *request
     return wait_for_ids(call, SPAN_OF_BYTES(call->request), caller, st);
 }
 
-static void do_wait(struct grpc_call *grpc, struct span message)
+void wait_do(struct grpc_call *grpc, struct span message)
 {
     struct wait_request request = {0};
     struct wait_call *call;
@@ -333,10 +354,10 @@ static void on_wait(struct grpc_call *grpc, struct span message)
     if (request_read(&wait_request_table, message, &request, &st))
         grpc_call_fail(grpc, &st);
     else
-        preload(grpc, message, request.selector.data, SELECTOR_IDS, do_wait);
+        preload(grpc, message, request.selector.data, SELECTOR_IDS, wait_do);
 }
 
-static void on_wait_writable(struct grpc_call *grpc)
+void wait_on_writable(struct grpc_call *grpc)
 {
     struct wait_call *call = grpc_call_user(grpc);
 
@@ -344,7 +365,7 @@ static void on_wait_writable(struct grpc_call *grpc)
         on_wait_news(&call->waiting);
 }
 
-static void on_wait_done(struct grpc_call *grpc, enum grpc_end end)
+void wait_on_done(struct grpc_call *grpc, enum grpc_end end)
 {
     struct wait_call *call = grpc_call_user(grpc);
 
@@ -360,6 +381,6 @@ static void on_wait_done(struct grpc_call *grpc, enum grpc_end end)
 
 const struct grpc_handler wait_handler = {
         .on_message = on_wait,
-        .on_writable = on_wait_writable,
-        .on_done = on_wait_done,
+        .on_writable = wait_on_writable,
+        .on_done = wait_on_done,
 };
