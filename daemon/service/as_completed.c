@@ -97,6 +97,7 @@ static int add_id(struct as_completed *ac, struct grpc_call *call, struct span t
     if (ac->seen.n >= AS_COMPLETED_MAX_IDS) {
         status_set(st, GRPC_RESOURCE_EXHAUSTED, "TOO_MANY_IDS", "one AsCompleted takes at most %d IDs",
                    AS_COMPLETED_MAX_IDS);
+        status_set_quota(st, "ids", "IDs of one AsCompleted");
         return REQUEST_E_BAD;
     }
     e = caller ? idset_add(&ac->seen, &id) : -ENOMEM;

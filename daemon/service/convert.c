@@ -14,6 +14,7 @@
 #include "base/utf8.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 
 enum {
     FUTURE_ID = 1,
@@ -352,6 +353,36 @@ struct grpc_status *convert_no_memory(struct grpc_status *st)
                             1000);
 }
 
+/* A limit that the operator has set is reached. */
+static struct grpc_status *full(struct grpc_status *st, const char *reason, const char *setting,
+                                const char *text)
+{
+    status_set_quota(status_set(st, GRPC_RESOURCE_EXHAUSTED, reason, "%s", text), setting, text);
+    return status_set_retry(st, 1000);
+}
+
+static void to_text(char text[static STATUS_TEXT_MAX_BYTES], struct span s)
+{
+    snprintf(text, STATUS_TEXT_MAX_BYTES, "%.*s", (int)MIN(s.len, (size_t)STATUS_TEXT_MAX_BYTES - 1),
+             s.len ? (const char *)s.p : "");
+}
+
+struct grpc_status *convert_precondition(struct grpc_status *st, const char *type, struct span subject)
+{
+    char text[STATUS_TEXT_MAX_BYTES];
+
+    to_text(text, subject);
+    return status_set_precondition(st, type, text);
+}
+
+struct grpc_status *convert_resource(struct grpc_status *st, const char *type, struct span name)
+{
+    char text[STATUS_TEXT_MAX_BYTES];
+
+    to_text(text, name);
+    return status_set_resource(st, type, text);
+}
+
 struct grpc_status *convert_engine_error(struct grpc_status *st, int error, struct span what)
 {
     int n = (int)MIN(what.len, (size_t)255);
@@ -361,43 +392,43 @@ struct grpc_status *convert_engine_error(struct grpc_status *st, int error, stru
     case ENGINE_E_NO_SUCH_FUNCTION:
         status_set(st, GRPC_FAILED_PRECONDITION, "NO_SUCH_FUNCTION",
                    "no function \"%.*s\" was ever configured, nor has a worker ever offered it", n, text);
-        return status_add_metadata(st, "function", "%.*s", n, text);
+        status_add_metadata(st, "function", "%.*s", n, text);
+        return convert_precondition(st, "FUNCTION", what);
     case ENGINE_E_FULL_FUTURES:
-        return status_set_retry(status_set(st, GRPC_RESOURCE_EXHAUSTED, "TOO_MANY_FUTURES",
-                                           "the daemon holds as many futures as [limits] futures allows"),
-                                1000);
+        return full(st, "TOO_MANY_FUTURES", "limits.futures",
+                    "the daemon holds as many futures as [limits] futures allows");
     case ENGINE_E_FULL_MEMORY:
-        return status_set_retry(status_set(st, GRPC_RESOURCE_EXHAUSTED, "MEMORY_LIMIT",
-                                           "the daemon holds as many bytes as [limits] memory allows"),
-                                1000);
+        return full(st, "MEMORY_LIMIT", "limits.memory",
+                    "the daemon holds as many bytes as [limits] memory allows");
     case ENGINE_E_NO_KEYS:
         return status_set_retry(status_set(st, GRPC_UNAVAILABLE, "STORE_STALLED",
                                            "the store is so far behind that no new ID may be given out"),
                                 1000);
     case ENGINE_E_FULL_EDGES:
-        return status_set_retry(status_set(st, GRPC_RESOURCE_EXHAUSTED, "TOO_MANY_WAITERS",
-                                           "too many futures are being waited for already"),
-                                1000);
+        return full(st, "TOO_MANY_WAITERS", "limits.waiter_edges",
+                    "as many futures are being waited for as [limits] waiter_edges allows");
     case ENGINE_E_NOT_TERMINAL:
-        return status_set(st, GRPC_FAILED_PRECONDITION, "NOT_TERMINAL",
-                          "future %.*s has not ended; cancel it first", n, text);
+        status_set(st, GRPC_FAILED_PRECONDITION, "NOT_TERMINAL", "future %.*s has not ended; cancel it first",
+                   n, text);
+        return convert_precondition(st, "STATE", what);
     case ENGINE_E_PINNED:
-        return status_set(st, GRPC_FAILED_PRECONDITION, "PINNED",
-                          "future %.*s is being waited for or watched; try again when nobody does", n, text);
+        status_set(st, GRPC_FAILED_PRECONDITION, "PINNED",
+                   "future %.*s is being waited for or watched; try again when nobody does", n, text);
+        return convert_precondition(st, "PINNED", what);
     case ENGINE_E_OTHER_TASK:
         status_set(st, GRPC_ALREADY_EXISTS, "KEY_OF_ANOTHER_TASK",
                    "task.options.idempotency_key is that of the future %.*s, whose function, argument or "
                    "content "
                    "type is another",
                    n, text);
-        return status_set_resource(status_add_metadata(st, "future_id", "%.*s", n, text), "futured.v1.Future",
-                                   text);
+        status_add_metadata(st, "future_id", "%.*s", n, text);
+        return convert_resource(st, "futured.v1.Future", what);
     case ENGINE_E_KEY_IN_USE:
         status_set(st, GRPC_ALREADY_EXISTS, "KEY_IN_USE",
                    "task.options.idempotency_key is in use by the future %.*s, and key_policy is REJECT", n,
                    text);
-        return status_set_resource(status_add_metadata(st, "future_id", "%.*s", n, text), "futured.v1.Future",
-                                   text);
+        status_add_metadata(st, "future_id", "%.*s", n, text);
+        return convert_resource(st, "futured.v1.Future", what);
     case ENGINE_E_REVISION:
         return status_set(st, GRPC_ABORTED, "REVISION_MISMATCH",
                           "future %.*s has another revision than if_revision; read it again", n, text);

@@ -36,6 +36,10 @@ void convert_error(struct writer *w, uint32_t number, const struct future_error 
 /* convert_engine_error: the status for an engine's refusal. @what: the function name or ID it is about. Returns @st. */
 struct grpc_status *convert_engine_error(struct grpc_status *st, int error, struct span what);
 
+/* convert_precondition, convert_resource: status_set_precondition, _resource with what is no C string. Returns @st. */
+struct grpc_status *convert_precondition(struct grpc_status *st, const char *type, struct span subject);
+struct grpc_status *convert_resource(struct grpc_status *st, const char *type, struct span name);
+
 /* convert_not_found: NOT_FOUND for an ID. Returns @st. */
 struct grpc_status *convert_not_found(struct grpc_status *st, const struct id *id);
 

@@ -181,7 +181,7 @@ static void on_get(struct grpc_call *call, struct span message)
         status_set(&st, GRPC_NOT_FOUND, "NO_SUCH_FUNCTION",
                    "no function \"%.*s\" was ever configured or offered", (int)request.function.len,
                    (const char *)request.function.p);
-        grpc_call_fail(call, &st);
+        grpc_call_fail(call, convert_resource(&st, "futured.v1.Function", request.function));
         return;
     }
     w = writer_to(grpc_call_begin(call));

@@ -61,10 +61,14 @@ int futures_may_change(const struct futures *s, enum durability durability, int 
     else if (!is_new)
         return 0;
     else if (s->refusal == FUTURES_SPACE)
-        status_set(st, GRPC_RESOURCE_EXHAUSTED, "DISK_SPACE",
-                   "less than [store] reserve is free in the file system of the store; nothing is accepted");
+        status_set_quota(status_set(st, GRPC_RESOURCE_EXHAUSTED, "DISK_SPACE",
+                                    "less than [store] reserve is free in the file system of the store; "
+                                    "nothing is accepted"),
+                         "store.reserve", "free space of the file system");
     else
-        status_set(st, GRPC_RESOURCE_EXHAUSTED, "STORE_BEHIND", "too much waits for the store to write it");
+        status_set_quota(status_set(st, GRPC_RESOURCE_EXHAUSTED, "STORE_BEHIND",
+                                    "too much waits for the store to write it"),
+                         "store", "bytes that wait to be written");
     status_set_retry(st, 1000);
     return REQUEST_E_BAD;
 }

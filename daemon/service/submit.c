@@ -96,6 +96,7 @@ static int check_options(const struct task_options *o, int has_store, struct grp
                    "task.options.durability: this daemon keeps futures in memory only (store = none), so it "
                    "cannot "
                    "promise DURABLE; ask for EPHEMERAL or leave it unspecified");
+        status_set_precondition(st, "STORE", "task.options.durability");
         return REQUEST_E_BAD;
     }
     return 0;
