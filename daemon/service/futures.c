@@ -121,11 +121,13 @@ static struct future *find_key(struct grpc_call *call, struct span key)
 
     if (f)
         return f;
-    if (caller)
+    if (caller) {
         status_set(&st, GRPC_NOT_FOUND, "NO_SUCH_FUTURE", "no future holds the idempotency key \"%.*s\"",
                    (int)key.len, (const char *)key.p);
-    else
+        convert_resource(&st, "idempotency_key", key);
+    } else {
         convert_no_memory(&st);
+    }
     if (futures_show(call, NULL) == 0)
         grpc_call_fail(call, &st);
     return NULL;
@@ -150,7 +152,8 @@ static void do_get(struct grpc_call *call, struct span message)
         grpc_call_fail(call, &st);
         return;
     }
-    f = request.idempotency_key.len ? find_key(call, request.idempotency_key) : futures_find(call, request.id);
+    f = request.idempotency_key.len ? find_key(call, request.idempotency_key)
+                                    : futures_find(call, request.id);
     if (f)
         futures_reply(call, f, view);
 }
