@@ -6,6 +6,7 @@
 #include "disk.h"
 
 #include "base/mem.h"
+#include "engine/idem.h"
 #include "store/sqlite.h"
 
 #include <errno.h>
@@ -133,6 +134,8 @@ static void put(struct disk_content *c, const struct batch *b, const struct batc
     row->record_bytes = (uint32_t)record.len;
     row->is_done = op->kind != BATCH_PUT_LIVE;
     row->expire_time = op->time;
+    row->has_key = op->has_key;
+    row->key_hash = op->key_hash;
     put_blob(&row->task, &row->task_bytes, op->task);
     put_blob(&row->data, &row->data_bytes, op->data);
 }
@@ -306,6 +309,47 @@ static int backend_get(struct store_view *v, const struct id *id, uint8_t want, 
     return row ? make_item(row, want, ret) : STORE_E_NOT_FOUND;
 }
 
+/* The newest of those that hold it, or held it and have expired. */
+static int backend_get_key(struct store_view *v, struct span namespace, struct span key, uint8_t want,
+                           struct store_item **ret)
+{
+    struct disk *d = disk_of_view(v);
+    uint64_t hash = idem_stored_hash(namespace, key);
+
+    if (d->is_unreadable)
+        return -EIO;
+    for (uint32_t i = d->content.n_rows; i-- > 0;) {
+        const struct disk_row *row = &d->content.rows[i];
+        struct store_item *item;
+        int r;
+
+        if (!row->is_done || !row->has_key || row->key_hash != hash)
+            continue;
+        r = make_item(row, want, &item);
+        if (r != 0)
+            return r;
+        if (span_eq(item->record.namespace, namespace) && span_eq(item->record.key, key)) {
+            *ret = item;
+            return 0;
+        }
+        store_item_free(item);
+    }
+    return STORE_E_NOT_FOUND;
+}
+
+static int backend_keys(struct store_view *v, uint64_t *k, uint64_t *hashes, uint32_t max, uint32_t *ret_n)
+{
+    const struct disk_content *c = &disk_of_view(v)->content;
+
+    *ret_n = 0;
+    for (uint32_t i = seek(c, *k + 1); i < c->n_rows && *ret_n < max; i++)
+        if (c->rows[i].is_done && c->rows[i].has_key) {
+            *k = c->rows[i].key;
+            hashes[(*ret_n)++] = c->rows[i].key_hash;
+        }
+    return 0;
+}
+
 static int backend_scan(struct store_view *v, const struct store_scan *scan, struct list *items)
 {
     struct disk *d = disk_of_view(v);
@@ -396,6 +440,8 @@ void disk_init(struct disk *d)
     };
     static const struct store_view_backend view_backend = {
             .get = backend_get,
+            .get_key = backend_get_key,
+            .keys = backend_keys,
             .scan = backend_scan,
             .settings = backend_settings,
             .counts = backend_counts,

@@ -10,7 +10,8 @@
 struct disk_row {
     struct id id;
     uint64_t key;
-    int is_done;
+    int is_done, has_key; /* has_key: key_hash is of the idempotency key that it holds */
+    uint64_t key_hash;
     wall_ns_t expire_time;
     uint8_t *record, *task, *data; /* task and data: blobs, or NULL */
     uint32_t record_bytes, task_bytes, data_bytes;
