@@ -61,6 +61,8 @@ void edge_drop(struct engine *e, struct edge *edge)
     ASSERT(f->n_pins > 0);
     if (--f->n_pins == 0 && future_is_terminal(f))
         retention_unpinned(&e->retention, f);
+    if (UNLIKELY(!f->edges) && !future_is_terminal(f))
+        timing_alone(e, f);
     bytes_unref(edge->tag);
     slab_free(&e->edges, edge);
     limits_edges_give(&e->account, 1);

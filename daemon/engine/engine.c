@@ -54,6 +54,7 @@ int engine_new(struct engine **ret, const struct engine_config *config)
     slab_init(&e->outcomes, sizeof(struct outcome));
     slab_init(&e->rares, sizeof(struct future_rare));
     slab_init(&e->memberships, sizeof(struct membership));
+    slab_init(&e->timings, sizeof(struct timing));
     table_init(&e->table, &config->seed);
     order_init(&e->order);
     scope_set_init(&e->scopes, &config->seed);
@@ -65,6 +66,7 @@ int engine_new(struct engine **ret, const struct engine_config *config)
     retention_init(&e->retention);
     cache_init(&e->cache);
     arm_init(&e->arm);
+    timing_set_init(&e->timing);
     list_init(&e->effects.answers);
     list_init(&e->effects.work);
     list_init(&e->effects.revokes);
@@ -87,6 +89,7 @@ struct engine *engine_free(struct engine *e)
             place_take(e, f);
         turn_forget(e, f);
     }
+    timing_set_deinit(&e->timing);
     retention_deinit(&e->retention);
     group_set_deinit(&e->groups);
     idem_set_deinit(&e->idems);
@@ -97,6 +100,7 @@ struct engine *engine_free(struct engine *e)
     order_deinit(&e->order);
     table_deinit(&e->table);
     ASSERT(e->account.n_bytes == 0 && e->account.n_futures == 0);
+    slab_deinit(&e->timings);
     slab_deinit(&e->memberships);
     slab_deinit(&e->rares);
     slab_deinit(&e->outcomes);
@@ -229,10 +233,32 @@ static void ready_id(struct engine *e)
     table_prefetch(&e->table, table_hash_id(&e->table, &e->ready_id));
 }
 
+static int has_timing(const struct engine_submit *in)
+{
+    return in->not_before || in->deadline || in->attempt_timeout_ns || in->retry || in->is_cancelled_alone;
+}
+
 static int needs_rare(const struct engine_submit *in)
 {
-    return in->traceparent.len || in->tag.len || in->fairness_key.len || in->retention_ns >= 0 ||
-           in->key.len || (in->request_id.len && in->durability == DURABILITY_DURABLE);
+    return has_timing(in) || in->traceparent.len || in->tag.len || in->fairness_key.len ||
+           in->retention_ns >= 0 || in->key.len ||
+           (in->request_id.len && in->durability == DURABILITY_DURABLE);
+}
+
+static int submit_timing(struct engine *e, struct future *f, const struct engine_submit *in)
+{
+    struct timing *t;
+
+    if (timing_new(e, f) < 0)
+        return -ENOMEM;
+    t = f->rare->timing;
+    t->not_before = in->not_before;
+    t->deadline = in->deadline;
+    t->attempt_timeout_ns = in->attempt_timeout_ns;
+    t->is_cancelled_alone = in->is_cancelled_alone != 0;
+    if (in->retry && !(t->retry = retry_policy_new(in->retry)))
+        return -ENOMEM;
+    return 0;
 }
 
 static int submit_key(struct engine *e, struct future *f, const struct engine_submit *in)
@@ -268,6 +294,8 @@ static int submit_rare(struct engine *e, struct future *f, const struct engine_s
     }
     if (in->request_id.len && in->durability == DURABILITY_DURABLE &&
         !(rare->request_id = bytes_dup(in->request_id.p, in->request_id.len)))
+        return -ENOMEM;
+    if (has_timing(in) && submit_timing(e, f, in) < 0)
         return -ENOMEM;
     return in->key.len ? submit_key(e, f, in) : 0;
 }
@@ -545,7 +573,8 @@ uint64_t engine_group_size(const struct engine *e, const struct scope *scope, st
 
 /* --- change */
 
-static struct cancel_request *cancel_new(struct engine *e, const struct scope *by, struct span reason)
+static struct cancel_request *cancel_new(struct engine *e, const struct scope *by, struct span reason,
+                                         int64_t grace_ns)
 {
     struct future_error error = {.code = 1 /* CANCELLED */, .reason = REASON_CANCELLED, .message = reason};
     struct cancel_request *cancel = mem_zalloc(sizeof *cancel);
@@ -553,6 +582,7 @@ static struct cancel_request *cancel_new(struct engine *e, const struct scope *b
     if (!cancel)
         return NULL;
     cancel->time = e->wall;
+    cancel->grace_ns = grace_ns;
     cancel->principal = bytes_ref(by->principal);
     cancel->reason = reason.len ? bytes_dup(reason.p, reason.len) : NULL;
     cancel->outcome = turn_outcome(e);
@@ -563,16 +593,22 @@ static struct cancel_request *cancel_new(struct engine *e, const struct scope *b
     return cancel;
 }
 
-int engine_cancel(struct engine *e, struct future *f, const struct scope *by, struct span reason)
+int engine_cancel(struct engine *e, struct future *f, const struct scope *by, struct span reason,
+                  int64_t grace_ns)
 {
     struct cancel_request *cancel;
     uint64_t bytes;
 
-    if (future_is_terminal(f) || (f->rare && f->rare->cancel_requested))
+    grace_ns = grace_ns < 0 ? ENGINE_GRACE_NS : grace_ns;
+    if (future_is_terminal(f))
         return 0;
+    if (f->rare && f->rare->cancel_requested) {
+        lease_stop(e, f->lease, STOP_CANCELLED, grace_ns);
+        return 0;
+    }
     if (turn_reserve(e) < 0 || !turn_rare(e, f))
         return -ENOMEM;
-    cancel = cancel_new(e, by, reason);
+    cancel = cancel_new(e, by, reason, grace_ns);
     if (!cancel)
         return -ENOMEM;
     if (turn_promise(e, f) < 0) {
@@ -588,13 +624,18 @@ int engine_cancel(struct engine *e, struct future *f, const struct scope *by, st
     f->rare->cancel_requested = cancel;
     limits_charge(&e->account, f->scope, limits_rare(f->rare) - bytes);
     if (f->lease) {
-        turn_revoke(e, f->lease);
+        lease_stop(e, f->lease, STOP_CANCELLED, grace_ns);
         turn_change(e, f);
     } else {
         place_take(e, f);
-        turn_settle(e, f, FUTURE_CANCELLED, lease_take_cancel_outcome(e, f));
+        lease_end(e, f);
     }
     return 0;
+}
+
+void engine_stay(struct engine *e)
+{
+    e->timing.may_abandon = 0;
 }
 
 int engine_annotate(struct engine *e, struct future *f, struct labels *labels, const uint64_t *if_revision)

@@ -12,7 +12,7 @@
  *                -> the store: what must become durable; they carry effects.commit_seq
  *       answers  -> service: waiters with news
  *       work     -> dispatch: there are ready tasks somebody with credit may claim
- *       revokes  -> dispatch: leases whose worker should stop (cancelled) or give back
+ *       revokes  -> dispatch: leases whose worker should stop (lease.stop) or give back (else)
  *       next     -> app: call engine_begin/engine_end again at this time at the latest
  *   engine_durable(seq)                the store says so; without a store app says it at the end of the turn
  *
@@ -154,6 +154,8 @@ enum engine_error {
     ENGINE_E_PINNED,
     ENGINE_E_REVISION,
     ENGINE_E_STALE_LEASE,
+    ENGINE_E_TERMINAL,
+    ENGINE_E_TIMES,      /* its deadline would be before its not_before */
     ENGINE_E_NO_KEYS,    /* the store is so far behind that no further ID may be given out */
     ENGINE_E_OTHER_TASK, /* the idempotency key is that of another task */
     ENGINE_E_KEY_IN_USE, /* KEY_REJECT: the idempotency key is in use */
@@ -173,8 +175,12 @@ struct engine_submit {
     int32_t priority;
     enum durability durability;
     enum on_lost on_lost;
-    int64_t retention_ns; /* < 0 = default */
-    struct span key;      /* idempotency key; {NULL, 0} = none */
+    int64_t retention_ns;             /* < 0 = default */
+    wall_ns_t not_before, deadline;   /* 0 = none */
+    int64_t attempt_timeout_ns;       /* 0 = none */
+    const struct retry_policy *retry; /* copied; NULL = never */
+    int is_cancelled_alone;           /* cancelled when it has had waiters and the last one leaves */
+    struct span key;                  /* idempotency key; {NULL, 0} = none */
     enum key_policy key_policy;
     uint32_t content_type_at, content_type_bytes; /* of task; only read with a key */
     struct span request_id;                       /* {NULL, 0} = none */
@@ -219,10 +225,31 @@ struct future *engine_group_first(const struct engine *e, const struct scope *sc
 struct future *engine_group_next(const struct future *f);
 uint64_t engine_group_size(const struct engine *e, const struct scope *scope, struct span group);
 
+/* How long an attempt that is told to end has for that, unless something else is said. */
+#define ENGINE_GRACE_NS (5 * NS_PER_S)
+
 /* engine_cancel: PENDING and unreserved: CANCELLED at once. Reserved or running: noted in cancel_requested
- * and revoked; what really happens decides. Terminal: unchanged. @reason and the scope's principal are
- * copied. Return: 0, -ENOMEM. */
-MUST_CHECK int engine_cancel(struct engine *e, struct future *f, const struct scope *by, struct span reason);
+ * and revoked, with @grace_ns to end by itself (< 0: ENGINE_GRACE_NS); what really happens decides. Once more: the shorter
+ * grace counts. Terminal: unchanged. @reason and the scope's principal are copied. Return: 0, -ENOMEM. */
+MUST_CHECK int engine_cancel(struct engine *e, struct future *f, const struct scope *by, struct span reason,
+                             int64_t grace_ns);
+
+/* engine_stay: from now on nothing is cancelled because its waiters leave: it is we who go. */
+void engine_stay(struct engine *e);
+
+struct engine_reschedule {
+    int has_priority, has_not_before, has_deadline, has_retention;
+    int32_t priority;
+    wall_ns_t not_before; /* ends a pause after a failed attempt as well */
+    wall_ns_t deadline;   /* 0 = none */
+    int64_t retention_ns;
+    const uint64_t *if_revision; /* NULL = any */
+};
+/* engine_reschedule: what is asked for holds from now on. A task that a worker has, but has not begun, is asked back where
+ * it is to start later.
+ *   Return: 0; ENGINE_E_REVISION; ENGINE_E_TERMINAL (of a terminal one only the retention may change); ENGINE_E_TIMES;
+ *   -ENOMEM. */
+MUST_CHECK int engine_reschedule(struct engine *e, struct future *f, const struct engine_reschedule *in);
 
 /* engine_annotate: put @labels (taken on 0; NULL = those of the task) in place of the future's labels.
  *   Return: 0; ENGINE_E_REVISION (*if_revision given and not the current one); ENGINE_E_FULL_MEMORY; -ENOMEM. */
@@ -258,6 +285,8 @@ struct lease {
     uint32_t attempt;
     int is_started;
     mono_ns_t claimed_at, started_at;
+    enum stop stop;             /* why it was told to end */
+    mono_ns_t term_at, kill_at; /* when it must be made to, first gently; CLOCK_NEVER while it need not */
     void *user;
 };
 

@@ -11,11 +11,29 @@ struct walk {
     uint64_t n_pins, n_finished_bytes, n_promised, n_lanes, n_keys;
 };
 
+static void check_timing(const struct future *f, const struct timing *t)
+{
+    int has_mono = f->place == PLACE_BACKOFF ||
+                   (f->state == FUTURE_RUNNING && t->attempt_timeout_ns && f->lease->stop == STOP_NOT);
+
+    ASSERT(t->future == f);
+    ASSERT(heap_has(&t->mono) == (has_mono && t->mono.key != CLOCK_NEVER));
+    if (future_is_terminal(f))
+        ASSERT(!heap_has(&t->wall) && !list_is_linked(&t->abandoned) && !t->outcome);
+    else if (f->place == PLACE_DELAYED || (t->deadline && !(f->lease && f->lease->stop >= STOP_DEADLINE)))
+        ASSERT(heap_has(&t->wall));
+    ASSERT((f->place == PLACE_DELAYED) <= (t->not_before != 0) &&
+           (f->place == PLACE_BACKOFF) <= (t->next_try != 0));
+    ASSERT(!t->outcome || (f->lease && f->lease->stop >= STOP_DEADLINE));
+}
+
 static void check_rare(const struct future *f)
 {
     const struct cancel_request *cancel = f->rare->cancel_requested;
 
     ASSERT(f->rare->future == f);
+    if (f->rare->timing)
+        check_timing(f, f->rare->timing);
     if (cancel)
         ASSERT((cancel->outcome == NULL) ==
                future_is_terminal(f)); /* ready to be used until there is an end */
@@ -90,6 +108,7 @@ static void check_future(const struct engine *e, const struct future *f, struct 
     w->n_collected += f->is_fact;
     w->n_promised += f->durability == DURABILITY_DURABLE && f->rare && f->rare->cancel_requested &&
                      f->rare->cancel_requested->outcome;
+    w->n_promised += f->durability == DURABILITY_DURABLE && future_timing(f) && future_timing(f)->outcome;
     w->n_edges += n_edges;
     w->n_by_state[f->state]++;
     w->n_bytes += limits_future(f);
@@ -238,6 +257,8 @@ void engine_check(const struct engine *e)
     ASSERT(w.n_pins == e->n_pins && w.n_finished_bytes == e->cache.n_bytes);
     ASSERT(e->account.n_edges == e->edges.n_objects && w.n_edges <= e->edges.n_objects);
     ASSERT(w.n_collected == e->collected.n);
+    ASSERT(e->timing.n == e->timings.n_objects && e->timing.wall.n <= e->timing.n &&
+           e->timing.mono.n <= e->timing.n);
     ASSERT(w.n_promised == e->n_promised && e->collected.n + e->n_promised <= e->collected.cap);
     ASSERT(w.n_group_bytes <= e->groups.n_bytes); /* those without a member have no way to be walked */
     ASSERT(w.n_keys == e->idems.table.n_items && e->resends.n == e->resends.slab.n_objects);

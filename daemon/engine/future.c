@@ -13,7 +13,7 @@
 /* Where a future may go from each state. It begins in none (0), and ends where the row is empty. */
 static const uint8_t moves[] = {
         [0] = BIT(FUTURE_PENDING),
-        [FUTURE_PENDING] = BIT(FUTURE_RUNNING) | BIT(FUTURE_CANCELLED),
+        [FUTURE_PENDING] = BIT(FUTURE_RUNNING) | BIT(FUTURE_FAILED) | BIT(FUTURE_CANCELLED),
         [FUTURE_RUNNING] =
                 BIT(FUTURE_PENDING) | BIT(FUTURE_SUCCEEDED) | BIT(FUTURE_FAILED) | BIT(FUTURE_CANCELLED),
         [FUTURE_SUCCEEDED] = 0,
@@ -163,6 +163,26 @@ struct future_error *future_error_unref(struct future_error *error)
             mem_free(error);
     }
     return NULL;
+}
+
+struct retry_policy *retry_policy_new(const struct retry_policy *from)
+{
+    size_t n = sizeof *from + from->n_types * sizeof *from->types;
+    struct retry_policy *policy;
+    struct span *types;
+    uint8_t *at;
+
+    for (uint32_t i = 0; i < from->n_types; i++)
+        n += from->types[i].len;
+    policy = mem_alloc(n);
+    if (!policy)
+        return NULL;
+    *policy = *from;
+    policy->types = types = (struct span *)(policy + 1);
+    at = (uint8_t *)&types[from->n_types];
+    for (uint32_t i = 0; i < from->n_types; i++)
+        types[i] = put(&at, from->types[i]);
+    return policy;
 }
 
 static int key_compare(struct span a, struct span b)

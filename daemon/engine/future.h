@@ -119,13 +119,42 @@ struct outcome {
 
 struct cancel_request {
     wall_ns_t time;
+    int64_t grace_ns;                 /* that was asked for first */
     struct bytes *principal, *reason; /* may be NULL */
     struct outcome *outcome;          /* made beforehand, so that the end by cancellation cannot fail */
+};
+
+/* When a failed attempt is followed by another. Immutable; one allocation, types and spans point behind it. */
+struct retry_policy {
+    uint32_t max_attempts; /* that count, at least 1 */
+    uint32_t n_types;
+    int64_t initial_backoff_ns, max_backoff_ns;
+    double multiplier, jitter; /* at least 1; 0 to 1 */
+    const struct span *types;  /* of errors, and reasons of functions, that end the future */
+};
+
+/* Why an attempt was told to end; of two reasons the later one here counts. */
+enum stop { STOP_NOT, STOP_TIMEOUT, STOP_DEADLINE, STOP_CANCELLED };
+
+/* What a future has to do with clocks, for those that have (timing.h). */
+struct timing {
+    struct future *future;
+    struct heap_item wall, mono;    /* what comes next by each clock */
+    struct list abandoned;          /* its last waiter has gone, and that ends it */
+    wall_ns_t not_before, deadline; /* 0 = none */
+    int64_t attempt_timeout_ns;     /* 0 = none */
+    struct retry_policy *retry;     /* NULL = never */
+    wall_ns_t next_try;             /* when the pause after a failed attempt is over; 0 = there is none */
+    mono_ns_t next_try_mono;
+    struct outcome *outcome;    /* DEADLINE_EXCEEDED, made beforehand for who has a lease when it comes */
+    uint32_t n_counted;         /* failed attempts that count for max_attempts */
+    uint8_t is_cancelled_alone; /* when nobody waits for it any more */
 };
 
 /* What few futures have. */
 struct future_rare {
     struct future *future;
+    struct timing *timing;      /* NULL = none */
     struct heap_item expiry;    /* retention of its own; keyed by wall time */
     int64_t retention_ns;       /* < 0 = the daemon's default */
     struct bytes *traceparent;  /* NULL = none */
@@ -214,6 +243,15 @@ enum future_reason future_reason_parse(struct span text);
 MUST_CHECK struct future_error *future_error_new(const struct future_error *from);
 struct future_error *future_error_ref(struct future_error *error);
 struct future_error *future_error_unref(struct future_error *error);
+
+/* future_timing: NULL = none. */
+static inline struct timing *future_timing(const struct future *f)
+{
+    return f->rare ? f->rare->timing : NULL;
+}
+
+/* retry_policy_new: one allocation with a copy of @from. NULL: no memory. mem_free. */
+MUST_CHECK struct retry_policy *retry_policy_new(const struct retry_policy *from);
 
 /* labels_new: one allocation with copies of the @n labels at @from, sorted by key (keys are unique).
  *   Owns:   the caller, until engine_annotate takes it; mem_free.

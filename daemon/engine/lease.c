@@ -2,17 +2,20 @@
 /*
  * Each function first makes everything it may need, then changes things, and from there on cannot fail.
  *
- * A cancelled task that is reserved or running has its outcome ready in rare->cancel_requested: what ends the lease
- * takes it from there (end_cancelled).
+ * A task that is reserved or running and was cancelled, or whose deadline has passed, has its outcome ready in
+ * rare->cancel_requested or rare->timing: what ends the lease takes it from there (lease_end). Where both are, the cancel
+ * counts.
  */
 #include "engine/lease.h"
 
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "engine/place.h"
 #include "engine/state.h"
 #include "engine/turn.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 static int serves(const struct holder *h, const struct function *fn)
 {
@@ -36,7 +39,8 @@ static struct lease *claim_one(struct engine *e, struct holder *h, struct functi
 
     if (!lease)
         return NULL;
-    *lease = (struct lease){.holder = h, .claimed_at = e->mono};
+    *lease = (struct lease){
+            .holder = h, .claimed_at = e->mono, .term_at = CLOCK_NEVER, .kill_at = CLOCK_NEVER};
     f = sched_pop(&e->sched, &fn->ready);
     ASSERT(f && !f->lease);
     list_init(&lease->of_holder);
@@ -121,14 +125,63 @@ static struct cancel_request *cancel_of(const struct future *f)
     return f->rare ? f->rare->cancel_requested : NULL;
 }
 
-/* It is charged as what it becomes from now on. */
-struct outcome *lease_take_cancel_outcome(struct engine *e, struct future *f)
+/* Where the outcome is that deadline or cancel have made beforehand; NULL = they have not. */
+static struct outcome **deadline_end(const struct future *f)
 {
-    struct outcome *outcome = TAKE_PTR(cancel_of(f)->outcome);
+    struct timing *t = future_timing(f);
 
-    limits_discharge(&e->account, f->scope, limits_outcome(outcome));
-    turn_promise_kept(e, f);
+    return t && t->outcome ? &t->outcome : NULL;
+}
+
+static struct outcome **cancel_end(const struct future *f)
+{
+    return cancel_of(f) ? &cancel_of(f)->outcome : NULL;
+}
+
+/* It is charged as what it becomes from now on. */
+static struct outcome *take_end(struct engine *e, struct future *f, struct outcome **from)
+{
+    struct outcome *outcome = from ? TAKE_PTR(*from) : NULL;
+
+    if (outcome) {
+        limits_discharge(&e->account, f->scope, limits_outcome(outcome));
+        turn_promise_kept(e, f);
+    }
     return outcome;
+}
+
+void lease_end(struct engine *e, struct future *f)
+{
+    struct outcome *deadline = take_end(e, f, deadline_end(f)), *cancel = take_end(e, f, cancel_end(f));
+
+    if (cancel)
+        turn_outcome_free(e, deadline);
+    turn_settle(e, f, cancel ? FUTURE_CANCELLED : FUTURE_FAILED, cancel ? cancel : deadline);
+}
+
+/* It has ended in another way. */
+static void drop_ends(struct engine *e, struct future *f)
+{
+    turn_outcome_free(e, take_end(e, f, deadline_end(f)));
+    turn_outcome_free(e, take_end(e, f, cancel_end(f)));
+}
+
+static int has_end(const struct future *f)
+{
+    return cancel_end(f) || deadline_end(f);
+}
+
+void lease_stop(struct engine *e, struct lease *lease, enum stop why, int64_t grace_ns)
+{
+    mono_ns_t kill_at = clock_add(e->mono, grace_ns);
+
+    if (why <= lease->stop && kill_at >= lease->kill_at)
+        return;
+    lease->stop = MAX(lease->stop, why);
+    lease->term_at = MIN(lease->term_at, clock_add(e->mono, grace_ns / 2));
+    lease->kill_at = MIN(lease->kill_at, kill_at);
+    turn_revoke(e, lease);
+    timing_update(e, lease->future);
 }
 
 /* @at is read by the worker, the other times once a turn: no attempt starts before its task came, nor after it is heard
@@ -156,7 +209,7 @@ static void begin(struct engine *e, struct lease *lease, struct attempt *a)
     a->next = f->attempts;
     f->attempts = a;
     lease->is_started = 1;
-    lease->started_at = e->mono;
+    lease->started_at = e->mono - MIN(MAX(e->wall - a->start_time, INT64_C(0)), e->mono - lease->claimed_at);
     f->function->n_reserved--;
     limits_charge(&e->account, f->scope, limits_attempt(a));
     turn_move(e, f, FUTURE_RUNNING);
@@ -194,50 +247,132 @@ static void learn_run_time(struct function *fn, int64_t run_ns)
     fn->mean_run_ns = fn->mean_run_ns < 0 ? run_ns : fn->mean_run_ns + (run_ns - fn->mean_run_ns) / 8;
 }
 
-int lease_finish(struct engine *e, struct lease *lease, struct finish *finish)
+/* What comes of an attempt that has ended, made before anything changes. */
+struct ending {
+    struct attempt *attempt; /* NULL = it has begun before */
+    struct future_error
+            *error; /* of the attempt: what the worker says, or why it was stopped; NULL = it succeeded */
+    struct outcome *outcome; /* NULL = another attempt follows, or the end was made beforehand */
+    int is_retry;
+};
+
+/* Whether @error is what comes of being told to end, and not how the attempt ended by itself before it noticed. */
+static int is_stopped(const struct lease *lease, const struct future_error *error)
+{
+    return lease->stop != STOP_NOT && (error->reason == REASON_CANCELLED || error->reason == REASON_CRASHED);
+}
+
+/* Why it was stopped, and behind that how it then ended. */
+static struct future_error *stop_error(const struct lease *lease, const struct future_error *from)
+{
+    static const struct future_error errors[] = {
+            [STOP_TIMEOUT] = {.code = 4 /* DEADLINE_EXCEEDED */, .reason = REASON_TIMEOUT, .retryable = 1},
+            [STOP_DEADLINE] = {.code = 4, .reason = REASON_DEADLINE_EXCEEDED},
+            [STOP_CANCELLED] = {.code = 1 /* CANCELLED */, .reason = REASON_CANCELLED},
+    };
+    static const char *const whys[] = {
+            [STOP_TIMEOUT] = "the attempt has used up its attempt_timeout",
+            [STOP_DEADLINE] = "the deadline has passed while the attempt ran",
+            [STOP_CANCELLED] = "the attempt was cancelled",
+    };
+    struct future_error error = errors[lease->stop];
+    char text[1024];
+    int n = snprintf(text, sizeof text, "%s%s%.*s", whys[lease->stop], from->message.len ? "; " : "",
+                     (int)utf8_cut(from->message.p, from->message.len, 512), (const char *)from->message.p);
+
+    error.message = (struct span){(const uint8_t *)text, (size_t)n};
+    error.type = from->type;
+    return future_error_new(&error);
+}
+
+static void ending_drop(struct engine *e, struct ending *end)
+{
+    if (end->attempt)
+        bytes_unref(end->attempt->worker);
+    slab_free(&e->attempts, end->attempt);
+    future_error_unref(end->error);
+    turn_outcome_free(e, end->outcome);
+}
+
+/* 0, -ENOMEM (the caller drops what there is). */
+static int ending_make(struct engine *e, const struct lease *lease, const struct finish *finish,
+                       struct ending *end)
 {
     struct future *f = lease->future;
-    int was_started = lease->is_started, is_cancelled = finish->error && cancel_of(f);
-    struct outcome *outcome = NULL;
-    struct attempt *a = NULL;
+    int is_ended = 0;
 
-    ASSERT(!finish->data != !finish->error);
     if (turn_reserve(e) < 0)
         return -ENOMEM;
-    if (!was_started && !(a = attempt_new(e, lease, finish->start_time ? finish->start_time : e->wall)))
+    if (!lease->is_started &&
+        !(end->attempt = attempt_new(e, lease, finish->start_time ? finish->start_time : e->wall)))
         return -ENOMEM;
-    if (!is_cancelled && !(outcome = turn_outcome(e))) {
-        if (a)
-            bytes_unref(a->worker);
-        slab_free(&e->attempts, a);
-        return -ENOMEM;
+    if (finish->error) {
+        int was_stopped = is_stopped(lease, finish->error);
+
+        end->error = was_stopped ? stop_error(lease, finish->error) : future_error_ref(finish->error);
+        if (!end->error)
+            return -ENOMEM;
+        is_ended = cancel_end(f) || (was_stopped && deadline_end(f));
+        end->is_retry = !is_ended && lease->stop != STOP_DEADLINE && timing_may_retry(e, f, end->error);
     }
-    begin(e, lease, a);
+    if (is_ended || end->is_retry)
+        return 0;
+    end->outcome = turn_outcome(e);
+    return end->outcome ? 0 : -ENOMEM;
+}
+
+/* The attempt of @f under @lease is over, and so is the lease. */
+static void attempt_close(struct engine *e, struct lease *lease, const struct finish *finish,
+                          const struct ending *end)
+{
+    struct future *f = lease->future;
+    struct attempt *a;
+
+    begin(e, lease, end->attempt);
     a = f->attempts;
     a->has_exit_code = !!finish->has_exit_code;
     a->has_signal = !!finish->has_signal;
     a->exit_code = finish->exit_code;
     a->signal = finish->signal;
     a->usage = finish->usage;
-    attempt_end(e, f, finish->error);
+    attempt_end(e, f, end->error);
     if (finish->usage.wall_ns >= 0)
         learn_run_time(f->function, finish->usage.wall_ns);
-    else if (was_started)
+    else if (!end->attempt)
         learn_run_time(f->function, e->mono - lease->started_at);
-    place_drop(e, f);
     lease_free(e, lease);
-    if (is_cancelled) {
-        finish->error = future_error_unref(finish->error);
-        finish->content_type = bytes_unref(finish->content_type);
-        turn_settle(e, f, FUTURE_CANCELLED, lease_take_cancel_outcome(e, f));
-        return 0;
+}
+
+int lease_finish(struct engine *e, struct lease *lease, struct finish *finish)
+{
+    struct future *f = lease->future;
+    struct ending end = {0};
+
+    ASSERT(!finish->data != !finish->error);
+    if (ending_make(e, lease, finish, &end) < 0) {
+        ending_drop(e, &end);
+        return -ENOMEM;
     }
-    if (cancel_of(f))
-        turn_outcome_free(e, lease_take_cancel_outcome(e, f));
-    outcome->data = TAKE_PTR(finish->data);
-    outcome->content_type = TAKE_PTR(finish->content_type);
-    outcome->error = TAKE_PTR(finish->error);
-    turn_settle(e, f, outcome->error ? FUTURE_FAILED : FUTURE_SUCCEEDED, outcome);
+    attempt_close(e, lease, finish, &end);
+    finish->error = future_error_unref(finish->error);
+    if (end.is_retry) {
+        f->armed = ARMED_NOT; /* the next start is marked anew */
+        turn_move(e, f, FUTURE_PENDING);
+        timing_pause(e, f);
+        place_put(e, f, 1);
+    } else if (end.outcome) {
+        place_drop(e, f);
+        drop_ends(e, f);
+        end.outcome->data = TAKE_PTR(finish->data);
+        end.outcome->content_type = TAKE_PTR(finish->content_type);
+        end.outcome->error = TAKE_PTR(end.error);
+        turn_settle(e, f, end.outcome->error ? FUTURE_FAILED : FUTURE_SUCCEEDED, end.outcome);
+    } else {
+        place_drop(e, f);
+        lease_end(e, f);
+    }
+    future_error_unref(end.error);
+    finish->content_type = bytes_unref(finish->content_type);
     return 0;
 }
 
@@ -247,9 +382,9 @@ void lease_release(struct engine *e, struct lease *lease)
 
     ASSERT(!lease->is_started);
     lease_free(e, lease);
-    if (cancel_of(f)) {
+    if (has_end(f)) {
         place_drop(e, f);
-        turn_settle(e, f, FUTURE_CANCELLED, lease_take_cancel_outcome(e, f));
+        lease_end(e, f);
     } else {
         place_put(e, f, 1);
         arm_disarm(e, f);
@@ -290,7 +425,7 @@ static int loss_make(struct engine *e, struct future *f, struct loss *loss)
     loss->error = lost_error();
     if (!loss->error)
         return -ENOMEM;
-    if (cancel_of(f))
+    if (has_end(f))
         return 0;
     if (!must_fail && (!f->rare || f->rare->n_losses < STATE_LOSSES_MAX))
         return turn_rare(e, f) ? 0 : -ENOMEM;
@@ -316,9 +451,9 @@ static int lose(struct engine *e, struct future *f, struct lease *lease)
     future_error_unref(loss.error);
     if (lease)
         lease_free(e, lease);
-    if (cancel_of(f)) {
+    if (has_end(f)) {
         place_drop(e, f);
-        turn_settle(e, f, FUTURE_CANCELLED, lease_take_cancel_outcome(e, f));
+        lease_end(e, f);
     } else if (loss.outcome) {
         place_drop(e, f);
         if (f->state == FUTURE_PENDING)

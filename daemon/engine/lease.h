@@ -5,7 +5,8 @@
  *
  *   queue --claim--> reserved --start--> running --finish--> terminal
  *     ^----release-----'                    |
- *     ^----------------------lose-----------'
+ *     ^----------------------lose-----------|
+ *     '------- back-off <----retry----------'
  */
 #include "engine/engine.h"
 
@@ -22,5 +23,9 @@ MUST_CHECK int lease_lose(struct engine *e, struct lease *lease);
  * 0, -ENOMEM (nothing changed). */
 MUST_CHECK int lease_lose_restored(struct engine *e, struct future *f);
 
-/* lease_take_cancel_outcome: the outcome that engine_cancel has made ready. Owns: the caller, who settles with it. */
-struct outcome *lease_take_cancel_outcome(struct engine *e, struct future *f);
+/* lease_stop: tell the attempt under @lease, or its worker who has not begun it, to end within @grace_ns. Once more: what
+ * is stricter counts. */
+void lease_stop(struct engine *e, struct lease *lease, enum stop why, int64_t grace_ns);
+
+/* lease_end: @f, which has neither lease nor place, ends as its cancel or its deadline has made ready. */
+void lease_end(struct engine *e, struct future *f);

@@ -35,6 +35,22 @@ uint64_t limits_labels(const struct labels *labels)
     return labels ? labels->bytes + LIMITS_MALLOC_BYTES : 0;
 }
 
+uint64_t limits_timing(const struct timing *timing)
+{
+    uint64_t n = 0;
+
+    if (!timing)
+        return 0;
+    n = sizeof *timing + limits_outcome(timing->outcome);
+    if (timing->retry) {
+        n += sizeof *timing->retry + timing->retry->n_types * sizeof *timing->retry->types +
+             LIMITS_MALLOC_BYTES;
+        for (uint32_t i = 0; i < timing->retry->n_types; i++)
+            n += timing->retry->types[i].len;
+    }
+    return n;
+}
+
 uint64_t limits_rare(const struct future_rare *rare)
 {
     const struct cancel_request *cancel;
@@ -42,8 +58,9 @@ uint64_t limits_rare(const struct future_rare *rare)
     if (!rare)
         return 0;
     cancel = rare->cancel_requested;
-    return sizeof *rare + limits_bytes(rare->traceparent) + limits_bytes(rare->tag) +
-           limits_bytes(rare->fairness_key) + idem_bytes(rare->idem) + limits_bytes(rare->request_id) +
+    return sizeof *rare + limits_timing(rare->timing) + limits_bytes(rare->traceparent) +
+           limits_bytes(rare->tag) + limits_bytes(rare->fairness_key) + idem_bytes(rare->idem) +
+           limits_bytes(rare->request_id) +
            (cancel ? sizeof *cancel + LIMITS_MALLOC_BYTES + limits_bytes(cancel->principal) +
                              limits_bytes(cancel->reason) + limits_outcome(cancel->outcome)
                    : 0);

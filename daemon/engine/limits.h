@@ -28,6 +28,7 @@ uint64_t limits_error(const struct future_error *error);
 uint64_t limits_attempt(const struct attempt *attempt);
 uint64_t limits_outcome(const struct outcome *outcome);
 uint64_t limits_labels(const struct labels *labels);
+uint64_t limits_timing(const struct timing *timing);
 uint64_t limits_rare(const struct future_rare *rare);
 
 /* limits_future: the whole of @f: what all charges for it must add up to. */

@@ -2,6 +2,7 @@
 #include "engine/place.h"
 
 #include "engine/state.h"
+#include "engine/timing.h"
 #include "engine/turn.h"
 
 int place_keep(struct engine *e, const struct future *f)
@@ -14,17 +15,25 @@ void place_drop(struct engine *e, const struct future *f)
     sched_done(&e->sched, &f->function->ready, f);
 }
 
-static enum place belongs(const struct future *f)
+static enum place belongs(const struct engine *e, const struct future *f)
 {
-    return PLACE_READY;
+    const struct timing *t = future_timing(f);
+
+    if (LIKELY(!t))
+        return PLACE_READY;
+    if (t->not_before > e->wall)
+        return PLACE_DELAYED;
+    return t->next_try ? PLACE_BACKOFF : PLACE_READY;
 }
 
 void place_put(struct engine *e, struct future *f, int is_back)
 {
     ASSERT(f->state == FUTURE_PENDING && !f->lease && f->place == PLACE_NONE);
-    f->place = (uint8_t)belongs(f);
+    f->place = (uint8_t)belongs(e, f);
+    timing_update(e, f);
     if (UNLIKELY(f->place != PLACE_READY)) {
         f->function->n_waiting++;
+        arm_disarm(e, f); /* it is not about to start any more */
         return;
     }
     (is_back ? sched_return : sched_push)(&e->sched, &f->function->ready, f);
@@ -50,9 +59,9 @@ void place_take(struct engine *e, struct future *f)
 
 void place_again(struct engine *e, struct future *f)
 {
-    if (f->place == PLACE_NONE || f->place == PLACE_ARMED || f->place == belongs(f))
+    if (f->place == PLACE_NONE || f->place == PLACE_ARMED || f->place == belongs(e, f))
         return;
     ASSERT(place_keep(e, f) == 0); /* it has it */
     place_take(e, f);
-    place_put(e, f, 0);
+    place_put(e, f, 1);
 }

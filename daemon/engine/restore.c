@@ -26,10 +26,17 @@ static int is_terminal(const struct restored *in)
     return in->state >= FUTURE_SUCCEEDED;
 }
 
+static int has_timing(const struct restored *in)
+{
+    return in->not_before || in->deadline || in->attempt_timeout_ns || in->has_retry || in->next_try ||
+           in->n_counted;
+}
+
 static int needs_rare(const struct restored *in)
 {
     return in->traceparent.len || in->tag.len || in->fairness_key.len || in->retention_ns >= 0 ||
-           in->n_losses || in->has_cancel || in->key.len || in->request_id.len || is_terminal(in);
+           in->n_losses || in->has_cancel || has_timing(in) || in->key.len || in->request_id.len ||
+           is_terminal(in);
 }
 
 static struct cancel_request *make_cancel(struct engine *e, const struct restored *in)
@@ -41,6 +48,7 @@ static struct cancel_request *make_cancel(struct engine *e, const struct restore
     if (!cancel)
         return NULL;
     cancel->time = in->cancel_time;
+    cancel->grace_ns = in->cancel_grace_ns;
     if (dup_span(in->cancel_principal, &cancel->principal) < 0 ||
         dup_span(in->cancel_reason, &cancel->reason) < 0)
         return turn_cancel_free(e, cancel);
@@ -67,6 +75,31 @@ static int make_key(struct engine *e, struct future *f, const struct restored *i
     return idem_hold(&e->idems, idem);
 }
 
+/* The pause that is left is what the wall clock says, but never longer than the longest there may be: it may have been set
+ * back. */
+static int make_timing(struct engine *e, struct future *f, const struct restored *in)
+{
+    struct timing *t;
+
+    if (timing_new(e, f) < 0)
+        return -ENOMEM;
+    t = f->rare->timing;
+    t->not_before = in->not_before;
+    t->deadline = in->deadline;
+    t->attempt_timeout_ns = in->attempt_timeout_ns;
+    t->n_counted = in->n_counted;
+    if (in->has_retry && !(t->retry = retry_policy_new(&in->retry)))
+        return -ENOMEM;
+    if (in->state == FUTURE_PENDING && in->next_try > e->wall && t->retry) {
+        int64_t longest =
+                clock_add(t->retry->max_backoff_ns, t->retry->max_backoff_ns); /* with all the jitter */
+
+        t->next_try = in->next_try;
+        t->next_try_mono = clock_add(e->mono, MIN(in->next_try - e->wall, longest));
+    }
+    return 0;
+}
+
 /* In the heap of retention stands who asks for it, and who comes back finished. */
 static int make_rare(struct engine *e, struct future *f, const struct restored *in)
 {
@@ -87,7 +120,8 @@ static int make_rare(struct engine *e, struct future *f, const struct restored *
         rare->retention_ns = in->retention_ns;
         rare->is_custom = 1;
     }
-    if (dup_span(in->request_id, &rare->request_id) < 0 || make_key(e, f, in) < 0)
+    if ((has_timing(in) && make_timing(e, f, in) < 0) || dup_span(in->request_id, &rare->request_id) < 0 ||
+        make_key(e, f, in) < 0)
         return -ENOMEM;
     return in->has_cancel && !(rare->cancel_requested = make_cancel(e, in)) ? -ENOMEM : 0;
 }
@@ -239,7 +273,7 @@ static int go_on(struct engine *e, struct future *f, const struct restored *in)
     }
     if (cancel_of(f)) { /* it was reserved, and is not any more */
         place_drop(e, f);
-        turn_settle(e, f, FUTURE_CANCELLED, lease_take_cancel_outcome(e, f));
+        lease_end(e, f);
     } else {
         place_put(e, f, 0);
     }

@@ -39,7 +39,13 @@ struct restored {
     uint32_t content_type_at, content_type_bytes; /* of task; only with a key */
     struct span request_id;
     wall_ns_t cancel_time;
+    int64_t cancel_grace_ns;
     struct span cancel_principal, cancel_reason;
+    wall_ns_t not_before, deadline, next_try; /* as in struct timing; next_try only of a PENDING one */
+    int64_t attempt_timeout_ns;
+    uint32_t n_counted;
+    uint8_t has_retry;
+    struct retry_policy retry; /* copied */
     wall_ns_t end_time, expire_time;
     struct span content_type;
     struct future_error error;

@@ -16,6 +16,7 @@
 #include "engine/scope.h"
 #include "engine/slab.h"
 #include "engine/table.h"
+#include "engine/timing.h"
 
 enum {
     STATE_FORGET_PER_TURN = 1000,
@@ -56,7 +57,7 @@ struct engine {
     uint64_t durable_ceiling; /* ... and knows this one; without a store UINT64_MAX */
     uint64_t revision;        /* given last */
 
-    struct slab futures, edges, leases, attempts, outcomes, rares, memberships;
+    struct slab futures, edges, leases, attempts, outcomes, rares, memberships, timings;
     struct table table; /* every future, by ID */
     struct order order; /* every future, in ID order */
     struct scope_set scopes;
@@ -68,6 +69,7 @@ struct engine {
     struct retention retention;
     struct cache cache;
     struct arm arm;
+    struct timing_set timing;
     struct limits_account account;
 
     struct fact_list collected, handed_out;

@@ -114,6 +114,7 @@ static void move(struct engine *e, struct future *f, enum future_state to)
 void turn_move(struct engine *e, struct future *f, enum future_state to)
 {
     move(e, f, to);
+    timing_update(e, f);
     ASSERT(!future_is_terminal(f));
     if (to == FUTURE_RUNNING)
         turn_change_lazily(e, f);
@@ -164,6 +165,7 @@ void turn_settle(struct engine *e, struct future *f, enum future_state to, struc
     limits_charge(&e->account, f->scope, limits_outcome(outcome));
     retention_add(&e->retention, f);
     cache_add(e, f);
+    timing_update(e, f);
     note(e, f, 0);
     if (f->edges)
         edge_fire(e, f, 1);
@@ -233,6 +235,7 @@ void turn_rare_free(struct engine *e, struct future *f)
     turn_cancel_free(e, rare->cancel_requested);
     if (rare->retention_ns >= 0 || rare->is_custom)
         retention_unreserve(&e->retention);
+    timing_free(e, rare->timing);
     bytes_unref(rare->traceparent);
     bytes_unref(rare->tag);
     bytes_unref(rare->fairness_key);
@@ -407,6 +410,7 @@ void turn_begin(struct engine *e)
         turn_forget(e, f);
     cache_evict(e);
     resend_tidy(&e->resends, e->mono, STATE_TIDY_PER_TURN);
+    timing_run(e);
 }
 
 void turn_end(struct engine *e)
@@ -417,5 +421,6 @@ void turn_end(struct engine *e)
         e->effects.next = e->mono;
     else
         e->effects.next = next == CLOCK_NEVER ? CLOCK_NEVER : clock_add(e->mono, next - e->wall);
+    e->effects.next = MIN(e->effects.next, timing_next(e));
     hand_out(e);
 }

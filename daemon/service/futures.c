@@ -190,7 +190,8 @@ static void do_cancel(struct grpc_call *call, struct span message)
         grpc_call_fail(call, &st);
         return;
     }
-    if (engine_cancel(s->engine, f, caller_of(&s->callers, call)->scope, request.reason) < 0) {
+    if (engine_cancel(s->engine, f, caller_of(&s->callers, call)->scope, request.reason,
+                      request.grace.is_set ? request.grace.ns : -1) < 0) {
         grpc_call_fail(call, convert_no_memory(&st));
         return;
     }

@@ -4,8 +4,8 @@
  *
  *   version, state, durability | on_lost << 4: a byte each; flags: varint
  *   revision, submit_time (8 bytes), priority, n_claims, n_losses, the three numbers of the argument
- *   retention, function, namespace, principal, group, peer, tag, traceparent, labels, cancel request, idempotency key,
- *   request ID
+ *   retention, function, namespace, principal, group, peer, tag, traceparent, labels, cancel request
+ *   what only some have, in the order of its flags
  *   attempts, newest first; outcome; task
  *   CRC32C of id and all the above: 4 bytes
  *
@@ -13,57 +13,26 @@
  * submit_time, because that is short; a string is its length and its bytes. What a flag says is not there takes no
  * byte. Enums are the contract's numbers; reasons are their texts, so that the engine's enum may be reordered.
  *
- * Encoding reserves an upper bound first and then cannot fail. Decoding trusts nothing: a reader that has run out of
- * bytes, or met what no encoder writes, stays broken and everything it reads is 0; that is asked once, at the end.
+ * Encoding reserves an upper bound first and then cannot fail. record_read.c reads it.
  */
 #include "store/record.h"
 
 #include "base/limit.h"
-#include "base/mem.h"
 #include "engine/idem.h"
 #include "store/batch.h"
 #include "store/crc32c.h"
+#include "store/record_format.h"
 #include "store/varint.h"
 
 #include <errno.h>
 #include <string.h>
 
 enum {
-    CRC_BYTES = 4,
     RECORD_BYTES_MAX = 1 << 30,
-    HEAD_BYTES = 3 + 8 + 40 * VARINT_BYTES + CRC_BYTES, /* at least what has a fixed number of numbers */
+    HEAD_BYTES = 3 + 8 + 60 * VARINT_BYTES + 2 * 8 +
+                 RECORD_CRC_BYTES,     /* at least what has a fixed number of numbers */
     ATTEMPT_BYTES = 20 * VARINT_BYTES, /* at least an attempt without its strings, error included */
-    ATTEMPT_BYTES_MIN = 8,             /* at most what the shortest takes */
     REASON_BYTES = 32,                 /* at least the longest text of a reason */
-};
-
-enum flag {
-    FLAG_TASK_IN_BLOB = 1 << 0,
-    FLAG_LABELS = 1 << 1,
-    FLAG_GROUP = 1 << 2,
-    FLAG_PEER = 1 << 3,
-    FLAG_TAG = 1 << 4,
-    FLAG_TRACEPARENT = 1 << 5,
-    FLAG_RETENTION = 1 << 6,
-    FLAG_CANCEL = 1 << 7,
-    FLAG_OUTCOME = 1 << 8,
-    FLAG_DATA = 1 << 9,
-    FLAG_DATA_IN_BLOB = 1 << 10,
-    FLAG_CONTENT_TYPE = 1 << 11,
-    FLAG_ERROR = 1 << 12,
-    FLAG_ERROR_IS_SHARED = 1 << 13,
-    FLAG_ARMED = 1 << 14,
-    FLAG_KEY = 1 << 21,
-    FLAG_REQUEST_ID = 1 << 28,
-    FLAGS_ALL = ((1 << 15) - 1) | FLAG_KEY | FLAG_REQUEST_ID,
-};
-
-enum attempt_flag {
-    ATTEMPT_ENDED = 1 << 0,
-    ATTEMPT_EXIT_CODE = 1 << 1,
-    ATTEMPT_SIGNAL = 1 << 2,
-    ATTEMPT_ERROR = 1 << 3,
-    ATTEMPT_FLAGS_ALL = (1 << 4) - 1,
 };
 
 int record_is_inline(const struct bytes *b)
@@ -163,6 +132,44 @@ static uint8_t *put_cancel(uint8_t *to, wall_ns_t base, const struct cancel_requ
     return put_bytes(to, c->reason);
 }
 
+static uint8_t *put_double(uint8_t *to, double v)
+{
+    uint64_t bits;
+
+    memcpy(&bits, &v, sizeof bits);
+    return put_le(to, bits, sizeof bits);
+}
+
+static uint8_t *put_retry(uint8_t *to, const struct retry_policy *p)
+{
+    to = varint_put(to, p->max_attempts);
+    to = varint_put(to, (uint64_t)p->initial_backoff_ns);
+    to = varint_put(to, (uint64_t)p->max_backoff_ns);
+    to = put_double(to, p->multiplier);
+    to = put_double(to, p->jitter);
+    to = varint_put(to, p->n_types);
+    for (uint32_t i = 0; i < p->n_types; i++)
+        to = put_span(to, p->types[i]);
+    return to;
+}
+
+static uint8_t *put_timing(uint8_t *to, wall_ns_t base, const struct timing *t, uint32_t flags)
+{
+    if (flags & FLAG_NOT_BEFORE)
+        to = put_time(to, base, t->not_before);
+    if (flags & FLAG_DEADLINE)
+        to = put_time(to, base, t->deadline);
+    if (flags & FLAG_TIMEOUT)
+        to = varint_put(to, (uint64_t)t->attempt_timeout_ns);
+    if (flags & FLAG_RETRY)
+        to = put_retry(to, t->retry);
+    if (flags & FLAG_BACKOFF) {
+        to = put_time(to, base, t->next_try);
+        to = varint_put(to, t->n_counted);
+    }
+    return to;
+}
+
 static uint8_t *put_outcome(uint8_t *to, const struct future *f, uint32_t flags)
 {
     const struct outcome *o = f->outcome;
@@ -196,6 +203,13 @@ static uint32_t outcome_flags(const struct future *f)
     return flags;
 }
 
+static uint32_t timing_flags(const struct timing *t)
+{
+    return (t->not_before ? (uint32_t)FLAG_NOT_BEFORE : 0) | (t->deadline ? (uint32_t)FLAG_DEADLINE : 0) |
+           (t->attempt_timeout_ns ? (uint32_t)FLAG_TIMEOUT : 0) | (t->retry ? (uint32_t)FLAG_RETRY : 0) |
+           (t->next_try || t->n_counted ? (uint32_t)FLAG_BACKOFF : 0);
+}
+
 static uint32_t flags_of(const struct future *f)
 {
     const struct future_rare *rare = f->rare;
@@ -217,8 +231,13 @@ static uint32_t flags_of(const struct future *f)
         flags |= FLAG_TRACEPARENT;
     if (rare && rare->retention_ns >= 0)
         flags |= FLAG_RETENTION;
-    if (rare && rare->cancel_requested)
+    if (rare && rare->cancel_requested) {
         flags |= FLAG_CANCEL;
+        if (rare->cancel_requested->grace_ns != ENGINE_GRACE_NS)
+            flags |= FLAG_CANCEL_GRACE;
+    }
+    if (rare && rare->timing)
+        flags |= timing_flags(rare->timing);
     if (rare && rare->idem)
         flags |= FLAG_KEY;
     if (rare && rare->request_id)
@@ -251,10 +270,14 @@ static uint8_t *put_rare(uint8_t *to, const struct future *f, uint32_t flags)
         to = put_labels(to, f->labels);
     if (flags & FLAG_CANCEL)
         to = put_cancel(to, f->submit_time, rare->cancel_requested);
+    if (rare && rare->timing)
+        to = put_timing(to, f->submit_time, rare->timing, flags);
     if (flags & FLAG_KEY)
         to = put_key(to, rare->idem);
     if (flags & FLAG_REQUEST_ID)
         to = put_bytes(to, rare->request_id);
+    if (flags & FLAG_CANCEL_GRACE)
+        to = varint_put(to, (uint64_t)rare->cancel_requested->grace_ns);
     return to;
 }
 
@@ -281,6 +304,15 @@ static size_t len_of(const struct bytes *b)
     return b ? b->len : 0;
 }
 
+static size_t retry_bound(const struct retry_policy *p)
+{
+    size_t n = 0;
+
+    for (uint32_t i = 0; p && i < p->n_types; i++)
+        n += VARINT_BYTES + p->types[i].len;
+    return n;
+}
+
 static size_t bound_of(const struct future *f)
 {
     size_t n = HEAD_BYTES + future_function_name(f).len + future_namespace(f).len + future_principal(f).len +
@@ -293,6 +325,8 @@ static size_t bound_of(const struct future *f)
     if (f->rare)
         n += len_of(f->rare->tag) + len_of(f->rare->traceparent) + future_key(f).len +
              len_of(f->rare->request_id);
+    if (future_timing(f))
+        n += retry_bound(future_timing(f)->retry);
     if (f->rare && f->rare->cancel_requested)
         n += len_of(f->rare->cancel_requested->principal) + len_of(f->rare->cancel_requested->reason);
     for (const struct attempt *a = f->attempts; a; a = a->next)
@@ -355,343 +389,10 @@ int record_encode(const struct future *f, struct buf *out, struct record_place *
         to = put_outcome(to, f, flags);
     to = flags & FLAG_TASK_IN_BLOB ? varint_put(to, f->task->len) : put_bytes(to, f->task);
     crc = crc32c(crc32c(0, f->id.b, sizeof f->id.b), start, (size_t)(to - start));
-    to = put_le(to, crc, CRC_BYTES);
+    to = put_le(to, crc, RECORD_CRC_BYTES);
     ASSERT((size_t)(to - start) <= bound);
     buf_commit(out, (size_t)(to - start));
     ret_place->at = (uint32_t)begin;
     ret_place->len = (uint32_t)(to - start);
     return 0;
-}
-
-/* --- reading */
-
-struct in {
-    const uint8_t *at, *end;
-    int is_broken;
-};
-
-static uint64_t broken(struct in *in)
-{
-    in->is_broken = 1;
-    in->at = in->end;
-    return 0;
-}
-
-static uint64_t get_varint(struct in *in)
-{
-    const uint8_t *behind;
-    uint64_t v;
-
-    behind = varint_get(in->at, in->end, &v);
-    if (!behind)
-        return broken(in);
-    in->at = behind;
-    return v;
-}
-
-static uint64_t get_up_to(struct in *in, uint64_t max)
-{
-    uint64_t v = get_varint(in);
-
-    return v <= max ? v : broken(in);
-}
-
-static uint32_t get_u32(struct in *in)
-{
-    return (uint32_t)get_up_to(in, UINT32_MAX);
-}
-
-static int64_t get_signed(struct in *in)
-{
-    uint64_t v = get_varint(in);
-
-    return (int64_t)(v >> 1 ^ (0 - (v & 1)));
-}
-
-static int32_t get_i32(struct in *in)
-{
-    int64_t v = get_signed(in);
-
-    return v >= INT32_MIN && v <= INT32_MAX ? (int32_t)v : (int32_t)broken(in);
-}
-
-static wall_ns_t get_time(struct in *in, wall_ns_t base)
-{
-    return (wall_ns_t)((uint64_t)base + (uint64_t)get_signed(in));
-}
-
-static int64_t get_maybe(struct in *in)
-{
-    return (int64_t)(get_up_to(in, (uint64_t)INT64_MAX + 1) - 1);
-}
-
-static struct span get_span(struct in *in)
-{
-    size_t len = get_up_to(in, (uint64_t)(in->end - in->at));
-    struct span s = {len ? in->at : NULL, len};
-
-    if (len > (size_t)(in->end - in->at)) { /* the number itself has taken some of them */
-        broken(in);
-        return (struct span){0};
-    }
-    in->at += len;
-    return s;
-}
-
-/* A string that is only written when it is not empty. */
-static struct span get_some(struct in *in)
-{
-    struct span s = get_span(in);
-
-    if (!s.len)
-        broken(in);
-    return s;
-}
-
-static uint64_t get_le(struct in *in, uint32_t n)
-{
-    uint64_t v = 0;
-
-    if ((size_t)(in->end - in->at) < n)
-        return broken(in);
-    for (uint32_t i = 0; i < n; i++)
-        v |= (uint64_t)in->at[i] << (8 * i);
-    in->at += n;
-    return v;
-}
-
-static void get_error(struct in *in, struct future_error *e)
-{
-    struct span reason;
-
-    e->code = get_i32(in);
-    e->retryable = (int)get_up_to(in, 1);
-    reason = get_span(in);
-    e->reason = future_reason_parse(reason);
-    if (reason.len && e->reason == REASON_NONE)
-        broken(in);
-    e->type = get_span(in);
-    e->message = get_span(in);
-    e->traceback = get_span(in);
-    e->function_reason = get_span(in);
-    e->details = get_span(in);
-}
-
-static void get_attempt(struct in *in, wall_ns_t base, struct restored_attempt *a)
-{
-    uint64_t flags = get_up_to(in, ATTEMPT_FLAGS_ALL);
-
-    a->has_exit_code = !!(flags & ATTEMPT_EXIT_CODE);
-    a->has_signal = !!(flags & ATTEMPT_SIGNAL);
-    a->has_error = !!(flags & ATTEMPT_ERROR);
-    a->number = get_u32(in);
-    a->start_time = get_time(in, base);
-    a->worker = get_span(in);
-    if (flags & ATTEMPT_ENDED)
-        a->end_time = get_time(in, a->start_time);
-    if (a->has_exit_code)
-        a->exit_code = get_i32(in);
-    if (a->has_signal)
-        a->signal = get_i32(in);
-    a->usage.user_cpu_ns = get_maybe(in);
-    a->usage.system_cpu_ns = get_maybe(in);
-    a->usage.wall_ns = get_maybe(in);
-    a->usage.max_rss_bytes = get_maybe(in);
-    if (a->has_error)
-        get_error(in, &a->error);
-    if (flags & ATTEMPT_ENDED && a->end_time == 0) /* 0 would say that it still runs */
-        broken(in);
-}
-
-static int get_labels(struct in *in, struct record *r)
-{
-    r->n_labels = (uint32_t)get_up_to(in, LIMIT_LABELS);
-    if (r->n_labels == 0)
-        return 0;
-    r->labels = mem_zalloc(r->n_labels * sizeof *r->labels);
-    if (!r->labels)
-        return -ENOMEM;
-    for (uint32_t i = 0; i < r->n_labels; i++) {
-        r->labels[i].key = get_span(in);
-        r->labels[i].value = get_span(in);
-    }
-    return 0;
-}
-
-static int get_attempts(struct in *in, struct record *r)
-{
-    r->n_attempts = (uint32_t)get_up_to(
-            in, MIN((uint64_t)RECORD_ATTEMPTS_MAX, (uint64_t)(in->end - in->at) / ATTEMPT_BYTES_MIN));
-    if (r->n_attempts == 0)
-        return 0;
-    r->attempts = mem_zalloc(r->n_attempts * sizeof *r->attempts);
-    if (!r->attempts)
-        return -ENOMEM;
-    for (uint32_t i = 0; i < r->n_attempts; i++)
-        get_attempt(in, r->submit_time, &r->attempts[i]);
-    return 0;
-}
-
-static void get_outcome(struct in *in, struct record *r, uint64_t flags)
-{
-    r->end_time = get_time(in, r->submit_time);
-    r->expire_time = get_time(in, r->end_time);
-    if (flags & FLAG_CONTENT_TYPE)
-        r->content_type = get_some(in);
-    if (flags & FLAG_DATA_IN_BLOB) {
-        r->data_bytes = get_u32(in);
-        if (r->data_bytes <= BATCH_INLINE_BYTES)
-            broken(in);
-    } else if (flags & FLAG_DATA) {
-        r->data = get_span(in);
-        r->data_bytes = (uint32_t)r->data.len;
-    }
-    if (r->error_is_shared) {
-        if (r->n_attempts > 0 && r->attempts[0].has_error)
-            r->error = r->attempts[0].error;
-        else
-            broken(in);
-    } else if (r->has_error) {
-        get_error(in, &r->error);
-    }
-}
-
-static void get_task(struct in *in, struct record *r)
-{
-    if (r->task_in_blob) {
-        r->task_bytes = get_u32(in);
-        if (r->task_bytes <= BATCH_INLINE_BYTES)
-            broken(in);
-    } else {
-        r->task = get_span(in);
-        r->task_bytes = (uint32_t)r->task.len;
-    }
-    if ((uint64_t)r->argument_at + r->argument_field_bytes > r->task_bytes ||
-        r->argument_bytes > r->argument_field_bytes ||
-        (uint64_t)r->content_type_at + r->content_type_bytes > r->task_bytes)
-        broken(in);
-}
-
-/* The flags and the three bytes before them, and what can be wrong in them alone. */
-static uint64_t get_head(struct in *in, struct record *r)
-{
-    uint64_t flags;
-    uint8_t how;
-
-    r->state = (uint8_t)get_le(in, 1);
-    how = (uint8_t)get_le(in, 1);
-    r->durability = how & 15;
-    r->on_lost = how >> 4;
-    flags = get_varint(in);
-    if (flags & ~(uint64_t)FLAGS_ALL)
-        broken(in);
-    r->has_labels = !!(flags & FLAG_LABELS);
-    r->has_outcome = !!(flags & FLAG_OUTCOME);
-    r->has_data = !!(flags & FLAG_DATA);
-    r->has_error = !!(flags & FLAG_ERROR);
-    r->error_is_shared = !!(flags & FLAG_ERROR_IS_SHARED);
-    r->has_cancel = !!(flags & FLAG_CANCEL);
-    r->is_armed = !!(flags & FLAG_ARMED);
-    r->task_in_blob = !!(flags & FLAG_TASK_IN_BLOB);
-    r->data_in_blob = !!(flags & FLAG_DATA_IN_BLOB);
-    if (r->state < FUTURE_PENDING || r->state > FUTURE_CANCELLED ||
-        r->has_outcome != (r->state >= FUTURE_SUCCEEDED) || r->has_data != (r->state == FUTURE_SUCCEEDED) ||
-        r->has_error != (r->state > FUTURE_SUCCEEDED) || r->error_is_shared > r->has_error ||
-        r->data_in_blob > r->has_data || (flags & FLAG_CONTENT_TYPE && !r->has_outcome) ||
-        (r->durability != DURABILITY_DURABLE && r->durability != DURABILITY_EPHEMERAL) ||
-        (r->on_lost != ON_LOST_RETRY && r->on_lost != ON_LOST_FAIL))
-        broken(in);
-    return flags;
-}
-
-static int get_rare(struct in *in, struct record *r, uint64_t flags)
-{
-    int result = 0;
-
-    r->retention_ns = flags & FLAG_RETENTION ? (int64_t)get_up_to(in, INT64_MAX) : -1;
-    if (flags & FLAG_GROUP)
-        r->group = get_some(in);
-    if (flags & FLAG_PEER)
-        r->peer = get_some(in);
-    if (flags & FLAG_TAG)
-        r->tag = get_some(in);
-    if (flags & FLAG_TRACEPARENT)
-        r->traceparent = get_some(in);
-    if (r->has_labels)
-        result = get_labels(in, r);
-    if (r->has_cancel) {
-        r->cancel_time = get_time(in, r->submit_time);
-        r->cancel_principal = get_span(in);
-        r->cancel_reason = get_span(in);
-    }
-    return result;
-}
-
-/* What may be said of the task is checked when that has been read. */
-static void get_names(struct in *in, struct record *r, uint64_t flags)
-{
-    if (flags & FLAG_KEY) {
-        r->key = get_some(in);
-        r->content_type_at = get_u32(in);
-        r->content_type_bytes = get_u32(in);
-    }
-    if (flags & FLAG_REQUEST_ID)
-        r->request_id = get_some(in);
-    if (r->key.len > LIMIT_KEY_BYTES || r->request_id.len > LIMIT_KEY_BYTES)
-        broken(in);
-}
-
-static int get_record(struct in *in, struct record *r)
-{
-    uint64_t flags = get_head(in, r);
-
-    r->revision = get_varint(in);
-    r->submit_time = (wall_ns_t)get_le(in, 8);
-    r->priority = get_i32(in);
-    r->n_claims = get_u32(in);
-    r->n_losses = (uint8_t)get_up_to(in, UINT8_MAX);
-    r->argument_at = get_u32(in);
-    r->argument_field_bytes = get_u32(in);
-    r->argument_bytes = get_u32(in);
-    r->function = get_some(in);
-    r->namespace = get_span(in);
-    r->principal = get_span(in);
-    if (get_rare(in, r, flags) < 0)
-        return -ENOMEM;
-    get_names(in, r, flags);
-    if (get_attempts(in, r) < 0)
-        return -ENOMEM;
-    if (r->has_outcome)
-        get_outcome(in, r, flags);
-    get_task(in, r);
-    return in->is_broken || in->at != in->end ? RECORD_E_DAMAGED : 0;
-}
-
-int record_decode(const struct id *id, struct span bytes, struct record *ret)
-{
-    struct record record = {.id = *id};
-    struct in in, crc;
-    int r;
-
-    if (bytes.len < 1 + CRC_BYTES)
-        return RECORD_E_DAMAGED;
-    in = (struct in){.at = bytes.p, .end = bytes.p + bytes.len - CRC_BYTES};
-    crc = (struct in){.at = in.end, .end = bytes.p + bytes.len};
-    if (get_le(&crc, CRC_BYTES) != crc32c(crc32c(0, id->b, sizeof id->b), bytes.p, bytes.len - CRC_BYTES))
-        return RECORD_E_DAMAGED;
-    if (get_le(&in, 1) != RECORD_VERSION)
-        return bytes.p[0] > RECORD_VERSION ? RECORD_E_VERSION : RECORD_E_DAMAGED;
-    r = get_record(&in, &record);
-    if (r != 0) {
-        record_deinit(&record);
-        return r;
-    }
-    *ret = record;
-    return 0;
-}
-
-void record_deinit(struct record *record)
-{
-    record->labels = mem_free(record->labels);
-    record->attempts = mem_free(record->attempts);
 }

@@ -18,6 +18,8 @@ enum {
     LIMIT_CONTENT_TYPE_BYTES = 255,
     LIMIT_REASON_BYTES = 1024,
     LIMIT_DEPENDS_ON = 1000,
+    LIMIT_ATTEMPTS = 1000,  /* RetryPolicy.max_attempts */
+    LIMIT_RETRY_TYPES = 64, /* RetryPolicy.non_retryable_types, of LIMIT_KEY_BYTES each */
     LIMIT_SELECTOR_IDS = 10000,
     LIMIT_PAGE_SIZE = 1000,
     LIMIT_FILTER_WATCHES = 64,

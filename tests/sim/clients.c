@@ -176,7 +176,7 @@ static void event_cancel(struct world *w)
     had_lease = model_is_leased(&w->model.futures[i]);
     world_says(w, "cancel %d", i);
     world_fail(w);
-    if (!world_done(w, engine_cancel(w->e, world_future(w, i), w->scopes[0], SPAN_LIT("why not"))))
+    if (!world_done(w, engine_cancel(w->e, world_future(w, i), w->scopes[0], SPAN_LIT("why not"), -1)))
         return;
     if (had_lease && !w->model.futures[i].is_cancel)
         w->must_revoke[i] = 1;

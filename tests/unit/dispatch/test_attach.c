@@ -532,7 +532,7 @@ static void test_cancel(void **state)
     struct scene s;
 
     set_scene(&s);
-    assert_int_equal(engine_cancel(s.h.engine, s.f, s.h.scope, SPAN_LIT("not needed")), 0);
+    assert_int_equal(engine_cancel(s.h.engine, s.f, s.h.scope, SPAN_LIT("not needed"), -1), 0);
     harness_settle(&s.h);
     assert_int_equal(s.w->n_cancels, 1);
     assert_string_equal(s.w->told_reason, "not needed");
@@ -546,7 +546,7 @@ static void test_cancel(void **state)
 
     set_running(&s);
     harness_say(s.w, "started { %s }", harness_lease(s.item));
-    assert_int_equal(engine_cancel(s.h.engine, s.f, s.h.scope, (struct span){0}), 0);
+    assert_int_equal(engine_cancel(s.h.engine, s.f, s.h.scope, (struct span){0}, -1), 0);
     harness_settle(&s.h);
     assert_int_equal(s.w->n_cancels, 1);
     say_finish(&s, "error { reason: 'CANCELLED' code: CANCELLED }");
@@ -554,7 +554,7 @@ static void test_cancel(void **state)
     harness_deinit(&s.h);
 
     set_running(&s); /* it finished first: what really happened is recorded */
-    assert_int_equal(engine_cancel(s.h.engine, s.f, s.h.scope, (struct span){0}), 0);
+    assert_int_equal(engine_cancel(s.h.engine, s.f, s.h.scope, (struct span){0}, -1), 0);
     say_finish(&s, "result { data: 'first' }");
     assert_int_equal(s.f->state, FUTURE_SUCCEEDED);
     harness_deinit(&s.h);

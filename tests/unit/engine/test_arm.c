@@ -75,7 +75,7 @@ static void test_cancel_while_it_waits(void **state)
     stored_init(&x, UINT64_MAX);
     f = submit_fail(&x);
     assert_int_equal(claim(&x, 1, &lease), 0);
-    assert_int_equal(engine_cancel(x.e, f, x.scope, SPAN_LIT("no")), 0);
+    assert_int_equal(engine_cancel(x.e, f, x.scope, SPAN_LIT("no"), -1), 0);
     engine_check(x.e);
     assert_int_equal(f->state, FUTURE_CANCELLED);
     stored_turn(&x);

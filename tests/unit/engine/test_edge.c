@@ -36,7 +36,7 @@ static void test_model(void **state)
             engine_waiter_drop(x.e, &w[i]);
             memset(edges[i], 0, sizeof edges[i]);
         } else if (what < 93) {
-            assert_int_equal(engine_cancel(x.e, f[k], x.scope, SPAN_LIT("")), 0);
+            assert_int_equal(engine_cancel(x.e, f[k], x.scope, SPAN_LIT(""), -1), 0);
         } else {
             while (list_pop_front(&fixture_turn(&x)->answers))
                 ;

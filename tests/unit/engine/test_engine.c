@@ -198,12 +198,12 @@ static void bring(struct fixture *x, struct future *f, enum at at)
     if (at == READY)
         return;
     if (at == CANCELLED) {
-        assert_int_equal(engine_cancel(x->e, f, x->scope, SPAN_LIT("")), 0);
+        assert_int_equal(engine_cancel(x->e, f, x->scope, SPAN_LIT(""), -1), 0);
         return;
     }
     lease = at == RESERVED || at == RESERVED_CANCEL ? fixture_claim(x) : fixture_start(x);
     if (at == RESERVED_CANCEL || at == RUNNING_CANCEL)
-        assert_int_equal(engine_cancel(x->e, f, x->scope, SPAN_LIT("")), 0);
+        assert_int_equal(engine_cancel(x->e, f, x->scope, SPAN_LIT(""), -1), 0);
     else if (at == LOST)
         assert_int_equal(engine_lose(x->e, lease), 0);
     else if (at == SUCCEEDED)
@@ -265,7 +265,7 @@ static int run(struct fixture *x, struct future *f, enum command command, struct
     int r;
 
     switch (command) {
-    case CANCEL: return engine_cancel(x->e, f, x->scope, SPAN_LIT("enough"));
+    case CANCEL: return engine_cancel(x->e, f, x->scope, SPAN_LIT("enough"), -1);
     case ANNOTATE:
     case ANNOTATE_OLD:
         r = engine_annotate(x->e, f, h->labels, &revision);
@@ -590,7 +590,7 @@ static void test_pages_are_stable(void **state)
             for (int i = 0; i < N; i += 2)
                 n_steady += got == f[i];
             if (victim % 2 && f[victim]) { /* odd ones go, new ones come */
-                assert_int_equal(engine_cancel(x.e, f[victim], x.scope, SPAN_LIT("")), 0);
+                assert_int_equal(engine_cancel(x.e, f[victim], x.scope, SPAN_LIT(""), -1), 0);
                 assert_int_equal(engine_delete(x.e, f[victim]), 0);
                 f[victim] = NULL;
             }
@@ -620,7 +620,7 @@ static void test_group_walk(void **state)
     assert_null(at);
     assert_null(engine_group_next(fixture_submit(&x, NULL)));
     for (int i = 0; i < 5; i++) {
-        assert_int_equal(engine_cancel(x.e, f[i], x.scope, SPAN_LIT("")), 0);
+        assert_int_equal(engine_cancel(x.e, f[i], x.scope, SPAN_LIT(""), -1), 0);
         assert_int_equal(engine_delete(x.e, f[i]), 0);
     }
     assert_int_equal(engine_group_size(x.e, x.scope, SPAN_LIT("g")), 0);
@@ -656,7 +656,7 @@ static void test_counts(void **state)
     fixture_init(&x);
     for (int i = 0; i < 6; i++)
         f = fixture_submit(&x, NULL);
-    assert_int_equal(engine_cancel(x.e, f, x.scope, SPAN_LIT("")), 0);
+    assert_int_equal(engine_cancel(x.e, f, x.scope, SPAN_LIT(""), -1), 0);
     fixture_succeed(&x, fixture_start(&x));
     fixture_fail(&x, fixture_start(&x));
     fixture_start(&x);

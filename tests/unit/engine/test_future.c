@@ -9,6 +9,7 @@ static int may_move(int from, int to)
     static const uint8_t legal[][2] = {
             {0, FUTURE_PENDING},
             {FUTURE_PENDING, FUTURE_RUNNING},
+            {FUTURE_PENDING, FUTURE_FAILED},
             {FUTURE_PENDING, FUTURE_CANCELLED},
             {FUTURE_RUNNING, FUTURE_PENDING},
             {FUTURE_RUNNING, FUTURE_SUCCEEDED},

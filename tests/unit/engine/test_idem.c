@@ -50,7 +50,7 @@ static void to_state(struct fixture *x, struct future *f, enum future_state stat
     if (state == FUTURE_PENDING)
         return;
     if (state == FUTURE_CANCELLED) {
-        assert_int_equal(engine_cancel(x->e, f, x->scope, (struct span){0}), 0);
+        assert_int_equal(engine_cancel(x->e, f, x->scope, (struct span){0}, -1), 0);
         return;
     }
     fixture_start(x);

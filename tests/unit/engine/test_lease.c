@@ -434,7 +434,7 @@ static void test_cancelled(void **state)
         fixture_init(&x);
         f = submit_to(&x, "echo", 0);
         lease = cases[i].is_started ? fixture_start(&x) : fixture_claim(&x);
-        assert_int_equal(engine_cancel(x.e, f, x.scope, SPAN_LIT("enough")), 0);
+        assert_int_equal(engine_cancel(x.e, f, x.scope, SPAN_LIT("enough"), -1), 0);
         assert_int_equal(f->state, cases[i].is_started ? FUTURE_RUNNING : FUTURE_PENDING);
         assert_true(span_eq(SPAN_OF_BYTES(f->rare->cancel_requested->reason), SPAN_LIT("enough")));
         assert_true(span_eq(SPAN_OF_BYTES(f->rare->cancel_requested->principal), SPAN_LIT("alice")));

@@ -96,7 +96,7 @@ static void test_parts(void **state)
                 1000 + sizeof *f + sizeof(struct future_rare) + 14 + sizeof *f->group);
     assert_true(x.e->account.n_bytes > x.scope->n_bytes); /* the group, and its level */
     lease = fixture_start(&x);
-    assert_int_equal(engine_cancel(x.e, f, x.scope, SPAN_LIT("changed my mind")), 0);
+    assert_int_equal(engine_cancel(x.e, f, x.scope, SPAN_LIT("changed my mind"), -1), 0);
     n = x.scope->n_bytes;
     finish = fixture_error("a message of some length");
     assert_int_equal(engine_finish(x.e, lease, &finish), 0);
@@ -150,7 +150,7 @@ static void test_full(void **state)
         assert_int_equal(engine_finish(x.e, fixture_start(&x), &finish), 0);
     }
     assert_int_equal(engine_annotate(x.e, f, labels, NULL), ENGINE_E_FULL_MEMORY);
-    assert_int_equal(engine_cancel(x.e, f, x.scope, SPAN_LIT("")), 0);
+    assert_int_equal(engine_cancel(x.e, f, x.scope, SPAN_LIT(""), -1), 0);
     assert_int_equal(engine_delete(x.e, f), 0);
     assert_int_equal(x.e->account.n_futures, n - 1);
     mem_free(labels);

@@ -76,7 +76,7 @@ static void test_deleted(void **state)
     fixture_init(&x);
     in = sent(&x, "r");
     f = fixture_submit(&x, &in);
-    assert_int_equal(engine_cancel(x.e, f, x.scope, (struct span){0}), 0);
+    assert_int_equal(engine_cancel(x.e, f, x.scope, (struct span){0}, -1), 0);
     fixture_turn(&x);
     assert_int_equal(engine_delete(x.e, f), 0);
     assert_null(again(&x, &in)); /* what is not there cannot be joined */

@@ -159,7 +159,7 @@ static void test_deleted_fact(void **state)
     fixture_init(&x);
     for (int i = 0; i < 5; i++) {
         f[i] = submit_as(&x, DURABILITY_DURABLE);
-        assert_int_equal(engine_cancel(x.e, f[i], x.scope, SPAN_LIT("")), 0);
+        assert_int_equal(engine_cancel(x.e, f[i], x.scope, SPAN_LIT(""), -1), 0);
     }
     assert_int_equal(engine_delete(x.e, f[0]), 0);
     assert_int_equal(engine_delete(x.e, f[4]), 0);
@@ -283,16 +283,16 @@ static void test_revokes(void **state)
     fixture_init(&x);
     f = submit_as(&x, DURABILITY_DURABLE);
     lease = fixture_start(&x);
-    assert_int_equal(engine_cancel(x.e, f, x.scope, SPAN_LIT("enough")), 0);
+    assert_int_equal(engine_cancel(x.e, f, x.scope, SPAN_LIT("enough"), -1), 0);
     effects = fixture_turn(&x);
     assert_ptr_equal(LIST_ENTRY(list_pop_front(&effects->revokes), struct lease, revoke), lease);
-    assert_int_equal(engine_cancel(x.e, f, x.scope, SPAN_LIT("again")), 0);
+    assert_int_equal(engine_cancel(x.e, f, x.scope, SPAN_LIT("again"), -1), 0);
     assert_true(list_is_empty(&fixture_turn(&x)->revokes)); /* told already */
 
     fixture_fail(&x, lease);
     f = submit_as(&x, DURABILITY_DURABLE);
     lease = fixture_start(&x);
-    assert_int_equal(engine_cancel(x.e, f, x.scope, SPAN_LIT("")), 0);
+    assert_int_equal(engine_cancel(x.e, f, x.scope, SPAN_LIT(""), -1), 0);
     fixture_succeed(&x, lease);
     assert_true(list_is_empty(&fixture_turn(&x)->revokes)); /* it has ended meanwhile */
     fixture_deinit(&x);
@@ -309,7 +309,7 @@ static void test_no_memory_to_hand_out(void **state)
     fixture_init(&x);
     f = submit_as(&x, DURABILITY_DURABLE);
     lease = fixture_claim(&x);
-    assert_int_equal(engine_cancel(x.e, f, x.scope, SPAN_LIT("")), 0);
+    assert_int_equal(engine_cancel(x.e, f, x.scope, SPAN_LIT(""), -1), 0);
     assert_int_equal(x.e->n_promised, 1);
     mem_fail_at(1); /* the other buffer has never been used */
     effects = engine_end(x.e);
@@ -342,7 +342,7 @@ static void test_promises(void **state)
         struct future *f = submit_as(&x, i % 3 ? DURABILITY_DURABLE : DURABILITY_EPHEMERAL);
 
         leases[i] = fixture_claim(&x);
-        assert_int_equal(engine_cancel(x.e, f, x.scope, SPAN_LIT("")), 0);
+        assert_int_equal(engine_cancel(x.e, f, x.scope, SPAN_LIT(""), -1), 0);
         if (i % 7 == 0)
             fixture_turn(&x);
     }
@@ -377,7 +377,7 @@ static void test_cancel_without_memory(void **state)
                 submit_as(&x, DURABILITY_DURABLE);
             bytes = limits_future(f);
             mem_fail_at(nth);
-            r = engine_cancel(x.e, f, x.scope, SPAN_LIT("why"));
+            r = engine_cancel(x.e, f, x.scope, SPAN_LIT("why"), -1);
             failed = !mem_fail_pending();
             mem_fail_at(0);
             engine_check(x.e);

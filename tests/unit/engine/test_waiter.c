@@ -37,7 +37,7 @@ static void run_ends(struct fixture *x, enum waiter_mode mode, uint32_t wanted, 
         int is_ready;
 
         if (ends % 3 == 2)
-            assert_int_equal(engine_cancel(x->e, f[i], x->scope, SPAN_LIT("")), 0);
+            assert_int_equal(engine_cancel(x->e, f[i], x->scope, SPAN_LIT(""), -1), 0);
         else if (ends % 3 == 1)
             fixture_fail(x, fixture_start(x));
         else
@@ -311,7 +311,7 @@ static void test_group_forgets(void **state)
     for (int i = 0; i < 5; i++) {
         struct future *f = fixture_submit_group(&x, "g");
 
-        assert_int_equal(engine_cancel(x.e, f, x.scope, SPAN_LIT("")), 0);
+        assert_int_equal(engine_cancel(x.e, f, x.scope, SPAN_LIT(""), -1), 0);
         if (waiter_first_done(&w))
             engine_unwait(x.e, waiter_first_done(&w));
         assert_int_equal(engine_delete(x.e, f), 0);

@@ -397,7 +397,7 @@ static void test_cancelled(void **state)
     id = harness_submit(&h, RICH_TASK); /* asked for, while it runs; then it ends with an error */
     harness_start(&h, id.text);
     assert_int_equal(engine_cancel(h.engine, harness_find(&h, id.text), harness_find(&h, id.text)->scope,
-                                   SPAN_LIT("enough")),
+                                   SPAN_LIT("enough"), -1),
                      0);
     harness_settle(&h);
     assert_int_equal(harness_find(&h, id.text)->state, FUTURE_RUNNING);
@@ -495,7 +495,7 @@ static void test_longest(void **state)
 
         memset(reason, 'r', sizeof reason);
         assert_int_equal(engine_cancel(h.engine, harness_find(&h, id.text), harness_find(&h, id.text)->scope,
-                                       (struct span){(const uint8_t *)reason, sizeof reason}),
+                                       (struct span){(const uint8_t *)reason, sizeof reason}, -1),
                          0);
     }
     check(&h, id.text);

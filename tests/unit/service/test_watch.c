@@ -83,7 +83,7 @@ static void test_life(void **state)
     assert_int_equal(c.n_messages, 5);
     expect_event(&h, &c, 4, id.text, LABELS, FUTURE_RUNNING);
     assert_int_equal(engine_cancel(h.engine, harness_find(&h, id.text), harness_find(&h, id.text)->scope,
-                                   SPAN_LIT("why")),
+                                   SPAN_LIT("why"), -1),
                      0);
     harness_settle(&h);
     assert_int_equal(c.n_messages, 6); /* a cancel that was asked for is news */

@@ -8,6 +8,7 @@
 #include "engine/engine.h"
 #include "engine/group.h"
 #include "engine/idem.h"
+#include "store/record.h"
 #include "store/store.h"
 #include "tests/support/testing.h"
 
@@ -20,6 +21,8 @@ struct sample {
     struct group group;
     struct membership membership;
     struct future_rare rare;
+    struct timing timing;
+    struct retry_policy retry;
     struct cancel_request cancel;
     struct outcome outcome;
     struct attempt attempts[3];
@@ -143,6 +146,7 @@ static inline struct sample *sample_full(uint32_t number)
     assert_non_null(s->labels);
     s->cancel = (struct cancel_request){
             .time = f->submit_time + 5 * NS_PER_S,
+            .grace_ns = ENGINE_GRACE_NS,
             .principal = sample_bytes("uid:0"),
             .reason = sample_bytes("too late"),
     };
@@ -221,6 +225,48 @@ static inline void sample_hold_key(struct sample *s, const char *key)
     s->future.rare = &s->rare;
 }
 
+/* The full one with times and retries as well. */
+static inline struct sample *sample_timed(uint32_t number)
+{
+    static const struct span types[] = {SPAN_LIT("ValueError"), {0}};
+    struct sample *s = sample_full(number);
+
+    s->retry = (struct retry_policy){
+            .max_attempts = 1000,
+            .initial_backoff_ns = 0,
+            .max_backoff_ns = INT64_MAX,
+            .multiplier = 1.5,
+            .jitter = 0.25,
+            .n_types = ARRAY_LEN(types),
+            .types = types,
+    };
+    s->timing = (struct timing){
+            .future = &s->future,
+            .not_before = s->future.submit_time + NS_PER_S,
+            .deadline = s->future.submit_time + 3600 * NS_PER_S,
+            .attempt_timeout_ns = INT64_MAX,
+            .retry = &s->retry,
+            .next_try = s->future.submit_time + 60 * NS_PER_S,
+            .n_counted = 3,
+    };
+    s->cancel.grace_ns = 0;
+    s->rare.timing = &s->timing;
+    return s;
+}
+
+/* Its bytes, at the end of @out. */
+static inline struct span sample_encode(const struct sample *s, struct buf *out)
+{
+    struct record_place place;
+    size_t before = buf_len(out);
+
+    assert_int_equal(record_encode(&s->future, out, &place), 0);
+    assert_int_equal(place.at, before);
+    assert_int_equal(place.at + place.len, buf_len(out));
+    assert_memory_equal(buf_head(out) + place.function_at, s->function.name->data, s->function.name->len);
+    return (struct span){buf_head(out) + place.at, place.len};
+}
+
 static inline struct sample *sample_free(struct sample *s)
 {
     for (size_t i = 0; i < ARRAY_LEN(s->attempts); i++) {
@@ -290,6 +336,27 @@ static inline void sample_assert_attempts(const struct record *got, const struct
     assert_int_equal(got->n_attempts, i);
 }
 
+static inline void sample_assert_timing(const struct record *got, const struct timing *want)
+{
+    static const struct timing none;
+
+    want = want ? want : &none;
+    assert_true(got->not_before == want->not_before && got->deadline == want->deadline);
+    assert_true(got->attempt_timeout_ns == want->attempt_timeout_ns && got->next_try == want->next_try);
+    assert_int_equal(got->n_counted, want->n_counted);
+    assert_int_equal(got->has_retry, want->retry != NULL);
+    if (!want->retry)
+        return;
+    assert_int_equal(got->retry.max_attempts, want->retry->max_attempts);
+    assert_true(got->retry.initial_backoff_ns == want->retry->initial_backoff_ns);
+    assert_true(got->retry.max_backoff_ns == want->retry->max_backoff_ns);
+    assert_memory_equal(&got->retry.multiplier, &want->retry->multiplier, sizeof(double));
+    assert_memory_equal(&got->retry.jitter, &want->retry->jitter, sizeof(double));
+    assert_int_equal(got->retry.n_types, want->retry->n_types);
+    for (uint32_t i = 0; i < got->retry.n_types; i++)
+        assert_true(span_eq(got->retry.types[i], want->retry->types[i]));
+}
+
 static inline void sample_assert_rare(const struct record *got, const struct future *want)
 {
     const struct future_rare none = {.retention_ns = -1}, *rare = want->rare ? want->rare : &none;
@@ -305,10 +372,11 @@ static inline void sample_assert_rare(const struct record *got, const struct fut
     sample_assert_bytes(got->request_id, rare->request_id);
     assert_int_equal(got->has_cancel, cancel != NULL);
     if (cancel) {
-        assert_true(got->cancel_time == cancel->time);
+        assert_true(got->cancel_time == cancel->time && got->cancel_grace_ns == cancel->grace_ns);
         sample_assert_bytes(got->cancel_principal, cancel->principal);
         sample_assert_bytes(got->cancel_reason, cancel->reason);
     }
+    sample_assert_timing(got, rare->timing);
     assert_int_equal(got->has_labels, want->labels != NULL);
     assert_int_equal(got->n_labels, want->labels ? want->labels->n : 0);
     for (uint32_t i = 0; i < got->n_labels; i++) {

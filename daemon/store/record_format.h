@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/* What writing and reading a record share: the bits that say what is in it, and its bounds. */
+enum {
+    RECORD_CRC_BYTES = 4,
+    RECORD_ATTEMPT_BYTES_MIN = 8, /* at most what the shortest attempt takes */
+};
+
+enum flag {
+    FLAG_TASK_IN_BLOB = 1 << 0,
+    FLAG_LABELS = 1 << 1,
+    FLAG_GROUP = 1 << 2,
+    FLAG_PEER = 1 << 3,
+    FLAG_TAG = 1 << 4,
+    FLAG_TRACEPARENT = 1 << 5,
+    FLAG_RETENTION = 1 << 6,
+    FLAG_CANCEL = 1 << 7,
+    FLAG_OUTCOME = 1 << 8,
+    FLAG_DATA = 1 << 9,
+    FLAG_DATA_IN_BLOB = 1 << 10,
+    FLAG_CONTENT_TYPE = 1 << 11,
+    FLAG_ERROR = 1 << 12,
+    FLAG_ERROR_IS_SHARED = 1 << 13,
+    FLAG_ARMED = 1 << 14,
+    FLAG_NOT_BEFORE = 1 << 15,
+    FLAG_DEADLINE = 1 << 16,
+    FLAG_TIMEOUT = 1 << 17,
+    FLAG_RETRY = 1 << 18,
+    FLAG_BACKOFF = 1 << 19,
+    FLAG_KEY = 1 << 21,
+    FLAG_REQUEST_ID = 1 << 28,
+    FLAG_CANCEL_GRACE = 1 << 29, /* another than ENGINE_GRACE_NS */
+    FLAGS_ALL = ((1 << 20) - 1) | FLAG_KEY | FLAG_REQUEST_ID | FLAG_CANCEL_GRACE,
+};
+
+enum attempt_flag {
+    ATTEMPT_ENDED = 1 << 0,
+    ATTEMPT_EXIT_CODE = 1 << 1,
+    ATTEMPT_SIGNAL = 1 << 2,
+    ATTEMPT_ERROR = 1 << 3,
+    ATTEMPT_FLAGS_ALL = (1 << 4) - 1,
+};
