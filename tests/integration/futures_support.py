@@ -210,12 +210,27 @@ def details_of(status):
     return details
 
 
+# What stands beside ErrorInfo, by code; and where it need not.
+_DETAILS = {
+    code_pb2.NOT_FOUND: "ResourceInfo", code_pb2.ALREADY_EXISTS: "ResourceInfo", code_pb2.DATA_LOSS: "ResourceInfo",
+    code_pb2.FAILED_PRECONDITION: "PreconditionFailure", code_pb2.UNAVAILABLE: "RetryInfo",
+    code_pb2.INVALID_ARGUMENT: "BadRequest", code_pb2.RESOURCE_EXHAUSTED: "RetryInfo",
+}
+_WITHOUT = {"MALFORMED_MESSAGE",  # there is no field to name
+            "TOO_MANY_IDS", "MESSAGE_TOO_LARGE"}  # the same again would fail as well
+
+
 def what_failed(status):
-    """code, reason and the fields of the violations, of a google.rpc.Status as the daemon makes them."""
+    """code, reason and the fields of the violations, of a google.rpc.Status as the daemon makes them: with every detail
+    that its code asks for."""
     details = details_of(status)
     info = details["ErrorInfo"]
-    if info.domain != "futured":
-        raise AssertionError(f"the domain is {info.domain!r}")
+    if info.domain != "futured" or not re.fullmatch(r"[A-Z][A-Z0-9_]{2,62}", info.reason):
+        raise AssertionError(f"domain {info.domain!r}, reason {info.reason!r}")
+    if status.code in _DETAILS and info.reason not in _WITHOUT and _DETAILS[status.code] not in details:
+        raise AssertionError(f"no {_DETAILS[status.code]} with {info.reason}")
+    if "RetryInfo" in details and details["RetryInfo"].retry_delay.ToNanoseconds() <= 0:
+        raise AssertionError(f"retry at once? {info.reason}")
     fields = [v.field for v in details["BadRequest"].field_violations] if "BadRequest" in details else []
     return status.code, info.reason, fields
 
