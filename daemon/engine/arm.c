@@ -13,10 +13,8 @@ void arm_init(struct arm *a)
     list_init(&a->waiting);
 }
 
-int arm_best(struct engine *e, struct function *fn)
+int arm_best(struct engine *e, struct function *fn, struct future *f)
 {
-    struct future *f = sched_peek(&fn->ready);
-
     if (LIKELY(f->on_lost != ON_LOST_FAIL) || !e->config.has_store || f->durability != DURABILITY_DURABLE)
         return 0;
     if (f->armed == ARMED_READY)
@@ -27,6 +25,7 @@ int arm_best(struct engine *e, struct function *fn)
         return -ENOMEM;
     f = sched_set_aside(&e->sched, &fn->ready);
     fn->n_reserved++;
+    gate_claimed(e, fn, &fn->gate, 0);
     e->arm.n++;
     list_push_back(&e->arm.waiting, &f->queue);
     f->armed = ARMED_WAITING;
@@ -58,6 +57,7 @@ void arm_remove(struct engine *e, struct future *f)
     list_del(&f->queue);
     e->arm.n--;
     f->function->n_reserved--;
+    gate_ended(e, f->function, &f->function->gate, 0);
 }
 
 void arm_disarm(struct engine *e, struct future *f)

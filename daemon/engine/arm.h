@@ -20,10 +20,10 @@ struct arm {
 
 void arm_init(struct arm *a);
 
-/* arm_best: the best task of @fn, which has one: may it be claimed now? 0 yes; ARM_E_ARMED no, it is out of the queue;
+/* arm_best: @f, the best task of @fn: may it be claimed now? 0 yes; ARM_E_ARMED no, it is out of the queue;
  * ARM_E_FULL no, nor any other of @fn for now; -ENOMEM. */
 enum arm_error { ARM_E_ARMED = 1, ARM_E_FULL };
-MUST_CHECK int arm_best(struct engine *e, struct function *fn);
+MUST_CHECK int arm_best(struct engine *e, struct function *fn, struct future *f);
 
 /* arm_return: back to their queues with all whose mark commit @durable_seq has. */
 void arm_return(struct engine *e, uint64_t durable_seq);

@@ -67,9 +67,12 @@ int engine_new(struct engine **ret, const struct engine_config *config)
     cache_init(&e->cache);
     arm_init(&e->arm);
     timing_set_init(&e->timing);
+    e->opening = HEAP_INIT;
+    slot_set_init(&e->slots, &config->seed);
     list_init(&e->effects.answers);
     list_init(&e->effects.work);
     list_init(&e->effects.revokes);
+    list_init(&e->effects.settings);
     e->effects.next = CLOCK_NEVER;
     *ret = e;
     return 0;
@@ -91,6 +94,8 @@ struct engine *engine_free(struct engine *e)
     }
     timing_set_deinit(&e->timing);
     retention_deinit(&e->retention);
+    heap_deinit(&e->opening);
+    slot_set_deinit(&e->slots);
     group_set_deinit(&e->groups);
     idem_set_deinit(&e->idems);
     resend_set_deinit(&e->resends);
@@ -122,6 +127,43 @@ struct scope *engine_scope(struct engine *e, struct span namespace, struct span 
 struct function *engine_function_add(struct engine *e, struct span name, struct span doc)
 {
     return function_get(&e->functions, &e->sched, name, doc, e->config.limits.max_functions);
+}
+
+int engine_configure(struct engine *e, struct function *f, const struct function_limits *limits)
+{
+    return gate_configure(e, f, limits);
+}
+
+int engine_pause(struct engine *e, struct function *f, const struct scope *by, struct span why)
+{
+    struct change *change = gate_change_new(e->wall, SPAN_OF_BYTES(by->principal), why);
+
+    if (!change)
+        return -ENOMEM;
+    gate_pause(e, f, change);
+    gate_store(e, f);
+    return 0;
+}
+
+void engine_resume(struct engine *e, struct function *f)
+{
+    if (!f->gate.paused)
+        return;
+    gate_pause(e, f, NULL);
+    gate_store(e, f);
+}
+
+int engine_limit(struct engine *e, struct function *f, const struct function_limits *limits,
+                 unsigned int which, const struct scope *by, struct span why)
+{
+    struct change *change = which ? gate_change_new(e->wall, SPAN_OF_BYTES(by->principal), why) : NULL;
+
+    if ((which && !change) || gate_limit(e, f, limits, which, change) < 0) {
+        gate_change_free(change);
+        return -ENOMEM;
+    }
+    gate_store(e, f);
+    return 0;
 }
 
 struct function *engine_function_find(const struct engine *e, struct span name)
@@ -241,7 +283,7 @@ static int has_timing(const struct engine_submit *in)
 static int needs_rare(const struct engine_submit *in)
 {
     return has_timing(in) || in->traceparent.len || in->tag.len || in->fairness_key.len ||
-           in->retention_ns >= 0 || in->key.len ||
+           in->concurrency_key.len || in->retention_ns >= 0 || in->key.len ||
            (in->request_id.len && in->durability == DURABILITY_DURABLE);
 }
 
@@ -286,6 +328,8 @@ static int submit_rare(struct engine *e, struct future *f, const struct engine_s
     if (in->tag.len && !(rare->tag = bytes_dup(in->tag.p, in->tag.len)))
         return -ENOMEM;
     if (in->fairness_key.len && !(rare->fairness_key = bytes_dup(in->fairness_key.p, in->fairness_key.len)))
+        return -ENOMEM;
+    if (in->concurrency_key.len && slot_use(e, f, in->concurrency_key) < 0)
         return -ENOMEM;
     if (in->retention_ns >= 0) {
         if (retention_reserve(&e->retention) < 0)
@@ -400,6 +444,8 @@ int engine_submit(struct engine *e, const struct engine_submit *in, struct futur
         return r;
     holder = in->key.len ? engine_find_key(e, in->scope, in->key) : NULL;
     ASSERT(!holder || future_is_terminal(holder));
+    if (UNLIKELY(fn->gate.limits.max_pending) && fn->n_pending >= fn->gate.limits.max_pending)
+        return ENGINE_E_FULL_FUNCTION;
     if (e->ready_key != id_next_key(e->last_key, e->wall))
         ready_id(e);
     if (e->ready_key > e->asked_ceiling && e->asked_ceiling > e->durable_ceiling)

@@ -8,7 +8,7 @@
  *   engine_begin(now)                  the time of everything that follows
  *   submit, claim, start, finish, ...  commands; each decides at once and notes what it caused
  *   engine_end -> struct effects       drained by app (or by the simulator) in this order:
- *       facts, forgotten, key_ceiling
+ *       facts, forgotten, key_ceiling, settings
  *                -> the store: what must become durable; they carry effects.commit_seq
  *       answers  -> service: waiters with news
  *       work     -> dispatch: there are ready tasks somebody with credit may claim
@@ -36,6 +36,7 @@
 #include "base/limit.h"
 #include "base/map.h"
 #include "engine/future.h"
+#include "engine/gate.h"
 #include "engine/sched.h"
 #include "engine/waiter.h"
 
@@ -75,11 +76,13 @@ MUST_CHECK struct scope *engine_scope(struct engine *e, struct span namespace, s
 /* A name that workers run; remembered for ever once known. Read-only outside. */
 struct function {
     struct map_item by_name;
-    struct bytes *name, *doc;                    /* doc may be NULL */
-    struct list work;                            /* in the turn's work effects */
-    struct ready ready;                          /* its ready tasks by priority (sched.h) */
-    uint32_t index;                              /* dense, for sets of functions */
-    uint32_t n_holders;                          /* workers that serve it now */
+    struct bytes *name, *doc; /* doc may be NULL */
+    struct list work;         /* in the turn's work effects */
+    struct ready ready;       /* its ready tasks by priority (sched.h) */
+    struct gate gate;         /* its pause and limits (gate.h) */
+    struct list parked;       /* of struct future.queue: held by a concurrency key, by arrival */
+    uint32_t index;           /* dense, for sets of functions */
+    uint32_t n_holders;       /* workers that serve it now */
     uint64_t n_pending, n_reserved, n_running;   /* futures by where they are; reserved are PENDING too */
     uint64_t n_waiting;                          /* of the pending: neither ready nor reserved */
     uint64_t n_succeeded, n_failed, n_cancelled; /* ever */
@@ -93,6 +96,16 @@ MUST_CHECK struct function *engine_function_add(struct engine *e, struct span na
 struct function *engine_function_find(const struct engine *e, struct span name);
 /* engine_function_next: in the order they became known; NULL starts, NULL ends. */
 struct function *engine_function_next(const struct engine *e, const struct function *f);
+
+/* engine_configure: the limits of the configuration, which hold where none are set. 0, -ENOMEM (as before). */
+MUST_CHECK int engine_configure(struct engine *e, struct function *f, const struct function_limits *limits);
+/* engine_pause: no task of @f is claimed until engine_resume; again: the reason is replaced. engine_limit: set those limits
+ * that @which says (FUNCTION_...), the others stay as they are; 0: those of the configuration hold again. Who, when and why
+ * are kept, and become durable with the turn's commit. 0, -ENOMEM (nothing changed). */
+MUST_CHECK int engine_pause(struct engine *e, struct function *f, const struct scope *by, struct span why);
+void engine_resume(struct engine *e, struct function *f);
+MUST_CHECK int engine_limit(struct engine *e, struct function *f, const struct function_limits *limits,
+                            unsigned int which, const struct scope *by, struct span why);
 
 /* engine_begin: also does what time has made due: forgets futures, at most a bounded number of them a turn. Pointers to
  * futures from before are good only where an edge, a lease or the caller's knowledge of its state keeps them. */
@@ -110,7 +123,9 @@ struct effects {
     struct list answers;  /* of struct waiter.answer; take each out by list_pop_front */
     struct list work;     /* of struct function.work */
     struct list revokes;  /* of struct lease.revoke */
-    mono_ns_t next;       /* CLOCK_NEVER = nothing is due */
+    struct list
+            settings; /* of struct gate.new_setting: to be stored with this commit; engine_taken empties it */
+    mono_ns_t next;   /* CLOCK_NEVER = nothing is due */
 };
 struct effects *engine_end(struct engine *e);
 void engine_durable(struct engine *e, uint64_t commit_seq);
@@ -149,6 +164,7 @@ enum engine_error {
     ENGINE_E_FULL_FUTURES,
     ENGINE_E_FULL_MEMORY,
     ENGINE_E_FULL_EDGES,
+    ENGINE_E_FULL_FUNCTION, /* max_pending */
     ENGINE_E_NOT_FOUND,
     ENGINE_E_NOT_TERMINAL,
     ENGINE_E_PINNED,
@@ -169,6 +185,7 @@ struct engine_submit {
     struct span function;
     struct span group, tag, traceparent; /* {NULL, 0} = none */
     struct span fairness_key;            /* {NULL, 0} = the principal */
+    struct span concurrency_key;         /* {NULL, 0} = none */
     struct bytes *task;                  /* a reference is taken on success */
     struct bytes *peer;                  /* likewise; may be NULL */
     uint32_t argument_at, argument_field_bytes, argument_bytes;
@@ -191,7 +208,8 @@ struct engine_submit {
 MUST_CHECK int engine_join(const struct engine *e, const struct engine_submit *in, struct future **ret);
 /* engine_submit: accept a task: a new PENDING future, in its queue. engine_join has found nothing to join: who holds the
  *   key all the same gives it up.
- *   Return: 0; ENGINE_E_NO_SUCH_FUNCTION, _FULL_FUTURES, _FULL_MEMORY, _NO_KEYS; -ENOMEM. Nothing is kept on failure.
+ *   Return: 0; ENGINE_E_NO_SUCH_FUNCTION, _FULL_FUTURES, _FULL_MEMORY, _FULL_FUNCTION, _NO_KEYS; -ENOMEM. Nothing is kept on
+ *   failure.
  * O(1). */
 MUST_CHECK int engine_submit(struct engine *e, const struct engine_submit *in, struct future **ret);
 

@@ -27,10 +27,27 @@ static void check_timing(const struct future *f, const struct timing *t)
     ASSERT(!t->outcome || (f->lease && f->lease->stop >= STOP_DEADLINE));
 }
 
+/* While somebody is parked there is one who will wake him. */
+static void check_slot(const struct future *f)
+{
+    const struct slot *s = f->rare->slot;
+
+    ASSERT((f->place == PLACE_PARKED) == (s && heap_has(&f->rare->parked)));
+    if (!s)
+        return;
+    ASSERT(!future_is_terminal(f) && s->function == f->function && s->n_users > 0);
+    ASSERT((s->holder == f) == !!f->lease);
+    if (s->candidate == f)
+        ASSERT(f->place == PLACE_READY || f->place == PLACE_ARMED);
+    if (f->place == PLACE_PARKED)
+        ASSERT(s->holder || s->candidate);
+}
+
 static void check_rare(const struct future *f)
 {
     const struct cancel_request *cancel = f->rare->cancel_requested;
 
+    check_slot(f);
     ASSERT(f->rare->future == f);
     if (f->rare->timing)
         check_timing(f, f->rare->timing);
@@ -45,7 +62,9 @@ static void check_place(const struct future *f)
 
     ASSERT((f->place != PLACE_NONE) == (f->state == FUTURE_PENDING && !f->lease)); /* 2 */
     if (f->state == FUTURE_PENDING)
-        ASSERT(is_queued == (f->place == PLACE_READY || f->place == PLACE_ARMED) && !is_custom); /* 2 */
+        ASSERT(is_queued ==
+                       (f->place == PLACE_READY || f->place == PLACE_ARMED || f->place == PLACE_PARKED) &&
+               !is_custom); /* 2 */
     else if (f->state == FUTURE_RUNNING)
         ASSERT(!is_queued && !is_custom && f->lease && f->lease->is_started); /* 2 */
     else
@@ -150,6 +169,16 @@ static void check_level(const struct function *fn, const struct level *level, ui
     ASSERT(n > 0 || level->n_others > 0 || level->first.n_kept > 0 || fn->ready.last == &level->first);
 }
 
+static void check_gate(const struct function *fn)
+{
+    const struct gate *g = &fn->gate;
+    int is_full = g->limits.max_running && g->n_claimed >= g->limits.max_running;
+
+    ASSERT(g->n_claimed == fn->n_reserved + fn->n_running && !g->closed == !fn->ready.is_held);
+    ASSERT(!(g->closed & GATE_PAUSED) == !g->paused && !(g->closed & GATE_FULL) == !is_full);
+    ASSERT(!(g->closed & GATE_RATE) == !heap_has(&g->opens));
+}
+
 /* The ready tasks of one function against its counts (4). */
 static void check_function(const struct function *fn, struct walk *w)
 {
@@ -162,7 +191,8 @@ static void check_function(const struct function *fn, struct walk *w)
         n += level->n;
         n_others += level->n_others;
     }
-    ASSERT(n == fn->ready.n && list_is_linked(&fn->ready.rotation) == (n > 0));
+    ASSERT(n == fn->ready.n && list_is_linked(&fn->ready.rotation) == (n > 0 && !fn->ready.is_held));
+    check_gate(fn);
     ASSERT(fn->n_pending == n + fn->n_reserved + fn->n_waiting);
     ASSERT(n_others ? n_kept <= n_away : n_kept == n_away);
     w->n_lanes += n_others;

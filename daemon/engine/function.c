@@ -12,6 +12,7 @@ void function_set_init(struct function_set *s, const struct hash_seed *seed)
 static void function_free(struct function *f, struct sched *sched)
 {
     sched_ready_deinit(sched, &f->ready);
+    gate_deinit(&f->gate);
     bytes_unref(f->name);
     bytes_unref(f->doc);
     mem_free(f);
@@ -68,6 +69,8 @@ struct function *function_get(struct function_set *s, struct sched *sched, struc
         return NULL;
     sched_ready_init(sched, &f->ready);
     list_init(&f->work);
+    list_init(&f->parked);
+    gate_init(&f->gate);
     f->index = s->n;
     f->mean_run_ns = -1;
     f->name = bytes_dup(name.p, name.len);

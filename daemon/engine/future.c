@@ -42,6 +42,8 @@ enum pending_reason future_pending_reason(const struct future *f)
         return PENDING_NONE;
     if (f->place > PLACE_ARMED)
         return reasons_of[f->place];
+    if (UNLIKELY(f->function->gate.closed) && f->place == PLACE_READY)
+        return f->function->gate.closed & GATE_PAUSED ? PENDING_PAUSED : PENDING_LIMITED;
     return f->function->n_holders > 0 ? PENDING_READY : PENDING_NO_WORKER;
 }
 

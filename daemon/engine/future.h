@@ -18,6 +18,7 @@ struct idem;
 struct lease;
 struct membership;
 struct scope;
+struct slot;
 
 /* Values as in the contract's enum State, so that no table is needed between. */
 enum future_state {
@@ -162,6 +163,8 @@ struct future_rare {
     struct bytes *fairness_key; /* NULL = the principal */
     struct idem *idem;          /* the key that it holds (idem.h); NULL = none */
     struct bytes *request_id;   /* of a DURABLE one, as submitted; NULL = none */
+    struct slot *slot;          /* of its concurrency key, until it has ended; NULL = none */
+    struct heap_item parked;    /* in slot.parked while PARKED */
     struct cancel_request *cancel_requested;
     uint8_t n_losses;  /* attempts lost without fault of the task */
     uint8_t is_custom; /* its expiry stands in the heap though retention_ns does not say so */

@@ -52,6 +52,9 @@ static struct lease *claim_one(struct engine *e, struct holder *h, struct functi
     lease->attempt = ++f->n_claims;
     f->lease = lease;
     fn->n_reserved++;
+    gate_claimed(e, fn, &fn->gate, 1);
+    if (UNLIKELY(f->rare) && f->rare->slot)
+        slot_take(f);
     return lease;
 }
 
@@ -61,12 +64,27 @@ static int is_below(const struct function *fn, int64_t max_run_ns)
     return max_run_ns == CLOCK_NEVER || (fn->mean_run_ns >= 0 && fn->mean_run_ns < max_run_ns);
 }
 
+/* Park what is at the head of the queue of @fn and waits for another's slot. Whether the queue has to wait, for a later
+ * turn, because that has become too many. */
+static int park_held(struct engine *e, struct function *fn, struct future *f, uint32_t *n_parked)
+{
+    for (; f && slot_is_taken(f); f = sched_peek(&fn->ready)) {
+        if (*n_parked == STATE_PARK_PER_CLAIM) {
+            turn_work(e, fn);
+            return 1;
+        }
+        ++*n_parked;
+        slot_park(e, fn);
+    }
+    return 0;
+}
+
 int lease_claim(struct engine *e, struct holder *h, int64_t max_run_ns, uint32_t max,
                 struct lease **ret_leases)
 {
     struct list mine; /* of the rotation: what @h serves and has work, who was served last at the end */
     struct lease *lease = NULL;
-    uint32_t n = 0, n_armed = 0;
+    uint32_t n = 0, n_armed = 0, n_parked = 0;
     int is_full = 0, r;
 
     list_init(&mine);
@@ -84,7 +102,17 @@ int lease_claim(struct engine *e, struct holder *h, int64_t max_run_ns, uint32_t
     while (n + n_armed < max && !is_full && !list_is_empty(&mine)) {
         struct function *fn = function_of(list_first(&mine));
 
-        r = arm_best(e, fn);
+        struct future *f = sched_peek(&fn->ready);
+
+        r = 0;
+        if (UNLIKELY(slot_is_taken(f))) {
+            r = park_held(e, fn, f, &n_parked) ? ARM_E_FULL : 0;
+            f = sched_peek(&fn->ready);
+            if (!f)
+                continue; /* all are parked */
+        }
+        if (r == 0)
+            r = arm_best(e, fn, f);
         if (r == ARM_E_FULL) {
             list_del(&fn->ready.rotation);
             list_push_back(&e->sched.rotation, &fn->ready.rotation);
@@ -97,7 +125,7 @@ int lease_claim(struct engine *e, struct holder *h, int64_t max_run_ns, uint32_t
             break;
         if (lease)
             ret_leases[n++] = lease;
-        if (fn->ready.n > 0) {
+        if (list_is_linked(&fn->ready.rotation)) {
             list_del(&fn->ready.rotation);
             list_push_back(&mine, &fn->ready.rotation);
         }
@@ -113,6 +141,9 @@ static void lease_free(struct engine *e, struct lease *lease)
 
     if (f->state == FUTURE_PENDING)
         f->function->n_reserved--;
+    gate_ended(e, f->function, &f->function->gate, !lease->is_started);
+    if (UNLIKELY(f->rare) && f->rare->slot)
+        slot_give(e, f);
     f->lease = NULL;
     lease->holder->n_leases--;
     list_del(&lease->of_holder);

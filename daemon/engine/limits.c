@@ -4,6 +4,7 @@
 #include "engine/engine.h"
 #include "engine/group.h"
 #include "engine/idem.h"
+#include "engine/slot.h"
 
 uint64_t limits_bytes(const struct bytes *b)
 {
@@ -59,8 +60,8 @@ uint64_t limits_rare(const struct future_rare *rare)
         return 0;
     cancel = rare->cancel_requested;
     return sizeof *rare + limits_timing(rare->timing) + limits_bytes(rare->traceparent) +
-           limits_bytes(rare->tag) + limits_bytes(rare->fairness_key) + idem_bytes(rare->idem) +
-           limits_bytes(rare->request_id) +
+           limits_bytes(rare->tag) + limits_bytes(rare->fairness_key) + slot_bytes(rare->slot) +
+           idem_bytes(rare->idem) + limits_bytes(rare->request_id) +
            (cancel ? sizeof *cancel + LIMITS_MALLOC_BYTES + limits_bytes(cancel->principal) +
                              limits_bytes(cancel->reason) + limits_outcome(cancel->outcome)
                    : 0);

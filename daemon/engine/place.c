@@ -45,6 +45,8 @@ void place_take(struct engine *e, struct future *f)
     enum place place = (enum place)f->place;
 
     ASSERT(place != PLACE_NONE);
+    if (UNLIKELY(f->rare) && f->rare->slot)
+        slot_leave(e, f);
     f->place = PLACE_NONE;
     if (place == PLACE_READY) {
         sched_remove(&e->sched, &f->function->ready, f);
@@ -52,7 +54,7 @@ void place_take(struct engine *e, struct future *f)
     }
     if (place == PLACE_ARMED)
         arm_remove(e, f);
-    else
+    else if (place != PLACE_PARKED)
         f->function->n_waiting--;
     place_drop(e, f);
 }
@@ -61,6 +63,8 @@ void place_again(struct engine *e, struct future *f)
 {
     if (f->place == PLACE_NONE || f->place == PLACE_ARMED || f->place == belongs(e, f))
         return;
+    if (f->place == PLACE_PARKED && belongs(e, f) == PLACE_READY)
+        return;                    /* it is ready, but for the slot */
     ASSERT(place_keep(e, f) == 0); /* it has it */
     place_take(e, f);
     place_put(e, f, 1);

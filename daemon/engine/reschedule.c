@@ -39,7 +39,7 @@ static int make(struct engine *e, struct future *f, const struct engine_reschedu
 static int set_priority(struct engine *e, struct future *f, int32_t priority)
 {
     int32_t was = f->priority;
-    int r, is_ready = f->place == PLACE_READY;
+    int r, is_ready = f->place == PLACE_READY || f->place == PLACE_PARKED;
 
     if (priority == was)
         return 0;

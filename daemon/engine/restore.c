@@ -36,7 +36,7 @@ static int needs_rare(const struct restored *in)
 {
     return in->traceparent.len || in->tag.len || in->fairness_key.len || in->retention_ns >= 0 ||
            in->n_losses || in->has_cancel || has_timing(in) || in->key.len || in->request_id.len ||
-           is_terminal(in);
+           in->concurrency_key.len || is_terminal(in);
 }
 
 static struct cancel_request *make_cancel(struct engine *e, const struct restored *in)
@@ -113,6 +113,8 @@ static int make_rare(struct engine *e, struct future *f, const struct restored *
     *rare = (struct future_rare){.future = f, .retention_ns = -1, .n_losses = in->n_losses};
     if (dup_span(in->traceparent, &rare->traceparent) < 0 || dup_span(in->tag, &rare->tag) < 0 ||
         dup_span(in->fairness_key, &rare->fairness_key) < 0)
+        return -ENOMEM;
+    if (in->concurrency_key.len && !is_terminal(in) && slot_use(e, f, in->concurrency_key) < 0)
         return -ENOMEM;
     if (in->retention_ns >= 0 || is_terminal(in)) {
         if (retention_reserve(&e->retention) < 0)
@@ -276,6 +278,29 @@ static int go_on(struct engine *e, struct future *f, const struct restored *in)
         lease_end(e, f);
     } else {
         place_put(e, f, 0);
+    }
+    return 0;
+}
+
+int engine_restore_pause(struct engine *e, struct function *fn, wall_ns_t time, struct span who,
+                         struct span why)
+{
+    struct change *change = gate_change_new(time, who, why);
+
+    if (!change)
+        return -ENOMEM;
+    gate_pause(e, fn, change);
+    return 0;
+}
+
+int engine_restore_limits(struct engine *e, struct function *fn, const struct function_limits *limits,
+                          unsigned int which, wall_ns_t time, struct span who, struct span why)
+{
+    struct change *change = gate_change_new(time, who, why);
+
+    if (!change || gate_limit(e, fn, limits, which, change) < 0) {
+        gate_change_free(change);
+        return -ENOMEM;
     }
     return 0;
 }

@@ -34,10 +34,10 @@ struct restored {
     wall_ns_t submit_time;
     int64_t retention_ns;
     struct span function, namespace, principal, group, peer, tag, traceparent;
-    struct span fairness_key;
     struct span key;                              /* that it holds */
     uint32_t content_type_at, content_type_bytes; /* of task; only with a key */
     struct span request_id;
+    struct span fairness_key, concurrency_key;
     wall_ns_t cancel_time;
     int64_t cancel_grace_ns;
     struct span cancel_principal, cancel_reason;
@@ -54,6 +54,14 @@ struct restored {
     const struct label *labels;
     const struct restored_attempt *attempts; /* newest first */
 };
+
+/* engine_restore_pause, engine_restore_limits: @fn is paused, or some of its limits are set (FUNCTION_...), since an earlier
+ * start. 0, -ENOMEM (nothing changed). */
+MUST_CHECK int engine_restore_pause(struct engine *e, struct function *fn, wall_ns_t time, struct span who,
+                                    struct span why);
+MUST_CHECK int engine_restore_limits(struct engine *e, struct function *fn,
+                                     const struct function_limits *limits, unsigned int which, wall_ns_t time,
+                                     struct span who, struct span why);
 
 /* engine_restore: make the future again; its ID must not be in memory.
  *   PENDING: to the end of its queue, so that who comes in the order of IDs keeps its place.

@@ -56,19 +56,24 @@ static uint64_t key_of(const struct sched *s, const struct future *f)
 }
 
 /* Without a look at the key itself; 0 where that would have to be looked at. */
-static int is_known_of(const struct lane *lane, const struct future *f)
+static inline int is_known_of(const struct lane *lane, const struct future *f)
 {
-    return lane->level->priority == f->priority && lane->scope == f->scope && !explicit_key(f).len;
+    return lane->scope == f->scope && lane->priority == f->priority && (!f->rare || !f->rare->fairness_key);
 }
 
-static int lane_is_used(const struct lane *lane)
+static inline int lane_is_used(const struct lane *lane)
 {
     return lane->n > 0 || lane->n_kept > 0;
 }
 
 static void lane_init(struct lane *lane, struct level *level, const struct future *f, uint64_t key)
 {
-    *lane = (struct lane){.level = level, .key = key, .scope = explicit_key(f).len ? NULL : f->scope};
+    *lane = (struct lane){
+            .level = level,
+            .scope = explicit_key(f).len ? NULL : f->scope,
+            .key = key,
+            .priority = f->priority,
+    };
     list_init(&lane->futures);
     list_init(&lane->turn);
 }
@@ -159,15 +164,18 @@ static int level_new(struct sched *s, struct ready *r, const struct future *f, u
     return 0;
 }
 
-/* NULL: there is none. */
-static struct lane *find(const struct sched *s, const struct ready *r, const struct future *f)
+static __attribute__((noinline)) struct lane *find_another(const struct sched *s, const struct ready *r,
+                                                           const struct future *f)
 {
-    struct level *level;
+    struct level *level = level_find(r, f->priority);
 
-    if (LIKELY(r->last && is_known_of(r->last, f)))
-        return r->last;
-    level = level_find(r, f->priority);
     return level ? lane_find(s, level, key_of(s, f)) : NULL;
+}
+
+/* NULL: there is none. As a rule it is the one that was used last. */
+static inline struct lane *find(const struct sched *s, const struct ready *r, const struct future *f)
+{
+    return LIKELY(r->last && is_known_of(r->last, f)) ? r->last : find_another(s, r, f);
 }
 
 int sched_keep(struct sched *s, struct ready *r, const struct future *f)
@@ -186,7 +194,7 @@ int sched_keep(struct sched *s, struct ready *r, const struct future *f)
     return 0;
 }
 
-static struct lane *kept(const struct sched *s, const struct ready *r, const struct future *f)
+static inline struct lane *kept(const struct sched *s, const struct ready *r, const struct future *f)
 {
     struct lane *lane = find(s, r, f);
 
@@ -209,14 +217,11 @@ static void level_free(struct sched *s, struct level *l)
     mem_free(l);
 }
 
-/* Free @lane, and its level, if nothing uses it and another was used after it. */
-static void tidy(struct sched *s, struct lane *lane)
+static __attribute__((noinline)) void lane_free(struct sched *s, struct lane *lane)
 {
     struct level *level = lane->level;
     struct ready *r = level->ready;
 
-    if (LIKELY(lane_is_used(lane) || r->last == lane))
-        return;
     if (lane != &level->first) {
         table_remove(&s->lanes, lane->key + level->salt, lane);
         level->n_others--;
@@ -225,6 +230,13 @@ static void tidy(struct sched *s, struct lane *lane)
     }
     if (level->n_others == 0 && !lane_is_used(&level->first) && r->last != &level->first)
         level_free(s, level);
+}
+
+/* Free @lane, and its level, if nothing uses it and another was used after it. */
+static inline void tidy(struct sched *s, struct lane *lane)
+{
+    if (UNLIKELY(!lane_is_used(lane)) && lane->level->ready->last != lane)
+        lane_free(s, lane);
 }
 
 void sched_ready_deinit(struct sched *s, struct ready *r)

@@ -48,13 +48,14 @@ struct ready {
 };
 
 struct lane {
-    struct list futures; /* of struct future.queue */
-    struct list turn;    /* in level.turns while it has tasks */
     struct level *level;
+    struct list futures;       /* of struct future.queue */
+    struct list turn;          /* in level.turns while it has tasks */
     const struct scope *scope; /* one whose principal is its key; NULL = not known */
     uint64_t key;              /* hash of namespace and fairness key: two keys with one hash share a lane */
     uint64_t n;                /* tasks */
     uint32_t n_kept;           /* for tasks that are elsewhere now */
+    int32_t priority;          /* of its level */
 };
 
 struct level {

@@ -15,6 +15,7 @@
 #include "engine/retention.h"
 #include "engine/scope.h"
 #include "engine/slab.h"
+#include "engine/slot.h"
 #include "engine/table.h"
 #include "engine/timing.h"
 
@@ -22,6 +23,7 @@ enum {
     STATE_FORGET_PER_TURN = 1000,
     STATE_EVICT_PER_TURN = 1000,
     STATE_TIDY_PER_TURN = 1000,         /* request IDs that have become too old */
+    STATE_PARK_PER_CLAIM = 1000,        /* tasks that wait for a slot */
     STATE_LOSSES_MAX = 3,               /* a lost task goes back so many times */
     STATE_KEYS_AHEAD = 60 * 1000 << 12, /* keys that are reserved at a time: those of a minute */
 };
@@ -70,6 +72,8 @@ struct engine {
     struct cache cache;
     struct arm arm;
     struct timing_set timing;
+    struct heap opening; /* of struct gate.opens: functions that have started too many tasks of late */
+    struct slot_set slots;
     struct limits_account account;
 
     struct fact_list collected, handed_out;

@@ -159,6 +159,10 @@ void turn_settle(struct engine *e, struct future *f, enum future_state to, struc
     ASSERT(!f->outcome && outcome);
     move(e, f, to);
     ASSERT(future_is_terminal(f));
+    if (UNLIKELY(f->rare) && f->rare->slot) {
+        limits_discharge(&e->account, f->scope, slot_bytes(f->rare->slot));
+        slot_drop(e, f);
+    }
     f->outcome = outcome;
     outcome->end_time = e->wall;
     outcome->expire_time = clock_add(e->wall, retention_of(e, f));
@@ -228,10 +232,12 @@ struct cancel_request *turn_cancel_free(struct engine *e, struct cancel_request 
 
 void turn_rare_free(struct engine *e, struct future *f)
 {
-    struct future_rare *rare = TAKE_PTR(f->rare);
+    struct future_rare *rare = f->rare;
 
     if (!rare)
         return;
+    slot_drop(e, f);
+    f->rare = NULL;
     turn_cancel_free(e, rare->cancel_requested);
     if (rare->retention_ns >= 0 || rare->is_custom)
         retention_unreserve(&e->retention);
@@ -370,6 +376,8 @@ static void hand_out(struct engine *e)
 
 void turn_taken(struct engine *e)
 {
+    while (list_pop_front(&e->effects.settings))
+        ;
     for (size_t i = 0; i < e->handed_out.n; i++) {
         struct future *f = e->handed_out.at[i];
 
@@ -411,6 +419,7 @@ void turn_begin(struct engine *e)
     cache_evict(e);
     resend_tidy(&e->resends, e->mono, STATE_TIDY_PER_TURN);
     timing_run(e);
+    gate_tick(e);
 }
 
 void turn_end(struct engine *e)
@@ -422,5 +431,6 @@ void turn_end(struct engine *e)
     else
         e->effects.next = next == CLOCK_NEVER ? CLOCK_NEVER : clock_add(e->mono, next - e->wall);
     e->effects.next = MIN(e->effects.next, timing_next(e));
+    e->effects.next = MIN(e->effects.next, gate_next(e));
     hand_out(e);
 }

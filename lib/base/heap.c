@@ -103,6 +103,13 @@ int heap_set(struct heap *h, struct heap_item *item, int64_t key)
     return 0;
 }
 
+int heap_set_tie(struct heap *h, struct heap_item *item, int64_t key, uint64_t tie)
+{
+    ASSERT(!item->place);
+    h->next_tie = tie;
+    return heap_set(h, item, key);
+}
+
 void heap_del(struct heap *h, struct heap_item *item)
 {
     struct heap_item *last;

@@ -35,6 +35,10 @@ MUST_CHECK int heap_reserve(struct heap *h, uint32_t n);
  *   Return: 0, -ENOMEM (@item unchanged). O(log n). */
 MUST_CHECK int heap_set(struct heap *h, struct heap_item *item, int64_t key);
 
+/* heap_set_tie: the same, among those of equal key at the place that @tie gives it; @item must not be in, and all of @h must
+ * come so. */
+MUST_CHECK int heap_set_tie(struct heap *h, struct heap_item *item, int64_t key, uint64_t tie);
+
 /* heap_del: take @item out, if it is in. O(log n). */
 void heap_del(struct heap *h, struct heap_item *item);
 

@@ -322,6 +322,26 @@ static void test_wrong_heap_is_a_bug(void **state)
     heap_deinit(&other);
 }
 
+/* Equal keys come by the tie that they are given. */
+static void test_tie(void **state)
+{
+    static const uint64_t ties[] = {5, 1, 9, 3, 7, 2};
+    struct heap_item items[ARRAY_LEN(ties)] = {0};
+    struct heap h = HEAP_INIT;
+    uint64_t last = 0;
+
+    for (size_t i = 0; i < ARRAY_LEN(ties); i++)
+        assert_int_equal(heap_set_tie(&h, &items[i], i == 2 ? -1 : 0, ties[i]), 0);
+    assert_ptr_equal(heap_min(&h), &items[2]);
+    heap_del(&h, &items[2]);
+    while (h.n) {
+        assert_true(heap_min(&h)->tie > last);
+        last = heap_min(&h)->tie;
+        heap_del(&h, heap_min(&h));
+    }
+    heap_deinit(&h);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -335,6 +355,7 @@ int main(void)
             cmocka_unit_test(test_reserved_cannot_fail),
             cmocka_unit_test(test_fail_each_allocation),
             cmocka_unit_test(test_wrong_heap_is_a_bug),
+            cmocka_unit_test(test_tie),
     };
 
     test_seed();
