@@ -105,3 +105,45 @@ int cmd_show_functions(struct ctl *ctl)
     futured_functions_free(page);
     return code;
 }
+
+int cmd_show_workers(struct ctl *ctl)
+{
+    const struct options *o = &ctl->options;
+    struct futured_workers *page = NULL, *next;
+    int code = CTL_OK;
+
+    do {
+        if (futured_list_workers(ctl->client, o->n_arguments ? o->arguments[0] : NULL,
+                                 page ? page->next_page_token : NULL, &next)) {
+            code = ctl_fail(ctl);
+            break;
+        }
+        if (!page)
+            output_begin(&ctl->out, OUTPUT_WORKERS);
+        futured_workers_free(page);
+        page = next;
+        for (size_t i = 0; i < page->n_workers; i++)
+            output_worker(&ctl->out, page->workers[i]);
+    } while (*page->next_page_token);
+    if (page)
+        output_end(&ctl->out);
+    futured_workers_free(page);
+    return code;
+}
+
+int cmd_show_stats(struct ctl *ctl)
+{
+    const struct options *o = &ctl->options;
+    struct futured_stats *stats;
+
+    if (futured_get_stats(ctl->client, o->n_arguments ? o->arguments[0] : NULL, &stats))
+        return ctl_fail(ctl);
+    if (o->format == OUTPUT_TEXT)
+        fputs(stats->openmetrics, ctl->out.to);
+    else
+        output_fact(&ctl->out, "openmetrics", stats->openmetrics, "");
+    if (stats->is_omitted)
+        ctl_complain(ctl, "there are more than one answer holds: name a PREFIX");
+    futured_stats_free(stats);
+    return CTL_OK;
+}

@@ -159,6 +159,30 @@ const struct command commands[] = {
                 .run = cmd_show_functions,
         },
         {
+                .name = "workers",
+                .arguments = "[FUNCTION]",
+                .summary = "List the workers that are attached, and what they do",
+                .text = "With FUNCTION only those that serve it.\n",
+                .min_arguments = 0,
+                .max_arguments = 1,
+                .options = {OPTION_TIMEOUT, OPTION_END},
+                .run = cmd_show_workers,
+        },
+        {
+                .name = "stats",
+                .arguments = "[PREFIX]",
+                .summary = "Show how the daemon does, as OpenMetrics text",
+                .text = "With PREFIX only what has names that begin with it (without the \"futured_\" "
+                        "before).\n"
+                        "\nExamples:\n"
+                        "  futurectl stats function_\n"
+                        "  futurectl stats > /var/lib/prometheus/node-exporter/futured.prom\n",
+                .min_arguments = 0,
+                .max_arguments = 1,
+                .options = {OPTION_TIMEOUT, OPTION_END},
+                .run = cmd_show_stats,
+        },
+        {
                 .name = "ping",
                 .arguments = "",
                 .summary = "Ask whether the daemon is there and takes calls",

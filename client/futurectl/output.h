@@ -16,6 +16,7 @@ enum output_format { OUTPUT_TEXT, OUTPUT_JSON, OUTPUT_JSONL };
 enum output_list {
     OUTPUT_FUTURES,   /* of output_row */
     OUTPUT_FUNCTIONS, /* of output_function */
+    OUTPUT_WORKERS,   /* of output_worker */
     OUTPUT_LINES,     /* of anything else; without a head */
 };
 
@@ -28,6 +29,7 @@ struct output_ops {
     void (*row)(struct output *out, const struct futured_future *future);    /* in a list of futures */
     void (*line)(struct output *out, const struct futured_future *future);   /* its state in a line */
     void (*function)(struct output *out, const struct futured_function *function);
+    void (*worker)(struct output *out, const struct futured_worker *worker);
     void (*event)(struct output *out, const struct futured_event *event);
     void (*waited)(struct output *out, const struct futured_waited *waited);
     void (*fact)(struct output *out, const char *key, const char *value, const char *text);
@@ -86,6 +88,12 @@ static inline void output_line(struct output *out, const struct futured_future *
 static inline void output_function(struct output *out, const struct futured_function *function)
 {
     out->ops->function(out, function);
+    out->n_items++;
+}
+
+static inline void output_worker(struct output *out, const struct futured_worker *worker)
+{
+    out->ops->worker(out, worker);
     out->n_items++;
 }
 

@@ -5,6 +5,7 @@
 
 #include <futured/v1/functions.pb-c.h>
 #include <futured/v1/futures.pb-c.h>
+#include <futured/v1/workers.pb-c.h>
 
 /* Takes @json, NULL too. */
 static void show(struct output *out, json_t *json)
@@ -50,6 +51,11 @@ static void function(struct output *out, const struct futured_function *f)
     show_wire(out, &futured__v1__function_info__descriptor, f->wire);
 }
 
+static void worker(struct output *out, const struct futured_worker *w)
+{
+    show_wire(out, &futured__v1__worker_info__descriptor, w->wire);
+}
+
 static void event(struct output *out, const struct futured_event *e)
 {
     show_wire(out, &futured__v1__future_event__descriptor, e->wire);
@@ -72,6 +78,7 @@ const struct output_ops output_json_ops = {
         .row = future,
         .line = future,
         .function = function,
+        .worker = worker,
         .event = event,
         .waited = waited,
         .fact = fact,

@@ -361,6 +361,9 @@ static void begin(struct output *out, enum output_list kind)
     else if (kind == OUTPUT_FUNCTIONS)
         fprintf(out->to, "%-20s  %-8s  %7s  %7s  %9s  %6s  %-8s  %s\n", "FUNCTION", "KIND", "PENDING",
                 "RUNNING", "SUCCEEDED", "FAILED", "MEAN RUN", "WHAT IT DOES");
+    else if (kind == OUTPUT_WORKERS)
+        fprintf(out->to, "%-8s  %-20s  %-12s  %5s  %7s  %8s  %9s  %-29s  %s\n", "WORKER", "NAME", "STATE",
+                "SLOTS", "RUNNING", "RESERVED", "FINISHED", "SINCE", "FUNCTIONS");
 }
 
 static void end(struct output *out)
@@ -429,6 +432,25 @@ static void function(struct output *out, const struct futured_function *f)
         text_put_string(out->to, f->pause_reason);
     } else {
         text_put(out->to, span_of_string(f->doc), CELL_BYTES);
+    }
+    fputc('\n', out->to);
+}
+
+static void worker(struct output *out, const struct futured_worker *w)
+{
+    static const char *const states[] = {"", "STARTING", "READY", "DRAINING", "DISCONNECTED"};
+    char since[TEXT_TIME_BYTES] = "";
+
+    if (w->attach_time_ns != FUTURED_NO_TIME)
+        text_time(w->attach_time_ns, since);
+    put_cell(out, w->id, 8);
+    put_cell(out, w->name, 20);
+    fprintf(out->to, "%-12s  %5u  %7u  %8u  %9" PRIu64 "  %-29s ",
+            (unsigned int)w->state < ARRAY_LEN(states) ? states[w->state] : "?", w->slots, w->running,
+            w->reserved, w->finished, since);
+    for (size_t i = 0; i < w->n_functions; i++) {
+        fputc(' ', out->to);
+        text_put_string(out->to, w->functions[i]);
     }
     fputc('\n', out->to);
 }
@@ -547,6 +569,7 @@ const struct output_ops output_text_ops = {
         .row = row,
         .line = line,
         .function = function,
+        .worker = worker,
         .event = event,
         .waited = waited,
         .fact = fact,

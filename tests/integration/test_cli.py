@@ -13,6 +13,7 @@ import subprocess
 import tempfile
 
 import harness
+import openmetrics
 from server import BIN, DEADLINE, DIE_WITH_PARENT
 
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
@@ -412,6 +413,25 @@ class Change(CliCase):
 
 
 class Daemon(CliCase):
+    def test_workers(self):
+        head, *rows = plain(self.text("workers")).splitlines()
+        self.assertRegex(head, r"\AWORKER +NAME +STATE +SLOTS +RUNNING +RESERVED +FINISHED +SINCE +FUNCTIONS\Z")
+        self.assertEqual(len(rows), 2)
+        for row in rows:
+            self.assertRegex(row, r"\AWORKER +pool-\d+ +READY +1 +0 +0 +0 +TIME +echo sleep .* gate")
+        self.text("run", "echo", "x")
+        found = json.loads(self.ctl("workers", "echo", "--json"))
+        self.assertEqual(sum(int(w.get("finishedCount", w.get("finished_count", 0))) for w in found), 1)
+        self.assertEqual(json.loads(self.ctl("workers", "nobodys", "--json")), [])
+
+    def test_stats(self):
+        self.text("run", "echo", "x")
+        wanted = ("# TYPE futured_futures_accepted counter\n# HELP futured_futures_accepted Tasks that were accepted.\n"
+                  "futured_futures_accepted_total 1\n# EOF\n")
+        self.assertEqual(self.text("stats", "futures_accepted"), wanted)
+        self.assertEqual(json.loads(self.ctl("stats", "futures_accepted", "--json")), {"openmetrics": wanted})
+        openmetrics.parse(self.text("stats"))
+
     def test_ping(self):
         self.assertEqual(plain(self.text("ping")), f"{self.server.address} is serving (SPAN)\n")
         self.assertEqual(json.loads(self.ctl("ping", "--json")), {"serving": self.server.address})

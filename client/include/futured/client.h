@@ -477,6 +477,49 @@ FUTURED_API FUTURED_MUST_CHECK int futured_list_functions(struct futured_client 
                                                           struct futured_functions **ret);
 FUTURED_API struct futured_functions *futured_functions_free(struct futured_functions *functions);
 
+enum futured_worker_state {
+    FUTURED_WORKER_STARTING = 1,
+    FUTURED_WORKER_READY = 2,
+    FUTURED_WORKER_DRAINING = 3,
+    FUTURED_WORKER_DISCONNECTED = 4
+};
+
+struct futured_worker {
+    const char *id, *name, *version;
+    enum futured_worker_state state;
+    uint32_t pid;     /* of a process of the daemon's pool; 0: none */
+    const char *peer; /* of a remote one; else "" */
+    size_t n_functions;
+    char *const *functions; /* that it serves */
+    uint32_t slots, reserved, running;
+    uint64_t finished;
+    int64_t attach_time_ns, last_seen_time_ns;
+    struct futured_bytes wire; /* an encoded futured.v1.WorkerInfo */
+};
+
+struct futured_workers {
+    size_t n_workers;
+    const struct futured_worker *const *workers; /* in the order in which they attached */
+    uint64_t n_crashed;          /* processes of the pool that have died, since the daemon's start */
+    const char *next_page_token; /* "": this was the last page */
+};
+
+/* futured_list_workers: a page of the workers that are attached and serve @function (NULL: any). @page_token: of the
+ * page before; NULL: the first one. */
+FUTURED_API FUTURED_MUST_CHECK int futured_list_workers(struct futured_client *client, const char *function,
+                                                        const char *page_token, struct futured_workers **ret);
+FUTURED_API struct futured_workers *futured_workers_free(struct futured_workers *workers);
+
+struct futured_stats {
+    const char *openmetrics; /* values with their names and meanings, as OpenMetrics text */
+    int is_omitted;          /* some had no room: ask with a prefix */
+};
+
+/* futured_get_stats: how the daemon does: what has names that begin with @prefix (NULL: all). */
+FUTURED_API FUTURED_MUST_CHECK int futured_get_stats(struct futured_client *client, const char *prefix,
+                                                     struct futured_stats **ret);
+FUTURED_API struct futured_stats *futured_stats_free(struct futured_stats *stats);
+
 /* futured_ping: whether the daemon takes calls: FUTURED_OK (it is SERVING), UNAVAILABLE (it is not, or not
  * reached). */
 FUTURED_API FUTURED_MUST_CHECK int futured_ping(struct futured_client *client);

@@ -149,6 +149,37 @@ static void test_line(void **state)
     futured_future_free(f);
 }
 
+static void test_workers(void **state)
+{
+    char *const functions[] = {(char[]){"echo"}, (char[]){"sleep"}};
+    struct futured_worker w_1 = {.id = "w-1",
+                                 .name = "pool-7",
+                                 .version = "",
+                                 .state = FUTURED_WORKER_READY,
+                                 .peer = "",
+                                 .n_functions = 2,
+                                 .functions = functions,
+                                 .slots = 1,
+                                 .running = 2,
+                                 .reserved = 3,
+                                 .finished = 4,
+                                 .attach_time_ns = FUTURED_NO_TIME};
+
+    output_begin(&out, OUTPUT_WORKERS);
+    output_worker(&out, &w_1);
+    w_1.state = (enum futured_worker_state)99;
+    w_1.n_functions = 0;
+    output_worker(&out, &w_1);
+    output_end(&out);
+    written_expect(&w,
+                   "WORKER    NAME                  STATE         SLOTS  RUNNING  RESERVED   FINISHED  SINCE"
+                   "                          FUNCTIONS\n"
+                   "w-1       pool-7                READY             1        2         3          4  "
+                   "                               echo sleep\n"
+                   "w-1       pool-7                ?                 1        2         3          4  "
+                   "                              \n");
+}
+
 static void test_functions(void **state)
 {
     static const enum futured_function_kind plugin[] = {FUTURED_FUNCTION_PLUGIN},
@@ -285,8 +316,9 @@ int main(void)
 {
 #define TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
     const struct CMUnitTest tests[] = {
-            TEST(test_whole),     TEST(test_small),  TEST(test_results), TEST(test_table),  TEST(test_line),
-            TEST(test_functions), TEST(test_events), TEST(test_waited),  TEST(test_colour),
+            TEST(test_whole),  TEST(test_small),     TEST(test_results), TEST(test_table),
+            TEST(test_line),   TEST(test_functions), TEST(test_workers), TEST(test_events),
+            TEST(test_waited), TEST(test_colour),
     };
 
     setenv("TZ", "UTC", 1);

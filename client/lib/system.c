@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: Apache-2.0
+/* What the daemon tells of itself: its workers, its statistics. */
+#include "client/lib/call.h"
+#include "client/lib/decode.h"
+
+#include <errno.h>
+
+#include <futured/v1/system.pb-c.h>
+#include <futured/v1/workers.pb-c.h>
+
+/* Field numbers of futured/v1/workers.proto and system.proto. */
+enum {
+    WORKERS_PAGE_TOKEN = 2,
+    WORKERS_FUNCTION = 3,
+    WORKERS_WORKERS = 1,
+    STATS_PREFIX = 1,
+    STATS_OPENMETRICS = 2,
+};
+
+/* --- workers */
+
+struct workers_box {
+    struct futured_box box;
+    struct futured_workers workers;
+};
+
+struct list_workers {
+    const char *function, *page_token;
+};
+
+static void encode_workers(struct writer *w, const void *arg)
+{
+    const struct list_workers *list = arg;
+
+    if (list->page_token)
+        writer_text(w, WORKERS_PAGE_TOKEN, list->page_token);
+    if (list->function)
+        writer_text(w, WORKERS_FUNCTION, list->function);
+}
+
+static struct futured_worker *new_worker(struct arena *arena, const Futured__V1__WorkerInfo *from,
+                                         struct span wire)
+{
+    struct futured_worker *to = futured_box_array(arena, 1, sizeof *to);
+
+    if (!to)
+        return NULL;
+    *to = (struct futured_worker){
+            .id = from->id,
+            .name = from->name,
+            .version = from->version,
+            .state = (enum futured_worker_state)from->state,
+            .pid = from->pid,
+            .peer = from->peer,
+            .n_functions = from->n_functions,
+            .functions = from->functions,
+            .slots = from->slots,
+            .reserved = from->reserved_count,
+            .running = from->running_count,
+            .finished = from->finished_count,
+            .attach_time_ns = futured_box_time(from->attach_time),
+            .last_seen_time_ns = futured_box_time(from->last_seen_time),
+            .wire = {.data = wire.p, .size = wire.len},
+    };
+    return to;
+}
+
+static int fill_workers(struct arena *arena, const Futured__V1__ListWorkersResponse *from,
+                        struct futured_bytes wire, struct futured_workers *to)
+{
+    struct wire_reader reader = wire_reader((struct span){wire.data, wire.size});
+    struct futured_worker **list = futured_box_array(arena, from->n_workers, sizeof(struct futured_worker *));
+    struct wire_field field = {0};
+
+    if (!list)
+        return -ENOMEM;
+    for (size_t i = 0; i < from->n_workers; i++) {
+        int r;
+
+        do
+            r = wire_next(&reader, &field);
+        while (r == 0 && field.number != WORKERS_WORKERS);
+        ASSERT(r == 0); /* the generated code has found as many */
+        list[i] = new_worker(arena, from->workers[i], field.bytes);
+        if (!list[i])
+            return -ENOMEM;
+    }
+    to->n_workers = from->n_workers;
+    to->workers = (const struct futured_worker *const *)list;
+    to->n_crashed = from->crashed_count;
+    to->next_page_token = from->next_page_token;
+    return 0;
+}
+
+static int decode_workers(struct span reply, void *ret)
+{
+    ProtobufCMessage *message;
+    struct futured_workers *to;
+    struct futured_bytes wire;
+    struct futured_box *box;
+    int r = futured_box_new(&box, sizeof(struct workers_box), &futured__v1__list_workers_response__descriptor,
+                            reply, &message);
+
+    if (r)
+        return r;
+    to = &CONTAINER_OF(box, struct workers_box, box)->workers;
+    r = futured_box_wire(&box->arena, reply, &wire);
+    if (r == 0)
+        r = fill_workers(&box->arena, (const Futured__V1__ListWorkersResponse *)(const void *)message, wire,
+                         to);
+    if (r) {
+        futured_box_free(box);
+        return r;
+    }
+    *(struct futured_workers **)ret = to;
+    return 0;
+}
+
+int futured_list_workers(struct futured_client *client, const char *function, const char *page_token,
+                         struct futured_workers **ret)
+{
+    const struct list_workers list = {.function = function, .page_token = page_token};
+
+    return futured_call_unary(client, "/futured.v1.Workers/ListWorkers", encode_workers, &list,
+                              decode_workers, ret);
+}
+
+struct futured_workers *futured_workers_free(struct futured_workers *workers)
+{
+    if (workers)
+        futured_box_free(&CONTAINER_OF(workers, struct workers_box, workers)->box);
+    return NULL;
+}
+
+/* --- statistics */
+
+struct stats_box {
+    struct futured_box box;
+    struct futured_stats stats;
+};
+
+static void encode_stats(struct writer *w, const void *arg)
+{
+    if (arg)
+        writer_text(w, STATS_PREFIX, arg);
+    writer_uint(w, STATS_OPENMETRICS, 1);
+}
+
+static int decode_stats(struct span reply, void *ret)
+{
+    const Futured__V1__GetStatsResponse *from;
+    ProtobufCMessage *message;
+    struct futured_box *box;
+    struct futured_stats *to;
+    int r = futured_box_new(&box, sizeof(struct stats_box), &futured__v1__get_stats_response__descriptor,
+                            reply, &message);
+
+    if (r)
+        return r;
+    from = (const Futured__V1__GetStatsResponse *)(const void *)message;
+    to = &CONTAINER_OF(box, struct stats_box, box)->stats;
+    *to = (struct futured_stats){.openmetrics = from->openmetrics, .is_omitted = from->omitted};
+    *(struct futured_stats **)ret = to;
+    return 0;
+}
+
+int futured_get_stats(struct futured_client *client, const char *prefix, struct futured_stats **ret)
+{
+    return futured_call_unary(client, "/futured.v1.System/GetStats", encode_stats, prefix, decode_stats, ret);
+}
+
+struct futured_stats *futured_stats_free(struct futured_stats *stats)
+{
+    if (stats)
+        futured_box_free(&CONTAINER_OF(stats, struct stats_box, stats)->box);
+    return NULL;
+}

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+/* What the daemon tells of itself, asked of one that does not know the questions; the answers are judged with the real one, in
+ * tests/integration/test_cli.py. */
+#include "tests/unit/client/fake.h"
+
+#include <futured/client.h>
+
+#define WITH_FAKE(test) cmocka_unit_test_setup_teardown(test, fake_setup, fake_teardown)
+
+static void test_workers(void **state)
+{
+    struct futured_workers *workers = NULL;
+    struct fake *fake = *state;
+
+    assert_int_equal(futured_list_workers(fake->client, "echo", "w-1", &workers), FUTURED_UNIMPLEMENTED);
+    assert_null(workers);
+    assert_null(futured_workers_free(NULL));
+}
+
+static void test_stats(void **state)
+{
+    struct futured_stats *stats = NULL;
+    struct fake *fake = *state;
+
+    assert_int_equal(futured_get_stats(fake->client, "calls", &stats), FUTURED_UNIMPLEMENTED);
+    assert_null(stats);
+    assert_null(futured_stats_free(NULL));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {WITH_FAKE(test_workers), WITH_FAKE(test_stats)};
+
+    return cmocka_run_group_tests_name("client/system", tests, NULL, NULL);
+}
