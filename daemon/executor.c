@@ -216,8 +216,10 @@ void executor_turn(struct executor *x, mono_ns_t now)
         recover(x, now);
         return;
     }
-    if (x->loader)
+    if (x->loader) {
         loader_turn(x->loader);
+        persist_look(x->persist);
+    }
     next = dispatch_tick(x->dispatch, now);
     x->effects = engine_end(x->engine);
     commit(x);

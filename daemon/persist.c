@@ -51,6 +51,7 @@ struct persist {
     enum persist_refusal refusal;
     uint64_t free_bytes;
     int is_low; /* free space */
+    int has_broken_page;
 };
 
 /* ---- opening */
@@ -364,6 +365,17 @@ struct persist_status persist_status(const struct persist *p)
             .free_bytes = p->free_bytes,
             .reserve_bytes = p->config.reserve_bytes,
     };
+}
+
+void persist_look(struct persist *p)
+{
+    if (p->has_broken_page || !p->store->broken_page)
+        return;
+    p->has_broken_page = 1;
+    LOG_EVENT(LOG_ERROR, "store_damaged", LOG_NUM("page", p->store->broken_page),
+              LOG_STR("text", "a page of the database is not what was written"),
+              LOG_STR("hint",
+                      "what is not found is answered with DATA_LOSS; stop the daemon and see --check-store"));
 }
 
 /* ---- what was stored */

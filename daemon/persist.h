@@ -53,6 +53,9 @@ uint64_t persist_n_recovered(const struct persist *p);
  *   Return: 0; -ENOMEM: deferred (engine_defer), to be tried again in a moment. */
 MUST_CHECK int persist_commit(struct persist *p, const struct effects *effects);
 
+/* persist_look: a page of the database that somebody has found to be damaged is logged, once. */
+void persist_look(struct persist *p);
+
 enum persist_refusal persist_refuses(const struct persist *p);
 
 /* How it does, for statistics. */

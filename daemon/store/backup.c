@@ -14,10 +14,12 @@
 
 #include "store/db.h"
 #include "store/schema.h"
+#include "store/seal.h"
 #include "store/seqfile.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -29,6 +31,8 @@ enum { STEP_PAGES = 1024, RESTARTS_MAX = 3, BUSY_NS = 10 * 1000 * 1000, BUSY_MAX
 
 struct backup {
     const struct backup_config *config;
+    struct seal *seal;
+    _Atomic uint32_t broken_page;
     sqlite3 *from, *to;
     char from_path[DB_PATH_BYTES], to_path[DB_PATH_BYTES], seq_path[DB_PATH_BYTES];
 };
@@ -101,6 +105,11 @@ static int copy_database(struct backup *b, struct store_problem *problem)
         return of_sqlite(b->to, sqlite3_errcode(b->to), problem);
     r = copy_pages(b, copy, problem);
     rc = sqlite3_backup_finish(copy);
+    if (r == 0 && b->broken_page) { /* its copy would have a seal that is right */
+        snprintf(problem->text, sizeof problem->text,
+                 "page %" PRIu32 " of the database is not what was written", b->broken_page);
+        return STORE_E_CORRUPT;
+    }
     return r == 0 ? of_sqlite(b->to, rc, problem) : r;
 }
 
@@ -109,12 +118,15 @@ static int copy_database(struct backup *b, struct store_problem *problem)
 static int open_both(struct backup *b, struct store_problem *problem)
 {
     uint32_t version;
-    int r = db_open(&b->from, b->from_path, b->config->vfs, DB_READ_ONLY, problem);
+    int r = seal_new(&b->seal, b->config->vfs, &b->broken_page);
+
+    if (r == 0)
+        r = db_open(&b->from, b->from_path, seal_vfs(b->seal), DB_READ_ONLY, problem);
 
     if (r == 0)
         r = schema_find(b->from, &version, problem);
     if (r == 0)
-        r = db_open(&b->to, b->to_path, b->config->vfs, 0, problem);
+        r = db_open(&b->to, b->to_path, seal_vfs(b->seal), 0, problem);
     if (r == 0) /* synced as a whole, when it is complete */
         r = db_exec(b->to, "PRAGMA synchronous=OFF; PRAGMA journal_mode=MEMORY", problem);
     return r;
@@ -128,7 +140,7 @@ static int complete(struct backup *b, struct store_problem *problem)
     int r;
 
     b->to = db_close(b->to, 1);
-    r = db_open(&b->to, b->to_path, b->config->vfs, 0, problem);
+    r = db_open(&b->to, b->to_path, seal_vfs(b->seal), 0, problem);
     if (r == 0)
         r = db_number(b->to, "SELECT commit_seq FROM meta", &commits, problem);
     b->to = db_close(b->to, 1);
@@ -189,6 +201,7 @@ int backup_run(const struct backup_config *config, struct store_problem *problem
         r = complete(&b, problem);
     db_close(b.to, 0);
     db_close(b.from, 0);
+    seal_free(b.seal);
     if (r != 0)
         discard(&b);
     if (r == STORE_E_ROLLED_BACK || r == STORE_E_POISONED) /* of opening it: nothing of this is the store's */

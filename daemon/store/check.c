@@ -14,6 +14,7 @@
 #include "store/expiry.h"
 #include "store/lock.h"
 #include "store/schema.h"
+#include "store/seal.h"
 #include "store/seqfile.h"
 #include "store/view.h"
 
@@ -26,6 +27,8 @@ enum { PRINT_MAX = 1000, SCAN_BYTES = 64 << 20 };
 
 struct check {
     FILE *out;
+    struct seal *seal;
+    _Atomic uint32_t broken_page;
     sqlite3 *db;
     struct store_view *view;
     sqlite3_stmt *columns; /* of a finished future */
@@ -80,6 +83,8 @@ static int check_pages(struct check *c)
             found(c, "pages: %s", text);
     }
     sqlite3_finalize(stmt);
+    if (seal_broken(c->db))
+        found(c, "pages: %" PRIu32 " is not what was written, and perhaps others", seal_broken(c->db));
     return readable(c, db_read_error(c->db, rc), "the pages");
 }
 
@@ -307,7 +312,9 @@ static int open_all(struct check *c, const char *directory, struct store_problem
     int r = db_path(path, directory, DB_NAME);
 
     if (r == 0)
-        r = db_open(&c->db, path, NULL, DB_READ_ONLY, problem);
+        r = seal_new(&c->seal, NULL, &c->broken_page);
+    if (r == 0)
+        r = db_open(&c->db, path, seal_vfs(c->seal), DB_READ_ONLY, problem);
     if (r == 0)
         r = schema_find(c->db, &version, problem);
     if (r == 0 && version != SCHEMA_VERSION) {
@@ -320,7 +327,7 @@ static int open_all(struct check *c, const char *directory, struct store_problem
                        "SELECT fn, state, (SELECT h FROM idem WHERE idem.k=done.k) FROM done WHERE k=?1",
                        &c->columns, problem);
     if (r == 0)
-        r = view_open(&c->view, path, NULL);
+        r = view_open(&c->view, path, seal_vfs(c->seal));
     return r;
 }
 
@@ -347,6 +354,7 @@ int check_store(const char *directory, FILE *out)
     store_view_close(c.view);
     sqlite3_finalize(c.columns);
     db_close(c.db, 0);
+    seal_free(c.seal);
     expiry_deinit(&c.expiry);
     err_close(&fd);
     return r;

@@ -32,6 +32,7 @@
 #include "store/expiry.h"
 #include "store/lock.h"
 #include "store/schema.h"
+#include "store/seal.h"
 #include "store/seqfile.h"
 #include "store/view.h"
 
@@ -112,6 +113,7 @@ struct sqlite {
     struct store store;
     char path[DB_PATH_BYTES];
     char *vfs; /* NULL = the default one */
+    struct seal *seal;
     int lock_fd;
     struct seqfile seqfile;
 
@@ -407,6 +409,18 @@ static int write_expiry(struct sqlite *s, uint64_t commit, struct store_problem 
     }
 }
 
+/* Whoever has read a page that is not what was written may have looked in the wrong places. */
+static int see_pages(const struct sqlite *s, struct store_problem *problem)
+{
+    uint32_t page = seal_broken(s->db);
+
+    if (page == 0)
+        return 0;
+    snprintf(problem->text, sizeof problem->text, "page %" PRIu32 " of the database is not what was written",
+             page);
+    return STORE_E_CORRUPT;
+}
+
 /* Commit what has been changed since begin(), or, with @r already set, take it back. */
 static int end(struct sqlite *s, int r, struct store_problem *problem)
 {
@@ -415,6 +429,8 @@ static int end(struct sqlite *s, int r, struct store_problem *problem)
 
     if (r == 0)
         r = write_expiry(s, commit, problem);
+    if (r == 0)
+        r = see_pages(s, problem);
     if (r == 0) {
         bind_number(s->stmts[META], 1, commit);
         bind_number(s->stmts[META], 2, s->k_ceiling);
@@ -626,7 +642,7 @@ static int sqlite_view_open(struct store *store, struct store_view **ret)
 {
     struct sqlite *s = sqlite_of(store);
 
-    return view_open(ret, s->path, s->vfs);
+    return view_open(ret, s->path, seal_vfs(s->seal));
 }
 
 static void sqlite_close(struct store *store)
@@ -642,6 +658,7 @@ static void sqlite_close(struct store *store)
     buf_deinit(&s->keys);
     pthread_mutex_destroy(&s->writer);
     err_close(&s->lock_fd);
+    seal_free(s->seal);
     mem_free(s->vfs);
     mem_free(s);
 }
@@ -682,13 +699,37 @@ static int make_files(struct sqlite *s, const char *directory, struct store_prob
     return r < 0 ? db_errno(problem, directory, -r) : 0;
 }
 
+static void seqfile_path(const struct sqlite *s, char path[static DB_PATH_BYTES + sizeof SEQFILE_NAME])
+{
+    snprintf(path, DB_PATH_BYTES + sizeof SEQFILE_NAME, "%.*s" SEQFILE_NAME,
+             (int)(strlen(s->path) - strlen(DB_NAME)), s->path);
+}
+
+/* A database without its side file is a copy that another program has made: what came from the log has no seals there. */
+static int seal_copy(const struct sqlite *s, struct store_problem *problem)
+{
+    char path[DB_PATH_BYTES + sizeof SEQFILE_NAME];
+    int r;
+
+    seqfile_path(s, path);
+    if (access(path, F_OK) == 0)
+        return 0;
+    r = seal_unsealed(s->path);
+    return r < 0 ? db_errno(problem, s->path, -r) : 0;
+}
+
 static int open_database(struct sqlite *s, struct store_problem *problem)
 {
     uint32_t version;
-    int r = db_open(&s->db, s->path, s->vfs, 0, problem);
+    int r = seal_copy(s, problem);
+
+    if (r == 0)
+        r = db_open(&s->db, s->path, seal_vfs(s->seal), 0, problem);
 
     if (r == 0)
         r = schema_find(s->db, &version, problem);
+    if (r == 0 && version == 0)
+        seal_prepare(s->db);
     if (r == 0)
         r = db_exec(s->db, "PRAGMA journal_mode=WAL; PRAGMA cache_size=-65536", problem);
     if (r == 0)
@@ -696,7 +737,7 @@ static int open_database(struct sqlite *s, struct store_problem *problem)
     for (size_t i = 0; r == 0 && i < N_STATEMENTS; i++)
         r = db_prepare(s->db, sqls[i], &s->stmts[i], problem);
     if (r == 0)
-        r = db_open(&s->checkpoint_db, s->path, s->vfs, 0, problem);
+        r = db_open(&s->checkpoint_db, s->path, seal_vfs(s->seal), 0, problem);
     if (r == 0)
         sqlite3_busy_timeout(s->checkpoint_db, CHECKPOINT_WAIT_MS);
     return r;
@@ -733,7 +774,7 @@ static int find_lost(struct sqlite *s, int accept, struct store_problem *problem
     uint64_t seq;
     int r;
 
-    snprintf(path, sizeof path, "%.*s" SEQFILE_NAME, (int)(strlen(s->path) - strlen(DB_NAME)), s->path);
+    seqfile_path(s, path);
     r = seqfile_open(&s->seqfile, path, s->vfs, problem);
     if (r == 0)
         r = seqfile_read(&s->seqfile, &seq, problem);
@@ -784,7 +825,9 @@ int sqlite_open(struct store **ret, const struct store_config *config, struct st
     s->lock_fd = -1;
     ASSERT(pthread_mutex_init(&s->writer, NULL) == 0); /* cannot fail with default attributes on Linux */
     s->vfs = config->vfs ? mem_strndup(config->vfs, strlen(config->vfs)) : NULL;
-    r = config->vfs && !s->vfs ? -ENOMEM : make_files(s, config->directory, problem);
+    r = config->vfs && !s->vfs ? -ENOMEM : seal_new(&s->seal, s->vfs, &s->store.broken_page);
+    if (r == 0)
+        r = make_files(s, config->directory, problem);
     if (r == 0)
         r = open_database(s, problem);
     if (r == 0)

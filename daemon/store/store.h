@@ -122,7 +122,8 @@ struct store_view_backend {
 
 struct store {
     const struct store_backend *backend;
-    struct store_meta meta; /* as of the opening */
+    struct store_meta meta;       /* as of the opening */
+    _Atomic uint32_t broken_page; /* the first page that was not as it had been written; 0 = none */
 };
 
 struct store_view {

@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "engine/idem.h"
+#include "store/seal.h"
 
 #include <errno.h>
 #include <string.h>
@@ -168,6 +169,12 @@ static int make_item(struct view *v, sqlite3_stmt *stmt, int is_done, uint8_t wa
 
 /* --- the calls */
 
+/* Nothing was found where it should be: it is not there, or a page that is not what was written has led elsewhere. */
+static int not_found(const struct view *v)
+{
+    return seal_broken(v->db) ? STORE_E_DATA_LOSS : STORE_E_NOT_FOUND;
+}
+
 /* Look for @id in one table. */
 static int get_from(struct view *v, sqlite3_stmt *stmt, int is_done, const struct id *id, uint8_t want,
                     struct store_item **ret)
@@ -200,7 +207,7 @@ static int view_get(struct store_view *view, const struct id *id, uint8_t want, 
         r = get_from(v, v->get_live, 0, id, want, &item);
     if (r == STORE_E_NOT_FOUND)
         r = get_from(v, v->get_done, 1, id, want, &item);
-    r = end(v, r);
+    r = end(v, r == STORE_E_NOT_FOUND ? not_found(v) : r);
     if (r == 0)
         r = item->result;
     if (r == 0)
@@ -232,7 +239,7 @@ static int view_get_key(struct store_view *view, struct span namespace, struct s
         store_item_free(item);
     }
     if (r == 0 && rc == SQLITE_DONE)
-        r = STORE_E_NOT_FOUND;
+        r = not_found(v);
     sqlite3_reset(v->get_key);
     return end(v, r);
 }
