@@ -171,7 +171,7 @@ static void test_sigterm(void **state)
     int status;
 
     start(&p);
-    fake_assign(p.daemon, 1, "sleep", "60");
+    fake_assign(p.daemon, 1, "sleep", "500"); /* long enough for the monitor to tell that it runs */
     fake_assign(p.daemon, 2, "echo", "x");
     FAKE_UNTIL_STARTED(p.daemon, 1);
     assert_int_equal(kill(p.child.pid, SIGTERM), 0);
