@@ -380,7 +380,7 @@ void persist_look(struct persist *p)
 
 /* ---- what was stored */
 
-int persist_restore(struct engine *e, struct store_item *item, struct future **ret)
+static int restore_item(struct engine *e, struct store_item *item, int is_needed, struct future **ret)
 {
     const struct record *in = &item->record;
     struct bytes *task = in->task_in_blob ? TAKE_PTR(item->task) : bytes_dup(in->task.p, in->task.len);
@@ -421,6 +421,11 @@ int persist_restore(struct engine *e, struct store_item *item, struct future **r
             .content_type_at = in->content_type_at,
             .content_type_bytes = in->content_type_bytes,
             .request_id = in->request_id,
+            .depend_policy = (enum depend_policy)in->depend_policy,
+            .passes_results = in->passes_results,
+            .is_needed = is_needed != 0,
+            .n_depends = in->n_depends,
+            .depends = in->depends,
             .cancel_time = in->cancel_time,
             .cancel_grace_ns = in->cancel_grace_ns,
             .cancel_principal = in->cancel_principal,
@@ -450,6 +455,35 @@ out:
     return r;
 }
 
+int persist_restore(struct engine *e, struct store_item *item, struct future **ret)
+{
+    return restore_item(e, item, 0, ret);
+}
+
+/* What @item depends on and has ended comes back before it: an earlier start may not have lived to tell it of that end. What is
+ * not there any more, or damaged, is gone. 0, -errno. */
+static int restore_upstreams(struct persist *p, const struct store_item *item)
+{
+    const struct record *record = &item->record;
+
+    for (uint32_t i = 0; i < record->n_depends; i++) {
+        const struct restored_depend *depend = &record->depends[i];
+        struct store_item *upstream = NULL;
+        struct future *f;
+        int r;
+
+        if ((depend->state != 0 && !record->passes_results) || engine_find_any(p->engine, &depend->id))
+            continue;
+        r = store_get(p->recover.view, &depend->id, STORE_WANT_TASK | STORE_WANT_DATA, &upstream);
+        if (r == 0 && upstream->is_done)
+            r = restore_item(p->engine, upstream, 1, &f);
+        store_item_free(upstream);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
 static int on_setting(void *user, const struct store_setting *setting)
 {
     struct persist *p = user;
@@ -472,8 +506,8 @@ static int on_record(void *user, struct store_item *item)
     int r;
 
     if (item->result == 0) {
-        r = persist_restore(p->engine, item, &f);
-        return r;
+        r = restore_upstreams(p, item);
+        return r == 0 ? persist_restore(p->engine, item, &f) : r;
     }
     id_format(&item->id, id);
     LOG_EVENT(LOG_ERROR, "future_damaged", LOG_STR("id", id),

@@ -3,6 +3,7 @@
  * Handing out work: claim under leases, encode one Assign for some of them at a time, splice the tasks. A claimed task that
  * cannot be sent, for want of memory or of room in the stream, is released at once.
  */
+#include "base/utf8.h"
 #include "dispatch/internal.h"
 
 enum { ATTACH_PAYLOAD = 2, ATTACH_ASSIGN = 3 };
@@ -34,10 +35,9 @@ static struct lease_ref ref_of(const struct dispatch *d, const struct lease *lea
             .id = lease->future->id, .attempt = lease->attempt, .epoch = engine_epoch(d->engine)};
 }
 
-/* The task in pieces, ahead of its item. */
-static int send_pieces(struct worker *w, const struct lease *lease)
+/* A payload in pieces, ahead of its item: @part 0 is the task, n the result of the n-th upstream. */
+static int send_pieces(struct worker *w, const struct lease *lease, uint32_t part, const struct bytes *task)
 {
-    const struct bytes *task = lease->future->task;
     struct lease_ref ref = ref_of(w->dispatch, lease);
 
     for (uint32_t at = 0; at < task->len; at += DISPATCH_CHUNK_BYTES) {
@@ -50,6 +50,7 @@ static int send_pieces(struct worker *w, const struct lease *lease)
             return -1;
         m = writer_begin(&wr, ATTACH_PAYLOAD, n + 64);
         lease_ref_write(&wr, 1, &ref);
+        writer_uint(&wr, 2, part);
         writer_uint(&wr, 3, at);
         writer_bytes(&wr, 4, (struct span){task->data + at, n});
         writer_end(&wr, m);
@@ -60,6 +61,94 @@ static int send_pieces(struct worker *w, const struct lease *lease)
         grpc_call_end(w->call);
     }
     return 0;
+}
+
+/* What a lease hands on of what it depends on; NULL: nothing. */
+static const struct depend *passed(const struct lease *lease)
+{
+    const struct future_rare *rare = lease->future->rare;
+
+    return LIKELY(!rare || !rare->depend) || !rare->depend->passes_results ? NULL : rare->depend;
+}
+
+/* Results that together have no more than DISPATCH_CHUNK_BYTES are in the item, the others come ahead. *inline_bytes: of
+ * those before. */
+static const struct bytes *ahead(const struct depend_edge *edge, size_t *inline_bytes)
+{
+    const struct bytes *data =
+            edge->upstream && edge->upstream->outcome ? edge->upstream->outcome->data : NULL;
+
+    if (!data)
+        return NULL;
+    if (data->len > DISPATCH_CHUNK_BYTES - MIN(*inline_bytes, (size_t)DISPATCH_CHUNK_BYTES))
+        return data;
+    *inline_bytes += data->len;
+    return NULL;
+}
+
+static int send_upstreams(struct worker *w, const struct lease *lease)
+{
+    const struct depend *d = passed(lease);
+    size_t inline_bytes = 0;
+
+    for (uint32_t i = 0; d && i < d->n; i++) {
+        const struct bytes *data = ahead(&d->at[i], &inline_bytes);
+
+        if (data && send_pieces(w, lease, i + 1, data) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* An error without what may be long, and what there is to say of an upstream that is not known any more. */
+static void put_error(struct writer *w, const struct future_error *error)
+{
+    struct writer_mark m = writer_begin(w, 3, 64 + DISPATCH_UPSTREAM_TEXT_BYTES);
+    struct span text = error ? error->message : SPAN_LIT("it is not known any more");
+
+    text.len = utf8_cut(text.p, text.len, DISPATCH_UPSTREAM_TEXT_BYTES);
+    writer_uint(w, 1, error ? (uint64_t)error->code : GRPC_NOT_FOUND);
+    if (error) {
+        writer_text(w, 2, future_reason_text(error->reason));
+        writer_bytes(w, 3, error->type);
+    }
+    writer_bytes(w, 4, text);
+    if (error) {
+        writer_bytes(w, 6, error->function_reason);
+        writer_uint(w, 7, error->retryable != 0);
+    }
+    writer_end(w, m);
+}
+
+static void put_upstream(struct writer *w, const struct depend_edge *edge, size_t *inline_bytes)
+{
+    const struct outcome *o = edge->upstream ? edge->upstream->outcome : NULL;
+    int is_ahead = ahead(edge, inline_bytes) != NULL;
+    struct writer_mark m = writer_begin(w, 7, 512 + (o && o->data && !is_ahead ? o->data->len : 0)), result;
+    char id[ID_TEXT_LEN + 1];
+
+    id_format(&edge->id, id);
+    writer_bytes(w, 1, (struct span){(const uint8_t *)id, ID_TEXT_LEN});
+    if (o && o->data) {
+        result = writer_begin(w, 2, 300 + (is_ahead ? 0 : o->data->len));
+        if (!is_ahead)
+            writer_bytes_always(w, 1, SPAN_OF_BYTES(o->data));
+        writer_bytes(w, 3, SPAN_OF_BYTES(o->content_type));
+        writer_uint(w, 4, o->data->len);
+        writer_end(w, result);
+    } else {
+        put_error(w, o ? o->error : NULL);
+    }
+    writer_uint(w, 4, is_ahead != 0);
+    writer_end(w, m);
+}
+
+static void put_upstreams(struct writer *w, const struct depend *d)
+{
+    size_t inline_bytes = 0;
+
+    for (uint32_t i = 0; i < d->n; i++)
+        put_upstream(w, &d->at[i], &inline_bytes);
 }
 
 static void put_item(struct writer *w, const struct dispatch *d, const struct lease *lease)
@@ -76,6 +165,8 @@ static void put_item(struct writer *w, const struct dispatch *d, const struct le
     id_format(&f->id, id);
     writer_bytes_always(w, 3, (struct span){(const uint8_t *)id, ID_TEXT_LEN});
     writer_uint(w, 4, lease->attempt);
+    if (UNLIKELY(passed(lease)))
+        put_upstreams(w, passed(lease));
     if (f->rare)
         writer_bytes(w, 8, SPAN_OF_BYTES(f->rare->traceparent));
     writer_bytes(w, 9, future_group(f));
@@ -118,9 +209,13 @@ static uint32_t send_some(struct worker *w, struct lease **leases, uint32_t n)
     for (i = 0; i < n && (i == 0 || size < DISPATCH_ASSIGN_BYTES); i++) {
         const struct bytes *task = leases[i]->future->task;
 
-        if (task->len > DISPATCH_CHUNK_BYTES && send_pieces(w, leases[i]) < 0)
+        if (task->len > DISPATCH_CHUNK_BYTES && send_pieces(w, leases[i], 0, task) < 0)
+            break;
+        if (UNLIKELY(passed(leases[i])) && send_upstreams(w, leases[i]) < 0)
             break;
         size += MIN(task->len, (uint32_t)DISPATCH_CHUNK_BYTES);
+        if (UNLIKELY(passed(leases[i])))
+            size += DISPATCH_ASSIGN_BYTES; /* it is the last one of its message */
     }
     return i > 0 && send_items(w, leases, i) == 0 ? i : 0;
 }

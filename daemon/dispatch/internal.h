@@ -13,10 +13,11 @@
 #define DISPATCH_RETRY_NS (10 * NS_PER_MS)
 
 enum {
-    DISPATCH_CLAIM_MAX = 64,           /* of one worker at a time */
-    DISPATCH_ROUND = 16,               /* ... of one round of prefetching */
-    DISPATCH_CHUNK_BYTES = 64 * 1024,  /* larger payloads travel in pieces of this */
-    DISPATCH_ASSIGN_BYTES = 64 * 1024, /* from here on an Assign message is closed */
+    DISPATCH_CLAIM_MAX = 64,             /* of one worker at a time */
+    DISPATCH_ROUND = 16,                 /* ... of one round of prefetching */
+    DISPATCH_CHUNK_BYTES = 64 * 1024,    /* larger payloads travel in pieces of this */
+    DISPATCH_ASSIGN_BYTES = 64 * 1024,   /* from here on an Assign message is closed */
+    DISPATCH_UPSTREAM_TEXT_BYTES = 1024, /* what a dependent gets of the message of an error */
     DISPATCH_TEXT_BYTES =
             64 * 1024, /* what is kept of an error's message, of its traceback, of its details */
 };

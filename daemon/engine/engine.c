@@ -69,6 +69,7 @@ int engine_new(struct engine **ret, const struct engine_config *config)
     timing_set_init(&e->timing);
     e->opening = HEAP_INIT;
     slot_set_init(&e->slots, &config->seed);
+    depend_set_init(&e->depends);
     list_init(&e->effects.answers);
     list_init(&e->effects.work);
     list_init(&e->effects.revokes);
@@ -90,6 +91,7 @@ struct engine *engine_free(struct engine *e)
     while ((f = order_seek(&e->order, UINT64_MAX, 1, &place))) {
         if (f->state == FUTURE_PENDING)
             place_take(e, f);
+        depend_untie(e, f);
         turn_forget(e, f);
     }
     timing_set_deinit(&e->timing);
@@ -283,7 +285,7 @@ static int has_timing(const struct engine_submit *in)
 static int needs_rare(const struct engine_submit *in)
 {
     return has_timing(in) || in->traceparent.len || in->tag.len || in->fairness_key.len ||
-           in->concurrency_key.len || in->retention_ns >= 0 || in->key.len ||
+           in->concurrency_key.len || in->retention_ns >= 0 || in->key.len || in->n_upstreams ||
            (in->request_id.len && in->durability == DURABILITY_DURABLE);
 }
 
@@ -340,6 +342,8 @@ static int submit_rare(struct engine *e, struct future *f, const struct engine_s
         !(rare->request_id = bytes_dup(in->request_id.p, in->request_id.len)))
         return -ENOMEM;
     if (has_timing(in) && submit_timing(e, f, in) < 0)
+        return -ENOMEM;
+    if (in->n_upstreams && depend_make(e, f, in) < 0)
         return -ENOMEM;
     return in->key.len ? submit_key(e, f, in) : 0;
 }
@@ -437,7 +441,8 @@ int engine_submit(struct engine *e, const struct engine_submit *in, struct futur
 
     ASSERT(in->durability == DURABILITY_DURABLE || in->durability == DURABILITY_EPHEMERAL);
     ASSERT(in->on_lost == ON_LOST_RETRY || in->on_lost == ON_LOST_FAIL);
-    r = limits_admit(&e->account, sizeof *f + LIMITS_INDEX_BYTES + limits_bytes(in->task));
+    r = limits_admit(&e->account, sizeof *f + LIMITS_INDEX_BYTES + limits_bytes(in->task) +
+                                          in->n_upstreams * sizeof(struct depend_edge));
     if (r == 0)
         r = submit_function(e, in->function, &fn);
     if (r != 0)
@@ -485,6 +490,8 @@ int engine_submit(struct engine *e, const struct engine_submit *in, struct futur
         f->commit_seq = e->commit_seq;
         e->is_urgent = 1;
     }
+    if (UNLIKELY(in->n_upstreams))
+        depend_tie(e, f);
     place_put(e, f, 0);
     if (f->group)
         edge_join(e, f);

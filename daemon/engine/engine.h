@@ -201,6 +201,10 @@ struct engine_submit {
     enum key_policy key_policy;
     uint32_t content_type_at, content_type_bytes; /* of task; only read with a key */
     struct span request_id;                       /* {NULL, 0} = none */
+    struct future *const *upstreams; /* what it depends on: DURABLE ones, unless it is EPHEMERAL */
+    uint32_t n_upstreams; /* at most LIMIT_DEPENDS_ON; 0 = nothing, and then the next two are not read */
+    enum depend_policy depend_policy;
+    uint8_t passes_results; /* their outcomes stay in memory until it has ended */
 };
 /* engine_join: what there is instead of a new future for @in: the one that its request_id made, or that holds its key.
  *   Return: 0 with *ret NULL: nothing, so engine_submit; 0 with *ret: join that; ENGINE_E_OTHER_TASK, _KEY_IN_USE: neither,

@@ -76,6 +76,35 @@ static void check_place(const struct future *f)
                !f->outcome->error == !!f->outcome->data);
 }
 
+/* The invariants of depend.h. */
+static void check_depend(const struct future *f)
+{
+    const struct depend *d = f->rare->depend;
+    uint32_t n_open = 0;
+
+    for (uint32_t i = 0; i < d->n; i++) {
+        const struct depend_edge *edge = &d->at[i];
+
+        ASSERT(edge->depend == d && d->future == f);
+        ASSERT(list_is_linked(&edge->of_upstream) ==
+               (edge->upstream && edge->state == 0 && !future_is_terminal(f)));
+        ASSERT(!edge->upstream || (!future_is_terminal(f) && edge->upstream->n_pins > 0 &&
+                                   (edge->state == 0 || d->passes_results)));
+        n_open += edge->state == 0 && !future_is_terminal(f);
+    }
+    ASSERT(n_open == d->n_open);
+}
+
+static void check_upstream(const struct engine *e, const struct future *f)
+{
+    const struct upstream *u = f->rare->upstream;
+
+    ASSERT(u->future == f);
+    LIST_FOREACH (l, &u->dependents)
+        ASSERT(LIST_ENTRY(l, struct depend_edge, of_upstream)->upstream == f);
+    ASSERT(list_is_empty(&u->dependents) || list_is_linked(&u->ended) == future_is_terminal(f));
+}
+
 static void check_lease(const struct future *f, struct walk *w)
 {
     const struct lease *lease = f->lease;
@@ -100,6 +129,11 @@ static void check_future(const struct engine *e, const struct future *f, struct 
     check_lease(f, w);
     if (f->rare)
         check_rare(f);
+    ASSERT((f->place == PLACE_BLOCKED) == (f->state == FUTURE_PENDING && depend_is_open(f)));
+    if (f->rare && f->rare->depend)
+        check_depend(f);
+    if (f->rare && f->rare->upstream)
+        check_upstream(e, f);
     if (f->rare && f->rare->idem) {
         ASSERT(f->rare->idem->is_held && f->rare->idem->future == f);
         ASSERT(idem_find(&e->idems, f->scope->realm, future_key(f)) == f->rare->idem);

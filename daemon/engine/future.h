@@ -10,9 +10,11 @@
 #include "base/bytes.h"
 #include "base/heap.h"
 #include "base/id.h"
+#include "base/limit.h"
 #include "base/list.h"
 
 struct edge;
+struct upstream;
 struct function;
 struct idem;
 struct lease;
@@ -152,6 +154,30 @@ struct timing {
     uint8_t is_cancelled_alone; /* when nobody waits for it any more */
 };
 
+/* Which outcome of its upstreams lets a dependent start; values as in the contract. */
+enum depend_policy { DEPEND_ON_SUCCESS = 1, DEPEND_ON_FINISH, DEPEND_ON_FAILURE };
+
+/* The state of an upstream that is not known any more: the store of an earlier start has lost it. */
+enum { DEPEND_GONE = FUTURE_CANCELLED + 1 };
+
+struct depend_edge {
+    struct list of_upstream; /* in the list of its upstream while it is open */
+    struct future *upstream; /* pinned; NULL: not needed (any more) */
+    struct depend *depend;
+    struct id id;
+    uint8_t state; /* in which the upstream ended, or DEPEND_GONE; 0 = open */
+};
+
+/* What a future depends on (depend.h), in the order in which it was said. One allocation. */
+struct depend {
+    struct future *future;
+    struct list gone; /* in the engine's list while an edge has no upstream to come */
+    uint8_t policy;
+    uint8_t passes_results;
+    uint32_t n, n_open;
+    struct depend_edge at[];
+};
+
 /* What few futures have. */
 struct future_rare {
     struct future *future;
@@ -162,6 +188,8 @@ struct future_rare {
     struct bytes *tag;          /* as submitted; NULL = none */
     struct bytes *fairness_key; /* NULL = the principal */
     struct idem *idem;          /* the key that it holds (idem.h); NULL = none */
+    struct depend *depend;      /* what it depends on; NULL = nothing */
+    struct upstream *upstream;  /* who depends on it, or did; NULL = nobody */
     struct bytes *request_id;   /* of a DURABLE one, as submitted; NULL = none */
     struct slot *slot;          /* of its concurrency key, until it has ended; NULL = none */
     struct heap_item parked;    /* in slot.parked while PARKED */

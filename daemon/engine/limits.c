@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/limits.h"
 
+#include "engine/depend.h"
 #include "engine/engine.h"
 #include "engine/group.h"
 #include "engine/idem.h"
@@ -61,7 +62,8 @@ uint64_t limits_rare(const struct future_rare *rare)
     cancel = rare->cancel_requested;
     return sizeof *rare + limits_timing(rare->timing) + limits_bytes(rare->traceparent) +
            limits_bytes(rare->tag) + limits_bytes(rare->fairness_key) + slot_bytes(rare->slot) +
-           idem_bytes(rare->idem) + limits_bytes(rare->request_id) +
+           idem_bytes(rare->idem) + limits_bytes(rare->request_id) + depend_bytes(rare->depend) +
+           depend_upstream_bytes(rare->upstream) +
            (cancel ? sizeof *cancel + LIMITS_MALLOC_BYTES + limits_bytes(cancel->principal) +
                              limits_bytes(cancel->reason) + limits_outcome(cancel->outcome)
                    : 0);

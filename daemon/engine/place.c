@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "engine/place.h"
 
+#include "engine/depend.h"
 #include "engine/state.h"
 #include "engine/timing.h"
 #include "engine/turn.h"
@@ -19,6 +20,8 @@ static enum place belongs(const struct engine *e, const struct future *f)
 {
     const struct timing *t = future_timing(f);
 
+    if (UNLIKELY(depend_is_open(f)))
+        return PLACE_BLOCKED;
     if (LIKELY(!t))
         return PLACE_READY;
     if (t->not_before > e->wall)

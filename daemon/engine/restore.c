@@ -35,8 +35,8 @@ static int has_timing(const struct restored *in)
 static int needs_rare(const struct restored *in)
 {
     return in->traceparent.len || in->tag.len || in->fairness_key.len || in->retention_ns >= 0 ||
-           in->n_losses || in->has_cancel || has_timing(in) || in->key.len || in->request_id.len ||
-           in->concurrency_key.len || is_terminal(in);
+           in->n_losses || in->has_cancel || has_timing(in) || in->n_depends || in->key.len ||
+           in->request_id.len || in->concurrency_key.len || is_terminal(in);
 }
 
 static struct cancel_request *make_cancel(struct engine *e, const struct restored *in)
@@ -123,7 +123,7 @@ static int make_rare(struct engine *e, struct future *f, const struct restored *
         rare->is_custom = 1;
     }
     if ((has_timing(in) && make_timing(e, f, in) < 0) || dup_span(in->request_id, &rare->request_id) < 0 ||
-        make_key(e, f, in) < 0)
+        make_key(e, f, in) < 0 || (in->n_depends && depend_restore(e, f, in) < 0))
         return -ENOMEM;
     return in->has_cancel && !(rare->cancel_requested = make_cancel(e, in)) ? -ENOMEM : 0;
 }
@@ -369,7 +369,7 @@ int engine_restore(struct engine *e, const struct restored *in, struct future **
 
     ASSERT(in->state >= FUTURE_PENDING && in->state <= FUTURE_CANCELLED);
     ASSERT(!in->data == (in->state != FUTURE_SUCCEEDED) && !engine_find_any(e, &in->id));
-    if (is_terminal(in))
+    if (is_terminal(in) && !in->is_needed)
         r = limits_admit(&e->account,
                          sizeof *f + LIMITS_INDEX_BYTES + limits_bytes(in->task) + limits_bytes(in->data));
     if (r == 0)
@@ -390,7 +390,10 @@ int engine_restore(struct engine *e, const struct restored *in, struct future **
         edge_join(e, f);
     e->revision = MAX(e->revision, in->revision);
     e->last_key = MAX(e->last_key, id_key(&f->id));
+    if (!is_terminal(in) && in->n_depends)
+        depend_tie(e, f);
     if (go_on(e, f, in) < 0) {
+        depend_untie(e, f);
         place_drop(e, f); /* terminal ones always go on */
         turn_uncount(e, f);
         e->n_by_state[f->state]++; /* turn_forget counts it off as well */

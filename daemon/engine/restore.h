@@ -16,6 +16,11 @@ struct restored_attempt {
     struct future_error error; /* copied */
 };
 
+struct restored_depend {
+    struct id id;
+    uint8_t state; /* 0 = open */
+};
+
 /* A future as the store has it; all is borrowed. An empty span stands for none. */
 struct restored {
     struct id id;
@@ -38,6 +43,11 @@ struct restored {
     uint32_t content_type_at, content_type_bytes; /* of task; only with a key */
     struct span request_id;
     struct span fairness_key, concurrency_key;
+    enum depend_policy depend_policy; /* with n_depends */
+    uint8_t passes_results;
+    uint8_t is_needed; /* by a dependent: there is room for it */
+    uint32_t n_depends;
+    const struct restored_depend *depends; /* open ones that are not in memory are gone */
     wall_ns_t cancel_time;
     int64_t cancel_grace_ns;
     struct span cancel_principal, cancel_reason;

@@ -5,6 +5,7 @@
  */
 #include "engine/arm.h"
 #include "engine/cache.h"
+#include "engine/depend.h"
 #include "engine/engine.h"
 #include "engine/function.h"
 #include "engine/group.h"
@@ -22,6 +23,7 @@
 enum {
     STATE_FORGET_PER_TURN = 1000,
     STATE_EVICT_PER_TURN = 1000,
+    STATE_EDGES_PER_TURN = 1000,        /* of dependencies that are resolved */
     STATE_TIDY_PER_TURN = 1000,         /* request IDs that have become too old */
     STATE_PARK_PER_CLAIM = 1000,        /* tasks that wait for a slot */
     STATE_LOSSES_MAX = 3,               /* a lost task goes back so many times */
@@ -67,6 +69,7 @@ struct engine {
     struct group_set groups;
     struct idem_set idems;
     struct resend_set resends;
+    struct depend_set depends;
     struct sched sched;
     struct retention retention;
     struct cache cache;

@@ -171,6 +171,8 @@ void turn_settle(struct engine *e, struct future *f, enum future_state to, struc
     cache_add(e, f);
     timing_update(e, f);
     note(e, f, 0);
+    if (UNLIKELY(f->rare))
+        depend_settled(e, f);
     if (f->edges)
         edge_fire(e, f, 1);
 }
@@ -246,6 +248,8 @@ void turn_rare_free(struct engine *e, struct future *f)
     bytes_unref(rare->tag);
     bytes_unref(rare->fairness_key);
     bytes_unref(rare->request_id);
+    depend_free(rare->depend);
+    depend_upstream_free(rare->upstream);
     idem_free(&e->idems, rare->idem);
     slab_free(&e->rares, rare);
 }
@@ -424,9 +428,11 @@ void turn_begin(struct engine *e)
 
 void turn_end(struct engine *e)
 {
-    wall_ns_t next = retention_next(&e->retention);
+    wall_ns_t next;
 
-    if (next <= e->wall || e->cache.is_behind)
+    depend_run(e);
+    next = retention_next(&e->retention);
+    if (next <= e->wall || e->cache.is_behind || e->depends.is_behind)
         e->effects.next = e->mono;
     else
         e->effects.next = next == CLOCK_NEVER ? CLOCK_NEVER : clock_add(e->mono, next - e->wall);

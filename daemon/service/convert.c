@@ -239,6 +239,10 @@ static void put_options(struct writer *w, const struct future *f)
     writer_uint(w, 1, 1); /* max_attempts */
     writer_end(w, retry);
     writer_uint(w, 8, f->on_lost);
+    if (f->rare && f->rare->depend) {
+        writer_uint(w, 10, f->rare->depend->policy);
+        writer_uint(w, 11, f->rare->depend->passes_results);
+    }
     writer_bytes(w, 12, future_key(f));
     if (retention_ns >= 0)
         writer_duration(w, 14, retention_ns);
@@ -413,7 +417,9 @@ struct grpc_status *convert_engine_error(struct grpc_status *st, int error, stru
         return convert_precondition(st, "STATE", what);
     case ENGINE_E_PINNED:
         status_set(st, GRPC_FAILED_PRECONDITION, "PINNED",
-                   "future %.*s is being waited for or watched; try again when nobody does", n, text);
+                   "future %.*s is being waited for or watched, or another depends on it; try again when "
+                   "nobody does",
+                   n, text);
         return convert_precondition(st, "PINNED", what);
     case ENGINE_E_OTHER_TASK:
         status_set(st, GRPC_ALREADY_EXISTS, "KEY_OF_ANOTHER_TASK",

@@ -20,6 +20,7 @@ struct futures {
     uint32_t n_preloads;
     struct heap timeouts; /* of struct wait_call.timeout */
     struct hash_seed seed;
+    struct future *upstreams[LIMIT_DEPENDS_ON]; /* of the request being accepted */
     struct caller_cache callers;
     struct list announcing; /* of struct run.announcing, the one that is due first at the head */
     struct list waitings;   /* of struct waiting.link: all calls that wait for futures */
@@ -77,6 +78,7 @@ void futures_send(struct grpc_call *call, const struct writer *w);
 struct accepted {
     struct future *future;
     int is_joined;              /* it was there before */
+    int is_unknown;             /* the refusal says that there is no such future: shown as well */
     struct future *named;       /* the refusal names it: that is shown as well; NULL = none */
     struct preload_wants wants; /* SUBMIT_E_MISSING: what is to be brought into memory first; borrowed */
     enum view view;

@@ -280,7 +280,7 @@ static void refuse_item(struct run *run, const struct accepted *a, const struct 
 {
     const struct future *named = a->named ? a->named : a->future; /* the status names it */
 
-    if (!named || futures_show(run->waiting.call, named) == 0)
+    if ((!named && !a->is_unknown) || futures_show(run->waiting.call, named) == 0)
         put_run_response(run->waiting.call, RUN_RESPONSE_STATUS, NULL, VIEW_DEFAULT, a->tag, st);
 }
 

@@ -51,8 +51,6 @@ static int check_options(const struct task_options *o, int has_store, struct grp
             {o->deadline.is_set, "task.options.deadline"},
             {o->attempt_timeout.is_set && o->attempt_timeout.ns != 0, "task.options.attempt_timeout"},
             {o->retry.is_set, "task.options.retry"},
-            {o->depends_on > 0, "task.options.depends_on"},
-            {o->pass_results != 0, "task.options.pass_results"},
             {o->concurrency_key.len > 0, "task.options.concurrency_key"},
             {o->fairness_key.len > 0, "task.options.fairness_key"},
     };
@@ -102,9 +100,30 @@ static int check_options(const struct task_options *o, int has_store, struct grp
     return 0;
 }
 
-/* Everything about the task itself; fills what the engine is told. */
+/* The IDs that the task depends on: well-formed, and not too many. */
+static int check_depends(const struct task_options *options, struct span raw, struct engine_submit *in,
+                         struct grpc_status *st)
+{
+    struct wire_reader r = wire_reader(raw);
+    struct span text;
+    struct id id;
+
+    if (options->depends_on > LIMIT_DEPENDS_ON)
+        return request_bad_field(st, "task.options.depends_on", "%u IDs; at most %d are allowed",
+                                 options->depends_on, LIMIT_DEPENDS_ON);
+    while (codec_each(&r, TASK_OPTIONS_DEPENDS_ON, &text))
+        if (request_id(text, "task.options.depends_on", &id, st))
+            return REQUEST_E_BAD;
+    in->n_upstreams = options->depends_on;
+    in->depend_policy =
+            options->depend_policy ? (enum depend_policy)options->depend_policy : DEPEND_ON_SUCCESS;
+    in->passes_results = options->pass_results != 0;
+    return 0;
+}
+
+/* Everything about the task itself; fills what the engine is told, and in @ret which IDs it names. */
 static int check_task(const struct futures *s, struct span raw, struct engine_submit *in,
-                      struct grpc_status *st)
+                      struct accepted *ret, struct grpc_status *st)
 {
     struct task_options options = {0};
     struct task task = {0};
@@ -136,6 +155,12 @@ static int check_task(const struct futures *s, struct span raw, struct engine_su
                                                                                 : DURABILITY_EPHEMERAL;
     in->on_lost = options.on_lost == ON_LOST_FAIL ? ON_LOST_FAIL : ON_LOST_RETRY;
     in->retention_ns = options.retention.is_set ? options.retention.ns : -1;
+    if (options.depends_on && check_depends(&options, task.options.data, in, st))
+        return REQUEST_E_BAD;
+    if (options.depends_on) {
+        ret->wants.ids = task.options.data;
+        ret->wants.field = TASK_OPTIONS_DEPENDS_ON;
+    }
     if (options.idempotency_key.len) {
         if (request_text(options.idempotency_key, LIMIT_KEY_BYTES, 1, NULL, "task.options.idempotency_key",
                          st))
@@ -153,8 +178,13 @@ static int is_missing(const struct futures *s, const struct engine_submit *in, s
 {
     const struct id *id =
             in->request_id.len ? engine_find_request(s->engine, in->scope, in->request_id) : NULL;
+    struct wire_reader r = wire_reader(ret->wants.ids);
+    struct span text;
+    struct id upstream;
     int is = 0;
 
+    while (in->n_upstreams && !is && codec_each(&r, TASK_OPTIONS_DEPENDS_ON, &text))
+        is = id_parse((const char *)text.p, text.len, &upstream) == 0 && preload_is_missing(s, &upstream);
     if (id && preload_is_missing(s, id)) {
         ret->wants.id = id;
         is = 1;
@@ -199,6 +229,40 @@ static int may_accept(const struct futures *s, const struct engine_submit *in, s
     return futures_may_change(s, in->durability, 1, st);
 }
 
+/* Find the futures that @in depends on. */
+static int find_upstreams(struct futures *s, struct engine_submit *in, struct accepted *ret,
+                          struct grpc_status *st)
+{
+    struct wire_reader r = wire_reader(ret->wants.ids);
+    struct span text;
+    uint32_t n = 0;
+    struct id id;
+
+    while (codec_each(&r, TASK_OPTIONS_DEPENDS_ON, &text)) {
+        struct future *f = NULL;
+
+        if (request_id(text, "task.options.depends_on", &id, st))
+            return REQUEST_E_BAD;
+        f = engine_find(s->engine, in->scope, &id);
+        if (!f) {
+            ret->is_unknown = 1;
+            convert_not_found(st, &id);
+            return REQUEST_E_BAD;
+        }
+        if (in->durability == DURABILITY_DURABLE && f->durability != DURABILITY_DURABLE) {
+            status_set(
+                    st, GRPC_FAILED_PRECONDITION, "EPHEMERAL_UPSTREAM",
+                    "task.options.depends_on: the future %.*s is EPHEMERAL, and a DURABLE task can depend on "
+                    "DURABLE futures only",
+                    (int)text.len, (const char *)text.p);
+            return REQUEST_E_BAD;
+        }
+        s->upstreams[n++] = f;
+    }
+    in->upstreams = s->upstreams;
+    return 0;
+}
+
 /* Give @in, whose task is @raw, to the engine, unless there is a future for it. */
 static int accept_task(struct futures *s, struct engine_submit *in, struct span raw, struct accepted *ret,
                        struct grpc_status *st)
@@ -213,6 +277,8 @@ static int accept_task(struct futures *s, struct engine_submit *in, struct span 
     if ((in->key.len || in->request_id.len) && join(s, in, ret, st))
         goto out;
     if (!ret->future && may_accept(s, in, st))
+        goto out;
+    if (UNLIKELY(in->n_upstreams) && !ret->future && find_upstreams(s, in, ret, st))
         goto out;
     r = ret->future ? 0 : engine_submit(s->engine, in, &ret->future);
     if (r != 0) {
@@ -246,7 +312,7 @@ int submit_accept(struct futures *s, const struct grpc_call *call, struct span m
         return request_bad_field(st, "task", "is required");
     if (request_text(request.request_id, LIMIT_KEY_BYTES, 1, NULL, "request_id", st))
         return REQUEST_E_BAD;
-    if (check_task(s, request.task.data, &in, st))
+    if (check_task(s, request.task.data, &in, ret, st))
         return REQUEST_E_BAD;
     r = how & SUBMIT_WAITING ? engine_may_wait(s->engine) : 0;
     if (r) {
@@ -264,8 +330,8 @@ int submit_accept(struct futures *s, const struct grpc_call *call, struct span m
     in.tag = request.tag;
     in.traceparent = traceparent;
     in.request_id = request.request_id;
-    if (UNLIKELY(s->has_store && (in.key.len || in.request_id.len)) && !(how & SUBMIT_LOADED) &&
-        is_missing(s, &in, ret))
+    if (UNLIKELY(s->has_store && (in.key.len || in.request_id.len || in.n_upstreams)) &&
+        !(how & SUBMIT_LOADED) && is_missing(s, &in, ret))
         return SUBMIT_E_MISSING;
     return accept_task(s, &in, request.task.data, ret, st);
 }
@@ -335,7 +401,7 @@ static void put_response(struct grpc_call *call, const struct accepted *a, const
 
     if (a->future && futures_show(call, a->future) < 0)
         return;
-    if (a->named && futures_show(call, a->named) < 0)
+    if ((a->named || a->is_unknown) && futures_show(call, a->named) < 0)
         return;
     out = grpc_call_begin(call);
     w = writer_to(out);
@@ -370,7 +436,7 @@ static void on_submit_start(struct grpc_call *call)
 
 void submit_fail(struct grpc_call *call, const struct accepted *a, const struct grpc_status *st)
 {
-    if (!a->named || futures_show(call, a->named) == 0)
+    if ((!a->named && !a->is_unknown) || futures_show(call, a->named) == 0)
         grpc_call_fail(call, st);
 }
 

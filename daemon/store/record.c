@@ -238,11 +238,25 @@ static uint32_t flags_of(const struct future *f)
     }
     if (rare && rare->timing)
         flags |= timing_flags(rare->timing);
+    if (rare && rare->depend)
+        flags |= FLAG_DEPENDS;
     if (rare && rare->idem)
         flags |= FLAG_KEY;
     if (rare && rare->request_id)
         flags |= FLAG_REQUEST_ID;
     return flags;
+}
+
+static uint8_t *put_depend(uint8_t *to, const struct depend *d)
+{
+    *to++ = (uint8_t)(d->policy | (d->passes_results ? RECORD_DEPEND_PASSES : 0));
+    to = varint_put(to, d->n);
+    for (uint32_t i = 0; i < d->n; i++) {
+        memcpy(to, d->at[i].id.b, ID_BYTES);
+        to[ID_BYTES] = d->at[i].state;
+        to += RECORD_DEPEND_BYTES;
+    }
+    return to;
 }
 
 static uint8_t *put_key(uint8_t *to, const struct idem *idem)
@@ -272,6 +286,8 @@ static uint8_t *put_rare(uint8_t *to, const struct future *f, uint32_t flags)
         to = put_cancel(to, f->submit_time, rare->cancel_requested);
     if (rare && rare->timing)
         to = put_timing(to, f->submit_time, rare->timing, flags);
+    if (flags & FLAG_DEPENDS)
+        to = put_depend(to, rare->depend);
     if (flags & FLAG_KEY)
         to = put_key(to, rare->idem);
     if (flags & FLAG_REQUEST_ID)
@@ -327,6 +343,8 @@ static size_t bound_of(const struct future *f)
              len_of(f->rare->request_id);
     if (future_timing(f))
         n += retry_bound(future_timing(f)->retry);
+    if (f->rare && f->rare->depend)
+        n += 1 + VARINT_BYTES + f->rare->depend->n * (size_t)RECORD_DEPEND_BYTES;
     if (f->rare && f->rare->cancel_requested)
         n += len_of(f->rare->cancel_requested->principal) + len_of(f->rare->cancel_requested->reason);
     for (const struct attempt *a = f->attempts; a; a = a->next)

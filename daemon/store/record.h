@@ -55,10 +55,12 @@ struct record {
     wall_ns_t end_time, expire_time;
     struct span content_type;
     struct future_error error;
-    uint32_t task_bytes, data_bytes; /* of the whole, wherever it is */
-    struct span task, data;          /* empty while in a blob */
-    uint32_t n_labels, n_attempts;
+    uint32_t task_bytes, data_bytes;       /* of the whole, wherever it is */
+    struct span task, data;                /* empty while in a blob */
+    uint8_t depend_policy, passes_results; /* with n_depends */
+    uint32_t n_labels, n_attempts, n_depends;
     struct label *labels;
+    struct restored_depend *depends;
     struct restored_attempt *attempts; /* newest first; what the engine takes */
 };
 

@@ -3,6 +3,8 @@
 /* What writing and reading a record share: the bits that say what is in it, and its bounds. */
 enum {
     RECORD_CRC_BYTES = 4,
+    RECORD_DEPEND_PASSES = 16,    /* beside the policy of a dependent */
+    RECORD_DEPEND_BYTES = 17,     /* of an edge: id and state */
     RECORD_ATTEMPT_BYTES_MIN = 8, /* at most what the shortest attempt takes */
 };
 
@@ -27,10 +29,11 @@ enum flag {
     FLAG_TIMEOUT = 1 << 17,
     FLAG_RETRY = 1 << 18,
     FLAG_BACKOFF = 1 << 19,
+    FLAG_DEPENDS = 1 << 20,
     FLAG_KEY = 1 << 21,
     FLAG_REQUEST_ID = 1 << 28,
     FLAG_CANCEL_GRACE = 1 << 29, /* another than ENGINE_GRACE_NS */
-    FLAGS_ALL = ((1 << 20) - 1) | FLAG_KEY | FLAG_REQUEST_ID | FLAG_CANCEL_GRACE,
+    FLAGS_ALL = ((1 << 20) - 1) | FLAG_DEPENDS | FLAG_KEY | FLAG_REQUEST_ID | FLAG_CANCEL_GRACE,
 };
 
 enum attempt_flag {

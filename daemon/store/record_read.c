@@ -343,9 +343,40 @@ static int get_rare(struct in *in, struct record *r, uint64_t flags)
     return result == 0 ? get_timing(in, r, flags) : result;
 }
 
-/* What may be said of the task is checked when that has been read. */
-static void get_names(struct in *in, struct record *r, uint64_t flags)
+static int get_depends(struct in *in, struct record *r)
 {
+    uint8_t how = (uint8_t)get_le(in, 1);
+
+    r->depend_policy = how & 15;
+    r->passes_results = how >> 4;
+    r->n_depends = (uint32_t)get_up_to(
+            in, MIN((uint64_t)LIMIT_DEPENDS_ON, (uint64_t)(in->end - in->at) / RECORD_DEPEND_BYTES));
+    if (r->depend_policy < DEPEND_ON_SUCCESS || r->depend_policy > DEPEND_ON_FAILURE ||
+        r->passes_results > 1 || r->n_depends == 0)
+        broken(in);
+    if (in->is_broken)
+        return 0;
+    r->depends = mem_zalloc(r->n_depends * sizeof *r->depends);
+    if (!r->depends)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < r->n_depends; i++) {
+        memcpy(r->depends[i].id.b, in->at, ID_BYTES);
+        r->depends[i].state = in->at[ID_BYTES];
+        in->at += RECORD_DEPEND_BYTES;
+        if (r->depends[i].state != 0 &&
+            (r->depends[i].state < FUTURE_SUCCEEDED || r->depends[i].state > DEPEND_GONE))
+            broken(in);
+        if (in->is_broken)
+            return 0;
+    }
+    return 0;
+}
+
+/* What may be said of the task is checked when that has been read. */
+static int get_names(struct in *in, struct record *r, uint64_t flags)
+{
+    int result = flags & FLAG_DEPENDS ? get_depends(in, r) : 0;
+
     if (flags & FLAG_KEY) {
         r->key = get_some(in);
         r->content_type_at = get_u32(in);
@@ -356,6 +387,7 @@ static void get_names(struct in *in, struct record *r, uint64_t flags)
     if (r->key.len > LIMIT_KEY_BYTES || r->request_id.len > LIMIT_KEY_BYTES)
         broken(in);
     r->cancel_grace_ns = flags & FLAG_CANCEL_GRACE ? get_span_ns(in) : ENGINE_GRACE_NS;
+    return result;
 }
 
 static int get_record(struct in *in, struct record *r)
@@ -373,10 +405,7 @@ static int get_record(struct in *in, struct record *r)
     r->function = get_some(in);
     r->namespace = get_span(in);
     r->principal = get_span(in);
-    if (get_rare(in, r, flags) < 0)
-        return -ENOMEM;
-    get_names(in, r, flags);
-    if (get_attempts(in, r) < 0)
+    if (get_rare(in, r, flags) < 0 || get_names(in, r, flags) < 0 || get_attempts(in, r) < 0)
         return -ENOMEM;
     if (r->has_outcome)
         get_outcome(in, r, flags);
@@ -412,6 +441,7 @@ void record_deinit(struct record *record)
 {
     record->labels = mem_free(record->labels);
     record->attempts = mem_free(record->attempts);
+    record->depends = mem_free(record->depends);
     record->retry_types = mem_free(record->retry_types);
     record->retry.types = NULL;
 }

@@ -57,6 +57,7 @@ void attempt_end(struct futured_call *c)
 {
     arena_deinit(&c->texts);
     c->content_type_text = c->group_text = c->traceparent_text = NULL;
+    c->upstreams = NULL;
     c->n_result = 0;
     c->result_type = (struct span){0};
     buf_clear(&c->result);
@@ -262,6 +263,42 @@ static int set_content_type(struct futured_call *c, const char *type)
     return 0;
 }
 
+static size_t n_upstreams(const struct futured_call *c)
+{
+    return c->upstreams ? c->upstreams->n : 0;
+}
+
+/* NULL: no memory. */
+static const char *copy(struct futured_call *c, struct span from)
+{
+    return from.len ? arena_strndup(&c->texts, (const char *)from.p, from.len) : "";
+}
+
+static int upstream(struct futured_call *c, size_t i, struct futured_upstream *ret)
+{
+    struct futured_upstream out = {.size = sizeof out};
+    const struct upstream *u;
+
+    if (i >= n_upstreams(c) || ret->size < offsetof(struct futured_upstream, id) + sizeof ret->id)
+        return -1;
+    u = &c->upstreams->at[i];
+    out.id = copy(c, u->id);
+    out.succeeded = u->is_result;
+    out.data = u->data.p;
+    out.data_size = u->data.len;
+    out.content_type = copy(c, u->content_type);
+    out.reason = copy(c, u->error.reason);
+    out.type = copy(c, u->error.type);
+    out.message = copy(c, u->error.message);
+    out.function_reason = copy(c, u->error.function_reason);
+    out.code = (int)u->error.code;
+    if (!out.id || !out.content_type || !out.reason || !out.type || !out.message || !out.function_reason)
+        return -1;
+    out.size = MIN(ret->size, sizeof out);
+    memcpy(ret, &out, out.size);
+    return 0;
+}
+
 const struct futured_host attempt_host = {
         .size = sizeof(struct futured_host),
         .argument = argument,
@@ -280,4 +317,6 @@ const struct futured_host attempt_host = {
         .set_content_type = set_content_type,
         .fail = fail,
         .fail_with = fail_with,
+        .n_upstreams = n_upstreams,
+        .upstream = upstream,
 };

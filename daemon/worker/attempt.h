@@ -13,6 +13,7 @@
 #include "grpc/messages.h"
 #include "grpc/status.h"
 #include "worker/guard.h"
+#include "worker/upstream.h"
 
 #include <stdatomic.h>
 
@@ -41,6 +42,7 @@ struct futured_call {
     const char *function;
     struct task task;
     struct span task_bytes, group, traceparent;
+    const struct upstream_list *upstreams; /* NULL: none; whoever has begun the attempt sets it */
     size_t max_result_bytes;
 
     /* what is answered */

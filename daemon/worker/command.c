@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "worker/child.h"
 #include "worker/text.h"
+#include "worker/upstream_dir.h"
 #include "worker/words.h"
 
 #include <ctype.h>
@@ -136,7 +137,7 @@ static void put_label(struct arena *a, char **env, size_t first, size_t *n, stru
     put_env(a, env, n, name, value);
 }
 
-static char **make_environment(struct futured_call *call)
+static char **make_environment(struct futured_call *call, const char *upstream_dir)
 {
     struct arena *a = &call->texts;
     struct wire_reader r = wire_reader(call->task_bytes);
@@ -144,7 +145,7 @@ static char **make_environment(struct futured_call *call)
     size_t n = 0, labels;
     char number[16], **env;
 
-    env = arena_alloc(a, (ENVIRONMENT_MAX + 8 + LIMIT_LABELS) * sizeof *env);
+    env = arena_alloc(a, (ENVIRONMENT_MAX + 9 + LIMIT_LABELS) * sizeof *env);
     if (!env)
         return NULL;
     for (char **e = environ; *e && n < ENVIRONMENT_MAX; e++)
@@ -155,6 +156,8 @@ static char **make_environment(struct futured_call *call)
     put_env(a, env, &n, "FUTURED_ATTEMPT", span_of_string(number));
     put_env(a, env, &n, "FUTURED_GROUP", call->group);
     put_env(a, env, &n, "FUTURED_FUNCTION", span_of_string(call->function));
+    if (*upstream_dir)
+        put_env(a, env, &n, "FUTURED_UPSTREAM_DIR", span_of_string(upstream_dir));
     labels = n;
     while (n < labels + LIMIT_LABELS && task_next_label(&r, TASK_LABELS, &key, &value) > 0)
         put_label(a, env, labels, &n, key, value);
@@ -369,16 +372,19 @@ void command_run(const struct command *c, struct futured_call *call)
 {
     struct run run = {
             .call = call, .to_write = call->task.argument.data, .kill_at = CLOCK_NEVER, .err = BUF_INIT};
-    char **env = make_environment(call);
+    char upstream_dir[UPSTREAM_DIR_BYTES] = "";
+    int r = call->upstreams ? upstream_dir_make(call->upstreams, upstream_dir) : 0;
+    char **env = make_environment(call, r == 0 ? upstream_dir : "");
     const char *path = find_program(&call->texts, c->words[0]);
     struct rusage usage = {0};
-    int r, status;
+    int status;
 
     buf_clear(&call->result);
-    r = env ? child_start(path, c->words, env, guard_clear(&call->guard), &run.child) : -ENOMEM;
+    if (r == 0)
+        r = env ? child_start(path, c->words, env, guard_clear(&call->guard), &run.child) : -ENOMEM;
     if (r < 0) {
         fail_to_start(call, path, r);
-        return;
+        goto out;
     }
     pump(&run);
     drain(&run);
@@ -387,4 +393,7 @@ void command_run(const struct command *c, struct futured_call *call)
     note_end(call, status, &usage);
     judge(&run, status);
     buf_deinit(&run.err);
+out:
+    if (*upstream_dir)
+        upstream_dir_remove(upstream_dir);
 }

@@ -324,6 +324,7 @@ static void run_item(struct host *h, const struct item *item, mono_ns_t began)
         getrusage(RUSAGE_THREAD, &from);
     r = attempt_begin(&h->call, &item->lease, item->task, item->group, item->traceparent,
                       h->max_result_bytes);
+    h->call.upstreams = item->upstreams;
     runpage_start(h->config.page, id_key(&item->lease.id), item->lease.attempt, began + h->wall_offset);
     h->n_unsent++;
     if (r == 0)

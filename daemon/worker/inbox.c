@@ -21,7 +21,8 @@ enum {
     RESPONSE_DRAIN,
     RESPONSE_PING
 };
-enum { ASSIGN_ITEMS = 1 };
+enum { ASSIGN_ITEMS = 1, ASSIGNMENT_UPSTREAM = 7 };
+enum { INBOX_PARTS_MAX = 1000 }; /* the task, and this many upstreams */
 
 struct attach_response {
     struct codec_bytes welcome, assign, drain, ping;
@@ -86,11 +87,12 @@ struct ping_message {
 static const struct codec_row ping_rows[] = {CODEC_ROW(1, CODEC_UINT, struct ping_message, number)};
 static const struct codec_table ping_table = {ping_rows, ARRAY_LEN(ping_rows)};
 
-/* A payload that comes in pieces. */
+/* The payloads of a lease that come in pieces, one after the other, in the order of their parts. */
 struct partial {
     struct list link;
     struct lease_ref lease;
     struct buf pieces;
+    struct buf parts; /* of struct upstream_part */
 };
 
 int inbox_is_same_lease(const struct lease_ref *a, const struct lease_ref *b)
@@ -100,8 +102,10 @@ int inbox_is_same_lease(const struct lease_ref *a, const struct lease_ref *b)
 
 struct item *inbox_item_free(struct item *item)
 {
-    if (item)
+    if (item) {
         buf_deinit(&item->pieces);
+        mem_free(item->upstreams);
+    }
     return mem_free(item);
 }
 
@@ -110,6 +114,7 @@ static void partial_drop(struct inbox *in, struct partial *p)
     list_del(&p->link);
     in->n_partial--;
     buf_deinit(&p->pieces);
+    buf_deinit(&p->parts);
     mem_free(p);
 }
 
@@ -194,8 +199,32 @@ static int on_welcome(struct inbox *in, struct span message, const char **why)
     if (codec_read(&welcome_table, message, &w, &field) != 0 || w.max_message_bytes == 0)
         return bad(why, "a malformed welcome");
     in->max_task_bytes = w.max_message_bytes;
+    in->max_result_bytes = MAX(w.max_message_bytes, w.max_result_bytes);
     in->ops->on_welcome(in->ops->context, &w);
     return 0;
+}
+
+static const struct upstream_part *parts_of(const struct partial *p, uint32_t *ret_n)
+{
+    *ret_n = (uint32_t)(buf_len(&p->parts) / sizeof(struct upstream_part));
+    return (const struct upstream_part *)(const void *)buf_head(&p->parts);
+}
+
+/* Where the payload @part of @p begins: now, if it is a new one. 0, -ENOMEM, INBOX_E_BAD. */
+static int begin_part(struct partial *p, uint64_t number, size_t *ret_at, const char **why)
+{
+    uint32_t n;
+    const struct upstream_part *parts = parts_of(p, &n);
+    struct upstream_part part = {(uint32_t)number, buf_len(&p->pieces)};
+
+    if (n > 0 && parts[n - 1].part == number) {
+        *ret_at = parts[n - 1].at;
+        return 0;
+    }
+    if (number > INBOX_PARTS_MAX || (n > 0 && parts[n - 1].part > number))
+        return bad(why, "payloads out of order");
+    *ret_at = part.at;
+    return buf_append(&p->parts, &part, sizeof part);
 }
 
 static int on_payload(struct inbox *in, struct span message, const char **why)
@@ -204,11 +233,11 @@ static int on_payload(struct inbox *in, struct span message, const char **why)
     struct lease_ref lease;
     struct partial *p;
     const char *field;
+    size_t at, max;
+    int r;
 
     if (codec_read(&payload_table, message, &m, &field) != 0 || lease_ref_read(m.lease.data, &lease) != 0)
         return bad(why, "a malformed piece of a payload");
-    if (m.part != 0)
-        return 0; /* the result of an upstream: nothing here reads it */
     p = partial_find(in, &lease);
     if (!p) {
         if (in->n_partial == INBOX_QUEUE_MAX)
@@ -220,15 +249,45 @@ static int on_payload(struct inbox *in, struct span message, const char **why)
         list_push_back(&in->partial, &p->link);
         in->n_partial++;
     }
-    if (m.offset != buf_len(&p->pieces) || m.data.data.len > in->max_task_bytes - buf_len(&p->pieces))
+    r = begin_part(p, m.part, &at, why);
+    if (r != 0)
+        return r;
+    max = m.part ? in->max_result_bytes : in->max_task_bytes;
+    at = buf_len(&p->pieces) - at;
+    if (m.offset != at || m.data.data.len > max - at)
         return bad(why, "a payload with a gap, or over max_message_bytes");
     return buf_append(&p->pieces, m.data.data.p, m.data.data.len);
+}
+
+/* What came ahead of @item becomes part of it. 0, -ENOMEM, UPSTREAM_E_MALFORMED. */
+static int take_payloads(struct inbox *in, struct item *item, size_t n_bytes,
+                         const struct assignment_message *m)
+{
+    struct partial none = {.pieces = BUF_INIT, .parts = BUF_INIT}, *p = partial_find(in, &item->lease), *from;
+    const struct upstream_part *parts;
+    struct span pieces;
+    uint32_t n;
+    int r = 0;
+
+    from = p ? p : &none;
+    parts = parts_of(from, &n);
+    pieces = (struct span){buf_head(&from->pieces), buf_len(&from->pieces)};
+    if (m->task_chunked)
+        r = upstream_part_find(pieces, parts, n, 0, &item->task);
+    if (r == 0 && m->upstream)
+        r = upstream_read((struct span){item->bytes, n_bytes}, ASSIGNMENT_UPSTREAM, m->upstream, pieces,
+                          parts, n, &item->upstreams);
+    if (r != 0 || !p)
+        return r;
+    item->pieces = p->pieces; /* the bytes stay where they are */
+    p->pieces = BUF_INIT;
+    partial_drop(in, p);
+    return 0;
 }
 
 static int on_assignment(struct inbox *in, struct span message, const char **why)
 {
     struct assignment_message m = {0};
-    struct partial *p;
     struct item *item;
     const char *field;
 
@@ -248,16 +307,13 @@ static int on_assignment(struct inbox *in, struct span message, const char **why
     item->task = m.task.data;
     item->group = m.group;
     item->traceparent = m.traceparent;
-    if (m.task_chunked) {
-        p = partial_find(in, &item->lease);
-        if (!p) {
+    if (m.task_chunked || m.upstream) {
+        int r = take_payloads(in, item, message.len, &m);
+
+        if (r != 0) {
             inbox_item_free(item);
-            return bad(why, "an assignment without its payload");
+            return r < 0 ? r : bad(why, "an assignment without its payload");
         }
-        item->pieces = p->pieces;
-        p->pieces = BUF_INIT;
-        partial_drop(in, p);
-        item->task = (struct span){buf_head(&item->pieces), buf_len(&item->pieces)};
     }
     list_push_back(&in->queue, &item->link);
     in->n_queued++;

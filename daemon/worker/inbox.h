@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "base/list.h"
 #include "grpc/messages.h"
+#include "worker/upstream.h"
 
 enum {
     INBOX_QUEUE_MAX = 4096, /* tasks that wait, and payloads that are put together; far above any credit */
@@ -19,8 +20,9 @@ struct item {
     struct list link;
     struct lease_ref lease;
     struct span task, group, traceparent;
-    struct buf pieces; /* the task, where it came ahead */
-    uint8_t bytes[];   /* the Assignment */
+    struct upstream_list *upstreams; /* the outcomes of what it depends on; NULL: none are passed on */
+    struct buf pieces;               /* what came ahead: the task, results of upstreams */
+    uint8_t bytes[];                 /* the Assignment */
 };
 
 /* inbox_item_free: NULL allowed; returns NULL. */
@@ -49,7 +51,8 @@ struct inbox {
     uint32_t n_queued;
     struct list partial; /* payloads whose assignment has not come */
     uint32_t n_partial;
-    size_t max_task_bytes; /* of one that comes in pieces; 0 until Welcome */
+    size_t max_task_bytes;   /* of one that comes in pieces; 0 until Welcome */
+    size_t max_result_bytes; /* of an upstream's result, likewise */
 };
 
 void inbox_init(struct inbox *in, const struct inbox_ops *ops);

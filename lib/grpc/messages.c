@@ -13,7 +13,7 @@ static const struct codec_row task_options_rows[] = {
         CODEC_ROW(6, CODEC_DURATION, struct task_options, attempt_timeout),
         CODEC_ROW(7, CODEC_MESSAGE, struct task_options, retry),
         CODEC_ROW(8, CODEC_UINT, struct task_options, on_lost),
-        CODEC_ROW(9, CODEC_REPEATED_STRING, struct task_options, depends_on),
+        CODEC_ROW(TASK_OPTIONS_DEPENDS_ON, CODEC_REPEATED_STRING, struct task_options, depends_on),
         CODEC_ROW(10, CODEC_UINT, struct task_options, depend_policy),
         CODEC_ROW(11, CODEC_UINT, struct task_options, pass_results),
         CODEC_ROW(12, CODEC_STRING, struct task_options, idempotency_key),

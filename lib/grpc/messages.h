@@ -19,6 +19,8 @@ enum {
     TASK_OPTIONS = 6,
 };
 
+enum { TASK_OPTIONS_DEPENDS_ON = 9 };
+
 struct task_options {
     uint64_t durability, on_lost, depend_policy, pass_results, key_policy;
     int64_t priority;

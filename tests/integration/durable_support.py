@@ -16,7 +16,7 @@ class DurableCase(FuturesCase):
         sections = {"store": {"cache": self.cache if cache is None else cache},
                     "timeouts": self.timeouts, "function.gate": Gate.COMMAND}
         for name, line in {**self.functions, **(functions or {})}.items():
-            sections[f"function.{name}"] = {"command": line}
+            sections[f"function.{name}"] = line if isinstance(line, dict) else {"command": line}
         arguments = ["--workers", str(self.workers if workers is None else workers),
                      "--state-directory", str(self.folder / "state"), *extra]
         return harness.ServerCase.start(self, program="futured", arguments=arguments, config=sections,

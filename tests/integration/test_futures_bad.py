@@ -92,11 +92,13 @@ def submissions():
     yield bad(with_raw_options(number(2, 1 << 33)), "task.options.priority")
     yield bad(futures_pb2.SubmitRequest(task=task("echo"), request_id="r" * 256), "request_id")
     yield bad(with_options(idempotency_key="k" * 256), "task.options.idempotency_key")
+    yield bad(with_options(depends_on=["x"]), "task.options.depends_on")
+    yield bad(with_options(depends_on=[NO_SUCH_ID] * 1001), "task.options.depends_on")
+    yield with_options(depends_on=[NO_SUCH_ID]), grpc.StatusCode.NOT_FOUND, "NO_SUCH_FUTURE", ()
     # what is not there yet says so, by its name
     yield unbuilt(futures_pb2.SubmitRequest(task=future_pb2.Task(function="echo", argument_blob="b")), "task.argument_blob")
     for name, value in (("delay", seconds(1)), ("not_before", TIME), ("deadline", TIME), ("attempt_timeout", seconds(1)),
-                        ("retry", future_pb2.RetryPolicy(max_attempts=3)), ("depends_on", [NO_SUCH_ID]),
-                        ("pass_results", True), ("concurrency_key", "k"), ("fairness_key", "k")):
+                        ("retry", future_pb2.RetryPolicy(max_attempts=3)), ("concurrency_key", "k"), ("fairness_key", "k")):
         yield unbuilt(with_options(**{name: value}), f"task.options.{name}")
     # what is no message, or no text
     for raw, name in ((field(1, field(1, b"\xff")), "task.function"), (field(2, b"\xc0\x80"), "group"),

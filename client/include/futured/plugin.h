@@ -39,7 +39,7 @@
  *
  * Versions: FUTURED_PLUGIN_ABI changes when something that is here changes its meaning or place. Additions go to the end
  * of a structure and are seen by its size: a plugin that wants to run in older hosts asks FUTURED_HOST_HAS before it uses
- * what was added later. Added so far: nothing.
+ * what was added later. Added so far: n_upstreams and upstream.
  */
 #include <stddef.h>
 #include <stdint.h>
@@ -68,6 +68,19 @@ struct futured_failure {
     const char *traceback; /* where it happened */
     int code;              /* google.rpc.Code; 0 is UNKNOWN (2) */
     int retryable;         /* not 0: another attempt could succeed */
+};
+
+/* What became of a future that the task depends on; see n_upstreams. */
+struct futured_upstream {
+    size_t size;    /* sizeof(struct futured_upstream), set by who asks */
+    const char *id; /* of that future */
+    int succeeded;  /* not 0: the result is in data and content_type; 0: the error is in what follows */
+    const void *data;
+    size_t data_size;
+    const char *content_type;
+    const char *reason; /* the daemon's: "FUNCTION_ERROR", "CANCELLED", ... */
+    const char *type, *message, *function_reason;
+    int code; /* google.rpc.Code */
 };
 
 /* What the host does for a function. Everything that is returned belongs to the host and is valid until run returns.
@@ -107,6 +120,11 @@ struct futured_host {
     /* The call fails, whatever run returns later; the first reason given counts. Both answer -1. */
     int (*fail)(struct futured_call *call, const char *type, const char *message);
     int (*fail_with)(struct futured_call *call, const struct futured_failure *failure);
+
+    /* Where the task was submitted with pass_results: how many futures it depends on, in the order of depends_on, and what
+     * became of the @i-th. 0; -1: there is no such, or no memory. */
+    size_t (*n_upstreams)(const struct futured_call *call);
+    int (*upstream)(struct futured_call *call, size_t i, struct futured_upstream *ret);
 };
 
 #define FUTURED_HOST_HAS(host, member) \

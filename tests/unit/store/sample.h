@@ -267,6 +267,26 @@ static inline struct span sample_encode(const struct sample *s, struct buf *out)
     return (struct span){buf_head(out) + place.at, place.len};
 }
 
+/* It depends on @n others, the first of which have ended in various ways. */
+static inline void sample_depend(struct sample *s, uint32_t n)
+{
+    struct depend *d = mem_zalloc(sizeof *d + n * sizeof d->at[0]);
+
+    assert_non_null(d);
+    d->future = &s->future;
+    d->policy = DEPEND_ON_FINISH;
+    d->passes_results = 1;
+    d->n = n;
+    for (uint32_t i = 0; i < n; i++) {
+        d->at[i].id = id_make(sample_key(0) - n + i, i);
+        d->at[i].state = (uint8_t)(i < 4 ? FUTURE_SUCCEEDED + i : 0);
+    }
+    if (!s->future.rare)
+        s->rare = (struct future_rare){.future = &s->future, .retention_ns = -1};
+    s->rare.depend = d;
+    s->future.rare = &s->rare;
+}
+
 static inline struct sample *sample_free(struct sample *s)
 {
     for (size_t i = 0; i < ARRAY_LEN(s->attempts); i++) {
@@ -282,6 +302,7 @@ static inline struct sample *sample_free(struct sample *s)
     bytes_unref(s->rare.tag);
     bytes_unref(s->rare.request_id);
     mem_free(s->rare.idem);
+    mem_free(s->rare.depend);
     bytes_unref(s->group.name);
     bytes_unref(s->function.name);
     bytes_unref(s->scope.namespace);
@@ -366,6 +387,15 @@ static inline void sample_assert_rare(const struct record *got, const struct fut
     assert_true(got->retention_ns == rare->retention_ns);
     sample_assert_bytes(got->traceparent, rare->traceparent);
     sample_assert_bytes(got->tag, rare->tag);
+    assert_int_equal(got->n_depends, rare->depend ? rare->depend->n : 0);
+    for (uint32_t i = 0; i < got->n_depends; i++) {
+        assert_memory_equal(&got->depends[i].id, &rare->depend->at[i].id, sizeof(struct id));
+        assert_int_equal(got->depends[i].state, rare->depend->at[i].state);
+    }
+    if (rare->depend) {
+        assert_int_equal(got->depend_policy, rare->depend->policy);
+        assert_int_equal(got->passes_results, rare->depend->passes_results);
+    }
     assert_true(span_eq(got->key, idem_span(rare->idem)));
     assert_int_equal(got->content_type_at, rare->idem ? rare->idem->content_type_at : 0);
     assert_int_equal(got->content_type_bytes, rare->idem ? rare->idem->content_type_bytes : 0);

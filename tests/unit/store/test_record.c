@@ -100,6 +100,46 @@ static void test_round_trip_empty_data(void **state)
     sample_free(s);
 }
 
+static void test_round_trip_depends(void **state)
+{
+    for (uint32_t n = 1; n <= LIMIT_DEPENDS_ON;
+         n = n < 6 ? n + 1 : LIMIT_DEPENDS_ON + (n == LIMIT_DEPENDS_ON)) {
+        struct sample *s = sample_full(3), *plain = sample_plain(4);
+
+        sample_depend(s, n);
+        round_trip(s);
+        sample_hold_key(s, "k");
+        round_trip(s);
+        sample_depend(plain, n);
+        round_trip(plain);
+        sample_free(s);
+        sample_free(plain);
+    }
+}
+
+/* An edge in a state that there is not, more edges than there may be, no policy. */
+static void test_bad_depends(void **state)
+{
+    static const uint8_t states[] = {FUTURE_PENDING, FUTURE_RUNNING, DEPEND_GONE + 1, 255};
+
+    for (size_t i = 0; i < ARRAY_LEN(states) + 2; i++) {
+        struct sample *s = sample_plain(1);
+        struct buf out = BUF_INIT;
+        struct record got;
+        struct span bytes;
+
+        sample_depend(s, i == ARRAY_LEN(states) ? LIMIT_DEPENDS_ON + 1 : 2);
+        if (i < ARRAY_LEN(states))
+            s->rare.depend->at[1].state = states[i];
+        if (i > ARRAY_LEN(states))
+            s->rare.depend->policy = 0;
+        bytes = sample_encode(s, &out);
+        assert_int_equal(record_decode(&s->future.id, bytes, &got), RECORD_E_DAMAGED);
+        buf_deinit(&out);
+        sample_free(s);
+    }
+}
+
 static void test_round_trip_key(void **state)
 {
     struct sample *s = sample_full(3), *plain = sample_plain(4);
@@ -322,6 +362,8 @@ int main(void)
             cmocka_unit_test(test_round_trip_at_the_limit_of_inline),
             cmocka_unit_test(test_round_trip_empty_data),
             cmocka_unit_test(test_round_trip_key),
+            cmocka_unit_test(test_round_trip_depends),
+            cmocka_unit_test(test_bad_depends),
             cmocka_unit_test(test_round_trip_reasons),
             cmocka_unit_test(test_round_trip_random_numbers),
             cmocka_unit_test(test_golden),

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The plugin interface over one attempt: what a function sees of its task, how it sets a result or fails, limits, and
  * that nothing of one attempt is seen in the next. */
+#include "base/mem.h"
 #include "tests/support/testing.h"
 #include "worker/attempt.h"
 
@@ -55,6 +56,55 @@ static void expect_failure(const struct futured_call *c, const char *reason, int
     if (!span_eq(c->failure.message, span_of_string(message)))
         fail_msg("says <%.*s>, not <%s>", (int)c->failure.message.len, (const char *)c->failure.message.p,
                  message);
+}
+
+/* What it depends on, once the attempt has been given it, and not in the next one. */
+static void test_upstreams(void **state)
+{
+    struct futured_upstream u = {.size = sizeof u},
+                            older = {.size = offsetof(struct futured_upstream, reason)};
+    struct upstream_list *list = mem_zalloc(sizeof *list + 2 * sizeof list->at[0]);
+    struct buf task = BUF_INIT;
+    struct futured_call c;
+
+    assert_non_null(list);
+    list->n = 2;
+    list->at[0] = (struct upstream){.id = SPAN_LIT("id-0"),
+                                    .is_result = 1,
+                                    .data = SPAN_LIT("data"),
+                                    .content_type = SPAN_LIT("text")};
+    list->at[1] = (struct upstream){.id = SPAN_LIT("id-1")};
+    list->at[1].error.code = 5;
+    list->at[1].error.reason = SPAN_LIT("TIMEOUT");
+    list->at[1].error.message = SPAN_LIT("too long");
+    assert_int_equal(attempt_init(&c, NULL), 0);
+    begin(&c, &task, 100);
+    assert_int_equal(attempt_host.n_upstreams(&c), 0);
+    assert_int_equal(attempt_host.upstream(&c, 0, &u), -1);
+    c.upstreams = list;
+    assert_int_equal(attempt_host.n_upstreams(&c), 2);
+    assert_int_equal(attempt_host.upstream(&c, 0, &u), 0);
+    assert_string_equal(u.id, "id-0");
+    assert_true(u.succeeded && u.data_size == 4 && memcmp(u.data, "data", 4) == 0);
+    assert_string_equal(u.content_type, "text");
+    assert_string_equal(u.reason, "");
+    assert_int_equal(attempt_host.upstream(&c, 1, &u), 0);
+    assert_false(u.succeeded);
+    assert_int_equal(u.code, 5);
+    assert_string_equal(u.reason, "TIMEOUT");
+    assert_string_equal(u.message, "too long");
+    assert_int_equal(attempt_host.upstream(&c, 1, &older), 0); /* a plugin that knows less of it */
+    assert_null(older.reason);
+    assert_int_equal(attempt_host.upstream(&c, 2, &u), -1);
+    older.size = 1;
+    assert_int_equal(attempt_host.upstream(&c, 0, &older), -1);
+    attempt_end(&c);
+    begin(&c, &task, 100);
+    assert_int_equal(attempt_host.n_upstreams(&c), 0);
+    attempt_end(&c);
+    attempt_deinit(&c);
+    buf_deinit(&task);
+    mem_free(list);
 }
 
 static void test_what_was_asked(void **state)
@@ -347,11 +397,17 @@ static void test_without_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-            cmocka_unit_test(test_what_was_asked), cmocka_unit_test(test_nothing_was_said),
-            cmocka_unit_test(test_malformed_task), cmocka_unit_test(test_results),
-            cmocka_unit_test(test_result_limit),   cmocka_unit_test(test_content_type),
-            cmocka_unit_test(test_failures),       cmocka_unit_test(test_long_texts_are_cut),
-            cmocka_unit_test(test_cancel),         cmocka_unit_test(test_large_memory_is_given_back),
+            cmocka_unit_test(test_upstreams),
+            cmocka_unit_test(test_what_was_asked),
+            cmocka_unit_test(test_nothing_was_said),
+            cmocka_unit_test(test_malformed_task),
+            cmocka_unit_test(test_results),
+            cmocka_unit_test(test_result_limit),
+            cmocka_unit_test(test_content_type),
+            cmocka_unit_test(test_failures),
+            cmocka_unit_test(test_long_texts_are_cut),
+            cmocka_unit_test(test_cancel),
+            cmocka_unit_test(test_large_memory_is_given_back),
             cmocka_unit_test(test_without_memory),
     };
 

@@ -268,8 +268,8 @@ static void test_pieces(void **state)
     start(&in);
     put_piece(&w, 1, 0, 0, "one ");
     put_piece(&w, 2, 0, 0, "TWO ");
-    put_piece(&w, 1, 5, 0, "a result of an upstream");
     put_piece(&w, 1, 0, 4, "more");
+    put_piece(&w, 1, 5, 0, "a result of an upstream");
     put_assign(&w, 3, 1, "small");
     take_good(&in);
     begin();
@@ -280,6 +280,111 @@ static void test_pieces(void **state)
     expect_next(&in, 3, "small");
     expect_next(&in, 1, "one more");
     expect_next(&in, 2, "TWO MORE");
+    inbox_deinit(&in);
+}
+
+static void put_upstream(uint32_t number, const char *result, int is_chunked)
+{
+    struct writer_mark m = writer_begin(&w, 7, 20), r;
+    char id[16];
+
+    snprintf(id, sizeof id, "id-%u", number);
+    writer_text(&w, 1, id);
+    r = writer_begin(&w, result ? 2 : 3, 20);
+    if (!result) {
+        writer_uint(&w, 1, 5);
+        writer_text(&w, 4, "lost");
+    } else {
+        if (!is_chunked)
+            writer_bytes_always(&w, 1, span_of_string(result));
+        writer_text(&w, 3, "text");
+        writer_uint(&w, 4, strlen(result));
+    }
+    writer_end(&w, r);
+    writer_uint(&w, 4, is_chunked != 0);
+    writer_end(&w, m);
+}
+
+/* An item whose upstreams are one in place, one ahead, an error, and another ahead. @ahead: what the second says. */
+static void put_dependent(uint32_t n, const char *task, const char *ahead)
+{
+    struct writer_mark m = writer_begin(&w, 3, 20), item = writer_begin(&w, 1, 20);
+
+    put_lease(&w, n);
+    if (task)
+        writer_bytes_always(&w, 2, span_of_string(task));
+    put_upstream(1, "here", 0);
+    put_upstream(2, ahead, 1);
+    put_upstream(3, NULL, 0);
+    put_upstream(4, "fourth", 1);
+    writer_uint(&w, 12, task == NULL);
+    writer_end(&w, item);
+    writer_end(&w, m);
+}
+
+static void expect_upstreams(struct inbox *in, const char *task)
+{
+    struct item *item = inbox_pop(in);
+    const struct upstream *u;
+
+    assert_non_null(item);
+    assert_true(span_eq(item->task, span_of_string(task)));
+    assert_int_equal(item->upstreams->n, 4);
+    u = item->upstreams->at;
+    assert_true(u[0].is_result && span_eq(u[0].data, SPAN_LIT("here")) && span_eq(u[0].id, SPAN_LIT("id-1")));
+    assert_true(u[1].is_result && span_eq(u[1].data, SPAN_LIT("second")));
+    assert_true(span_eq(u[1].content_type, SPAN_LIT("text")));
+    assert_false(u[2].is_result);
+    assert_true(u[2].error.code == 5 && span_eq(u[2].error.message, SPAN_LIT("lost")));
+    assert_true(u[3].is_result && span_eq(u[3].data, SPAN_LIT("fourth")));
+    inbox_item_free(item);
+}
+
+static void test_upstreams(void **state)
+{
+    struct inbox in;
+
+    start(&in);
+    put_piece(&w, 1, 2, 0, "sec");
+    put_piece(&w, 2, 0, 0, "big task");
+    put_piece(&w, 2, 2, 0, "second");
+    put_piece(&w, 1, 2, 3, "ond");
+    put_piece(&w, 1, 4, 0, "fourth");
+    put_piece(&w, 2, 4, 0, "fourth");
+    take_good(&in);
+    begin();
+    put_dependent(1, "task", "second");
+    take_good(&in);
+    begin();
+    put_dependent(2, NULL, "second");
+    take_good(&in);
+    assert_int_equal(in.n_partial, 0);
+    expect_upstreams(&in, "task");
+    expect_upstreams(&in, "big task");
+    inbox_deinit(&in);
+}
+
+static void test_bad_upstreams(void **state)
+{
+    struct inbox in;
+
+    start(&in);
+    put_piece(&w, 1, 2, 0, "second");
+    put_piece(&w, 1, 4, 0, "fourth");
+    put_piece(&w, 2, 2, 0, "second");
+    take_good(&in);
+    begin();
+    put_dependent(1, "task", "of another length");
+    take_bad(&in, "an assignment without its payload");
+    begin();
+    put_dependent(2, "task", "second"); /* without the fourth */
+    take_bad(&in, "an assignment without its payload");
+    begin();
+    put_piece(&w, 2, 1, 0, "x");
+    take_bad(&in, "payloads out of order");
+    begin();
+    put_piece(&w, 2, 1001, 0, "x");
+    take_bad(&in, "payloads out of order");
     inbox_deinit(&in);
 }
 
@@ -423,6 +528,8 @@ int main(void)
             cmocka_unit_test(test_other_attempt_or_epoch_is_another_lease),
             cmocka_unit_test(test_drain_and_ping),
             cmocka_unit_test(test_pieces),
+            cmocka_unit_test(test_upstreams),
+            cmocka_unit_test(test_bad_upstreams),
             cmocka_unit_test(test_recalled_pieces),
             cmocka_unit_test(test_piece_limit),
             cmocka_unit_test(test_refused),

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/*
+ * The outcomes of upstreams as files, for a command: in a directory of its own the result of the n-th, from 0 on, is the file
+ * "n"; of one that did not succeed there is "n.error" instead, "REASON: message" and a newline.
+ */
+#include "worker/upstream.h"
+
+#include <limits.h>
+
+enum { UPSTREAM_DIR_BYTES = PATH_MAX };
+
+/* upstream_dir_make: in $TMPDIR, else /tmp; mode 0700.
+ *   Return: 0: @path is it, upstream_dir_remove; -errno: there is none. */
+MUST_CHECK int upstream_dir_make(const struct upstream_list *list, char path[static UPSTREAM_DIR_BYTES]);
+
+/* upstream_dir_remove: with all that is in it; directories that the command has made in it stay. */
+void upstream_dir_remove(const char *path);
