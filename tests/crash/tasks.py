@@ -34,6 +34,8 @@ def request_of(tag, once):
         options.durability = EPHEMERAL if rng.random() < 0.1 else DURABLE
     if rng.random() < 0.1:
         options.retention.seconds = rng.randint(3600, 100_000)
+    if rng.random() < 0.1:
+        options.idempotency_key = tag
     labels = {"n": tag}
     if rng.random() < 0.2:
         labels[f"extra/{rng.randrange(9)}"] = rng.randbytes(rng.randrange(200)).hex()

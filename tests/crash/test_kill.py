@@ -8,6 +8,7 @@ import select
 import crash_support
 from crash_support import IS_LONG, ROUNDS, CrashCase
 from futures_support import TERMINAL, futures_pb2, selector
+import tasks
 
 LEAST_ACKNOWLEDGED, LEAST_IN_FLIGHT = 1000, 50
 SAMPLE = 1000  # of what had ended in earlier rounds, looked at after each
@@ -16,7 +17,7 @@ SAMPLE = 1000  # of what had ended in earlier rounds, looked at after each
 class Kill(CrashCase):
     def test_random_kills(self):
         rounds = ROUNDS if IS_LONG else 3
-        n_least, in_flight_least, n_seen_running = 10**9, 10**9, 0
+        n_least, in_flight_least, self.n_joined = 10**9, 10**9, 0
         self.start_daemon()
         for n in range(rounds):
             oracle = self.load(f"k-{n}")
@@ -42,10 +43,11 @@ class Kill(CrashCase):
             new = {id_ for _, kind, id_, _ in lines if kind == "shown" and id_ > last_id}
             self.assert_round(new)
             self.assertGreater(self.next_id(), self.ledger.last_id, "IDs rise, whatever happens")
+            self.assert_keys(new)
             print(f"round {n}: {n_acknowledged} acknowledged, {in_flight} in flight", flush=True)
         n_seen_running = self.assert_end()
         print(f"{rounds} rounds, {self.ledger.n_acknowledged} acknowledgements of {len(self.ledger.known)} futures "
-              f"(at least {n_least} in a round), at least {in_flight_least} in flight, {n_seen_running} ran again; "
+              f"(at least {n_least} in a round), at least {in_flight_least} in flight, {n_seen_running} ran again, {self.n_joined} keys joined; "
               "0 lost, 0 changed, 0 terminal twice", flush=True)
 
     def kill_in_recovery(self):
@@ -59,6 +61,19 @@ class Kill(CrashCase):
         live = set(self.ledger.live()) | new
         rest = [i for i in self.ledger.known if i not in live]
         self.assert_kept(live | set(self.chance.sample(rest, min(SAMPLE, len(rest)))))
+
+    def assert_keys(self, new):
+        """A key names the future that it named before."""
+        for id_ in sorted(new):
+            known = self.ledger.known[id_]
+            request = known.best and tasks.request_of(known.best.tag, self.once)
+            if not request or not request.task.options.idempotency_key or known.will_delete or tasks.is_ephemeral(request):
+                continue
+            again = self.futures.Submit(request)
+            self.assertEqual((again.future.id, again.joined), (id_, True))
+            self.n_joined += 1
+            if self.n_joined % 20 == 0:
+                break
 
     def assert_end(self):
         """All of them end, once, and as their tasks want it."""
