@@ -137,9 +137,9 @@ struct filter_subject {
     const void *record;
 };
 
-/* filter_matches: whether @f holds of @s; *cost is raised by 1 and what was searched. What has no value is empty text, equals
+/* filter_match: whether @f holds of @s; *cost is raised by 1 and what was searched. What has no value is empty text, equals
  * nothing else and is neither before nor after anything. */
-MUST_CHECK int filter_matches(const struct filter *f, const struct filter_subject *s, uint32_t *cost);
+MUST_CHECK int filter_match(const struct filter *f, const struct filter_subject *s, uint32_t *cost);
 
 /* What must be so of all that can match: to look at less. */
 struct filter_hints {
@@ -167,17 +167,17 @@ const char *filter_enum_text(enum filter_field field, int64_t value);
 MUST_CHECK int64_t filter_enum_find(enum filter_field field, struct span name);
 extern const char *const filter_ops[FILTER_HAS + 1];
 
-/* filter_parse_span: "90s", "1h30m", "1.5d". filter_parse_time: RFC 3339, a date alone, or "-2h" before @now.
+/* filter_value_read_span: "90s", "1h30m", "1.5d". filter_value_read_time: RFC 3339, a date alone, or "-2h" before @now.
  *   Return: 0; FILTER_E_SYNTAX. */
-MUST_CHECK int filter_parse_span(struct span text, int64_t *ret_ns);
-MUST_CHECK int filter_parse_time(struct span text, wall_ns_t now, wall_ns_t *ret);
+MUST_CHECK int filter_value_read_span(struct span text, int64_t *ret_ns);
+MUST_CHECK int filter_value_read_time(struct span text, wall_ns_t now, wall_ns_t *ret);
 enum { FILTER_TIME_TEXT_BYTES = 40 };
-/* filter_print_span, _time: text that the former read as the same value. @ns >= 0. */
-void filter_print_span(int64_t ns, char text[static FILTER_TIME_TEXT_BYTES]);
-void filter_print_time(wall_ns_t t, char text[static FILTER_TIME_TEXT_BYTES]);
+/* filter_value_print_span, _time: text that the former read as the same value. @ns >= 0. */
+void filter_value_print_span(int64_t ns, char text[static FILTER_TIME_TEXT_BYTES]);
+void filter_value_print_time(wall_ns_t t, char text[static FILTER_TIME_TEXT_BYTES]);
 
-/* filter_parse_decimal: "12", "-1.5", "2e3". 1; 0: it is no number. */
-MUST_CHECK int filter_parse_decimal(struct span text, double *ret);
+/* filter_value_read_decimal: "12", "-1.5", "2e3". 1; 0: it is no number. */
+MUST_CHECK int filter_value_read_decimal(struct span text, double *ret);
 
 /* filter_task_label: the value of label @key in an encoded Task of the contract. 1; 0: it has none. */
 MUST_CHECK int filter_task_label(struct span task, struct span key, struct span *ret);

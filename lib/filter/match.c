@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "filter/filter.h"
 
-#include <stdlib.h>
 #include <string.h>
-
-enum { DECIMAL_BYTES = 64 };
 
 static int contains(struct span text, struct span part, uint32_t *cost)
 {
@@ -30,20 +27,6 @@ static int holds(enum filter_op op, int order)
 static int compare(int64_t a, int64_t b)
 {
     return (a > b) - (a < b);
-}
-
-int filter_parse_decimal(struct span text, double *ret)
-{
-    char copy[DECIMAL_BYTES], *end;
-
-    if (text.len == 0 || text.len >= sizeof copy)
-        return 0;
-    memcpy(copy, text.p, text.len);
-    copy[text.len] = '\0';
-    if (strspn(copy, "0123456789+-.eE") != text.len) /* neither "inf" nor hexadecimal */
-        return 0;
-    *ret = strtod(copy, &end);
-    return end == copy + text.len;
 }
 
 /* FILTER_NE has become the opposite of FILTER_EQ. */
@@ -73,7 +56,7 @@ static int value_holds(const struct filter_node *n, enum filter_op op, const str
             return contains(v->text, n->text, cost);
         if (op == FILTER_EQ)
             return span_eq(v->text, n->text);
-        return filter_parse_decimal(v->text, &decimal) &&
+        return filter_value_read_decimal(v->text, &decimal) &&
                holds(op, (decimal > n->decimal) - (decimal < n->decimal));
     }
     ASSERT(0 && "a kind of the enum");
@@ -117,7 +100,7 @@ static int node_holds(const struct filter *f, const struct filter_node *n, const
     return n->is_not ? !is : is;
 }
 
-int filter_matches(const struct filter *f, const struct filter_subject *s, uint32_t *cost)
+int filter_match(const struct filter *f, const struct filter_subject *s, uint32_t *cost)
 {
     ++*cost;
     return node_holds(f, &f->nodes[f->root], s, cost);

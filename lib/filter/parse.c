@@ -224,7 +224,7 @@ static int keyed_value(struct parser *p, struct filter_node *n)
         n->text = keep(p);
         return 0;
     }
-    if (!filter_parse_decimal(p->word, &n->decimal))
+    if (!filter_value_read_decimal(p->word, &n->decimal))
         return fail(p, p->begin, "expected a number: with %s a label is compared as one", filter_ops[n->op]);
     n->text = keep(p);
     return 0;
@@ -249,12 +249,12 @@ static int read_value(struct parser *p, struct filter_node *n)
     case FILTER_NUMBER:
         return read_integer(p->word, &n->number) < 0 ? fail(p, p->begin, "expected a whole number") : 0;
     case FILTER_TIME:
-        return filter_parse_time(p->word, p->now, &n->number) != 0
+        return filter_value_read_time(p->word, p->now, &n->number) != 0
                        ? fail(p, p->begin,
                               "expected a time: 2026-01-31T12:00:00Z, 2026-01-31, or -2h for two hours ago")
                        : 0;
     case FILTER_SPAN:
-        return filter_parse_span(p->word, &n->number) != 0
+        return filter_value_read_span(p->word, &n->number) != 0
                        ? fail(p, p->begin, "expected a duration such as 90s, 1h30m or 7d")
                        : 0;
     case FILTER_KEYED: return keyed_value(p, n);

@@ -52,8 +52,8 @@ static void put_value(struct printer *p, const struct filter_node *n)
     case FILTER_ENUM: put_text(p, filter_enum_text((enum filter_field)n->field, n->number)); return;
     case FILTER_BOOL: put_text(p, n->number ? "true" : "false"); return;
     case FILTER_NUMBER: snprintf(text, sizeof text, "%" PRId64, n->number); break;
-    case FILTER_TIME: filter_print_time(n->number, text); break;
-    case FILTER_SPAN: filter_print_span(n->number, text); break;
+    case FILTER_TIME: filter_value_print_time(n->number, text); break;
+    case FILTER_SPAN: filter_value_print_span(n->number, text); break;
     }
     put_text(p, text);
 }

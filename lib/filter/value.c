@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Durations and times. Dates are those of the proleptic Gregorian calendar; a wall_ns_t holds 1970 to 2262. */
+/* Durations, times and numbers. Dates are those of the proleptic Gregorian calendar; a wall_ns_t holds 1970 to 2262. */
 #include "filter/filter.h"
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-enum { YEAR_MIN = 1970, YEAR_MAX = 2261 };
+enum { YEAR_MIN = 1970, YEAR_MAX = 2261, DECIMAL_BYTES = 64 };
 
 static const struct unit {
     const char *name;
@@ -69,7 +70,7 @@ static int add_part(struct span text, size_t *at, int64_t *sum)
     return 0;
 }
 
-int filter_parse_span(struct span text, int64_t *ret_ns)
+int filter_value_read_span(struct span text, int64_t *ret_ns)
 {
     int64_t sum = 0;
     size_t at = 0;
@@ -83,7 +84,7 @@ int filter_parse_span(struct span text, int64_t *ret_ns)
 }
 
 /* The largest unit that it is a multiple of. */
-void filter_print_span(int64_t ns, char text[static FILTER_TIME_TEXT_BYTES])
+void filter_value_print_span(int64_t ns, char text[static FILTER_TIME_TEXT_BYTES])
 {
     size_t i = 0;
 
@@ -200,19 +201,19 @@ static int read_time(struct span text, wall_ns_t *ret)
     return 0;
 }
 
-int filter_parse_time(struct span text, wall_ns_t now, wall_ns_t *ret)
+int filter_value_read_time(struct span text, wall_ns_t now, wall_ns_t *ret)
 {
     int64_t ns;
 
     if (text.len < 2 || text.p[0] != '-')
         return read_time(text, ret);
-    if (filter_parse_span((struct span){text.p + 1, text.len - 1}, &ns) != 0)
+    if (filter_value_read_span((struct span){text.p + 1, text.len - 1}, &ns) != 0)
         return FILTER_E_SYNTAX;
     *ret = MAX(now - ns, INT64_C(0));
     return 0;
 }
 
-void filter_print_time(wall_ns_t t, char text[static FILTER_TIME_TEXT_BYTES])
+void filter_value_print_time(wall_ns_t t, char text[static FILTER_TIME_TEXT_BYTES])
 {
     int64_t days = t / (86400 * NS_PER_S), second = t / NS_PER_S % 86400, ns = t % NS_PER_S, year, month = 1;
     int n;
@@ -231,4 +232,20 @@ void filter_print_time(wall_ns_t t, char text[static FILTER_TIME_TEXT_BYTES])
     if (ns)
         n += snprintf(text + n, (size_t)(FILTER_TIME_TEXT_BYTES - n), ".%09" PRId64, ns);
     snprintf(text + n, (size_t)(FILTER_TIME_TEXT_BYTES - n), "Z");
+}
+
+/* --- numbers */
+
+int filter_value_read_decimal(struct span text, double *ret)
+{
+    char copy[DECIMAL_BYTES], *end;
+
+    if (text.len == 0 || text.len >= sizeof copy)
+        return 0;
+    memcpy(copy, text.p, text.len);
+    copy[text.len] = '\0';
+    if (strspn(copy, "0123456789+-.eE") != text.len) /* neither "inf" nor hexadecimal */
+        return 0;
+    *ret = strtod(copy, &end);
+    return end == copy + text.len;
 }

@@ -50,7 +50,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         ASSERT(filter_print(g, &twice) == 0);
         ASSERT(buf_len(&once) == buf_len(&twice) &&
                memcmp(buf_head(&once), buf_head(&twice), buf_len(&once)) == 0);
-        ASSERT(filter_matches(f, &subject, &cost) == filter_matches(g, &subject, &cost_again) &&
+        ASSERT(filter_match(f, &subject, &cost) == filter_match(g, &subject, &cost_again) &&
                cost == cost_again);
         ASSERT(filter_hints(f).states == filter_hints(g).states &&
                filter_hints(f).key_min == filter_hints(g).key_min);

@@ -83,7 +83,7 @@ static inline int sample_matches(const struct sample *s, const char *text)
     struct filter *f = sample_parse(text);
     struct filter_subject subject = {sample_get, s};
     uint32_t cost = 0;
-    int is = filter_matches(f, &subject, &cost);
+    int is = filter_match(f, &subject, &cost);
 
     assert_true(cost >= 1);
     filter_unref(f);

@@ -127,7 +127,7 @@ static void test_what_is_searched_costs(void **state)
 
     memset(text, 'x', sizeof text - 1);
     s.texts[FILTER_ARGUMENT] = text;
-    assert_false(filter_matches(f, &subject, &cost));
+    assert_false(filter_match(f, &subject, &cost));
     assert_int_equal(cost, 11);
     filter_unref(f);
 }

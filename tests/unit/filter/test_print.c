@@ -64,8 +64,8 @@ static void test_round_trip(void **state)
         assert_int_equal(filter_print(g, &twice), 0);
         assert_int_equal(buf_len(&once), buf_len(&twice));
         assert_memory_equal(buf_head(&once), buf_head(&twice), buf_len(&once));
-        is = filter_matches(f, &subject, &cost);
-        assert_int_equal(is, filter_matches(g, &subject, &cost));
+        is = filter_match(f, &subject, &cost);
+        assert_int_equal(is, filter_match(g, &subject, &cost));
         assert_true(!is || filter_hints(f).states & 1 << 4);
         n_yes += is;
         filter_unref(f);

@@ -36,14 +36,14 @@ static void test_spans(void **state)
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         char text[FILTER_TIME_TEXT_BYTES];
         int64_t ns = -1;
-        int r = filter_parse_span(span_of_string(cases[i].text), &ns);
+        int r = filter_value_read_span(span_of_string(cases[i].text), &ns);
 
         if (r != (cases[i].ns < 0 ? FILTER_E_SYNTAX : 0) || ns != cases[i].ns)
             fail_msg("%s: %d, %" PRId64, cases[i].text, r, ns);
         if (r != 0)
             continue;
-        filter_print_span(ns, text);
-        assert_int_equal(filter_parse_span(span_of_string(text), &ns), 0);
+        filter_value_print_span(ns, text);
+        assert_int_equal(filter_value_read_span(span_of_string(text), &ns), 0);
         assert_int_equal(ns, cases[i].ns);
     }
 }
@@ -90,7 +90,7 @@ static void test_times(void **state)
 
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         wall_ns_t t = -1;
-        int r = filter_parse_time(span_of_string(cases[i].text), NOW, &t);
+        int r = filter_value_read_time(span_of_string(cases[i].text), NOW, &t);
 
         if (r != (cases[i].s < 0 ? FILTER_E_SYNTAX : 0) ||
             (r == 0 && t != cases[i].s * NS_PER_S + cases[i].ns))
@@ -113,9 +113,9 @@ static void test_every_day(void **state)
                 wall_ns_t t;
 
                 snprintf(text, sizeof text, "%04d-%02d-%02dT00:00:00Z", year, month, day);
-                assert_int_equal(filter_parse_time(span_of_string(text), NOW, &t), 0);
+                assert_int_equal(filter_value_read_time(span_of_string(text), NOW, &t), 0);
                 assert_int_equal(t, days * 86400 * NS_PER_S);
-                filter_print_time(t, printed);
+                filter_value_print_time(t, printed);
                 assert_string_equal(printed, text);
             }
         }
