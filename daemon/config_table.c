@@ -63,9 +63,11 @@ const struct config_key config_keys[] = {
      .doc = "Pairs of a waiting call and a future that it waits for."},
     {"limits", "functions", CONFIG_COUNT, AT(limits.max_functions), 1, 1000000, .preset = "10000",
      .doc = "Names of functions that are known."},
+    {"limits", "scan", CONFIG_COUNT, AT(limits.scan_limit), 1000, 100000000, .preset = "100000",
+     .doc = "Futures that one List, Count or ...Many looks at before it answers with a page token."},
 
     {"store", "cache", CONFIG_SIZE, AT(cache_bytes), 0, 1024 * T, .preset = "256M",
-     .doc = "Finished futures that stay in memory although the store has them; members of a group do not count."},
+     .doc = "Finished futures that stay in memory although the store has them."},
     {"store", "reserve", CONFIG_SIZE, AT(reserve_bytes), 0, 1024 * T, .preset = "64M",
      .doc = "Free space in the file system of the state directory below which no task is accepted."},
 

@@ -496,6 +496,8 @@ static int new_services(struct executor *x, const struct hash_seed *seed)
     int r = futures_new(&x->futures, x->engine, max_message, seed);
 
     if (r == 0)
+        futures_limit_scans(x->futures, x->config.config->limits.scan_limit);
+    if (r == 0)
         r = functions_new(&x->functions, x->engine, max_message);
     if (r == 0)
         r = dispatch_new(&x->dispatch, x->engine, &config);

@@ -6,12 +6,14 @@
  *  2. while a read is under way, nothing leaves memory that has changed since what was durable when it began
  *     (engine_keep_since);
  *  3. what is in memory is never replaced.
- * The reader answers in order, so the oldest read under way is the first of `reads`.
+ * The reader answers in order, so the oldest read under way is the first of `reads`. A scan counts as under way until who
+ * asked for it has been through what it found, which may be some turns later: what ends meanwhile is then found in memory.
  *
  * Many may wish for one ID: it is read once.
  */
 #include "daemon/loader.h"
 
+#include "base/buf.h"
 #include "base/mem.h"
 #include "daemon/net/loop.h"
 #include "daemon/persist.h"
@@ -42,7 +44,12 @@ struct get {
 
 struct scan {
     struct read read;
+    struct match match;
+    struct filter *filter;           /* match's, with a reference */
+    struct buf group, namespace;     /* what the request borrows */
     struct futures_stretch *stretch; /* NULL: nobody wants it any more */
+    int is_held;
+    struct match_record records[FUTURES_STRETCH_MAX];
 };
 
 struct loader {
@@ -51,7 +58,8 @@ struct loader {
     struct loop_watch watch;
     struct map gets; /* of struct get.by_id */
     struct list reads, waiting;
-    uint32_t n_reads; /* in both */
+    struct list held; /* scans that were answered and not forgotten, the oldest first */
+    uint32_t n_reads; /* in all three */
 };
 
 static struct read *read_of(struct list *l)
@@ -61,8 +69,10 @@ static struct read *read_of(struct list *l)
 
 static void keep_what_changes(struct loader *l)
 {
-    engine_keep_since(l->engine,
-                      list_is_empty(&l->reads) ? UINT64_MAX : read_of(list_first(&l->reads))->durable_seq);
+    struct list *read = list_first(&l->reads), *held = list_first(&l->held);
+    uint64_t since = read ? read_of(read)->durable_seq : UINT64_MAX;
+
+    engine_keep_since(l->engine, held ? MIN(since, read_of(held)->durable_seq) : since);
 }
 
 /* Hand @r to the reader, or let it wait. */
@@ -152,49 +162,67 @@ static void on_get(struct loader *l, struct get *g)
     get_end(l, g, r);
 }
 
-static int is_wanted(const struct futures_stretch *stretch, const struct store_item *item)
-{
-    if (item->result != 0)
-        return 1;
-    return span_eq(item->record.namespace, stretch->namespace) &&
-           (!stretch->group.len || span_eq(item->record.group, stretch->group));
-}
-
 static void scan_free(struct loader *l, struct scan *s)
 {
     store_items_free(&s->read.request.items);
+    filter_unref(s->filter);
+    buf_deinit(&s->group);
+    buf_deinit(&s->namespace);
     l->n_reads--;
     mem_free(s);
+}
+
+/* What nobody else keeps is not read again for the same search: it stays until the search has passed it. */
+static void hold(struct loader *l, struct scan *s)
+{
+    s->is_held = 1;
+    list_push_back(&l->held, &s->read.link);
+    keep_what_changes(l);
+}
+
+/* Expired ones were passed over by the store; damaged ones too, that is said to who asks for one. */
+static int find(struct loader *l, struct scan *s, struct store_item *item)
+{
+    struct futures_stretch *stretch = s->stretch;
+    struct futures_found *found = &stretch->found[stretch->n];
+    int r = 0;
+
+    if (item->result != 0)
+        return 0;
+    s->records[stretch->n] = (struct match_record){&item->record, stretch->now};
+    *found = (struct futures_found){.id = item->id, .subject = {match_get, &s->records[stretch->n]}};
+    if (stretch->wants_futures) {
+        r = take_item(l, item, &found->future);
+        if (r == FUTURES_E_NOT_FOUND || r == FUTURES_E_DATA_LOSS)
+            return 0;
+        if (r == 0)
+            engine_pin(l->engine, found->future);
+    }
+    stretch->n += r == 0;
+    return r;
 }
 
 static void on_scan(struct loader *l, struct scan *s)
 {
     struct futures_stretch *stretch = s->stretch;
     int r = result_of(s->read.request.result);
-    uint32_t n = 0;
 
     if (!stretch) {
         scan_free(l, s);
         return;
     }
-    LIST_FOREACH (it, &s->read.request.items) {
-        struct store_item *item = LIST_ENTRY(it, struct store_item, link);
-        struct future *f = NULL;
-
-        n++;
-        if (r == 0 && is_wanted(stretch, item)) {
-            r = take_item(l, item, &f);
-            if (r == FUTURES_E_NOT_FOUND || r == FUTURES_E_DATA_LOSS)
-                r = 0; /* expired; or damaged, which is said to who asks for it */
-        }
-        if (f) {
-            engine_pin(l->engine, f);
-            stretch->pins[stretch->n_pins++] = f;
-        }
-        stretch->last = id_key(&item->id);
+    LIST_FOREACH (it, &s->read.request.items)
+        if (r == 0)
+            r = find(l, s, LIST_ENTRY(it, struct store_item, link));
+    if (r == 0) {
+        stretch->last = s->read.request.scanned.last;
+        stretch->is_end = s->read.request.scanned.is_end;
+        stretch->cost = s->read.request.scanned.cost;
+        hold(l, s);
+    } else {
+        stretch->handle = NULL;
+        scan_free(l, s);
     }
-    stretch->is_end = n == 0;
-    scan_free(l, s);
     stretch->on_loaded(stretch, r);
 }
 
@@ -204,6 +232,8 @@ static void fail(struct loader *l, struct read *r, int result)
         struct scan *s = CONTAINER_OF(r, struct scan, read);
         struct futures_stretch *stretch = s->stretch;
 
+        if (stretch)
+            stretch->handle = NULL;
         scan_free(l, s);
         if (stretch)
             stretch->on_loaded(stretch, result);
@@ -333,12 +363,42 @@ static int load_key(void *context, struct span namespace, struct span key, struc
     return r;
 }
 
+/* The request, with copies of what it borrows: it may be on its way for longer than who asks is there. */
+static int scan_prepare(struct scan *s, const struct futures_stretch *stretch)
+{
+    s->filter = filter_ref(stretch->filter);
+    if ((stretch->namespace.len &&
+         buf_append(&s->namespace, stretch->namespace.p, stretch->namespace.len) < 0) ||
+        (stretch->group.len && match_group_key(&s->group, stretch->namespace, stretch->group) < 0))
+        return -ENOMEM;
+    s->match = (struct match){
+            .namespace = {buf_head(&s->namespace), buf_len(&s->namespace)},
+            .filter = s->filter,
+            .now = stretch->now,
+            .needs_task = s->filter && filter_hints(s->filter).needs_task,
+    };
+    s->read.request.scan = (struct store_scan){
+            .place = STORE_DONE,
+            .key = stretch->key,
+            .limit = stretch->limit,
+            .limit_bytes = SCAN_BYTES,
+            .desc = (uint8_t)(stretch->is_desc != 0),
+            .want = (uint8_t)((stretch->wants_futures || stretch->wants_tasks ? STORE_WANT_TASK : 0) |
+                              (stretch->wants_futures ? STORE_WANT_DATA : 0)),
+            .match = &s->match,
+            .group = {buf_head(&s->group), buf_len(&s->group)},
+            .max_cost = stretch->max_cost,
+    };
+    return 0;
+}
+
 static int load_stretch(void *context, struct futures_stretch *stretch)
 {
     struct loader *l = context;
     struct scan *s;
     int r;
 
+    ASSERT(stretch->limit >= 1 && stretch->limit <= FUTURES_STRETCH_MAX);
     if (l->n_reads >= LOADER_READS_MAX)
         return FUTURES_E_BUSY;
     s = mem_zalloc(sizeof *s);
@@ -349,18 +409,12 @@ static int load_stretch(void *context, struct futures_stretch *stretch)
     list_init(&s->read.link);
     list_init(&s->read.request.items);
     s->read.request.kind = READER_SCAN;
-    s->read.request.scan = (struct store_scan){
-            .place = STORE_DONE,
-            .key = stretch->key,
-            .limit = FUTURES_STRETCH_MAX,
-            .limit_bytes = SCAN_BYTES,
-            .desc = (uint8_t)(stretch->is_desc != 0),
-            .want = STORE_WANT_TASK | STORE_WANT_DATA,
-    };
-    stretch->n_pins = 0;
+    stretch->n = stretch->cost = 0;
     stretch->last = stretch->key;
     l->n_reads++;
-    r = begin(l, &s->read);
+    r = scan_prepare(s, stretch);
+    if (r == 0)
+        r = begin(l, &s->read);
     if (r) {
         scan_free(l, s);
         return r;
@@ -371,9 +425,18 @@ static int load_stretch(void *context, struct futures_stretch *stretch)
 
 static void forget_stretch(void *context, struct futures_stretch *stretch)
 {
-    struct scan *s = stretch->handle;
+    struct scan *s = TAKE_PTR(stretch->handle);
+    struct loader *l = context;
 
+    ASSERT(s->stretch == stretch);
     s->stretch = NULL;
+    if (s->is_held) {
+        list_del(&s->read.link);
+        scan_free(l, s);
+        keep_what_changes(l);
+    } else {
+        reader_cancel(l->reader, &s->read.request); /* it comes back all the same */
+    }
 }
 
 struct futures_loader loader_interface(struct loader *l)
@@ -398,6 +461,7 @@ int loader_new(struct loader **ret, struct store *s, struct engine *e, struct lo
     l->engine = e;
     list_init(&l->reads);
     list_init(&l->waiting);
+    list_init(&l->held);
     map_init(&l->gets, seed);
     r = reader_start(&l->reader, s, LOADER_READS_MAX);
     if (r != 0) {
@@ -436,6 +500,8 @@ struct loader *loader_free(struct loader *l)
     while ((it = list_pop_front(&l->reads)))
         drop(l, read_of(it));
     while ((it = list_pop_front(&l->waiting)))
+        drop(l, read_of(it));
+    while ((it = list_pop_front(&l->held)))
         drop(l, read_of(it));
     ASSERT(l->n_reads == 0);
     map_deinit(&l->gets);

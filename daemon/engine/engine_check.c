@@ -152,8 +152,9 @@ static void check_future(const struct engine *e, const struct future *f, struct 
     if (f->attempts && !(f->lease && f->lease->is_started))
         ASSERT(f->attempts->end_time != 0);
     if (f->group) {
-        ASSERT(f->group->future == f);
-        w->n_members++;
+        ASSERT(f->group->future == f && f->group->group->n_named >= f->group->group->n);
+        if (list_is_linked(&f->group->of_group))
+            w->n_members++;
     }
     ASSERT(f->durability == DURABILITY_DURABLE || !f->is_fact);
     ASSERT(f->commit_seq <= e->commit_seq && f->revision <= e->revision &&
@@ -255,10 +256,13 @@ static void check_functions(const struct engine *e, struct walk *w)
 /* Each group is walked from its first member. */
 static void check_group(const struct group *g, struct walk *w)
 {
-    uint64_t n = 0;
+    uint64_t n = 0, last = 0;
 
     LIST_FOREACH (l, &g->members) {
-        ASSERT(LIST_ENTRY(l, struct membership, of_group)->group == g);
+        const struct membership *m = LIST_ENTRY(l, struct membership, of_group);
+
+        ASSERT(m->group == g && id_key(&m->future->id) > last);
+        last = id_key(&m->future->id);
         n++;
     }
     ASSERT(n == g->n);

@@ -77,24 +77,32 @@ int group_get(struct group_set *s, const struct realm *realm, struct span name, 
     return 0;
 }
 
-void group_join(struct group *g, struct membership *m, struct future *f)
+void group_name(struct group *g, struct membership *m, struct future *f)
 {
     m->future = f;
     m->group = g;
     list_init(&m->of_group);
+    g->n_named++;
+}
+
+void group_join(struct group *g, struct membership *m, struct future *f)
+{
+    group_name(g, m, f);
     list_push_back(&g->members, &m->of_group);
     g->n++;
 }
 
 void group_leave(struct membership *m)
 {
+    if (list_is_linked(&m->of_group))
+        m->group->n--;
+    m->group->n_named--;
     list_del(&m->of_group);
-    m->group->n--;
 }
 
 void group_tidy(struct group_set *s, struct group *g)
 {
-    if (!list_is_empty(&g->members) || !list_is_empty(&g->expecting))
+    if (g->n_named > 0 || !list_is_empty(&g->expecting))
         return;
     s->n_bytes -= group_bytes(g);
     limits_discharge(s->account, NULL, group_bytes(g));

@@ -386,7 +386,9 @@ int engine_restore(struct engine *e, const struct restored *in, struct future **
     e->account.n_futures++;
     f->scope->n_futures++;
     turn_count(e, f);
-    if (f->group)
+    if (f->group && is_terminal(in))
+        group_name(f->group->group, f->group, f);
+    else if (f->group)
         edge_join(e, f);
     e->revision = MAX(e->revision, in->revision);
     e->last_key = MAX(e->last_key, id_key(&f->id));

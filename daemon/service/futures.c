@@ -34,6 +34,19 @@ void futures_send(struct grpc_call *call, const struct writer *w)
     grpc_call_fail(call, convert_no_memory(&(struct grpc_status){0}));
 }
 
+void futures_send_beside(struct grpc_call *call, const struct writer *w, struct buf *page, uint64_t seq)
+{
+    if (w->failed)
+        grpc_call_fail(call, convert_no_memory(&(struct grpc_status){0}));
+    else if (futures_show_seq(call, seq) < 0)
+        ; /* it has failed */
+    else if (grpc_call_send(call, (struct span){buf_head(page), buf_len(page)}) < 0)
+        grpc_call_fail(call, convert_no_memory(&(struct grpc_status){0}));
+    else
+        grpc_call_finish(call);
+    buf_deinit(page);
+}
+
 int futures_show_seq(struct grpc_call *call, uint64_t seq)
 {
     int r = grpc_call_stamp(call, seq);
@@ -394,6 +407,7 @@ static const struct grpc_method rows[] = {
         {"/futured.v1.Futures/AsCompleted", GRPC_BIDI, &as_completed_handler, NULL},
         {"/futured.v1.Futures/Watch", GRPC_SERVER_STREAM, &watch_handler, NULL},
         {"/futured.v1.Futures/List", GRPC_UNARY, &list_handler, NULL},
+        {"/futured.v1.Futures/Count", GRPC_UNARY, &count_handler, NULL},
         {"/futured.v1.Futures/Annotate", GRPC_UNARY, &annotate_handler, NULL},
         {"/futured.v1.Futures/Cancel", GRPC_UNARY, &cancel_handler, NULL},
         {"/futured.v1.Futures/Delete", GRPC_UNARY, &delete_handler, NULL},
@@ -412,6 +426,8 @@ int futures_new(struct futures **ret, struct engine *e, size_t max_message_bytes
     s->timeouts = HEAP_INIT;
     caller_cache_init(&s->callers, e, seed);
     list_init(&s->waitings);
+    list_init(&s->searches);
+    s->scan_limit = LIMITS_DEFAULT.scan_limit;
     list_init(&s->preloads);
     list_init(&s->announcing);
     s->n_methods = ARRAY_LEN(rows) + OPERATIONS_METHODS;
@@ -446,6 +462,11 @@ void futures_keep(struct futures *s, const struct futures_loader *loader)
     s->loader = *loader;
 }
 
+void futures_limit_scans(struct futures *s, uint32_t limit)
+{
+    s->scan_limit = limit;
+}
+
 void futures_refuse(struct futures *s, enum futures_refusal why)
 {
     s->refusal = why;
@@ -469,7 +490,8 @@ void futures_shutdown(struct futures *s)
 
 mono_ns_t futures_tick(struct futures *s, mono_ns_t now)
 {
-    mono_ns_t waits = wait_tick(s, now), runs = run_tick(s, now);
+    mono_ns_t waits = wait_tick(s, now), runs = run_tick(s, now), next = search_tick(s, now);
 
-    return MIN(waits, runs);
+    next = MIN(next, waits);
+    return MIN(next, runs);
 }

@@ -6,12 +6,13 @@
  *   futures.c  the table of methods, and the short ones: Get, Cancel, Annotate, Delete
  *   submit.c   Submit, SubmitStream; accepting one request, for run.c too
  *   run.c      Run, RunStream
- *   wait.c     Wait        as_completed.c  AsCompleted        watch.c  Watch        list.c  List
+ *   wait.c     Wait        as_completed.c  AsCompleted        watch.c  Watch        list.c  List        count.c  Count
  *
  * A method that must wait embeds a struct waiter in its call's state; the engine lists it among the turn's answers, and
  * futures_answer gives it back to its method, which pulls what is ready as far as the client reads.
  */
 #include "engine/engine.h"
+#include "filter/filter.h"
 #include "grpc/server.h"
 
 struct futures;
@@ -21,6 +22,9 @@ struct futures;
 MUST_CHECK int futures_new(struct futures **ret, struct engine *e, size_t max_message_bytes,
                            const struct hash_seed *seed);
 struct futures *futures_free(struct futures *s);
+
+/* futures_limit_scans: how many futures one call of List, Count or ...Many looks at before it answers with a token. */
+void futures_limit_scans(struct futures *s, uint32_t limit);
 
 /* futures_methods: the rows for grpc_server_add; they live as long as @s. */
 const struct grpc_method *futures_methods(const struct futures *s, size_t *ret_n);
@@ -49,17 +53,30 @@ struct futures_wish {
     void (*on_loaded)(struct futures_wish *wish, int result, struct future *f);
 };
 
-/* The finished ones behind @key in the order of IDs, some of them. */
+/* One of a stretch. */
+struct futures_found {
+    struct id id;
+    struct future *future;         /* in the engine, and pinned; NULL where that was not asked for: */
+    struct filter_subject subject; /* what the store has of it; good until forget_stretch */
+};
+
+/* The finished ones that the store has behind @key in the order of IDs: some of those that match. What is in memory may be
+ * among them or not. Until forget_stretch nothing leaves memory that may be missing here. */
 struct futures_stretch {
     struct span namespace, group; /* group may be empty: of any */
+    struct filter *filter;        /* NULL: all */
+    wall_ns_t now;
     uint64_t key;
-    int is_desc;
+    uint32_t limit;                          /* at most so many, 1 .. FUTURES_STRETCH_MAX ... */
+    uint32_t max_cost;                       /* ... and no more once looking has cost so much */
+    int is_desc, wants_futures, wants_tasks; /* wants_tasks: the subjects have their labels and arguments */
     void (*on_loaded)(struct futures_stretch *stretch, int result);
-    void *handle;  /* the loader's */
-    uint64_t last; /* all up to this key are in the engine, and pinned ... */
-    int is_end;    /* ... or there are none behind @key */
-    uint32_t n_pins;
-    struct future *pins[FUTURES_STRETCH_MAX]; /* the owner's to unpin, whatever the result */
+    void *user;
+    void *handle;  /* the loader's; NULL: it has nothing to forget */
+    uint64_t last; /* all up to this key are here ... */
+    int is_end;    /* ... and there are none behind it */
+    uint32_t cost, n;
+    struct futures_found found[FUTURES_STRETCH_MAX]; /* the owner's to unpin, whatever the result */
 };
 
 struct futures_loader {
@@ -68,7 +85,8 @@ struct futures_loader {
     /* The same for the finished future that holds an idempotency key; both spans are copied. */
     int (*load_key)(void *context, struct span namespace, struct span key, struct futures_wish *wish);
     int (*load_stretch)(void *context, struct futures_stretch *stretch);
-    void (*forget_stretch)(void *context, struct futures_stretch *stretch); /* on_loaded does not follow */
+    /* Before on_loaded: it does not follow. Behind it, where there is a handle: always. */
+    void (*forget_stretch)(void *context, struct futures_stretch *stretch);
     void *context;
 };
 

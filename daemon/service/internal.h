@@ -8,6 +8,7 @@
 #include "service/idset.h"
 #include "service/preload.h"
 #include "service/request.h"
+#include "service/search.h"
 #include "service/waiting.h"
 
 struct futures {
@@ -24,6 +25,9 @@ struct futures {
     struct caller_cache callers;
     struct list announcing; /* of struct run.announcing, the one that is due first at the head */
     struct list waitings;   /* of struct waiting.link: all calls that wait for futures */
+    struct list searches;   /* of struct search.link: those that go on */
+    uint32_t scan_limit;    /* of what one call may cost that answers with a token where it ends */
+    uint32_t search_left;   /* of what all of them may cost in this turn */
     struct grpc_method methods[40];
     size_t n_methods;
     const struct grpc_method
@@ -32,7 +36,7 @@ struct futures {
 
 /* The methods' handlers, one per row. */
 extern const struct grpc_handler submit_handler, submit_stream_handler, run_handler, run_stream_handler,
-        wait_handler, as_completed_handler, watch_handler, list_handler;
+        wait_handler, as_completed_handler, watch_handler, list_handler, count_handler;
 
 static inline struct futures *futures_of(const struct grpc_call *call)
 {
@@ -73,6 +77,10 @@ size_t futures_room(const struct futures *s, size_t beside);
 
 /* futures_send: end the message begun in @w; a failed one ends the call. */
 void futures_send(struct grpc_call *call, const struct writer *w);
+
+/* futures_send_beside: answer a unary call with the message in @page, which @w has written and which waits for commit @seq; a
+ * failed one ends the call. Frees @page. */
+void futures_send_beside(struct grpc_call *call, const struct writer *w, struct buf *page, uint64_t seq);
 
 /* Accepting one SubmitRequest: validated, then given to the engine. */
 struct accepted {

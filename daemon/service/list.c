@@ -1,187 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * List: futures in ID order, by pages. A page token holds the direction, the ID key to go on from and a hash of what was
- * asked, so a token of another question is refused. Between pages anything may happen: a future that matches
- * throughout has one place in ID order and is listed exactly once.
+ * List: futures in ID order, by pages. What is found is pinned until the page is written, which is in the turn in which the search
+ * ends: as the futures are then, without those that do not match any more. Between pages anything may happen: a future that
+ * matches throughout has one place in ID order and is listed exactly once.
  *
- * With a store the finished futures that are not in memory are read first, as many as make a page, in stretches of ID order;
- * they are pinned until the page is written, which ends where the last stretch ended.
- *
- * Cost: a list of everything looks at what it shows; a group's list walks the ID order and stops after LIST_SCAN_MAX
- * futures with a token, so a page may be short or empty although more follow.
+ * A page may be short or empty although more follow: a search stops at its budget, a reply at its size.
  */
-#include "base/arena.h"
 #include "base/mem.h"
 #include "service/internal.h"
 #include "service/preload.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
-enum {
-    LIST_PAGE_DEFAULT = 100,
-    LIST_SCAN_MAX = LIMIT_SCAN,
-    LIST_RESERVE_BYTES = 256,
-    LIST_STRETCHES_MAX = 50
-};
+enum { LIST_PAGE_DEFAULT = 100, LIST_RESERVE_BYTES = 256 };
 enum { LIST_FUTURES = 1, LIST_NEXT_PAGE_TOKEN = 2 };
-enum { TOKEN_LEN = 2 + 16 + 16 };
 
 struct listing {
-    struct futures *service;
-    const struct caller *caller;
-    struct selector selector;
-    struct span ids; /* the selector's bytes */
-    enum view view;
-    int is_desc;
-    uint64_t key;      /* go on behind this one */
-    uint32_t at;       /* of a list by IDs: how many of them are behind us */
-    uint64_t question; /* hash of selector and order: ties a token to it */
-    uint32_t page_size;
-    int has_horizon;  /* beyond ... */
-    uint64_t horizon; /* ... this key there may be more than what is in memory */
-};
-
-/* A List that reads from the store. */
-struct list_call {
-    struct futures_stretch stretch;
-    struct listing listing;
+    struct search search;
+    struct search_selector selector;
+    struct search_token token; /* of this page; then of the next one */
     struct grpc_call *call;
-    struct bytes *message; /* what listing borrows from */
-    uint32_t n_stretches, n_pins;
-    int is_loading;
-    struct future *pins[]; /* room for page_size + FUTURES_STRETCH_MAX */
+    enum view view;
+    uint32_t page_size, n;
+    struct future *futures[]; /* pinned; room for page_size */
 };
-
-static uint64_t hash_question(const struct list_request *request)
-{
-    static const struct hash_seed fixed = {0}; /* a token must outlive the process; it keeps no secret */
-    uint64_t a = hash_bytes(&fixed, request->selector.data.p, request->selector.data.len);
-
-    return a ^ hash_bytes(&fixed, request->order_by.p, request->order_by.len) * 3;
-}
-
-static void format_token(const struct listing *l, char token[static TOKEN_LEN + 1])
-{
-    snprintf(token, TOKEN_LEN + 1, "1%c%016" PRIx64 "%016" PRIx64, l->is_desc ? 'd' : 'a', l->key,
-             l->question);
-}
-
-static int read_hex(const uint8_t *p, uint64_t *ret)
-{
-    uint64_t v = 0;
-
-    for (int i = 0; i < 16; i++) {
-        if (p[i] >= '0' && p[i] <= '9')
-            v = v << 4 | (uint64_t)(p[i] - '0');
-        else if (p[i] >= 'a' && p[i] <= 'f')
-            v = v << 4 | (uint64_t)(p[i] - 'a' + 10);
-        else
-            return -1;
-    }
-    *ret = v;
-    return 0;
-}
-
-static int read_token(struct span token, struct listing *l, struct grpc_status *st)
-{
-    uint64_t question;
-
-    if (token.len != TOKEN_LEN || token.p[0] != '1' || token.p[1] != (l->is_desc ? 'd' : 'a') ||
-        read_hex(token.p + 2, &l->key) < 0 || read_hex(token.p + 18, &question) < 0 ||
-        question != l->question)
-        return request_bad_field(st, "page_token",
-                                 "is not one that this daemon gave for the same selector and order_by");
-    return 0;
-}
-
-static int read_list(struct span message, struct listing *l, struct grpc_status *st)
-{
-    struct list_request request = {0};
-
-    if (request_read(&list_request_table, message, &request, st) ||
-        request_selector(&request.selector, &l->selector, st) ||
-        request_view(request.view, VIEW_BASIC, "view", &l->view, st))
-        return REQUEST_E_BAD;
-    if (l->selector.filter.len && !span_eq(l->selector.filter, SPAN_LIT("*")))
-        return request_unbuilt_field(st, "selector.filter");
-    if (request.page_size > LIMIT_PAGE_SIZE)
-        return request_bad_field(st, "page_size", "is %" PRIu64 "; at most %d are allowed", request.page_size,
-                                 LIMIT_PAGE_SIZE);
-    if (span_eq(request.order_by, SPAN_LIT("asc")))
-        l->is_desc = 0;
-    else if (request.order_by.len == 0 || span_eq(request.order_by, SPAN_LIT("desc")))
-        l->is_desc = 1;
-    else
-        return request_bad_field(st, "order_by", "is neither \"asc\" nor \"desc\"");
-    l->ids = request.selector.data;
-    l->page_size = request.page_size ? (uint32_t)request.page_size : LIST_PAGE_DEFAULT;
-    l->question = hash_question(&request);
-    l->key = l->is_desc ? UINT64_MAX : 0;
-    return request.page_token.len ? read_token(request.page_token, l, st) : 0;
-}
-
-static int compare_ids(const void *a, const void *b)
-{
-    return id_compare(a, b);
-}
-
-/* The future behind l->key in order, or NULL; *ret_more = the scan's budget is used up. */
-static struct future *next_future(struct listing *l, uint32_t *budget)
-{
-    for (;;) {
-        struct future *f =
-                engine_next(l->service->engine, l->caller->scope, l->key, l->is_desc, budget, &l->key);
-
-        if (l->has_horizon && (f || *budget > 0) &&
-            (!f || (l->is_desc ? id_key(&f->id) < l->horizon : id_key(&f->id) > l->horizon))) {
-            l->key = l->horizon;
-            *budget = 0;
-            return NULL;
-        }
-        if (!f || l->selector.group.len == 0 || span_eq(future_group(f), l->selector.group))
-            return f;
-    }
-}
-
-/* Among the selector's sorted IDs: the nearest behind l->key. */
-static struct future *next_of_ids(struct listing *l, const struct id *ids, uint32_t n)
-{
-    for (; l->at < n; l->at++) {
-        const struct id *id = &ids[l->is_desc ? n - 1 - l->at : l->at];
-        struct future *f;
-
-        if (l->is_desc ? id_key(id) >= l->key : id_key(id) <= l->key)
-            continue;
-        f = engine_find(l->service->engine, l->caller->scope, id);
-        if (f) {
-            l->key = id_key(id);
-            return f;
-        }
-    }
-    return NULL;
-}
-
-static int read_ids(const struct listing *l, struct arena *arena, struct id **ret, struct grpc_status *st)
-{
-    struct wire_reader r = wire_reader(l->ids);
-    struct span text;
-    uint32_t n = 0;
-
-    *ret = arena_alloc(arena, l->selector.ids * sizeof(struct id));
-    if (!*ret) {
-        convert_no_memory(st);
-        return REQUEST_E_BAD;
-    }
-    while (codec_each(&r, SELECTOR_IDS, &text))
-        if (request_id(text, "selector.ids", &(*ret)[n++], st))
-            return REQUEST_E_BAD;
-    qsort(*ret, n, sizeof(struct id), compare_ids);
-    return 0;
-}
 
 /* Whether there is no room even for BASIC: then the page ends before it, unless it would be empty. */
 static int is_least(struct convert_view view)
@@ -189,158 +32,151 @@ static int is_least(struct convert_view view)
     return view.view == VIEW_RESULT && view.omitted;
 }
 
-/* The page into @w's buffer. Returns the commit that it must wait for: that of what is on it, and of what was deleted. */
-static uint64_t write_page(struct writer *w, struct listing *l, const struct id *ids)
+/* The futures that are found and still match, as far as there is room; how many of l->futures that were. *seq becomes that of the
+ * commit that all of it waits for. */
+static uint32_t put_futures(struct listing *l, struct writer *w, uint64_t *seq)
 {
-    struct engine *e = l->service->engine;
-    size_t room = futures_room(l->service, LIST_RESERVE_BYTES);
-    uint64_t seq = engine_deleted_seq(e);
-    uint32_t budget = LIST_SCAN_MAX, n = 0;
-    char token[TOKEN_LEN + 1];
-    struct future *f = NULL;
-    int is_more = 0;
+    struct engine *e = l->search.service->engine;
+    size_t room = futures_room(l->search.service, LIST_RESERVE_BYTES);
+    uint32_t i, n_put = 0;
 
-    for (;; n++) {
-        size_t before_bytes = buf_len(w->out);
-        uint64_t before = l->key;
-        struct convert_view view;
+    for (i = 0; i < l->n; i++) {
+        const struct future *f = l->futures[i];
+        struct convert_view view = convert_fit(f, l->view, room);
+        size_t before = buf_len(w->out);
 
-        f = ids ? next_of_ids(l, ids, l->selector.ids) : next_future(l, &budget);
-        if (!f)
+        if (l->search.n_turns > 1 && !search_still_matches(&l->search, f))
+            continue;
+        if (n_put++ > 0 && is_least(view))
             break;
-        view = convert_fit(f, l->view, room);
-        is_more = n == l->page_size || (n > 0 && is_least(view));
-        if (is_more) {
-            l->key = before;
-            break;
-        }
         convert_future_field(w, LIST_FUTURES, f, view);
-        room -= MIN(room, buf_len(w->out) - before_bytes);
-        seq = MAX(seq, engine_shown(e, f));
+        room -= MIN(room, buf_len(w->out) - before);
+        *seq = MAX(*seq, engine_shown(e, f));
     }
-    if (is_more || (!f && !ids && budget == 0)) {
-        format_token(l, token);
-        writer_text(w, LIST_NEXT_PAGE_TOKEN, token);
-    }
-    return seq;
+    return i;
 }
 
 /* What the page waits for is known when it is written, so it is written beside the call. */
-static void put_page(struct grpc_call *call, struct listing *l, const struct id *ids)
+static void put_page(struct listing *l)
 {
-    struct buf page = {0};
+    uint64_t seq = engine_deleted_seq(l->search.service->engine);
+    char token[SEARCH_TOKEN_LEN + 1];
+    struct buf page = BUF_INIT;
     struct writer w = writer_to(&page);
-    uint64_t seq = write_page(&w, l, ids);
+    uint32_t n = put_futures(l, &w, &seq);
 
-    if (w.failed)
-        grpc_call_fail(call, convert_no_memory(&(struct grpc_status){0}));
-    else if (futures_show_seq(call, seq) < 0)
-        ; /* it has failed */
-    else if (grpc_call_send(call, (struct span){buf_head(&page), buf_len(&page)}) < 0)
-        grpc_call_fail(call, convert_no_memory(&(struct grpc_status){0}));
-    else
-        grpc_call_finish(call);
-    buf_deinit(&page);
+    if (n < l->n || l->search.is_more) {
+        l->token.key = n < l->n ? id_key(&l->futures[n - 1]->id) : l->search.key;
+        search_token_write(&l->token, token);
+        writer_text(&w, LIST_NEXT_PAGE_TOKEN, token);
+    }
+    futures_send_beside(l->call, &w, &page, seq);
 }
 
-static struct list_call *list_call_free(struct list_call *lc)
+static int on_hit(struct search *s, const struct search_hit *hit)
 {
-    for (uint32_t i = 0; i < lc->n_pins; i++)
-        engine_unpin(lc->listing.service->engine, lc->pins[i]);
-    bytes_unref(lc->message);
-    return mem_free(lc);
+    struct listing *l = s->user;
+
+    if (l->n == l->page_size)
+        return SEARCH_STOP;
+    engine_pin(s->service->engine, hit->future);
+    l->futures[l->n++] = hit->future;
+    return SEARCH_GO_ON;
 }
 
-static void end_list_call(struct list_call *lc, int result)
+static struct listing *listing_free(struct listing *l)
 {
-    struct grpc_call *call = lc->call;
+    if (l) {
+        for (uint32_t i = 0; i < l->n; i++)
+            engine_unpin(l->search.service->engine, l->futures[i]);
+        search_drop(&l->search);
+        search_selector_deinit(&l->selector);
+    }
+    return mem_free(l);
+}
+
+static void on_end(struct search *s, int result)
+{
+    struct listing *l = s->user;
     struct grpc_status st;
 
-    grpc_call_set_user(call, NULL);
+    grpc_call_set_user(l->call, NULL);
     if (result == 0)
-        put_page(call, &lc->listing, NULL);
+        put_page(l);
     else
-        grpc_call_fail(call, preload_status(&st, result, NULL));
-    list_call_free(lc);
+        grpc_call_fail(l->call, preload_status(&st, result, NULL));
+    listing_free(l);
 }
 
-static void on_stretch(struct futures_stretch *stretch, int result)
+static int read_order(struct span order_by, int *ret_is_desc, struct grpc_status *st)
 {
-    struct list_call *lc = CONTAINER_OF(stretch, struct list_call, stretch);
-    const struct futures_loader *loader = &lc->listing.service->loader;
-
-    lc->is_loading = 0;
-    for (uint32_t i = 0; i < stretch->n_pins; i++)
-        lc->pins[lc->n_pins++] = stretch->pins[i];
-    lc->listing.horizon = stretch->last;
-    lc->listing.has_horizon = !stretch->is_end;
-    stretch->key = stretch->last;
-    if (result == 0 && !stretch->is_end && lc->n_pins <= lc->listing.page_size &&
-        ++lc->n_stretches < LIST_STRETCHES_MAX) {
-        result = loader->load_stretch(loader->context, stretch);
-        lc->is_loading = result == 0;
-    }
-    if (!lc->is_loading)
-        end_list_call(lc, result);
+    *ret_is_desc = !span_eq(order_by, SPAN_LIT("asc"));
+    if (*ret_is_desc && order_by.len && !span_eq(order_by, SPAN_LIT("desc")))
+        return request_bad_field(st, "order_by", "is neither \"asc\" nor \"desc\"");
+    return 0;
 }
 
-/* @l is copied; it has been read from @message. */
-static void list_with_store(struct grpc_call *call, const struct listing *l, struct span message)
+static int read_list(const struct list_request *request, struct listing *l, struct grpc_status *st)
 {
-    const struct futures_loader *loader = &l->service->loader;
-    size_t n = (size_t)l->page_size + FUTURES_STRETCH_MAX;
-    struct list_call *lc = mem_zalloc(sizeof *lc + n * sizeof(struct future *));
-    struct grpc_status st;
-    int r = lc ? 0 : -ENOMEM;
+    struct engine *e = l->search.service->engine;
+    int is_desc;
 
-    if (r == 0 && !(lc->message = bytes_dup(message.p, message.len)))
-        r = -ENOMEM;
-    if (r == 0) {
-        lc->call = call;
-        r = read_list(SPAN_OF_BYTES(lc->message), &lc->listing, &st) ? -ENOMEM : 0; /* as it was */
-        lc->listing.service = l->service;
-        lc->listing.caller = l->caller;
-        lc->stretch.namespace = SPAN_OF_BYTES(l->caller->scope->namespace);
-        lc->stretch.group = lc->listing.selector.group;
-        lc->stretch.key = lc->listing.key;
-        lc->stretch.is_desc = lc->listing.is_desc;
-        lc->stretch.on_loaded = on_stretch;
-    }
-    if (r == 0)
-        r = loader->load_stretch(loader->context, &lc->stretch);
-    if (r == 0) {
-        lc->is_loading = 1;
-        grpc_call_set_user(call, lc);
-        return;
-    }
-    if (lc)
-        list_call_free(lc);
-    grpc_call_fail(call, preload_status(&st, r, NULL));
+    if (read_order(request->order_by, &is_desc, st))
+        return REQUEST_E_BAD;
+    l->token = (struct search_token){
+            .key = is_desc ? UINT64_MAX : 0,
+            .question = search_token_question(request->selector.data, request->order_by),
+            .now = engine_wall(e),
+            .is_desc = is_desc,
+    };
+    if (request_view(request->view, VIEW_BASIC, "view", &l->view, st) ||
+        (request->page_token.len && search_token_read(request->page_token, &l->token, st)))
+        return REQUEST_E_BAD;
+    return search_selector_read(&request->selector, l->token.now, &l->selector, st);
 }
 
 static void do_list(struct grpc_call *call, struct span message)
 {
-    struct listing l = {.service = futures_of(call)};
-    struct arena arena;
-    struct id *ids = NULL;
+    struct futures *service = futures_of(call);
+    const struct caller *caller = caller_of(&service->callers, call);
+    struct list_request request = {0};
+    struct listing *l = NULL;
     struct grpc_status st;
-    int e;
+    uint32_t page_size;
+    int e = request_read(&list_request_table, message, &request, &st);
 
-    arena_init(&arena, 0);
-    e = read_list(message, &l, &st);
-    if (e == 0 && l.selector.ids)
-        e = read_ids(&l, &arena, &ids, &st);
-    if (e == 0 && !(l.caller = caller_of(&l.service->callers, call))) {
+    if (e == 0 && request.page_size > LIMIT_PAGE_SIZE)
+        e = request_bad_field(&st, "page_size", "is %" PRIu64 "; at most %d are allowed", request.page_size,
+                              LIMIT_PAGE_SIZE);
+    page_size = request.page_size ? (uint32_t)MIN(request.page_size, (uint64_t)LIMIT_PAGE_SIZE)
+                                  : LIST_PAGE_DEFAULT;
+    if (e == 0 && (!caller || !(l = mem_zalloc(sizeof *l + page_size * sizeof(struct future *))))) {
         convert_no_memory(&st);
         e = REQUEST_E_BAD;
     }
-    if (e)
+    if (e == 0) {
+        l->search.service = service;
+        e = read_list(&request, l, &st);
+    }
+    if (e) {
         grpc_call_fail(call, &st);
-    else if (!ids && l.service->has_store)
-        list_with_store(call, &l, message);
-    else
-        put_page(call, &l, ids);
-    arena_deinit(&arena);
+        listing_free(l);
+        return;
+    }
+    l->call = call;
+    l->page_size = page_size;
+    l->search.scope = caller->scope;
+    l->search.selector = &l->selector;
+    l->search.now = l->token.now;
+    l->search.key = l->token.key;
+    l->search.is_desc = l->token.is_desc;
+    l->search.wants_futures = 1;
+    l->search.budget = service->scan_limit;
+    l->search.on_hit = on_hit;
+    l->search.on_end = on_end;
+    l->search.user = l;
+    grpc_call_set_user(call, l);
+    search_begin(&l->search);
 }
 
 static void on_list(struct grpc_call *call, struct span message)
@@ -356,14 +192,8 @@ static void on_list(struct grpc_call *call, struct span message)
 
 static void on_list_done(struct grpc_call *call, enum grpc_end end)
 {
-    struct list_call *lc = grpc_call_user(call);
-
     preload_drop(call);
-    if (!lc)
-        return;
-    if (lc->is_loading)
-        lc->listing.service->loader.forget_stretch(lc->listing.service->loader.context, &lc->stretch);
-    list_call_free(lc);
+    listing_free(grpc_call_user(call));
 }
 
 const struct grpc_handler list_handler = {.on_message = on_list, .on_done = on_list_done};

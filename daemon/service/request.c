@@ -59,6 +59,13 @@ static const struct codec_row list_request_rows[] = {
 };
 const struct codec_table list_request_table = {list_request_rows, ARRAY_LEN(list_request_rows)};
 
+static const struct codec_row count_request_rows[] = {
+        CODEC_ROW(1, CODEC_MESSAGE, struct count_request, selector),
+        CODEC_ROW(2, CODEC_STRING, struct count_request, group_by),
+        CODEC_ROW(3, CODEC_STRING, struct count_request, page_token),
+};
+const struct codec_table count_request_table = {count_request_rows, ARRAY_LEN(count_request_rows)};
+
 static const struct codec_row annotate_request_rows[] = {
         CODEC_ROW(1, CODEC_STRING, struct annotate_request, id),
         CODEC_ROW(ANNOTATE_SET, CODEC_REPEATED_MESSAGE, struct annotate_request, set_labels),

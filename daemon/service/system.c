@@ -37,7 +37,7 @@ static void put_limits(struct writer *w, const struct system *s)
     writer_uint(w, 8, LIMIT_SELECTOR_IDS);
     writer_uint(w, 9, LIMIT_PAGE_SIZE);
     writer_uint(w, 10, LIMIT_FILTER_WATCHES);
-    writer_uint(w, 11, LIMIT_SCAN);
+    writer_uint(w, 11, s->config.limits.scan_limit);
     writer_uint(w, 12, s->config.max_result_bytes);
     writer_end(w, m);
 }

@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "engine/idem.h"
+#include "store/match.h"
 #include "store/record.h"
 
 #include <errno.h>
@@ -72,7 +73,7 @@ int batch_put(struct batch *b, enum batch_kind kind, const struct future *f)
 {
     struct batch_op *op = op_reserve(b, kind);
     struct record_place place;
-    size_t blobs = 0;
+    size_t blobs = 0, begin = buf_len(&b->bytes);
     int r;
 
     ASSERT(kind <= BATCH_PUT_DONE);
@@ -82,6 +83,14 @@ int batch_put(struct batch *b, enum batch_kind kind, const struct future *f)
     r = record_encode(f, &b->bytes, &place);
     if (r < 0)
         return r;
+    if (kind != BATCH_PUT_LIVE && f->group) {
+        if (match_group_key(&b->bytes, future_namespace(f), future_group(f)) < 0) {
+            b->bytes.end = b->bytes.start + begin;
+            return -ENOMEM;
+        }
+        op->group = (struct batch_piece){place.at + place.len,
+                                         (uint32_t)(buf_len(&b->bytes) - place.at - place.len)};
+    }
     op->id = f->id;
     op->k = id_key(&f->id);
     op->state = f->state;

@@ -41,6 +41,7 @@ struct batch_op {
     wall_ns_t time;    /* FINISH, PUT_DONE: expire_time. SETTING: when */
     struct bytes *task, *data;
     struct batch_piece record, function; /* PUT_*, FINISH */
+    struct batch_piece group;            /* FINISH, PUT_DONE: its key of match_group_key; empty = in none */
     struct batch_piece name, value, who, why;
 };
 

@@ -46,6 +46,7 @@ static int read_one(struct reader *reader, struct reader_request *r)
             list_push_back(&r->items, &item->link);
         return result;
     case READER_SCAN:
+        r->scan.ret = &r->scanned;
         result = store_scan(reader->view, &r->scan, &r->items);
         if (result != 0)
             store_items_free(&r->items);

@@ -15,10 +15,11 @@ enum reader_kind { READER_GET, READER_GET_KEY, READER_SCAN, READER_COUNTS };
 struct reader_request {
     struct list link; /* the reader's, then the owner's again */
     enum reader_kind kind;
-    struct id id;               /* GET */
-    struct span namespace, key; /* GET_KEY; the owner keeps them */
-    uint8_t want;               /* GET, GET_KEY */
-    struct store_scan scan;     /* SCAN */
+    struct id id;                 /* GET */
+    struct span namespace, key;   /* GET_KEY; the owner keeps them */
+    uint8_t want;                 /* GET, GET_KEY */
+    struct store_scan scan;       /* SCAN; what it borrows stays until it comes back */
+    struct store_scanned scanned; /* of it, when result is 0 */
     int is_cancelled; /* by reader_cancel: not done, result STORE_E_NOT_FOUND. Under the reader's lock */
     int result;       /* as of store_get, store_scan, store_counts */
     struct list

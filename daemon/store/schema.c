@@ -10,7 +10,8 @@
 
 /*
  * live and done: an integer key alone, and appended to in its order, measured best. blob has a rowid, and its index on
- * the side, so that large payloads are not in the pages that a search goes through. No further index: each would cost
+ * the side, so that large payloads are not in the pages that a search goes through. done_grp has an entry for each finished
+ * future with a group, in the order of keys within a group, and none for the others. No further index: each would cost
  * every finished future a page. idem is by k, so that deleting a future needs no key; its own index is for the few that
  * have one.
  */
@@ -22,7 +23,8 @@ static const char *const create =
         " at INTEGER NOT NULL, why TEXT NOT NULL) WITHOUT ROWID;"
         "CREATE TABLE live(k INTEGER PRIMARY KEY, id BLOB NOT NULL, rec BLOB NOT NULL);"
         "CREATE TABLE done(k INTEGER PRIMARY KEY, id BLOB NOT NULL, fn TEXT NOT NULL, state INTEGER NOT NULL,"
-        " rec BLOB NOT NULL);"
+        " grp BLOB, rec BLOB NOT NULL);"
+        "CREATE INDEX done_grp ON done(grp) WHERE grp IS NOT NULL;"
         "CREATE TABLE blob(k INTEGER NOT NULL, n INTEGER NOT NULL, crc INTEGER NOT NULL, data BLOB NOT NULL);"
         "CREATE UNIQUE INDEX blob_kn ON blob(k, n);"
         "CREATE TABLE expiry(hour INTEGER NOT NULL, seq INTEGER NOT NULL, ks BLOB NOT NULL,"

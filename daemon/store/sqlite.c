@@ -89,9 +89,9 @@ static const char *const sqls[N_STATEMENTS] = {
         [ROLLBACK] = "ROLLBACK",
         [META] = "UPDATE meta SET commit_seq=?1, k_ceiling=max(k_ceiling, ?2)",
         [PUT_LIVE] = "INSERT OR REPLACE INTO live(k, id, rec) VALUES(?1, ?2, ?3)",
-        [FINISH] = "INSERT INTO done(k, id, fn, state, rec) VALUES(?1, ?2, ?4, ?5, ?3)",
+        [FINISH] = "INSERT INTO done(k, id, fn, state, grp, rec) VALUES(?1, ?2, ?4, ?5, ?6, ?3)",
         [GET_DONE] = "SELECT id, rec FROM done WHERE k=?1",
-        [PUT_DONE] = "INSERT OR REPLACE INTO done(k, id, fn, state, rec) VALUES(?1, ?2, ?4, ?5, ?3)",
+        [PUT_DONE] = "INSERT OR REPLACE INTO done(k, id, fn, state, grp, rec) VALUES(?1, ?2, ?4, ?5, ?6, ?3)",
         [DELETE_LIVE] = "DELETE FROM live WHERE k=?1",
         [DELETE_LIVE_ID] = "DELETE FROM live WHERE k=?1 AND id=?2",
         [DELETE_DONE] = "DELETE FROM done WHERE k=?1",
@@ -237,6 +237,10 @@ static int put_row(struct sqlite *s, enum statement which, const struct batch *b
     if (which != PUT_LIVE) {
         bind_text(stmt, 4, batch_span(b, op->function));
         bind_number(stmt, 5, op->state);
+        if (op->group.len)
+            bind_span(stmt, 6, batch_span(b, op->group));
+        else
+            ASSERT(sqlite3_bind_null(stmt, 6) == SQLITE_OK);
     }
     return db_run(stmt, problem);
 }

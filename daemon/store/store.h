@@ -16,6 +16,7 @@
  * again, whoever asks, until the process has been started anew. Reads go on.
  */
 #include "store/batch.h"
+#include "store/match.h"
 #include "store/record.h"
 
 enum store_error {
@@ -87,6 +88,17 @@ struct store_scan {
     uint32_t limit;       /* at most so many items; 1 .. STORE_SCAN_MAX */
     uint64_t limit_bytes; /* and no further item when so many bytes are reached */
     uint8_t desc, want;
+    /* The rest may all be 0. */
+    const struct match *match; /* only what this wants, and nothing that is damaged */
+    struct span group;         /* only those with this key of match_group_key; DONE */
+    uint32_t max_cost;         /* with match: of looking; 0 = any */
+    struct store_scanned *ret; /* how far it came */
+};
+
+struct store_scanned {
+    uint64_t last; /* all up to this key has been looked at ... */
+    int is_end;    /* ... and there is nothing behind it */
+    uint32_t cost;
 };
 
 /* What one sweep did. */
@@ -205,7 +217,7 @@ MUST_CHECK static inline int store_keys(struct store_view *v, uint64_t *k, uint6
     return v->backend->keys(v, k, hashes, max, ret_n);
 }
 
-/* store_scan: append items in the order of keys to @items; fewer than the limits allow: there are no more.
+/* store_scan: append items in the order of keys to @items; without a match, fewer than the limits allow: there are no more.
  *   Owns:   the caller: store_items_free, also on failure. Each call is a transaction of its own.
  *   Return: 0; STORE_E_CORRUPT; -errno. A damaged record is an item with its result set. */
 MUST_CHECK static inline int store_scan(struct store_view *v, const struct store_scan *scan,

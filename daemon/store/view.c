@@ -19,6 +19,7 @@ struct view {
     sqlite3 *db;
     sqlite3_stmt *begin, *end, *get_live, *get_done, *get_key, *keys, *blob, *settings;
     sqlite3_stmt *scan[2][2]; /* [place][desc] */
+    sqlite3_stmt *group[2];   /* [desc] */
     sqlite3_stmt *count[2];   /* [place] */
 };
 
@@ -48,6 +49,10 @@ static const struct {
          "SELECT k, id, rec FROM done WHERE k>?1 ORDER BY k LIMIT ?2"},
         {offsetof(struct view, scan[STORE_DONE][1]),
          "SELECT k, id, rec FROM done WHERE k<?1 ORDER BY k DESC LIMIT ?2"},
+        {offsetof(struct view, group[0]),
+         "SELECT k, id, rec FROM done WHERE grp=?3 AND k>?1 ORDER BY k LIMIT ?2"},
+        {offsetof(struct view, group[1]),
+         "SELECT k, id, rec FROM done WHERE grp=?3 AND k<?1 ORDER BY k DESC LIMIT ?2"},
         {offsetof(struct view, count[STORE_LIVE]), "SELECT k, 0 FROM live WHERE k>?1 ORDER BY k LIMIT ?2"},
         {offsetof(struct view, count[STORE_DONE]),
          "SELECT k, state FROM done WHERE k>?1 ORDER BY k LIMIT ?2"},
@@ -273,34 +278,95 @@ static int is_behind(const struct id *id, int desc, uint64_t *key)
     return is;
 }
 
+/* Whether the row that @stmt stands on is one that @match wants: looked at where it is, so that a search makes items of what it
+ * finds only. */
+static int is_wanted(struct view *v, sqlite3_stmt *stmt, const struct match *match, uint32_t *cost, int *ret)
+{
+    struct span id = db_column(stmt, 1), rec = db_column(stmt, 2);
+    struct bytes *task = NULL;
+    struct record record;
+    int r;
+
+    *ret = 0;
+    ++*cost;
+    if (id.len != sizeof(struct id))
+        return 0;
+    r = record_decode((const struct id *)id.p, rec, &record);
+    if (r != 0) /* damaged, or of a newer version: it is said to who asks for it */
+        return r < 0 ? r : 0;
+    if (match->needs_task && record.task_in_blob) {
+        r = load_blob(v, id_key(&record.id), DB_BLOB_TASK, record.task_bytes, &task);
+        record.task = SPAN_OF_BYTES(task);
+    }
+    if (r == 0)
+        *ret = match_is_wanted(match, &record, cost);
+    bytes_unref(task);
+    record_deinit(&record);
+    return r < 0 || r == STORE_E_CORRUPT ? r : 0;
+}
+
+static sqlite3_stmt *scan_statement(struct view *v, const struct store_scan *scan)
+{
+    sqlite3_stmt *stmt = scan->group.len ? v->group[!!scan->desc] : v->scan[scan->place][!!scan->desc];
+
+    ASSERT(scan->limit >= 1 && scan->limit <= STORE_SCAN_MAX);
+    ASSERT(!scan->group.len || scan->place == STORE_DONE);
+    bind_key(stmt, 1, scan->key);
+    ASSERT(sqlite3_bind_int64(stmt, 2, scan->match ? -1 : (int64_t)scan->limit) == SQLITE_OK);
+    if (scan->group.len)
+        ASSERT(db_bind(stmt, 3, scan->group) == SQLITE_OK);
+    return stmt;
+}
+
+/* The row that @stmt stands on, into @items if it is wanted. */
+static int take_row(struct view *v, const struct store_scan *scan, sqlite3_stmt *stmt, struct list *items,
+                    struct store_scanned *scanned, uint64_t *n_bytes)
+{
+    struct id k = id_make((uint64_t)sqlite3_column_int64(stmt, 0), 0);
+    struct store_item *item;
+    int wanted = 1, r = is_behind(&k, scan->desc, &scanned->last) ? 0 : STORE_E_CORRUPT;
+
+    if (r == 0 && scan->match)
+        r = is_wanted(v, stmt, scan->match, &scanned->cost, &wanted);
+    if (r == 0 && wanted)
+        r = make_item(v, stmt, scan->place == STORE_DONE, scan->want, &item);
+    if (r == 0 && wanted) {
+        list_push_back(items, &item->link);
+        *n_bytes += sizeof *item + (uint64_t)sqlite3_column_bytes(stmt, 2) + item->record.task.len +
+                    item->record.data.len;
+    }
+    return r;
+}
+
 static int view_scan(struct store_view *view, const struct store_scan *scan, struct list *items)
 {
     struct view *v = view_of(view);
-    sqlite3_stmt *stmt = v->scan[scan->place][!!scan->desc];
-    struct store_item *item;
-    uint64_t n_bytes = 0, key = scan->key;
+    struct store_scanned scanned = {.last = scan->key};
+    sqlite3_stmt *stmt = scan_statement(v, scan);
+    uint64_t n_bytes = 0;
+    uint32_t n = 0;
     int rc, r = begin(v);
 
-    ASSERT(scan->limit >= 1 && scan->limit <= STORE_SCAN_MAX);
-    if (r != 0 || (!scan->desc && scan->key > INT64_MAX))
+    if (r != 0)
         return end(v, r);
-    bind_key(stmt, 1, scan->key);
-    ASSERT(sqlite3_bind_int64(stmt, 2, scan->limit) == SQLITE_OK);
-    while (r == 0 && n_bytes < scan->limit_bytes && (rc = sqlite3_step(stmt)) != SQLITE_DONE) {
-        r = rc == SQLITE_ROW ? make_item(v, stmt, scan->place == STORE_DONE, scan->want, &item)
-                             : db_read_error(v->db, rc);
-        if (r == 0 && !is_behind(&item->id, scan->desc, &key)) {
-            store_item_free(item);
-            r = STORE_E_CORRUPT;
-        }
-        if (r == 0) {
-            list_push_back(items, &item->link);
-            n_bytes += sizeof *item + (uint64_t)sqlite3_column_bytes(stmt, 2) + item->record.task.len +
-                       item->record.data.len;
-        }
+    scanned.is_end = !scan->desc && scan->key > INT64_MAX;
+    while (r == 0 && !scanned.is_end && n < scan->limit && n_bytes < scan->limit_bytes &&
+           (!scan->max_cost || scanned.cost < scan->max_cost)) {
+        uint64_t before = n_bytes;
+
+        rc = sqlite3_step(stmt);
+        if (rc == SQLITE_ROW)
+            r = take_row(v, scan, stmt, items, &scanned, &n_bytes);
+        else
+            r = db_read_error(v->db, rc);
+        scanned.is_end = rc == SQLITE_DONE;
+        n += n_bytes > before;
     }
     sqlite3_reset(stmt);
-    return end(v, r);
+    r = end(v, r);
+    if (r == 0 && scan->ret)
+        *scan->ret = scanned;
+    return r;
 }
 
 static int view_settings(struct store_view *view, store_setting_fn fn, void *user)

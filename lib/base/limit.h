@@ -23,7 +23,6 @@ enum {
     LIMIT_SELECTOR_IDS = 10000,
     LIMIT_PAGE_SIZE = 1000,
     LIMIT_FILTER_WATCHES = 64,
-    LIMIT_SCAN = 10000, /* futures that one List looks at */
     LIMIT_STREAM_UNREAD_REPLIES = 65536,
     LIMIT_STREAM_UNREAD_BYTES = 8 * 1024 * 1024,
     LIMIT_STREAM_STUCK_S = 60,
@@ -37,6 +36,7 @@ struct limits {
     uint64_t max_futures;      /* in memory */
     uint64_t max_waiter_edges; /* (waiter, future) pairs of Run, Wait, AsCompleted, Watch */
     uint32_t max_functions;    /* known names */
+    uint32_t scan_limit;       /* futures that one search looks at before it answers with a token */
 };
 
 #define LIMITS_DEFAULT                                               \
@@ -44,4 +44,5 @@ struct limits {
                      .max_memory_bytes = UINT64_C(8) << 30,          \
                      .max_futures = UINT64_C(50) * 1000 * 1000,      \
                      .max_waiter_edges = UINT64_C(10) * 1000 * 1000, \
-                     .max_functions = 10000})
+                     .max_functions = 10000,                         \
+                     .scan_limit = 100000})

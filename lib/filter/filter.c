@@ -193,8 +193,7 @@ struct filter_hints filter_hints(const struct filter *f)
     for (uint16_t i = 1; i < f->n_nodes; i++) {
         const struct filter_node *n = &f->nodes[i];
 
-        if (n->kind == FILTER_TERM &&
-            (n->field == FILTER_LABEL || n->field == FILTER_ARGUMENT || n->field == FILTER_IDEMPOTENCY_KEY))
+        if (n->kind == FILTER_TERM && (n->field == FILTER_LABEL || n->field == FILTER_ARGUMENT))
             h.needs_task = 1;
     }
     return h;

@@ -352,7 +352,7 @@ describe('bad requests', () => {
     ['two selectors', 'List', { selector: { group: 'g', filter: '*' } }, status.INVALID_ARGUMENT, 'INVALID_FIELD', 'selector'],
     ['large page', 'List', { selector: { filter: '*' }, page_size: 1001 }, status.INVALID_ARGUMENT, 'INVALID_FIELD', 'page_size'],
     ['foreign token', 'List', { selector: { filter: '*' }, page_token: 'x' }, status.INVALID_ARGUMENT, 'INVALID_FIELD', 'page_token'],
-    ['what is not built', 'Count', { selector: { filter: '*' } }, status.UNIMPLEMENTED, 'UNIMPLEMENTED_METHOD'],
+    ['bad filter', 'Count', { selector: { filter: 'state = DONE' } }, status.INVALID_ARGUMENT, 'INVALID_FIELD', 'selector.filter'],
     ['too large', 'Submit', submit('echo', Buffer.alloc(4 << 20)), status.RESOURCE_EXHAUSTED, 'MESSAGE_TOO_LARGE'],
   ])
     it(`${method}: ${name}`, async () => {

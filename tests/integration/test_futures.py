@@ -528,7 +528,7 @@ class Methods(FuturesCase):
     """Every method of the descriptor set works or says UNIMPLEMENTED; none is forgotten."""
 
     BUILT = {
-        "futured.v1.Futures": {"Submit", "SubmitStream", "Run", "RunStream", "Get", "Wait", "AsCompleted", "Watch", "List",
+        "futured.v1.Futures": {"Submit", "SubmitStream", "Run", "RunStream", "Get", "Wait", "AsCompleted", "Watch", "List", "Count",
                                "Annotate", "Cancel", "Delete"},
         "futured.v1.Functions": {"ListFunctions", "GetFunction"},
         "futured.v1.Workers": set(),  # Attach is the pool's own so far

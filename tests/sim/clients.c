@@ -518,14 +518,14 @@ static void on_stretch(struct futures_stretch *stretch, int result)
     struct world *w = s->world;
 
     world_failed(w);
-    world_says(w, "a stretch of %u: %d", stretch->n_pins, result);
+    world_says(w, "a stretch of %u: %d", stretch->n, result);
     s->is_loaded = 1;
-    for (uint32_t k = 0; k < stretch->n_pins; k++) {
+    for (uint32_t k = 0; k < stretch->n; k++) {
         int i = w->model.n_futures - 1;
 
-        while (memcmp(&w->model.futures[i].id, &stretch->pins[k]->id, sizeof(struct id)) != 0)
+        while (memcmp(&w->model.futures[i].id, &stretch->found[k].id, sizeof(struct id)) != 0)
             i--;
-        loaded(w, i, stretch->pins[k]);
+        loaded(w, i, stretch->found[k].future);
         w->model.futures[i].n_pins++;
         ASSERT(w->model.futures[i].scope / 2 == s->scope / 2);
     }
@@ -540,13 +540,13 @@ void clients_drop_stretch(struct world *w, struct world_stretch *s)
 {
     if (!s->is_used)
         return;
-    if (!s->is_loaded)
+    if (s->stretch.handle)
         w->load.forget_stretch(w->load.context, &s->stretch);
-    for (uint32_t k = 0; s->is_loaded && k < s->stretch.n_pins; k++) {
-        int i = model_find(&w->model, &s->stretch.pins[k]->id);
+    for (uint32_t k = 0; s->is_loaded && k < s->stretch.n; k++) {
+        int i = model_find(&w->model, &s->stretch.found[k].id);
 
         ASSERT(i >= 0);
-        engine_unpin(w->e, s->stretch.pins[k]);
+        engine_unpin(w->e, s->stretch.found[k].future);
         w->model.futures[i].n_pins--;
     }
     s->is_used = 0;
@@ -565,6 +565,9 @@ static void event_stretch(struct world *w)
     *s = (struct world_stretch){.world = w, .is_used = 1, .scope = (int)world_random(w, WORLD_SCOPES)};
     s->stretch.namespace = s->scope / 2 ? SPAN_LIT("prod") : SPAN_LIT("");
     s->stretch.is_desc = (int)world_random(w, 2);
+    s->stretch.now = engine_wall(w->e);
+    s->stretch.limit = FUTURES_STRETCH_MAX;
+    s->stretch.wants_futures = 1;
     s->stretch.on_loaded = on_stretch;
     s->stretch.key = s->stretch.is_desc ? UINT64_MAX : 0;
     if (i >= 0 && world_random(w, 2))

@@ -355,7 +355,9 @@ static int backend_scan(struct store_view *v, const struct store_scan *scan, str
     struct disk *d = disk_of_view(v);
     const struct disk_content *c = &d->content;
     uint32_t n = 0, i = scan->desc ? seek(c, scan->key) : seek(c, scan->key + 1);
+    struct store_scanned scanned = {.last = scan->key};
 
+    ASSERT(!scan->group.len);
     if (d->is_unreadable)
         return -EIO;
     while (n < scan->limit && (scan->desc ? i > 0 : i < c->n_rows)) {
@@ -369,9 +371,18 @@ static int backend_scan(struct store_view *v, const struct store_scan *scan, str
         r = make_item(row, scan->want, &item);
         if (r != 0)
             return r;
+        scanned.last = id_key(&item->id);
+        if (scan->match &&
+            (item->result != 0 || !match_is_wanted(scan->match, &item->record, &scanned.cost))) {
+            store_item_free(item);
+            continue;
+        }
         list_push_back(items, &item->link);
         n++;
     }
+    scanned.is_end = n < scan->limit;
+    if (scan->ret)
+        *scan->ret = scanned;
     return 0;
 }
 

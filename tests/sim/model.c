@@ -131,7 +131,7 @@ uint32_t model_group_size(const struct model *m, int scope, int group)
     uint32_t n = 0;
 
     for (int i = 0; i < m->n_futures; i++)
-        n += model_is_here(&m->futures[i]) && m->futures[i].group == group &&
+        n += model_is_here(&m->futures[i]) && m->futures[i].join_order > 0 && m->futures[i].group == group &&
              m->futures[i].scope / 2 == scope / 2;
     return n;
 }
@@ -527,7 +527,7 @@ void model_loaded(struct model *m, int i)
 {
     m->futures[i].is_out = m->futures[i].is_gone = 0;
     m->futures[i].n_overdue = 0;
-    join(m, i);
+    m->futures[i].join_order = 0; /* it names its group, but is not in the list: the store's index has it */
 }
 
 /* What a start makes of a future that had not ended; in the order of IDs. */

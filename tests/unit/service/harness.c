@@ -187,7 +187,7 @@ size_t harness_turn(struct harness *h)
 
 void harness_settle(struct harness *h)
 {
-    while (harness_turn(h) > 0)
+    while (harness_turn(h) > 0 || h->next <= h->lo.now)
         ;
     engine_check(h->engine);
 }
@@ -250,6 +250,11 @@ static const ProtobufCMessageDescriptor *request_of(const char *method)
             {"AsCompleted", &futured__v1__as_completed_request__descriptor},
             {"Watch", &futured__v1__watch_request__descriptor},
             {"List", &futured__v1__list_request__descriptor},
+            {"Count", &futured__v1__count_request__descriptor},
+            {"Retry", &futured__v1__retry_request__descriptor},
+            {"CancelMany", &futured__v1__cancel_many_request__descriptor},
+            {"RetryMany", &futured__v1__retry_many_request__descriptor},
+            {"DeleteMany", &futured__v1__delete_many_request__descriptor},
             {"Annotate", &futured__v1__annotate_request__descriptor},
             {"Cancel", &futured__v1__cancel_request__descriptor},
             {"Delete", &futured__v1__delete_request__descriptor},

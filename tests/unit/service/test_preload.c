@@ -72,6 +72,8 @@ static int load_stretch(void *context, struct futures_stretch *stretch)
     assert_null(s->stretch);
     s->stretch = stretch;
     s->n_stretches++;
+    stretch->handle = s->refuse ? NULL : s;
+    stretch->n = 0;
     return s->refuse;
 }
 
@@ -79,7 +81,9 @@ static void forget_stretch(void *context, struct futures_stretch *stretch)
 {
     struct shelf *s = context;
 
-    assert_ptr_equal(s->stretch, stretch);
+    assert_ptr_equal(stretch->handle, s);
+    assert_true(!s->stretch || s->stretch == stretch);
+    stretch->handle = NULL;
     s->stretch = NULL;
 }
 
@@ -352,14 +356,13 @@ static void answer_stretch(struct shelf *s, uint64_t from, uint64_t to, int is_e
     struct futures_stretch *stretch = s->stretch;
 
     s->stretch = NULL;
-    stretch->n_pins = 0;
     for (uint64_t key = from; !is_end && key <= to; key++) {
         struct id id = id_of(key);
         struct future *f = engine_find_any(s->h.engine, &id);
 
         f = f ? f : restore(s, key);
         engine_pin(s->h.engine, f);
-        stretch->pins[stretch->n_pins++] = f;
+        stretch->found[stretch->n++] = (struct futures_found){.id = id, .future = f};
         stretch->last = key;
     }
     stretch->is_end = is_end;

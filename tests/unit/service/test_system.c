@@ -23,7 +23,7 @@ static uint32_t say_measures(void *context, struct metrics *m)
 static struct system *system_of(struct harness *h, size_t max_message_bytes)
 {
     const struct system_config config = {
-            .limits = {.max_message_bytes = max_message_bytes, .max_futures = 10},
+            .limits = {.max_message_bytes = max_message_bytes, .max_futures = 10, .scan_limit = 1234},
             .max_result_bytes = 4000,
             .has_store = 1,
             .start_time = 17 * NS_PER_S,
@@ -113,7 +113,7 @@ static void test_info(void **state)
     assert_int_equal(r->limits->max_selector_ids, LIMIT_SELECTOR_IDS);
     assert_int_equal(r->limits->max_page_size, LIMIT_PAGE_SIZE);
     assert_int_equal(r->limits->max_filter_watches, LIMIT_FILTER_WATCHES);
-    assert_int_equal(r->limits->scan_limit, LIMIT_SCAN);
+    assert_int_equal(r->limits->scan_limit, 1234);
     assert_int_equal(r->limits->max_result_bytes, 4000);
     assert_string_equal(r->principal, "");
     assert_int_equal(r->pid, 4711);

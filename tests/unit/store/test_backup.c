@@ -148,7 +148,10 @@ static void test_each_write_fails(void **state)
     static const int errors[] = {ENOSPC, EIO};
 
     for (size_t i = 0; i < ARRAY_LEN(errors); i++) {
-        struct fault_plan plan = {.what = FAULT_WRITE, .n_times = UINT64_MAX, .system_errno = errors[i]};
+        struct fault_plan plan = {.what = FAULT_WRITE,
+                                  .n_times = UINT64_MAX,
+                                  .system_errno = errors[i],
+                                  .file = "futures.db"}; /* a full disk may cost the side file */
         int r = -1;
 
         for (plan.nth = 1; r != 0; plan.nth += 7) {
