@@ -28,7 +28,11 @@ static struct futured_request *new_request(struct ctl *ctl, int *ret_exit)
     futured_request_set_view(request, o->view);
     futured_request_set_cancel_on_disconnect(request, o->cancel_on_disconnect);
     if (o->key)
-        futured_request_set_idempotency_key(request, o->key, FUTURED_KEY_DEFAULT);
+        futured_request_set_idempotency_key(request, o->key, o->key_policy);
+    for (size_t i = 0; i < o->n_depends_on; i++)
+        futured_request_add_dependency(request, o->depends_on[i]);
+    if (o->depend_policy || o->passes_results)
+        futured_request_set_depend_policy(request, o->depend_policy, o->passes_results);
     if (o->is_ephemeral)
         futured_request_set_durability(request, FUTURED_EPHEMERAL);
     if (o->delay.is_set)

@@ -35,18 +35,24 @@ static const struct option {
          "media type of the argument, such as application/json"},
         {OPTION_COUNT, 0, "count", "N", "until N are done"},
         {OPTION_DELAY, 0, "delay", "DURATION", "do not start it before that time has passed"},
+        {OPTION_DEPEND_POLICY, 0, "depend-policy", "POLICY",
+         "start when what it depends on is over by: success (default), finish or failure"},
+        {OPTION_DEPENDS_ON, 0, "depends-on", "ID", "start after that future; may be given again for another"},
         {OPTION_EPHEMERAL, 0, "ephemeral", NULL, "keep it in memory only: it does not survive the daemon"},
         {OPTION_FIRST_EXCEPTION, 0, "first-exception", NULL, "until one has failed, or all are done"},
         {OPTION_GRACE, 0, "grace", "DURATION",
          "how long a running attempt has to end by itself (default 5s)"},
         {OPTION_GROUP, 'g', "group", "GROUP", "the group to put it into, or to select by"},
         {OPTION_KEY, 'k', "key", "KEY", "idempotency key: again with the same key answers the same future"},
+        {OPTION_KEY_POLICY, 0, "key-policy", "POLICY",
+         "where the key is in use: join (default), join-unless-failed, join-while-active or reject"},
         {OPTION_LABEL, 'l', "label", "KEY=VALUE", "a label; may be given again for another"},
         {OPTION_LIMIT, 'n', "limit", "N", "show N at most (default 100; 0: all)"},
         {OPTION_MAX_ATTEMPTS, 0, "max-attempts", "N",
          "how often to try, the first time included (default 1)"},
         {OPTION_OLDEST_FIRST, 0, "oldest-first", NULL, "the oldest first; else the newest"},
         {OPTION_OUTPUT, 'o', "output", "FILE", "write to FILE instead of standard output"},
+        {OPTION_PASS_RESULTS, 0, "pass-results", NULL, "hand on the outcomes of what it depends on"},
         {OPTION_PRIORITY, 'p', "priority", "N", "the highest starts first (default 0; may be negative)"},
         {OPTION_REASON, 'r', "reason", "TEXT", "why; kept in the record"},
         {OPTION_REMOVE, 0, "remove", "KEY", "remove that label; may be given again"},
@@ -230,6 +236,46 @@ static int add_remove(struct parser *p, const char *text)
     return 0;
 }
 
+/* The place of @text among @words, from 1 on; 0: it is none of them. */
+static int place_of(const char *text, const char *const *words, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(text, words[i]) == 0)
+            return (int)i + 1;
+    return 0;
+}
+
+static int parse_depend_policy(struct parser *p, const char *text)
+{
+    static const char *const words[] = {"success", "finish", "failure"}; /* in the order of the enum */
+
+    p->to->depend_policy = (enum futured_depend_policy)place_of(text, words, ARRAY_LEN(words));
+    return p->to->depend_policy
+                   ? 0
+                   : usage(p, "--depend-policy takes success, finish or failure, not `%s`", text);
+}
+
+static int parse_key_policy(struct parser *p, const char *text)
+{
+    static const char *const words[] = {"join", "join-unless-failed", "join-while-active", "reject"};
+
+    p->to->key_policy = (enum futured_key_policy)place_of(text, words, ARRAY_LEN(words));
+    return p->to->key_policy
+                   ? 0
+                   : usage(p,
+                           "--key-policy takes join, join-unless-failed, join-while-active or reject, "
+                           "not `%s`",
+                           text);
+}
+
+static int add_depends_on(struct parser *p, const char *id)
+{
+    if (p->to->n_depends_on == OPTIONS_DEPENDS_ON_MAX)
+        return usage(p, "--depends-on is given more than %d times", OPTIONS_DEPENDS_ON_MAX);
+    p->to->depends_on[p->to->n_depends_on++] = id;
+    return 0;
+}
+
 static int set_format(struct parser *p, enum output_format format)
 {
     if (p->to->format != OUTPUT_TEXT && p->to->format != format)
@@ -256,16 +302,20 @@ static int set(struct parser *p, const struct option *o, const char *value)
     case OPTION_CONTENT_TYPE: to->content_type = value; return 0;
     case OPTION_COUNT: return parse_u32(p, o->name, value, 1, &to->count);
     case OPTION_DELAY: return parse_span(p, o->name, value, &to->delay);
+    case OPTION_DEPEND_POLICY: return parse_depend_policy(p, value);
+    case OPTION_DEPENDS_ON: return add_depends_on(p, value);
     case OPTION_EPHEMERAL: to->is_ephemeral = 1; return 0;
     case OPTION_FIRST_EXCEPTION: to->is_first_exception = 1; return 0;
     case OPTION_GRACE: return parse_span(p, o->name, value, &to->grace);
     case OPTION_GROUP: to->group = value; return 0;
     case OPTION_KEY: to->key = value; return 0;
+    case OPTION_KEY_POLICY: return parse_key_policy(p, value);
     case OPTION_LABEL: return add_label(p, value);
     case OPTION_LIMIT: return parse_u32(p, o->name, value, 0, &to->limit);
     case OPTION_MAX_ATTEMPTS: return parse_u32(p, o->name, value, 1, &to->max_attempts);
     case OPTION_OLDEST_FIRST: to->is_oldest_first = 1; return 0;
     case OPTION_OUTPUT: to->output = value; return 0;
+    case OPTION_PASS_RESULTS: to->passes_results = 1; return 0;
     case OPTION_PRIORITY: return parse_priority(p, value);
     case OPTION_REASON: to->reason = value; return 0;
     case OPTION_REMOVE: return add_remove(p, value);

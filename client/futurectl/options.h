@@ -24,16 +24,20 @@ enum option_id {
     OPTION_CONTENT_TYPE,
     OPTION_COUNT,
     OPTION_DELAY,
+    OPTION_DEPEND_POLICY,
+    OPTION_DEPENDS_ON,
     OPTION_EPHEMERAL,
     OPTION_FIRST_EXCEPTION,
     OPTION_GRACE,
     OPTION_GROUP,
     OPTION_KEY,
+    OPTION_KEY_POLICY,
     OPTION_LABEL,
     OPTION_LIMIT,
     OPTION_MAX_ATTEMPTS,
     OPTION_OLDEST_FIRST,
     OPTION_OUTPUT,
+    OPTION_PASS_RESULTS,
     OPTION_PRIORITY,
     OPTION_REASON,
     OPTION_REMOVE,
@@ -48,6 +52,7 @@ enum {
     OPTIONS_LABELS_MAX = 64,
     OPTIONS_LABEL_KEY_BYTES = 64,
     OPTIONS_ERROR_BYTES = 512,
+    OPTIONS_DEPENDS_ON_MAX = 1000, /* as the daemon's */
     OPTIONS_PER_COMMAND = 24
 };
 
@@ -86,11 +91,15 @@ struct options {
     size_t n_labels;
     const char *remove[OPTIONS_LABELS_MAX];
     size_t n_remove;
+    const char *depends_on[OPTIONS_DEPENDS_ON_MAX];
+    size_t n_depends_on;
+    enum futured_depend_policy depend_policy;
+    enum futured_key_policy key_policy;
     struct option_span attempt_timeout, delay, grace, retention, timeout, wait;
     uint32_t count, limit, max_attempts;
     int32_t priority;
     enum futured_view view;
-    int is_any, is_first_exception, is_ephemeral, is_oldest_first, cancel_on_disconnect;
+    int is_any, is_first_exception, is_ephemeral, is_oldest_first, cancel_on_disconnect, passes_results;
 };
 
 /* options_parse: @argv with @argc words, argv[0] the program. Options may stand before and behind the command and

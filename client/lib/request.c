@@ -6,7 +6,10 @@
 #include "grpc/messages.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
+
+#include <sys/random.h>
 
 /* Field numbers of futured/v1/future.proto and futures.proto that lib/grpc has no use for. */
 enum {
@@ -224,6 +227,22 @@ SET_TEXT(tag)
 SET_TEXT(request_id)
 SET_TEXT(concurrency_key)
 SET_TEXT(fairness_key)
+
+void futured_request_set_random_id(struct futured_request *request)
+{
+    uint8_t random[16];
+    char text[2 * sizeof random + 1];
+
+    if (!request)
+        return;
+    if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random) {
+        request->is_broken = 1;
+        return;
+    }
+    for (size_t i = 0; i < sizeof random; i++)
+        snprintf(text + 2 * i, 3, "%02x", random[i]);
+    set_text(request, &request->request_id, text);
+}
 
 void futured_request_set_idempotency_key(struct futured_request *request, const char *key,
                                          enum futured_key_policy policy)

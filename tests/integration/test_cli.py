@@ -403,6 +403,22 @@ class Change(CliCase):
         self.assertEqual(json.loads(self.ctl("get", id_, "--json"))["labels"], {"n": "1", "seen": "yes, twice"})
         self.ctl("annotate", id_, "bad key=1", status=2, err=None)
 
+    def test_key(self):
+        id_ = self.submit("echo", "x", "--key", "k")
+        self.assertEqual(self.submit("echo", "x", "--key", "k"), id_)
+        self.assertEqual(self.text("run", "echo", "x", "--key", "k").strip(), "x")
+        self.ctl("submit", "echo", "other", "--key", "k", status=1, err=None)
+        self.ctl("submit", "echo", "x", "--key", "k", "--key-policy", "reject", status=1, err=None)
+        self.assertNotEqual(self.submit("echo", "x", "--key", "k", "--key-policy", "join-while-active"), id_)
+
+    def test_depends_on(self):
+        ids = [self.submit("echo", str(n)) for n in range(2)]
+        bad = self.submit("fail", "no")
+        after = [option for id_ in ids for option in ("--depends-on", id_)]
+        self.assertEqual(self.text("run", "echo", "y", *after, "--pass-results").strip(), "y")
+        self.ctl("run", "echo", "y", *after, "--depends-on", bad, status=1, err=None)
+        self.assertEqual(self.text("run", "echo", "y", "--depends-on", bad, "--depend-policy", "failure").strip(), "y")
+
     def test_delete(self):
         ids = [self.submit("echo", str(n)) for n in range(2)]
         self.ctl("wait", *ids)

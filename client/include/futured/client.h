@@ -206,6 +206,9 @@ FUTURED_API void futured_request_set_tag(struct futured_request *request, const 
 FUTURED_API void futured_request_set_view(struct futured_request *request, enum futured_view view);
 /* futured_request_set_request_id: the same ID within 10 minutes answers the same future. */
 FUTURED_API void futured_request_set_request_id(struct futured_request *request, const char *request_id);
+/* futured_request_set_random_id: a request ID of 128 random bits: within 10 minutes the request may be sent again where it is
+ * not known what became of it, and is one task all the same. To submit another task, call it again. */
+FUTURED_API void futured_request_set_random_id(struct futured_request *request);
 /* futured_request_set_cancel_on_disconnect: futured_run and pipelines: cancel the future when the last client
  * that waits for it so has left. */
 FUTURED_API void futured_request_set_cancel_on_disconnect(struct futured_request *request, int cancel);

@@ -110,6 +110,27 @@ static void test_everything(void **state)
     assert_null(futured_request_free(request));
 }
 
+/* Another one each time it is asked for, and the same as often as it is sent. */
+static void test_random_id(void **state)
+{
+    struct futured_request *request = futured_request_new("f");
+    Futured__V1__SubmitRequest *s[3];
+
+    for (int i = 0; i < 3; i++) {
+        if (i != 1)
+            futured_request_set_random_id(request);
+        s[i] = round_trip(request, NULL);
+        assert_int_equal(strlen(s[i]->request_id), 32);
+        assert_int_equal(strspn(s[i]->request_id, "0123456789abcdef"), 32);
+    }
+    assert_string_equal(s[0]->request_id, s[1]->request_id);
+    assert_string_not_equal(s[1]->request_id, s[2]->request_id);
+    for (int i = 0; i < 3; i++)
+        futured__v1__submit_request__free_unpacked(s[i], NULL);
+    futured_request_free(request);
+    futured_request_set_random_id(NULL);
+}
+
 static void test_nothing(void **state)
 {
     struct futured_request *request = futured_request_new("f");
@@ -178,7 +199,8 @@ static void test_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-            cmocka_unit_test(test_everything), cmocka_unit_test(test_nothing), cmocka_unit_test(test_run),
+            cmocka_unit_test(test_everything), cmocka_unit_test(test_random_id),
+            cmocka_unit_test(test_nothing),    cmocka_unit_test(test_run),
             cmocka_unit_test(test_limits),     cmocka_unit_test(test_memory),
     };
 

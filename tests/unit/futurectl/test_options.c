@@ -94,6 +94,17 @@ static void test_all(void **state)
     assert_string_equal(l.o.tag, "T2");
     assert_int_equal(l.o.view, FUTURED_VIEW_TASK);
     assert_string_equal(l.o.output, "OUT");
+    parses(&l, "f submit F --key K --key-policy join-while-active --depends-on A --depends-on B "
+               "--depend-policy failure "
+               "--pass-results");
+    assert_int_equal(l.o.key_policy, FUTURED_KEY_JOIN_WHILE_ACTIVE);
+    assert_int_equal(l.o.n_depends_on, 2);
+    assert_string_equal(l.o.depends_on[1], "B");
+    assert_int_equal(l.o.depend_policy, FUTURED_DEPEND_ON_FAILURE);
+    assert_true(l.o.passes_results);
+    parses(&l, "f run F --key K --key-policy reject --depend-policy success");
+    assert_int_equal(l.o.key_policy, FUTURED_KEY_REJECT);
+    assert_int_equal(l.o.depend_policy, FUTURED_DEPEND_ON_SUCCESS);
     parses(&l, "f wait a b --count 2 --any --first-exception");
     assert_int_equal(l.o.count, 2);
     assert_true(l.o.is_any && l.o.is_first_exception);
@@ -131,6 +142,9 @@ static void test_refused(void **state)
     refuses("f xyzzy-xyzzy", "there is no command `xyzzy-xyzzy`");
     refuses("f run --lable x=1 F", "there is no option --lable; did you mean --label?");
     refuses("f run F --xyzzy-xyzzy", "there is no option --xyzzy-xyzzy");
+    refuses("f run F --depend-policy no", "--depend-policy takes success, finish or failure, not `no`");
+    refuses("f run F --key-policy no",
+            "--key-policy takes join, join-unless-failed, join-while-active or reject, not `no`");
     refuses("f run F -z", "there is no option -z");
     refuses("f run F -5", "there is no option -5");
     refuses("f get x --label a=b", "get takes no --label");
