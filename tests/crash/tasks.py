@@ -15,7 +15,7 @@ LONG_MS = 400  # among the short ones, so that something runs whenever the daemo
 
 def _argument(rng, function, once):
     if function == "sleep":
-        return b"%d" % (LONG_MS if rng.random() < 0.1 else rng.randrange(20))
+        return b"%d" % (LONG_MS if rng.random() < 0.2 else rng.randrange(20))
     if function == "once":
         return f"{once}\n".encode()
     low, high = rng.choice(SIZES)

@@ -4,9 +4,10 @@ is there, all that was shown is unchanged, and what was running or waiting ends,
 happened fails.
 """
 import select
+import subprocess
 
 import crash_support
-from crash_support import IS_LONG, ROUNDS, CrashCase
+from crash_support import BIN, DIE_WITH_PARENT, IS_LONG, ROUNDS, CrashCase
 from futures_support import TERMINAL, futures_pb2, selector
 import tasks
 
@@ -51,10 +52,12 @@ class Kill(CrashCase):
               "0 lost, 0 changed, 0 terminal twice", flush=True)
 
     def kill_in_recovery(self):
-        """A start that does not get far: it is killed before it is ready, or just after."""
-        self.start_daemon()
-        self.kill()
-        self.forget()
+        """A start that does not get far. Without workers: what is in flight is counted at the next one."""
+        command = [*DIE_WITH_PARENT, BIN / "futured", "--state-directory", self.state, "--workers", "0", "--listen",
+                   f"unix:{self.folder}/s", "--log-level", "error"]
+        with subprocess.Popen(command) as process:
+            select.select([], [], [], self.chance.random() / 25)
+            process.kill()
 
     def assert_round(self, new):
         """All of this round, all that had not ended, and some of the rest."""
@@ -79,7 +82,7 @@ class Kill(CrashCase):
         """All of them end, once, and as their tasks want it."""
         self.kill()
         self.forget()
-        self.start_daemon(workers=8)
+        self.start_daemon(workers=24)
         ids = list(self.ledger.live())
         for i in range(0, len(ids), 1000):
             got = self.futures.Wait(futures_pb2.WaitRequest(selector=selector(*ids[i:i + 1000])), timeout=300)
