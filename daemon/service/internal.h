@@ -52,12 +52,14 @@ static inline int futures_is_operation(const struct grpc_call *call)
 /* futures_find: the future that a request names by @id, or NULL with @call ended. */
 struct future *futures_find(struct grpc_call *call, struct span id);
 
-/* What Cancel, Delete and Wait do with their requests, for Operations too; the latter with its further events. */
+/* What Cancel, Delete, Wait and List do with their requests, for Operations too; the latter with their further events. */
 void futures_do_cancel(struct grpc_call *call, struct span message);
 void futures_do_delete(struct grpc_call *call, struct span message);
 void wait_do(struct grpc_call *call, struct span message);
 void wait_on_writable(struct grpc_call *call);
 void wait_on_done(struct grpc_call *call, enum grpc_end end);
+void list_do(struct grpc_call *call, struct span message);
+void list_on_done(struct grpc_call *call, enum grpc_end end);
 
 /* futures_show: what @call says from now on shows @f, and is held back until that is durable; with NULL it says that there is
  * no such future. 0; < 0: no memory, and the call has been ended. */

@@ -8,6 +8,7 @@
  */
 #include "base/mem.h"
 #include "service/internal.h"
+#include "service/operations.h"
 #include "service/preload.h"
 
 #include <errno.h>
@@ -43,13 +44,17 @@ static uint32_t put_futures(struct listing *l, struct writer *w, uint64_t *seq)
     for (i = 0; i < l->n; i++) {
         const struct future *f = l->futures[i];
         struct convert_view view = convert_fit(f, l->view, room);
+        int is_operation = futures_is_operation(l->call);
         size_t before = buf_len(w->out);
 
         if (l->search.n_turns > 1 && !search_still_matches(&l->search, f))
             continue;
-        if (n_put++ > 0 && is_least(view))
+        if (n_put++ > 0 && (is_operation ? operations_size(f) > room : is_least(view)))
             break;
-        convert_future_field(w, LIST_FUTURES, f, view);
+        if (is_operation)
+            operations_put_field(w, LIST_FUTURES, f, room);
+        else
+            convert_future_field(w, LIST_FUTURES, f, view);
         room -= MIN(room, buf_len(w->out) - before);
         *seq = MAX(*seq, engine_shown(e, f));
     }
@@ -135,7 +140,7 @@ static int read_list(const struct list_request *request, struct listing *l, stru
     return search_selector_read(&request->selector, l->token.now, &l->selector, st);
 }
 
-static void do_list(struct grpc_call *call, struct span message)
+void list_do(struct grpc_call *call, struct span message)
 {
     struct futures *service = futures_of(call);
     const struct caller *caller = caller_of(&service->callers, call);
@@ -187,13 +192,13 @@ static void on_list(struct grpc_call *call, struct span message)
     if (request_read(&list_request_table, message, &request, &st))
         grpc_call_fail(call, &st);
     else
-        preload(call, message, request.selector.data, SELECTOR_IDS, do_list);
+        preload(call, message, request.selector.data, SELECTOR_IDS, list_do);
 }
 
-static void on_list_done(struct grpc_call *call, enum grpc_end end)
+void list_on_done(struct grpc_call *call, enum grpc_end end)
 {
     preload_drop(call);
     listing_free(grpc_call_user(call));
 }
 
-const struct grpc_handler list_handler = {.on_message = on_list, .on_done = on_list_done};
+const struct grpc_handler list_handler = {.on_message = on_list, .on_done = list_on_done};

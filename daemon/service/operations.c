@@ -2,9 +2,11 @@
 #include "service/operations.h"
 
 #include "base/utf8.h"
+#include "filter/filter.h"
 #include "service/internal.h"
 #include "service/preload.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 enum {
@@ -17,7 +19,7 @@ enum {
 enum { ANY_TYPE_URL = 1, ANY_VALUE = 2 };
 enum { NAME_PREFIX_BYTES = 8, NAME_BYTES = NAME_PREFIX_BYTES + ID_TEXT_LEN };
 /* Room for all of bounded size: the name and tags; and what is kept of an error's message where there is little. */
-enum { FIXED_BYTES = 384, SHORT_MESSAGE_BYTES = 512 };
+enum { FIXED_BYTES = 384, SHORT_MESSAGE_BYTES = 512, TAG_BYTES = 8 };
 
 #define TYPE_URL(name) ("type.googleapis.com/" name)
 
@@ -128,6 +130,14 @@ void operations_put(struct writer *w, const struct future *f, size_t room)
         put_response(w, f->outcome, is_short);
 }
 
+void operations_put_field(struct writer *w, uint32_t number, const struct future *f, size_t room)
+{
+    struct writer_mark m = writer_begin(w, number, MIN(room, operations_size(f)));
+
+    operations_put(w, f, room - MIN(room, (size_t)TAG_BYTES));
+    writer_end(w, m);
+}
+
 void operations_reply(struct grpc_call *call, const struct future *f)
 {
     struct writer w;
@@ -158,6 +168,18 @@ static const struct codec_row operation_request_rows[] = {
 };
 static const struct codec_table wait_table = {operation_request_rows, 3},
                                 name_table = {operation_request_rows, 2};
+
+struct list_operations_request {
+    struct span filter, page_token, name;
+    int64_t page_size;
+};
+static const struct codec_row list_rows[] = {
+        CODEC_ROW(1, CODEC_STRING, struct list_operations_request, filter),
+        CODEC_ROW(2, CODEC_INT, struct list_operations_request, page_size),
+        CODEC_ROW(3, CODEC_STRING, struct list_operations_request, page_token),
+        CODEC_ROW(4, CODEC_STRING, struct list_operations_request, name),
+};
+static const struct codec_table list_table = {list_rows, ARRAY_LEN(list_rows)};
 
 /* A request of Futures in the place of the one that came. */
 struct translated {
@@ -272,6 +294,57 @@ static void on_wait(struct grpc_call *call, struct span message)
     run_as(call, &t, ids, wait_do);
 }
 
+/* What List would say of `selector.filter` is said of `filter`. 0; REQUEST_E_BAD. */
+static int check_filter(struct span text, wall_ns_t now, struct grpc_status *st)
+{
+    struct filter_problem problem;
+    struct filter *filter;
+    int r = filter_parse(&filter, text, now, &problem);
+
+    if (r == 0)
+        filter_unref(filter);
+    else if (r > 0)
+        return request_bad_field(st, "filter", "column %" PRIu32 ": %s", problem.column, problem.text);
+    else
+        convert_no_memory(st);
+    return r ? REQUEST_E_BAD : 0;
+}
+
+static int read_list(const struct futures *s, struct span message, struct list_operations_request *ret,
+                     struct grpc_status *st)
+{
+    if (request_read(&list_table, message, ret, st))
+        return REQUEST_E_BAD;
+    if (!span_eq(ret->name, SPAN_LIT("futures")))
+        return request_bad_field(st, "name", "is not \"futures\", the only collection that there is");
+    if (ret->page_size < 0 || ret->page_size > LIMIT_PAGE_SIZE)
+        return request_bad_field(st, "page_size", "is %" PRId64 "; 0 to %d are allowed", ret->page_size,
+                                 LIMIT_PAGE_SIZE);
+    if (ret->filter.len == 0)
+        ret->filter = SPAN_LIT("*");
+    return check_filter(ret->filter, engine_wall(s->engine), st);
+}
+
+static void on_list(struct grpc_call *call, struct span message)
+{
+    struct list_operations_request request = {0};
+    struct writer_mark selector;
+    struct translated t;
+    struct grpc_status st;
+
+    if (read_list(futures_of(call), message, &request, &st)) {
+        grpc_call_fail(call, &st);
+        return;
+    }
+    translate(&t);
+    selector = writer_begin(&t.w, 1, request.filter.len + 4);
+    writer_bytes(&t.w, 3, request.filter);
+    writer_end(&t.w, selector);
+    writer_uint(&t.w, 3, (uint64_t)request.page_size);
+    writer_bytes(&t.w, 4, request.page_token);
+    run_as(call, &t, (struct span){(const uint8_t *)"", 0}, list_do);
+}
+
 static void on_done(struct grpc_call *call, enum grpc_end end)
 {
     preload_drop(call);
@@ -284,7 +357,10 @@ static const struct grpc_handler get_handler = {.on_message = on_get, .on_done =
                                                            .on_writable = wait_on_writable,
                                                            .on_done = wait_on_done};
 
+static const struct grpc_handler operation_list_handler = {.on_message = on_list, .on_done = list_on_done};
+
 const struct grpc_method operations_rows[OPERATIONS_METHODS] = {
+        {"/google.longrunning.Operations/ListOperations", GRPC_UNARY, &operation_list_handler, NULL},
         {"/google.longrunning.Operations/GetOperation", GRPC_UNARY, &get_handler, NULL},
         {"/google.longrunning.Operations/WaitOperation", GRPC_UNARY, &operation_wait_handler, NULL},
         {"/google.longrunning.Operations/CancelOperation", GRPC_UNARY, &cancel_handler, NULL},

@@ -31,7 +31,6 @@ static const struct grpc_method rows[] = {
         {"/futured.v1.System/Drain", GRPC_UNARY, &handler, NULL},
         {"/futured.v1.System/Resume", GRPC_UNARY, &handler, NULL},
         {"/futured.v1.System/Reload", GRPC_UNARY, &handler, NULL},
-        {"/google.longrunning.Operations/ListOperations", GRPC_UNARY, &handler, NULL},
 };
 
 const struct grpc_method *unimplemented_methods(size_t *ret_n)

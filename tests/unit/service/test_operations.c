@@ -29,6 +29,34 @@ static void call(struct harness *h, struct loopback_call *c, const char *method,
     harness_settle(h);
 }
 
+typedef Google__Longrunning__ListOperationsResponse list_response;
+
+static void call_list(struct harness *h, struct loopback_call *c, const char *request)
+{
+    struct buf message = BUF_INIT;
+
+    text_encode(&message, &google__longrunning__list_operations_request__descriptor, "%s", request);
+    loopback_call(&h->lo, c, "/google.longrunning.Operations/ListOperations", 0);
+    loopback_send(c, buf_head(&message), buf_len(&message));
+    loopback_half_close(c);
+    buf_deinit(&message);
+    harness_settle(h);
+}
+
+static list_response *list(struct harness *h, const char *request)
+{
+    struct loopback_call c;
+    list_response *r;
+
+    call_list(h, &c, request);
+    assert_true(c.is_done);
+    if (c.status.code != GRPC_OK)
+        fail_msg("%s: %s", status_name(c.status.code), c.status.message);
+    r = harness_message(h, &c, 0, &google__longrunning__list_operations_response__descriptor);
+    loopback_call_deinit(&c);
+    return r;
+}
+
 static void call_of(struct harness *h, struct loopback_call *c, const char *method, const char *id)
 {
     char request[80];
@@ -275,6 +303,102 @@ static void test_wait(void **state)
     harness_deinit(&h);
 }
 
+static void test_list(void **state)
+{
+    struct harness_id ids[5];
+    char request[200];
+    struct harness h;
+    list_response *r;
+
+    harness_init(&h, NULL);
+    for (size_t i = 0; i < ARRAY_LEN(ids); i++)
+        ids[i] = harness_submit(&h, "task { function: '%s' }", i == 2 ? "sleep" : "echo");
+    harness_succeed(&h, ids[4].text, "r");
+    r = list(&h, "name: 'futures' page_size: 3");
+    assert_int_equal(r->n_operations, 3);
+    for (size_t i = 0; i < 3; i++) /* the newest first */
+        assert_string_equal(r->operations[i]->name + 8, ids[4 - i].text);
+    assert_non_null(r->operations[0]->response);
+    expect_state(r->operations[0], FUTURE_SUCCEEDED);
+    expect_state(r->operations[1], FUTURE_PENDING);
+    snprintf(request, sizeof request, "name: 'futures' page_size: 3 page_token: '%s'", r->next_page_token);
+    harness_free(r);
+    r = list(&h, request);
+    assert_int_equal(r->n_operations, 2);
+    assert_string_equal(r->operations[1]->name + 8, ids[0].text);
+    assert_string_equal(r->next_page_token, "");
+    harness_free(r);
+    r = list(&h, "name: 'futures' filter: 'function = sleep'");
+    assert_int_equal(r->n_operations, 1);
+    assert_string_equal(r->operations[0]->name + 8, ids[2].text);
+    harness_free(r);
+    harness_deinit(&h);
+}
+
+/* A page ends where the message is full, and no operation is cut for it. */
+static void test_full_pages(void **state)
+{
+    enum { N = 20 };
+    const struct harness_options options = {.max_message_bytes = 16384};
+    char request[200] = "name: 'futures' page_size: 1000";
+    size_t n = 0, n_pages = 0;
+    struct harness h;
+
+    harness_init(&h, &options);
+    for (int i = 0; i < N; i++) {
+        struct harness_id id = harness_submit(&h, "task { function: 'echo' }");
+
+        harness_succeed_bytes(&h, id.text, 2000);
+    }
+    for (int is_more = 1; is_more; n_pages++) {
+        list_response *r = list(&h, request);
+
+        for (size_t i = 0; i < r->n_operations; i++, n++) {
+            Futured__V1__Result *result =
+                    unpack(r->operations[i]->response, "futured.v1.Result", &futured__v1__result__descriptor);
+
+            expect_state(r->operations[i], FUTURE_SUCCEEDED);
+            assert_int_equal(result->data.len, 2000);
+            harness_free(result);
+        }
+        is_more = r->next_page_token[0] != 0;
+        snprintf(request, sizeof request, "name: 'futures' page_size: 1000 page_token: '%s'",
+                 r->next_page_token);
+        harness_free(r);
+    }
+    assert_int_equal(n, N);
+    assert_true(n_pages > 3);
+    harness_deinit(&h);
+}
+
+static void test_bad_lists(void **state)
+{
+    static const struct {
+        const char *request, *field;
+    } cases[] = {
+            {"", "name"},
+            {"name: 'operations'", "name"},
+            {"name: 'futures/'", "name"},
+            {"name: #ff", "name"},
+            {"name: 'futures' page_size: -1", "page_size"},
+            {"name: 'futures' page_size: 1001", "page_size"},
+            {"name: 'futures' page_token: 'x'", "page_token"},
+            {"name: 'futures' filter: 'state ='", "filter"},
+            {"name: 'futures' filter: #ff", "filter"},
+    };
+    struct loopback_call c;
+    struct harness h;
+
+    harness_init(&h, NULL);
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        print_message("    %s\n", cases[i].request);
+        call_list(&h, &c, cases[i].request);
+        harness_expect(&c, GRPC_INVALID_ARGUMENT, "INVALID_FIELD", cases[i].field);
+        loopback_call_deinit(&c);
+    }
+    harness_deinit(&h);
+}
+
 static void test_cancel_and_delete(void **state)
 {
     struct loopback_call c;
@@ -362,8 +486,17 @@ static void wait_without_memory(struct harness *h, struct loopback_call *c)
         harness_succeed(h, prepared.text, "r");
 }
 
+static void list_without_memory(struct harness *h, struct loopback_call *c)
+{
+    harness_init(h, NULL);
+    prepared = harness_submit(h, "task { function: 'echo' }");
+    harness_arm(h);
+    call_list(h, c, "name: 'futures' filter: 'state = PENDING'");
+}
+
 static void test_no_memory(void **state)
 {
+    harness_fail_allocations(list_without_memory, 3);
     harness_fail_allocations(get_without_memory, 1);
     harness_fail_allocations(wait_without_memory, 2);
 }
@@ -377,6 +510,9 @@ int main(void)
             cmocka_unit_test(test_wait),
             cmocka_unit_test(test_cancel_and_delete),
             cmocka_unit_test(test_refused),
+            cmocka_unit_test(test_list),
+            cmocka_unit_test(test_full_pages),
+            cmocka_unit_test(test_bad_lists),
             cmocka_unit_test(test_no_memory),
     };
 
