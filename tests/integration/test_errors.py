@@ -167,6 +167,13 @@ class Meaning(BadCase):
             self.refuse(method, [bad(kind(name=n), "name") for n in names])
             self.refuse(method, [(kind(name=f"futures/{NO_SUCH_ID}"), grpc.StatusCode.NOT_FOUND, "NO_SUCH_FUTURE", ())])
 
+    def test_list_operations(self):
+        ask = operations_pb2.ListOperationsRequest
+        self.refuse(self.channel().unary_unary("/google.longrunning.Operations/ListOperations"), [
+            bad(ask(), "name"), bad(ask(name="operations"), "name"), bad(ask(name="futures", page_size=-1), "page_size"),
+            bad(ask(name="futures", page_size=1001), "page_size"), bad(ask(name="futures", page_token="x"), "page_token"),
+            bad(ask(name="futures", filter="state ="), "filter"), bad(ask(name="futures", filter="colour = red"), "filter")])
+
     def test_delete_operation(self):
         gate, (id_, *_) = self.occupy()
         error = self.assert_fails(grpc.StatusCode.FAILED_PRECONDITION, self.futures.Delete, futures_pb2.DeleteRequest(id=id_))
