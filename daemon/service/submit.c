@@ -255,6 +255,7 @@ static int find_upstreams(struct futures *s, struct engine_submit *in, struct ac
                     "task.options.depends_on: the future %.*s is EPHEMERAL, and a DURABLE task can depend on "
                     "DURABLE futures only",
                     (int)text.len, (const char *)text.p);
+            convert_precondition(st, "EPHEMERAL", text);
             return REQUEST_E_BAD;
         }
         s->upstreams[n++] = f;

@@ -64,7 +64,7 @@ class Talk:
         if full == "google.protobuf.Timestamp":
             return ": TIME"
         if full == "google.protobuf.Duration":
-            mine = field.containing_type.name in ("Usage", "FunctionInfo")
+            mine = field.containing_type.name in ("Usage", "FunctionInfo") or field.name == "oldest_age"
             return ": SPAN" if mine else f": {value.ToTimedelta().total_seconds():g}s"
         if full == "google.protobuf.Any":
             inner = self.types.GetSymbol(value.TypeName())()
