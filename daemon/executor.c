@@ -160,6 +160,15 @@ static void kill_worker(void *context, uint64_t key, const char *why)
     pool_kill(x->pool, key);
 }
 
+static void term_worker(void *context, uint64_t key)
+{
+    struct executor *x = context;
+
+    LOG_EVENT(LOG_INFO, "worker_term", LOG_NUM("worker", key), LOG_NUM("pid", pool_pid(x->pool, key)),
+              LOG_STR("why", "an attempt does not end"));
+    pool_term(x->pool, key);
+}
+
 /* ---- the turn */
 
 static void on_turn_timer(void *arg, mono_ns_t now)
@@ -209,7 +218,7 @@ static void abandon(struct executor *x)
 
 void executor_turn(struct executor *x, mono_ns_t now)
 {
-    mono_ns_t next;
+    mono_ns_t next, ladder;
     struct list *l;
 
     if (x->is_recovering) {
@@ -227,7 +236,8 @@ void executor_turn(struct executor *x, mono_ns_t now)
         futures_answer(LIST_ENTRY(l, struct waiter, answer));
     if (x->is_broken)
         abandon(x);
-    dispatch_run(x->dispatch, x->effects);
+    ladder = dispatch_run(x->dispatch, x->effects, now);
+    next = MIN(next, ladder);
     next = MIN(next, futures_tick(x->futures, now));
     next = MIN(next, x->effects->next);
     if (x->is_deferred)
@@ -491,7 +501,7 @@ static int new_services(struct executor *x, const struct hash_seed *seed)
             .max_message_bytes = max_message,
             .max_result_bytes =
                     max_message - MIN((size_t)RESULT_RESERVE_BYTES, max_message / RESULT_RESERVE_PART),
-            .pool = {.page = page_of, .kill = kill_worker, .pid = pid_of, .context = x},
+            .pool = {.page = page_of, .kill = kill_worker, .term = term_worker, .pid = pid_of, .context = x},
     };
     int r = futures_new(&x->futures, x->engine, max_message, seed);
 

@@ -151,6 +151,14 @@ static void put_upstreams(struct writer *w, const struct depend *d)
         put_upstream(w, &d->at[i], &inline_bytes);
 }
 
+static void put_times(struct writer *w, const struct timing *t)
+{
+    if (t && t->attempt_timeout_ns)
+        writer_duration(w, 5, t->attempt_timeout_ns);
+    if (t && t->deadline)
+        writer_timestamp(w, 6, t->deadline);
+}
+
 static void put_item(struct writer *w, const struct dispatch *d, const struct lease *lease)
 {
     const struct future *f = lease->future;
@@ -165,6 +173,7 @@ static void put_item(struct writer *w, const struct dispatch *d, const struct le
     id_format(&f->id, id);
     writer_bytes_always(w, 3, (struct span){(const uint8_t *)id, ID_TEXT_LEN});
     writer_uint(w, 4, lease->attempt);
+    put_times(w, future_timing(f));
     if (UNLIKELY(passed(lease)))
         put_upstreams(w, passed(lease));
     if (f->rare)

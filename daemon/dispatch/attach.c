@@ -170,8 +170,15 @@ static int read_details(struct span message, struct buf *to)
     return 0;
 }
 
+/* Whether another attempt could end in another way, where the worker does not say. */
+static int may_succeed_later(enum future_reason reason)
+{
+    return reason == REASON_FUNCTION_ERROR || reason == REASON_CRASHED || reason == REASON_TIMEOUT ||
+           reason == REASON_MEMORY_LIMIT || reason == REASON_CPU_LIMIT;
+}
+
 /* Shortened where it is too long to be shown with a future. 0, -ENOMEM, -EBADMSG. */
-static int read_error(struct span message, struct future_error **ret)
+static int read_error(struct span message, int is_final, struct future_error **ret)
 {
     struct error_message m = {0};
     struct future_error error = {0};
@@ -184,7 +191,7 @@ static int read_error(struct span message, struct future_error **ret)
     error.reason = future_reason_parse(m.reason);
     if (error.reason == REASON_NONE)
         error.reason = REASON_FUNCTION_ERROR;
-    error.retryable = m.retryable != 0;
+    error.retryable = m.retryable || (!is_final && may_succeed_later(error.reason));
     error.type = cut(m.type, LIMIT_KEY_BYTES);
     error.message = cut(m.message, DISPATCH_TEXT_BYTES);
     error.traceback = cut(m.traceback, DISPATCH_TEXT_BYTES);
@@ -240,7 +247,7 @@ static int read_outcome(struct worker *w, const struct lease_ref *ref, const str
     const char *field;
 
     if (m->error.is_set)
-        return read_error(m->error.data, &ret->error);
+        return read_error(m->error.data, m->final != 0, &ret->error);
     if (codec_read(&result_table, m->result.data, &result, &field) != 0)
         return -EBADMSG;
     if (m->chunked) {
@@ -482,7 +489,7 @@ static struct lease_ref ref_of(const struct worker *w, const struct lease *lease
 }
 
 /* What cannot be said for want of memory is not said: what really happens decides. */
-void attach_cancel(struct worker *w, struct lease *lease)
+void attach_cancel(struct worker *w, const struct lease *lease, mono_ns_t now)
 {
     const struct future_rare *rare = lease->future->rare;
     struct lease_ref ref = ref_of(w, lease);
@@ -494,9 +501,13 @@ void attach_cancel(struct worker *w, struct lease *lease)
         return;
     m = writer_begin(&wr, RESPONSE_CANCEL_ATTEMPT, 64);
     lease_ref_write(&wr, 1, &ref);
-    if (rare && rare->cancel_requested)
+    if (lease->stop == STOP_CANCELLED && rare->cancel_requested)
         writer_bytes(&wr, 2, SPAN_OF_BYTES(rare->cancel_requested->reason));
-    writer_duration(&wr, 3, DISPATCH_CANCEL_GRACE_NS);
+    else
+        writer_text(
+                &wr, 2,
+                future_reason_text(lease->stop == STOP_TIMEOUT ? REASON_TIMEOUT : REASON_DEADLINE_EXCEEDED));
+    writer_duration(&wr, 3, MAX(lease->kill_at - now, INT64_C(0)));
     writer_end(&wr, m);
     (void)!send(w, &wr);
 }

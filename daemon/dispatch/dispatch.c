@@ -65,21 +65,26 @@ static void hand_out(struct dispatch *d)
     } while (sent);
 }
 
-void dispatch_run(struct dispatch *d, struct effects *effects)
+mono_ns_t dispatch_run(struct dispatch *d, struct effects *effects, mono_ns_t now)
 {
+    mono_ns_t next = CLOCK_NEVER;
     struct list *l;
     int is_work_new = !list_is_empty(&effects->work);
 
     while ((l = list_pop_front(&effects->revokes))) {
         struct lease *lease = LIST_ENTRY(l, struct lease, revoke);
 
-        attach_cancel(lease->holder->user, lease);
+        if (lease->stop != STOP_NOT)
+            next = MIN(next, ladder_begin(lease->holder->user, lease, now));
+        else
+            attach_recall(lease->holder->user, lease);
     }
     while (list_pop_front(&effects->work))
         ;
     if ((is_work_new || d->is_room_new) && !d->is_draining)
         hand_out(d);
     d->is_room_new = 0;
+    return next;
 }
 
 void dispatch_worker_died(struct dispatch *d, uint64_t key, int wait_status, int asked)
@@ -134,11 +139,11 @@ mono_ns_t dispatch_tick(struct dispatch *d, mono_ns_t now)
     LIST_FOREACH_SAFE (l, &d->workers) {
         struct worker *w = LIST_ENTRY(l, struct worker, link);
 
-        if (!w->is_dead) {
-            next = MIN(next, tick_living(w, now));
-            continue;
-        }
-        next = MIN(next, tick_dead(w, now));
+        mono_ns_t step = w->is_dead ? CLOCK_NEVER : ladder_tick(w, now);
+        mono_ns_t at = w->is_dead ? tick_dead(w, now) : tick_living(w, now);
+
+        next = MIN(next, at);
+        next = MIN(next, step);
     }
     return next;
 }

@@ -8,7 +8,7 @@
  * Work is claimed from the engine when a worker has room: at most its credit, and more than one per slot only while the
  * function's mean run time is below PREFETCH_MAX_RUN_NS. Assign reserves; a pool worker's starts are read from its
  * runpage, a remote one says Started.
- * Thread: the loop's. Includes neither pool nor net: app wires the two functions of struct dispatch_pool.
+ * Thread: the loop's. Includes neither pool nor net: app wires the functions of struct dispatch_pool.
  */
 #include "base/runpage.h"
 #include "engine/engine.h"
@@ -20,8 +20,10 @@ struct dispatch;
 struct dispatch_pool {
     /* The memory shared with worker @key; valid until dispatch_worker_died returns. */
     const struct runpage *(*page)(void *context, uint64_t key);
-    /* Ask for the process to be killed: it lies, floods or has lost its stream. */
+    /* Ask for the process to be killed: it lies, floods, has lost its stream, or does not end an attempt. */
     void (*kill)(void *context, uint64_t key, const char *why);
+    /* SIGTERM to its process group: it ends what it runs, hands back the rest and goes. */
+    void (*term)(void *context, uint64_t key);
     /* The process ID of worker @key. */
     uint32_t (*pid)(void *context, uint64_t key);
     void *context;
@@ -41,8 +43,8 @@ struct dispatch *dispatch_free(struct dispatch *d);
 const struct grpc_method *dispatch_methods(const struct dispatch *d, size_t *ret_n);
 
 /* dispatch_run: give ready work (effects.work) to workers with room, and tell them of revoked leases (effects.revokes).
- * Both lists are empty afterwards. */
-void dispatch_run(struct dispatch *d, struct effects *effects);
+ * Both lists are empty afterwards. Returns when dispatch_tick is to be called for what must end now. */
+mono_ns_t dispatch_run(struct dispatch *d, struct effects *effects, mono_ns_t now);
 
 /* dispatch_worker_died: the pool has reaped child @key; @wait_status as waitpid gives it; @asked: it was stopped by us.
  * What its stream still holds is read first; then what it was running fails with CRASHED (signal or exit code named; only

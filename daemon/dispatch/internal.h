@@ -22,8 +22,11 @@ enum {
             64 * 1024, /* what is kept of an error's message, of its traceback, of its details */
 };
 
-/* How long a cancelled attempt has to end by itself: the contract's default. */
-#define DISPATCH_CANCEL_GRACE_NS (5 * NS_PER_S)
+/* How much longer than its grace a command may take: its worker kills it in time, and need not be killed for it. */
+#define DISPATCH_COMMAND_SLACK_NS NS_PER_S
+
+/* Between two looks whether what was told to end has begun at all. */
+#define DISPATCH_LADDER_LOOK_NS (50 * NS_PER_MS)
 
 struct dispatch {
     struct engine *engine;
@@ -45,8 +48,13 @@ uint32_t assign_to(struct worker *w, uint32_t max, int is_prefetch);
 /* attach_handler: the Attach stream. */
 extern const struct grpc_handler attach_handler;
 
-/* attach_cancel: tell the worker that its attempt should end; one not started is to be given back. */
-void attach_cancel(struct worker *w, struct lease *lease);
+/* attach_cancel: tell the worker that its attempt should end (lease.stop); one not started is to be given back. */
+void attach_cancel(struct worker *w, const struct lease *lease, mono_ns_t now);
+
+/* ladder_begin: the attempt under @lease must end: tell its worker, and see to it. ladder_tick: the next steps that are
+ * due. Both return when ladder_tick wants to be called next. */
+mono_ns_t ladder_begin(struct worker *w, struct lease *lease, mono_ns_t now);
+mono_ns_t ladder_tick(struct worker *w, mono_ns_t now);
 
 /* attach_recall: ask for a lease that was not started; once. */
 void attach_recall(struct worker *w, struct lease *lease);

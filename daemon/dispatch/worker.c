@@ -89,6 +89,7 @@ struct worker *worker_attach(struct dispatch *d, struct grpc_call *call)
     }
     w->dispatch = d;
     w->call = call;
+    w->ladder_at = CLOCK_NEVER;
     w->key = peer->worker_key;
     w->number = ++d->n_attached;
     w->pid = d->config.pool.pid(d->config.pool.context, w->key);
@@ -279,7 +280,7 @@ void worker_detach(struct worker *w)
 /* What became of the process, as an attempt's error. 0, -ENOMEM. */
 static int crash_of(const struct worker *w, struct finish *ret)
 {
-    struct future_error error = {.code = GRPC_INTERNAL, .reason = REASON_CRASHED};
+    struct future_error error = {.code = GRPC_INTERNAL, .reason = REASON_CRASHED, .retryable = 1};
     char text[160];
 
     *ret = (struct finish){.usage = {-1, -1, -1, -1}};
@@ -318,7 +319,7 @@ static int settle(struct worker *w, struct lease *lease)
     }
     if (!lease->is_started && (r = engine_start(e, lease, at)) < 0)
         return r;
-    if (state != RUNPAGE_RUNNING || w->is_asked)
+    if (state != RUNPAGE_RUNNING || (w->is_asked && lease->stop == STOP_NOT))
         return engine_lose(e, lease);
     r = crash_of(w, &finish);
     if (r < 0)

@@ -34,8 +34,9 @@ struct worker {
     int is_ready; /* has said Hello */
     int is_dead;  /* the process is gone: bury when the stream is drained */
     int wait_status, is_asked;
-    mono_ns_t kill_at; /* without a stream and not known to be dead: its process has until then to end */
-    int is_heard;      /* a message came since the last tick */
+    mono_ns_t kill_at;   /* without a stream and not known to be dead: its process has until then to end */
+    int is_heard;        /* a message came since the last tick */
+    mono_ns_t ladder_at; /* something that must end is to be looked at; CLOCK_NEVER */
     struct runpage *last_page;      /* a copy, taken at its death */
     struct buf payload;             /* a result that comes in pieces ... */
     struct lease_ref payload_lease; /* ... under this lease */

@@ -22,7 +22,7 @@ static void check_timing(const struct future *f, const struct timing *t)
         ASSERT(!heap_has(&t->wall) && !list_is_linked(&t->abandoned) && !t->outcome);
     else if (f->place == PLACE_DELAYED || (t->deadline && !(f->lease && f->lease->stop >= STOP_DEADLINE)))
         ASSERT(heap_has(&t->wall));
-    ASSERT((f->place == PLACE_DELAYED) <= (t->not_before != 0) &&
+    ASSERT((f->place == PLACE_DELAYED) <= (t->not_before != 0 || t->deadline != 0) &&
            (f->place == PLACE_BACKOFF) <= (t->next_try != 0));
     ASSERT(!t->outcome || (f->lease && f->lease->stop >= STOP_DEADLINE));
 }

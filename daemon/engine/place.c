@@ -24,7 +24,8 @@ static enum place belongs(const struct engine *e, const struct future *f)
         return PLACE_BLOCKED;
     if (LIKELY(!t))
         return PLACE_READY;
-    if (t->not_before > e->wall)
+    if (t->not_before > e->wall ||
+        (t->deadline && t->deadline <= e->wall)) /* which ends it at the next turn */
         return PLACE_DELAYED;
     return t->next_try ? PLACE_BACKOFF : PLACE_READY;
 }

@@ -5,6 +5,7 @@
  *   spawned --1 s old, or has started a task--> proven
  *      |  \
  *      |   `--pool_stop: SIGTERM, kill_at = now + grace--> stopping --kill_at--> SIGKILL to the group
+ *      |--pool_term: SIGTERM to the group, nothing more
  *      `--pool_kill: SIGKILL to the group
  *   any of these --dies--> the rest of its group is killed, on_exit, the slot is empty
  *
@@ -286,6 +287,16 @@ void pool_kill(struct pool *p, uint64_t key)
     s->is_asked = 1;
     s->kill_at = CLOCK_NEVER;
     slot_kill_group(s);
+}
+
+void pool_term(struct pool *p, uint64_t key)
+{
+    struct slot *s = slot_find(p, key);
+
+    if (!s)
+        return;
+    s->is_asked = 1;
+    kill(-s->pid, SIGTERM);
 }
 
 static void slot_stop(const struct pool *p, struct slot *s, mono_ns_t now)

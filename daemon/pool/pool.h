@@ -52,9 +52,10 @@ mono_ns_t pool_turn(struct pool *p, mono_ns_t now);
 const struct runpage *pool_page(const struct pool *p, uint64_t key);
 pid_t pool_pid(const struct pool *p, uint64_t key);
 
-/* pool_kill: SIGKILL to the child's whole process group now. pool_stop: SIGTERM now, SIGKILL after the grace. Unknown
+/* pool_kill: SIGKILL to the child's whole process group now. pool_term: SIGTERM to the group. pool_stop: SIGTERM now, SIGKILL after the grace. Unknown
  * keys are ignored. pool_stop_all: the same for all, and nothing is spawned any more. */
 void pool_kill(struct pool *p, uint64_t key);
+void pool_term(struct pool *p, uint64_t key);
 void pool_stop(struct pool *p, uint64_t key, mono_ns_t now);
 void pool_stop_all(struct pool *p, mono_ns_t now);
 uint32_t pool_n_alive(const struct pool *p);

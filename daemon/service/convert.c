@@ -54,6 +54,15 @@ static size_t error_size(const struct future_error *error)
                  : 0;
 }
 
+static size_t retry_size(const struct timing *t)
+{
+    size_t n = 0;
+
+    for (uint32_t i = 0; t && t->retry && i < t->retry->n_types; i++)
+        n += t->retry->types[i].len + 4;
+    return n;
+}
+
 size_t convert_size(const struct future *f, enum view view)
 {
     size_t n = RESULT_BYTES + LIMIT_CONTENT_TYPE_BYTES;
@@ -70,6 +79,7 @@ size_t convert_size(const struct future *f, enum view view)
         n -= f->argument_field_bytes;
     /* the future's own labels: at most as long as the task's unless they were changed */
     n += f->labels ? f->labels->bytes + 16 * (size_t)f->labels->n : f->task->len - f->argument_field_bytes;
+    n += retry_size(future_timing(f));
     for (const struct attempt *a = f->attempts; a; a = a->next)
         n += ATTEMPT_BYTES + error_size(a->error);
     return n;
@@ -228,16 +238,36 @@ static void put_attempts(struct writer *w, const struct future *f)
     }
 }
 
-static void put_options(struct writer *w, const struct future *f)
+static void put_retry(struct writer *w, const struct retry_policy *p)
+{
+    struct writer_mark m = writer_begin(w, 7, 64);
+
+    writer_uint(w, 1, p ? p->max_attempts : 1);
+    if (p) {
+        writer_duration(w, 2, p->initial_backoff_ns);
+        writer_double(w, 3, p->multiplier);
+        writer_duration(w, 4, p->max_backoff_ns);
+        writer_double_always(w, 5, p->jitter);
+        for (uint32_t i = 0; i < p->n_types; i++)
+            writer_bytes_always(w, 6, p->types[i]);
+    }
+    writer_end(w, m);
+}
+
+static void put_options(struct writer *w, const struct future *f, const struct timing *t)
 {
     int64_t retention_ns = f->rare ? f->rare->retention_ns : -1;
-    struct writer_mark m = writer_begin(w, FUTURE_EFFECTIVE_OPTIONS, 32), retry;
+    struct writer_mark m = writer_begin(w, FUTURE_EFFECTIVE_OPTIONS, 64);
 
     writer_uint(w, 1, f->durability);
     writer_sint(w, 2, f->priority);
-    retry = writer_begin(w, 7, 2);
-    writer_uint(w, 1, 1); /* max_attempts */
-    writer_end(w, retry);
+    if (t) {
+        writer_timestamp(w, 4, t->not_before);
+        writer_timestamp(w, 5, t->deadline);
+        if (t->attempt_timeout_ns)
+            writer_duration(w, 6, t->attempt_timeout_ns);
+    }
+    put_retry(w, t ? t->retry : NULL);
     writer_uint(w, 8, f->on_lost);
     if (f->rare && f->rare->depend) {
         writer_uint(w, 10, f->rare->depend->policy);
@@ -247,16 +277,28 @@ static void put_options(struct writer *w, const struct future *f)
     if (retention_ns >= 0)
         writer_duration(w, 14, retention_ns);
     writer_end(w, m);
+}
 
-    m = writer_begin(w, FUTURE_SCHEDULE, 32);
+static void put_schedule(struct writer *w, const struct future *f, const struct timing *t)
+{
+    int64_t retention_ns = f->rare ? f->rare->retention_ns : -1;
+    struct writer_mark m = writer_begin(w, FUTURE_SCHEDULE, 32);
+
     writer_sint(w, 1, f->priority);
+    if (t) {
+        writer_timestamp(w, 2, t->not_before);
+        writer_timestamp(w, 3, t->deadline);
+    }
     if (retention_ns >= 0)
         writer_duration(w, 4, retention_ns);
+    if (f->place == PLACE_DELAYED || f->place == PLACE_BACKOFF)
+        writer_timestamp(w, 5, f->place == PLACE_DELAYED ? t->not_before : t->next_try);
     writer_end(w, m);
 }
 
-static void put_rare(struct writer *w, const struct future_rare *rare)
+static void put_rare(struct writer *w, const struct future *f)
 {
+    const struct future_rare *rare = f->rare;
     const struct cancel_request *c = rare->cancel_requested;
 
     if (c) {
@@ -265,6 +307,8 @@ static void put_rare(struct writer *w, const struct future_rare *rare)
         writer_timestamp(w, 1, c->time);
         writer_bytes(w, 2, SPAN_OF_BYTES(c->principal));
         writer_bytes(w, 3, SPAN_OF_BYTES(c->reason));
+        if (f->attempts) /* there was somebody to tell */
+            writer_duration(w, 4, c->grace_ns);
         writer_end(w, m);
     }
     writer_bytes(w, FUTURE_TRACEPARENT, SPAN_OF_BYTES(rare->traceparent));
@@ -324,12 +368,13 @@ void convert_future(struct writer *w, const struct future *f, struct convert_vie
     put_labels(w, f);
     writer_bytes(w, FUTURE_GROUP, future_group(f));
     writer_bytes(w, FUTURE_NAMESPACE, future_namespace(f));
-    put_options(w, f);
+    put_options(w, f, future_timing(f));
+    put_schedule(w, f, future_timing(f));
     writer_timestamp(w, FUTURE_EXPIRE_TIME, future_expire_time(f));
     put_submitter(w, f);
     writer_uint(w, FUTURE_ARGUMENT_SIZE, f->argument_bytes);
     if (f->rare)
-        put_rare(w, f->rare);
+        put_rare(w, f);
 }
 
 void convert_future_field(struct writer *w, uint32_t number, const struct future *f, struct convert_view view)
@@ -435,6 +480,13 @@ struct grpc_status *convert_engine_error(struct grpc_status *st, int error, stru
                    text);
         status_add_metadata(st, "future_id", "%.*s", n, text);
         return convert_resource(st, "futured.v1.Future", what);
+    case ENGINE_E_TERMINAL:
+        return status_set(st, GRPC_FAILED_PRECONDITION, "TERMINAL",
+                          "future %.*s has ended; only its retention can be changed", n, text);
+    case ENGINE_E_TIMES:
+        status_set(st, GRPC_INVALID_ARGUMENT, "INVALID_FIELD",
+                   "deadline: would be before the earliest start of future %.*s", n, text);
+        return status_add_violation(st, "deadline", "is before not_before");
     case ENGINE_E_REVISION:
         return status_set(st, GRPC_ABORTED, "REVISION_MISMATCH",
                           "future %.*s has another revision than if_revision; read it again", n, text);

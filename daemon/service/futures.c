@@ -193,12 +193,6 @@ static void do_cancel(struct grpc_call *call, struct span message)
     f = futures_find(call, request.id);
     if (!f)
         return;
-    if (f->state == FUTURE_RUNNING) {
-        status_set(&st, GRPC_UNIMPLEMENTED, "CANCEL_RUNNING",
-                   "the future is running; this version of the daemon cancels only what has not started");
-        grpc_call_fail(call, &st);
-        return;
-    }
     if (futures_may_change(s, f->durability, 0, &st)) {
         grpc_call_fail(call, &st);
         return;
@@ -209,6 +203,57 @@ static void do_cancel(struct grpc_call *call, struct span message)
         return;
     }
     futures_reply(call, f, VIEW_BASIC);
+}
+
+/* ---- Reschedule */
+
+static int check_reschedule(const struct reschedule_request *r, struct grpc_status *st)
+{
+    if (r->priority.is_set &&
+        (zigzag(r->priority.value) < INT32_MIN || zigzag(r->priority.value) > INT32_MAX))
+        return request_bad_field(st, "priority", "does not fit 32 bits");
+    if (r->deadline.is_set && r->clear_deadline)
+        return request_bad_field(st, "clear_deadline", "cannot be given together with deadline");
+    if (r->retention.is_set && r->retention.ns < 0)
+        return request_bad_field(st, "retention", "is negative");
+    return 0;
+}
+
+static void do_reschedule(struct grpc_call *call, struct span message)
+{
+    struct reschedule_request request = {0};
+    struct engine_reschedule in;
+    struct grpc_status st;
+    struct future *f;
+    int r;
+
+    if (request_read(&reschedule_request_table, message, &request, &st) || check_reschedule(&request, &st)) {
+        grpc_call_fail(call, &st);
+        return;
+    }
+    f = futures_find(call, request.id);
+    if (!f)
+        return;
+    if (futures_may_change(futures_of(call), f->durability, 0, &st)) {
+        grpc_call_fail(call, &st);
+        return;
+    }
+    in = (struct engine_reschedule){
+            .has_priority = request.priority.is_set,
+            .has_not_before = request.not_before.is_set,
+            .has_deadline = request.deadline.is_set || request.clear_deadline,
+            .has_retention = request.retention.is_set,
+            .priority = (int32_t)zigzag(request.priority.value),
+            .not_before = MAX(request.not_before.ns, INT64_C(0)),
+            .deadline = request.deadline.is_set ? MAX(request.deadline.ns, INT64_C(1)) : 0,
+            .retention_ns = request.retention.ns,
+            .if_revision = request.if_revision.is_set ? &request.if_revision.value : NULL,
+    };
+    r = engine_reschedule(futures_of(call)->engine, f, &in);
+    if (r == 0)
+        futures_reply(call, f, VIEW_BASIC);
+    else
+        grpc_call_fail(call, convert_engine_error(&st, r, request.id));
 }
 
 /* ---- Delete */
@@ -366,6 +411,11 @@ static void on_cancel(struct grpc_call *call, struct span message)
     preload(call, message, message, ID_FIELD, do_cancel);
 }
 
+static void on_reschedule(struct grpc_call *call, struct span message)
+{
+    preload(call, message, message, ID_FIELD, do_reschedule);
+}
+
 static void on_delete(struct grpc_call *call, struct span message)
 {
     preload(call, message, message, ID_FIELD, do_delete);
@@ -393,6 +443,7 @@ void futures_do_delete(struct grpc_call *call, struct span message)
 
 static const struct grpc_handler get_handler = {.on_message = on_get, .on_done = on_done},
                                  cancel_handler = {.on_message = on_cancel, .on_done = on_done},
+                                 reschedule_handler = {.on_message = on_reschedule, .on_done = on_done},
                                  delete_handler = {.on_message = on_delete, .on_done = on_done},
                                  annotate_handler = {.on_message = on_annotate, .on_done = on_done};
 
@@ -410,6 +461,7 @@ static const struct grpc_method rows[] = {
         {"/futured.v1.Futures/Count", GRPC_UNARY, &count_handler, NULL},
         {"/futured.v1.Futures/Annotate", GRPC_UNARY, &annotate_handler, NULL},
         {"/futured.v1.Futures/Cancel", GRPC_UNARY, &cancel_handler, NULL},
+        {"/futured.v1.Futures/Reschedule", GRPC_UNARY, &reschedule_handler, NULL},
         {"/futured.v1.Futures/Delete", GRPC_UNARY, &delete_handler, NULL},
 };
 
@@ -481,6 +533,7 @@ void futures_shutdown(struct futures *s)
 {
     struct grpc_status st;
 
+    engine_stay(s->engine); /* whoever leaves now is sent away by us */
     status_set_retry(status_set(&st, GRPC_UNAVAILABLE, "STOPPING",
                                 "the daemon is stopping; what you waited for has not ended"),
                      1000);

@@ -95,10 +95,10 @@ struct accepted {
     struct span tag; /* of the request, borrowed */
 };
 /* submit_accept: @traceparent as submit_traceparent gives it; @how: SUBMIT_WAITING: there must be room for one more who waits,
- * SUBMIT_LOADED: what it wants is in memory, if it is anywhere.
+ * SUBMIT_LOADED: what it wants is in memory, if it is anywhere; SUBMIT_ATTACHED: it is cancelled when its last waiter leaves.
  *   Return: 0; REQUEST_E_BAD (@st says why; ret->tag is set all the same where it could be read); SUBMIT_E_MISSING: again with
  *   SUBMIT_LOADED after preload_all of ret->wants. */
-enum { SUBMIT_WAITING = 1, SUBMIT_LOADED = 2 };
+enum { SUBMIT_WAITING = 1, SUBMIT_LOADED = 2, SUBMIT_ATTACHED = 4 };
 enum { SUBMIT_E_MISSING = REQUEST_E_BAD + 1 };
 MUST_CHECK int submit_accept(struct futures *s, const struct grpc_call *call, struct span request,
                              struct span traceparent, enum view default_view, unsigned how,

@@ -81,6 +81,18 @@ static const struct codec_row cancel_request_rows[] = {
 };
 const struct codec_table cancel_request_table = {cancel_request_rows, ARRAY_LEN(cancel_request_rows)};
 
+static const struct codec_row reschedule_request_rows[] = {
+        CODEC_ROW(1, CODEC_STRING, struct reschedule_request, id),
+        CODEC_ROW(2, CODEC_NUMBER, struct reschedule_request, priority),
+        CODEC_ROW(3, CODEC_TIMESTAMP, struct reschedule_request, not_before),
+        CODEC_ROW(4, CODEC_TIMESTAMP, struct reschedule_request, deadline),
+        CODEC_ROW(5, CODEC_UINT, struct reschedule_request, clear_deadline),
+        CODEC_ROW(6, CODEC_DURATION, struct reschedule_request, retention),
+        CODEC_ROW(7, CODEC_NUMBER, struct reschedule_request, if_revision),
+};
+const struct codec_table reschedule_request_table = {reschedule_request_rows,
+                                                     ARRAY_LEN(reschedule_request_rows)};
+
 static const struct codec_row delete_request_rows[] = {
         CODEC_ROW(1, CODEC_STRING, struct delete_request, id),
 };

@@ -69,13 +69,27 @@ struct cancel_request_message {
     struct codec_time grace;
 };
 
+struct reschedule_request {
+    struct span id;
+    struct codec_number priority; /* zigzag */
+    struct codec_time not_before, deadline, retention;
+    uint64_t clear_deadline;
+    struct codec_number if_revision;
+};
+
+/* zigzag: what a codec_number of a sint32 says. */
+static inline int64_t zigzag(uint64_t v)
+{
+    return (int64_t)(v >> 1) ^ -(int64_t)(v & 1);
+}
+
 struct delete_request {
     struct span id;
 };
 
 extern const struct codec_table selector_table, get_request_table, wait_request_table,
         as_completed_request_table, watch_request_table, list_request_table, count_request_table,
-        annotate_request_table, cancel_request_table, delete_request_table;
+        annotate_request_table, cancel_request_table, reschedule_request_table, delete_request_table;
 
 /* request_read: decode @message; a failure becomes INVALID_ARGUMENT naming the field.
  *   Return: 0; REQUEST_E_BAD (@ret_status says what). */

@@ -71,9 +71,12 @@ static int read_run(struct span message, struct run_request *request, struct grp
         return REQUEST_E_BAD;
     if (!request->submit.is_set)
         return request_bad_field(st, "submit", "is required");
-    if (request->cancel_on_disconnect)
-        return request_unbuilt_field(st, "cancel_on_disconnect");
     return 0;
+}
+
+static unsigned how_of(const struct run_request *request)
+{
+    return request->cancel_on_disconnect ? SUBMIT_ATTACHED : 0;
 }
 
 /* @r kept us from waiting for @f, which has been accepted: say so, with the ID to ask for. Returns @st. */
@@ -110,7 +113,7 @@ static void do_run(struct grpc_call *call, struct span message, unsigned how)
 
     if (r == 0)
         r = submit_accept(run->service, call, request.submit.data, SPAN_OF_BYTES(run->traceparent), VIEW_FULL,
-                          how | SUBMIT_WAITING, &a, &st);
+                          how_of(&request) | how | SUBMIT_WAITING, &a, &st);
     if (r == SUBMIT_E_MISSING) {
         a.wants.run = on_run_loaded;
         preload_all(call, message, &a.wants);
@@ -262,7 +265,8 @@ static int accept_item(struct run *run, struct span message, unsigned how, struc
     r = read_run(message, request, st);
     if (r == 0)
         r = submit_accept(run->service, run->waiting.call, request->submit.data,
-                          SPAN_OF_BYTES(run->traceparent), VIEW_FULL, how | SUBMIT_WAITING, a, st);
+                          SPAN_OF_BYTES(run->traceparent), VIEW_FULL, how_of(request) | how | SUBMIT_WAITING,
+                          a, st);
     if (r != 0)
         return r;
     if (a->tag.len && !(tag = bytes_dup(a->tag.p, a->tag.len)))

@@ -11,6 +11,7 @@
  */
 #include "base/mem.h"
 #include "service/internal.h"
+#include "service/schedule.h"
 
 #include <errno.h>
 #include <string.h>
@@ -45,12 +46,6 @@ static int check_options(const struct task_options *o, int has_store, struct grp
         int is_set;
         const char *field;
     } unbuilt[] = {
-            {o->delay.is_set && o->delay.ns != 0,
-             "task.options.delay"}, /* none at all is what everyone has */
-            {o->not_before.is_set, "task.options.not_before"},
-            {o->deadline.is_set, "task.options.deadline"},
-            {o->attempt_timeout.is_set && o->attempt_timeout.ns != 0, "task.options.attempt_timeout"},
-            {o->retry.is_set, "task.options.retry"},
             {o->concurrency_key.len > 0, "task.options.concurrency_key"},
             {o->fairness_key.len > 0, "task.options.fairness_key"},
     };
@@ -122,8 +117,8 @@ static int check_depends(const struct task_options *options, struct span raw, st
 }
 
 /* Everything about the task itself; fills what the engine is told, and in @ret which IDs it names. */
-static int check_task(const struct futures *s, struct span raw, struct engine_submit *in,
-                      struct accepted *ret, struct grpc_status *st)
+static int check_task(const struct futures *s, struct span raw, struct schedule_room *room,
+                      struct engine_submit *in, struct accepted *ret, struct grpc_status *st)
 {
     struct task_options options = {0};
     struct task task = {0};
@@ -141,7 +136,8 @@ static int check_task(const struct futures *s, struct span raw, struct engine_su
         return REQUEST_E_BAD;
     if (task.options.is_set) {
         if (request_read_in(&task_options_table, task.options.data, &options, "task.options", st) ||
-            check_options(&options, s->has_store, st))
+            check_options(&options, s->has_store, st) ||
+            schedule_read(&options, engine_wall(s->engine), room, in, st))
             return REQUEST_E_BAD;
     }
     in->function = task.function;
@@ -297,6 +293,7 @@ int submit_accept(struct futures *s, const struct grpc_call *call, struct span m
 {
     struct submit_request request = {0};
     struct engine_submit in = {0};
+    struct schedule_room room; /* is filled where it is asked for */
     const struct caller *caller;
     int r;
 
@@ -313,7 +310,7 @@ int submit_accept(struct futures *s, const struct grpc_call *call, struct span m
         return request_bad_field(st, "task", "is required");
     if (request_text(request.request_id, LIMIT_KEY_BYTES, 1, NULL, "request_id", st))
         return REQUEST_E_BAD;
-    if (check_task(s, request.task.data, &in, ret, st))
+    if (check_task(s, request.task.data, &room, &in, ret, st))
         return REQUEST_E_BAD;
     r = how & SUBMIT_WAITING ? engine_may_wait(s->engine) : 0;
     if (r) {
@@ -331,6 +328,7 @@ int submit_accept(struct futures *s, const struct grpc_call *call, struct span m
     in.tag = request.tag;
     in.traceparent = traceparent;
     in.request_id = request.request_id;
+    in.is_cancelled_alone = (how & SUBMIT_ATTACHED) != 0;
     if (UNLIKELY(s->has_store && (in.key.len || in.request_id.len || in.n_upstreams)) &&
         !(how & SUBMIT_LOADED) && is_missing(s, &in, ret))
         return SUBMIT_E_MISSING;

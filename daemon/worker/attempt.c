@@ -130,7 +130,7 @@ static int fail_with(struct futured_call *c, const struct futured_failure *failu
     c->failure = (struct attempt_failure){
             .reason = "",
             .code = f.code > GRPC_OK && f.code <= GRPC_UNAUTHENTICATED ? f.code : GRPC_UNKNOWN,
-            .is_retryable = f.retryable != 0,
+            .is_retryable = (f.retryable > 0) - (f.retryable < 0),
             .type = text_of(c, f.type, ATTEMPT_NAME_MAX_BYTES),
             .message = text_of(c, f.message, ATTEMPT_TEXT_MAX_BYTES),
             .traceback = text_of(c, f.traceback, ATTEMPT_TEXT_MAX_BYTES),

@@ -27,7 +27,7 @@ enum {
 struct attempt_failure {
     const char *reason; /* of the daemon's; "" is FUNCTION_ERROR */
     int code;           /* google.rpc.Code */
-    int is_retryable;
+    int is_retryable;   /* > 0 said so, 0 not said, < 0 another attempt would fail as well */
     struct span type, message, traceback, function_reason;
 };
 

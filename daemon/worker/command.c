@@ -365,7 +365,7 @@ static void fail_to_start(struct futured_call *call, const char *path, int r)
                  : r == -EACCES ? GRPC_PERMISSION_DENIED
                                 : GRPC_UNAVAILABLE,
                  type, "cannot run %s: %s", path, log_errno_text(r));
-    call->failure.is_retryable = r != -ENOENT && r != -EACCES;
+    call->failure.is_retryable = r == -ENOENT || r == -EACCES ? -1 : 1;
 }
 
 void command_run(const struct command *c, struct futured_call *call)

@@ -23,7 +23,8 @@ enum {
     FINISH_USAGE,
     FINISH_EXIT_CODE,
     FINISH_SIGNAL,
-    FINISH_CHUNKED
+    FINISH_CHUNKED,
+    FINISH_FINAL
 };
 enum { RESULT_DATA = 1, RESULT_CONTENT_TYPE = 3, RESULT_SIZE = 4 };
 enum {
@@ -149,8 +150,9 @@ static void put_error(struct writer *w, const struct attempt_failure *f)
     writer_bytes(w, ERROR_MESSAGE, f->message);
     writer_bytes(w, ERROR_TRACEBACK, f->traceback);
     writer_bytes(w, ERROR_FUNCTION_REASON, f->function_reason);
-    writer_uint(w, ERROR_RETRYABLE, f->is_retryable != 0);
+    writer_uint(w, ERROR_RETRYABLE, f->is_retryable > 0);
     writer_end(w, m);
+    writer_uint(w, FINISH_FINAL, f->is_retryable < 0);
 }
 
 static void put_usage(struct writer *w, const struct attempt_usage *u)

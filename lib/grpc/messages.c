@@ -86,6 +86,7 @@ static const struct codec_row finish_rows[] = {
         CODEC_ROW(5, CODEC_NUMBER, struct finish_message, exit_code),
         CODEC_ROW(6, CODEC_NUMBER, struct finish_message, signal),
         CODEC_ROW(7, CODEC_UINT, struct finish_message, chunked),
+        CODEC_ROW(8, CODEC_UINT, struct finish_message, final),
 };
 const struct codec_table finish_table = {finish_rows, ARRAY_LEN(finish_rows)};
 

@@ -90,7 +90,7 @@ extern const struct codec_table usage_table;
 struct finish_message {
     struct codec_bytes lease, result, error, usage;
     struct codec_number exit_code, signal;
-    uint64_t chunked;
+    uint64_t chunked, final;
 };
 extern const struct codec_table finish_table;
 

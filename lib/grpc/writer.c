@@ -45,9 +45,9 @@ void writer_sint(struct writer *w, uint32_t number, int64_t v)
     writer_uint(w, number, ((uint64_t)v << 1) ^ (uint64_t)(v >> 63));
 }
 
-void writer_double(struct writer *w, uint32_t number, double v)
+void writer_double_always(struct writer *w, uint32_t number, double v)
 {
-    uint8_t *to = v != 0 ? room(w, WIRE_TAG_MAX + sizeof(uint64_t)) : NULL;
+    uint8_t *to = room(w, WIRE_TAG_MAX + sizeof(uint64_t));
     uint64_t bits;
 
     if (!to)
@@ -57,6 +57,12 @@ void writer_double(struct writer *w, uint32_t number, double v)
     for (size_t i = 0; i < sizeof bits; i++)
         *to++ = (uint8_t)(bits >> 8 * i);
     wrote(w, to);
+}
+
+void writer_double(struct writer *w, uint32_t number, double v)
+{
+    if (v != 0)
+        writer_double_always(w, number, v);
 }
 
 void writer_bytes_always(struct writer *w, uint32_t number, struct span v)

@@ -26,6 +26,7 @@ void writer_uint_always(struct writer *w, uint32_t number, uint64_t v);
 void writer_int_always(struct writer *w, uint32_t number, int64_t v);
 void writer_sint(struct writer *w, uint32_t number, int64_t v);
 void writer_double(struct writer *w, uint32_t number, double v);
+void writer_double_always(struct writer *w, uint32_t number, double v);
 void writer_bytes(struct writer *w, uint32_t number, struct span v);
 void writer_bytes_always(struct writer *w, uint32_t number, struct span v);
 void writer_text(struct writer *w, uint32_t number, const char *text);

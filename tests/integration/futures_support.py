@@ -189,7 +189,8 @@ def cancelled(asked, reason="", **fields):
 
 
 def function_error(message, code=code_pb2.UNKNOWN, type_="", **fields):
-    return future_pb2.Error(code=code, reason="FUNCTION_ERROR", type=type_, message=message, **fields)
+    """What may be tried again, unless the function says that it may not."""
+    return future_pb2.Error(code=code, reason="FUNCTION_ERROR", type=type_, message=message, **{"retryable": True, **fields})
 
 
 def status_of(error):

@@ -529,11 +529,11 @@ class Methods(FuturesCase):
 
     BUILT = {
         "futured.v1.Futures": {"Submit", "SubmitStream", "Run", "RunStream", "Get", "Wait", "AsCompleted", "Watch", "List", "Count",
-                               "Annotate", "Cancel", "Delete"},
+                               "Annotate", "Cancel", "Reschedule", "Delete"},
         "futured.v1.Functions": {"ListFunctions", "GetFunction"},
-        "futured.v1.Workers": set(),  # Attach is the pool's own so far
-        "futured.v1.System": set(),
-        "google.longrunning.Operations": set(),
+        "futured.v1.Workers": {"ListWorkers"},  # Attach is the pool's own so far
+        "futured.v1.System": {"GetInfo", "GetStats"},
+        "google.longrunning.Operations": {"GetOperation", "CancelOperation", "DeleteOperation", "WaitOperation"},
         "grpc.health.v1.Health": {"Check", "Watch"},
         "grpc.reflection.v1.ServerReflection": {"ServerReflectionInfo"},
         "grpc.reflection.v1alpha.ServerReflection": {"ServerReflectionInfo"},

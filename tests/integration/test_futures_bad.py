@@ -87,6 +87,14 @@ def submissions():
             yield bad(with_options(**{name: span}), f"task.options.{name}")
     for name in ("not_before", "deadline"):
         yield bad(with_options(**{name: timestamp_pb2.Timestamp(nanos=-1)}), f"task.options.{name}")
+    for name, value in (("max_attempts", 1001), ("initial_backoff", NEGATIVE), ("max_backoff", NEGATIVE),
+                        ("multiplier", 0.99), ("multiplier", float("nan")), ("multiplier", float("inf")),
+                        ("jitter", -0.1), ("jitter", 1.1), ("jitter", float("nan")),
+                        ("non_retryable_types", ["x"] * 65), ("non_retryable_types", ["x" * 256]),
+                        ("non_retryable_types", [""])):
+        yield bad(with_options(retry=future_pb2.RetryPolicy(**{name: value})), f"task.options.retry.{name}")
+    yield bad(with_options(not_before=timestamp_pb2.Timestamp(seconds=5), deadline=timestamp_pb2.Timestamp(seconds=4)),
+              "task.options.deadline")
     both = options(delay=seconds(1)).SerializeToString() + options(not_before=TIME).SerializeToString()
     yield bad(with_raw_options(both), "task.options.delay")
     yield bad(with_raw_options(number(2, 1 << 33)), "task.options.priority")
@@ -97,8 +105,7 @@ def submissions():
     yield with_options(depends_on=[NO_SUCH_ID]), grpc.StatusCode.NOT_FOUND, "NO_SUCH_FUTURE", ()
     # what is not there yet says so, by its name
     yield unbuilt(futures_pb2.SubmitRequest(task=future_pb2.Task(function="echo", argument_blob="b")), "task.argument_blob")
-    for name, value in (("delay", seconds(1)), ("not_before", TIME), ("deadline", TIME), ("attempt_timeout", seconds(1)),
-                        ("retry", future_pb2.RetryPolicy(max_attempts=3)), ("concurrency_key", "k"), ("fairness_key", "k")):
+    for name, value in (("concurrency_key", "k"), ("fairness_key", "k")):
         yield unbuilt(with_options(**{name: value}), f"task.options.{name}")
     # what is no message, or no text
     for raw, name in ((field(1, field(1, b"\xff")), "task.function"), (field(2, b"\xc0\x80"), "group"),
@@ -144,8 +151,7 @@ class Submissions(BadCase):
         malformed = [r for r in rows if r[2] == "MALFORMED_MESSAGE"]
         self.refuse(self.raw("Run"), [r for r in rows if r not in malformed])
         self.refuse(self.raw("Run"), [
-            bad(b"", "submit"), (b"\x0a\x05ab", INVALID, "MALFORMED_MESSAGE", ()),
-            unbuilt(futures_pb2.RunRequest(submit=submit("echo"), cancel_on_disconnect=True), "cancel_on_disconnect")])
+            bad(b"", "submit"), (b"\x0a\x05ab", INVALID, "MALFORMED_MESSAGE", ())])
         self.assertEqual(self.accepted(), [])
         self.assert_serves()
 
@@ -297,15 +303,6 @@ class Others(BadCase):
 
         self.refuse(self.raw("Cancel"), [bad(cancel(reason="r" * 1025), "reason"), bad(cancel(grace=NEGATIVE), "grace"),
                                          (cancel(reason="r" * 1024), NOT_FOUND, "NO_SUCH_FUTURE", ())])
-
-    def test_cancel_running(self):
-        """Not built yet: it says so, and the future runs on."""
-        gate, (id_, *_) = self.occupy()
-        self.until(id_, lambda f: f.state == RUNNING)
-        error = self.assert_fails(UNIMPLEMENTED, self.futures.Cancel, futures_pb2.CancelRequest(id=id_))
-        self.assert_refused(error, UNIMPLEMENTED, "CANCEL_RUNNING")
-        gate.open()
-        self.assert_future(self.finished(id_), succeeded(task("gate", gate.argument), exit_code=0))
 
     def test_annotate(self):
         id_ = self.futures.Run(run("echo", b"on", labels={"a": "1"})).id

@@ -184,10 +184,10 @@ class Commands(WorkersCase):
     def test_what_cannot_be_run(self):
         for name, path in (("missing", "/no/such/program"), ("lost", "no-such-program-anywhere")):
             self.failure(name, None, function_error(f"cannot run {path}: No such file or directory", code_pb2.NOT_FOUND,
-                                                    "NOT_FOUND"))
+                                                    "NOT_FOUND", retryable=False))
         for name, path in (("notexec", "/etc/passwd"), ("folder", "/")):
             self.failure(name, None, function_error(f"cannot run {path}: Permission denied", code_pb2.PERMISSION_DENIED,
-                                                    "PERMISSION_DENIED"))
+                                                    "PERMISSION_DENIED", retryable=False))
 
     def test_too_large(self):
         limit = (4 << 20) - (64 << 10)
@@ -199,7 +199,7 @@ class Commands(WorkersCase):
         self.assertEqual(self.result("cat", b"on").data, b"on")
 
     def crash(self, message, **fields):
-        return future_pb2.Error(code=code_pb2.INTERNAL, reason="CRASHED", message=message, **fields)
+        return future_pb2.Error(code=code_pb2.INTERNAL, reason="CRASHED", message=message, retryable=True, **fields)
 
     def test_killed_by_a_signal(self):
         """CRASHED, with the signal; the worker that ran it and its neighbours are unharmed."""

@@ -11,7 +11,7 @@ import signal
 import futures_support
 from futures_support import *  # noqa: F403: the words of the contract
 
-KILLED = future_pb2.Error(code=code_pb2.INTERNAL, reason="CRASHED",
+KILLED = future_pb2.Error(code=code_pb2.INTERNAL, reason="CRASHED", retryable=True,
                           message="the worker was killed by signal 9 (SIGKILL) while it ran this task")
 # The process died with its figures.
 NO_USAGE = future_pb2.Usage()

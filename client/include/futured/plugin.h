@@ -67,7 +67,8 @@ struct futured_failure {
     const char *reason;    /* the function's own reason, for programs; at most 255 bytes */
     const char *traceback; /* where it happened */
     int code;              /* google.rpc.Code; 0 is UNKNOWN (2) */
-    int retryable;         /* not 0: another attempt could succeed */
+    int retryable;         /* 1: another attempt could succeed; 0: not said, which is the same;
+                            * -1: it would fail as well, so none is made, whatever the retry policy says */
 };
 
 /* What became of a future that the task depends on; see n_upstreams. */

@@ -25,6 +25,15 @@ static const struct runpage *page_of(void *context, uint64_t key)
     return w ? &w->page : NULL;
 }
 
+static void term_child(void *context, uint64_t key)
+{
+    struct harness *h = context;
+
+    for (size_t i = 0; i < h->n_children; i++)
+        if (h->children[i]->key == key)
+            h->children[i]->n_terms++;
+}
+
 static void kill_child(void *context, uint64_t key, const char *why)
 {
     struct child *w = child_of(context, key);
@@ -48,7 +57,7 @@ void harness_init(struct harness *h)
     const struct dispatch_config dispatch_config = {
             .max_message_bytes = server_config.max_message_bytes,
             .max_result_bytes = HARNESS_MAX_RESULT,
-            .pool = {.page = page_of, .kill = kill_child, .pid = pid_of, .context = h},
+            .pool = {.page = page_of, .kill = kill_child, .term = term_child, .pid = pid_of, .context = h},
     };
     const struct grpc_method *methods;
     size_t n;
@@ -247,6 +256,7 @@ static size_t take_effects(struct harness *h)
 {
     struct effects *effects;
     size_t n_work = 0;
+    mono_ns_t ladder;
 
     h->next = dispatch_tick(h->dispatch, h->now);
     effects = engine_end(h->engine);
@@ -254,7 +264,8 @@ static size_t take_effects(struct harness *h)
         engine_durable(h->engine, effects->commit_seq);
     while (list_pop_front(&effects->answers))
         ;
-    dispatch_run(h->dispatch, effects);
+    ladder = dispatch_run(h->dispatch, effects, h->now);
+    h->next = MIN(h->next, ladder);
     assert_true(list_is_empty(&effects->revokes));
     n_work += !list_is_empty(&effects->work);
     return n_work + (h->next <= h->now);

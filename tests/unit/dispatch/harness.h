@@ -37,7 +37,7 @@ struct child {
     struct loopback lo;
     struct loopback_call call;
     int has_stream, is_alive; /* to the pool */
-    int n_kills;
+    int n_kills, n_terms;
     char why[128];
     struct runpage page;
     size_t n_read; /* messages of the call that were looked at */

@@ -319,6 +319,37 @@ static void test_deadline_of_what_waits(void **state)
     fixture_deinit(&x);
 }
 
+/* What comes too late is never given to anybody. */
+static void test_deadline_in_the_past(void **state)
+{
+    struct fixture x;
+    struct engine_submit in;
+    struct lease *lease;
+    struct future *f, *other;
+
+    fixture_init(&x);
+    in = fixture_in(&x, NULL);
+    in.deadline = T0;
+    f = fixture_submit(&x, &in);
+    in.deadline = T0 + NS_PER_S;
+    other = fixture_submit(&x, &in);
+    assert_ptr_equal(fixture_claim(&x)->future, other);
+    assert_int_equal(engine_claim(x.e, x.holder, CLOCK_NEVER, 1, &lease), 0);
+    assert_int_equal(engine_end(x.e)->next, x.mono);
+    fixture_turn(&x);
+    assert_int_equal(f->state, FUTURE_FAILED);
+    x.wall += NS_PER_S; /* nor what is given back too late */
+    x.e->wall = x.wall;
+    engine_release(x.e, other->lease);
+    assert_int_equal(engine_claim(x.e, x.holder, CLOCK_NEVER, 1, &lease), 0);
+    engine_check(x.e);
+    engine_begin(x.e, x.mono, T0); /* the clock is set back in time: it is not too late */
+    assert_int_equal(other->place, PLACE_READY);
+    fixture_pass(&x, 0);
+    assert_int_equal(other->state, FUTURE_FAILED);
+    fixture_deinit(&x);
+}
+
 /* No attempt is tried again behind it, whatever the policy says; another end that came first is told. */
 static void test_deadline_of_what_runs(void **state)
 {
@@ -662,6 +693,7 @@ int main(void)
             cmocka_unit_test(test_timeout),
             cmocka_unit_test(test_finished_first),
             cmocka_unit_test(test_deadline_of_what_waits),
+            cmocka_unit_test(test_deadline_in_the_past),
             cmocka_unit_test(test_deadline_of_what_runs),
             cmocka_unit_test(test_deadline_without_memory),
             cmocka_unit_test(test_the_last_waiter_leaves),

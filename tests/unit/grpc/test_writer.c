@@ -43,6 +43,8 @@ static void test_scalars(void **state)
     assert_int_equal(buf_len(&b), 0);
     writer_double(&w, 1, 1.5);
     EXPECT(b, "\x09\0\0\0\0\0\0\xf8\x3f");
+    writer_double_always(&w, 2, 0);
+    EXPECT(b, "\x11\0\0\0\0\0\0\0\0");
     assert_int_equal(w.failed, 0);
     buf_deinit(&b);
 }

@@ -333,6 +333,24 @@ static void test_kill(void **state)
     teardown(&f);
 }
 
+/* The whole group is asked, nothing is killed, and it counts as asked. */
+static void test_term(void **state)
+{
+    struct fixture f;
+
+    setup(&f, "trap 'echo asked >&3; exit 3' TERM; echo up >&3; while :; do read line <&3; done", 1);
+    pool_turn(f.pool, f.now);
+    expect_line(&f, 0, "up");
+    pool_term(f.pool, 99);
+    pool_term(f.pool, f.children[0].key);
+    expect_line(&f, 0, "asked");
+    turn_until_dead(&f, 0);
+    assert_int_equal(WEXITSTATUS(f.children[0].status), 3);
+    assert_true(f.children[0].asked);
+    assert_int_equal(f.n_throttles, 0);
+    teardown(&f);
+}
+
 /* What a child leaves behind holds the write end of @fds; its end says that the whole group is gone. */
 static void group_dies(const char *how)
 {
@@ -442,6 +460,7 @@ int main(void)
             cmocka_unit_test(test_stop),
             cmocka_unit_test(test_ignores_term_and_is_killed_after_the_grace),
             cmocka_unit_test(test_kill),
+            cmocka_unit_test(test_term),
             cmocka_unit_test(test_group_dies_when_the_worker_exits),
             cmocka_unit_test(test_group_dies_when_the_worker_is_killed),
             cmocka_unit_test(test_stop_all),

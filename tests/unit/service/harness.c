@@ -257,6 +257,7 @@ static const ProtobufCMessageDescriptor *request_of(const char *method)
             {"DeleteMany", &futured__v1__delete_many_request__descriptor},
             {"Annotate", &futured__v1__annotate_request__descriptor},
             {"Cancel", &futured__v1__cancel_request__descriptor},
+            {"Reschedule", &futured__v1__reschedule_request__descriptor},
             {"Delete", &futured__v1__delete_request__descriptor},
             {"Functions/ListFunctions", &futured__v1__list_functions_request__descriptor},
             {"Functions/GetFunction", &futured__v1__get_function_request__descriptor},
@@ -406,14 +407,25 @@ const struct harness_refusal harness_bad_submits[] = {
         INVALID(OPTIONS("delay { seconds: -1 }"), "task.options.delay"),
         INVALID(OPTIONS("delay { nanos: 1000000000 }"), "task.options.delay"),
         INVALID(OPTIONS("delay {} delay {}"), "task.options.delay"),
-        UNBUILT(OPTIONS("delay { seconds: 1 }"), "task.options.delay"),
         INVALID(OPTIONS("delay {} not_before {}"), "task.options.delay"),
         INVALID(OPTIONS("not_before { nanos: -1 }"), "task.options.not_before"),
-        UNBUILT(OPTIONS("not_before { seconds: 1 }"), "task.options.not_before"),
-        UNBUILT(OPTIONS("deadline { seconds: 1 }"), "task.options.deadline"),
+        INVALID(OPTIONS("deadline { nanos: -1 }"), "task.options.deadline"),
+        INVALID(OPTIONS("deadline { seconds: 4 } not_before { seconds: 5 }"), "task.options.deadline"),
+        INVALID(OPTIONS("deadline { seconds: 4 } delay { seconds: 5 }"), "task.options.deadline"),
         INVALID(OPTIONS("attempt_timeout { nanos: -1 }"), "task.options.attempt_timeout"),
-        UNBUILT(OPTIONS("attempt_timeout { nanos: 1 }"), "task.options.attempt_timeout"),
-        UNBUILT(OPTIONS("retry {}"), "task.options.retry"),
+        INVALID(OPTIONS("@7: #08"), "task.options.retry"),
+        INVALID(OPTIONS("retry { max_attempts: 1001 }"), "task.options.retry.max_attempts"),
+        INVALID(OPTIONS("retry { initial_backoff { nanos: -1 } }"), "task.options.retry.initial_backoff"),
+        INVALID(OPTIONS("retry { max_backoff { seconds: -1 } }"), "task.options.retry.max_backoff"),
+        INVALID(OPTIONS("@7: #19000000000000e03f"), "task.options.retry.multiplier"), /* 0.5 */
+        INVALID(OPTIONS("@7: #19000000000000f07f"), "task.options.retry.multiplier"), /* infinity */
+        INVALID(OPTIONS("@7: #19000000000000f87f"), "task.options.retry.multiplier"), /* not a number */
+        INVALID(OPTIONS("@7: #29000000000000f0bf"), "task.options.retry.jitter"),     /* -1 */
+        INVALID(OPTIONS("@7: #29000000000000f83f"), "task.options.retry.jitter"),     /* 1.5 */
+        INVALID(OPTIONS("@7: #29000000000000f87f"), "task.options.retry.jitter"),     /* not a number */
+        INVALID(OPTIONS("retry { 65 * non_retryable_types: 'x' }"), "task.options.retry.non_retryable_types"),
+        INVALID(OPTIONS("retry { non_retryable_types: x256 }"), "task.options.retry.non_retryable_types"),
+        INVALID(OPTIONS("retry { non_retryable_types: '' }"), "task.options.retry.non_retryable_types"),
         INVALID(OPTIONS("on_lost: 3"), "task.options.on_lost"),
         INVALID(OPTIONS("depends_on: 'x'"), "task.options.depends_on"),
         INVALID(OPTIONS("1001 * depends_on: '01890a5d-ac96-774b-bcce-b302099a8057'"),

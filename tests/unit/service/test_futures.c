@@ -214,18 +214,81 @@ static void test_cancel_reserved(void **state)
 static void test_cancel_running(void **state)
 {
     struct harness_id id;
+    Futured__V1__Future *f;
     struct loopback_call c;
     struct harness h;
+    struct lease *lease;
 
     harness_init(&h, NULL);
     id = harness_submit(&h, "task { function: 'echo' }");
     harness_start(&h, id.text);
-    harness_unary(&h, &c, "Cancel", "id: '%s'", id.text);
-    harness_expect(&c, GRPC_UNIMPLEMENTED, "CANCEL_RUNNING", NULL);
+    harness_unary(&h, &c, "Cancel", "id: '%s' reason: 'why' grace { seconds: 3 }", id.text);
+    f = harness_message(&h, &c, 0, &futured__v1__future__descriptor);
+    assert_int_equal(f->state, FUTURED__V1__STATE__STATE_RUNNING);
+    assert_string_equal(f->cancel_requested->reason, "why");
+    assert_int_equal(f->cancel_requested->grace->seconds, 3);
+    harness_free(f);
     loopback_call_deinit(&c);
-    assert_int_equal(harness_find(&h, id.text)->state, FUTURE_RUNNING);
+    lease = harness_find(&h, id.text)->lease;
+    assert_int_equal(lease->stop, STOP_CANCELLED);
+    assert_true(lease->kill_at - lease->term_at == 3 * NS_PER_S / 2);
     harness_deinit(&h);
 }
+
+/* What Reschedule changes is seen, in the schedule, and the task is what it was. */
+static void test_reschedule(void **state)
+{
+    struct harness_id id;
+    Futured__V1__Future *f;
+    struct loopback_call c;
+    struct harness h;
+
+    harness_init(&h, NULL);
+    id = harness_submit(&h, "task { function: 'echo' options { priority: 1 } }");
+    harness_unary(&h, &c, "Reschedule",
+                  "id: '%s' priority: -5 not_before { seconds: 9000000000 } deadline { seconds: 9100000000 } "
+                  "retention { seconds: 7 }",
+                  id.text);
+    f = harness_message(&h, &c, 0, &futured__v1__future__descriptor);
+    assert_int_equal(f->schedule->priority, -5);
+    assert_int_equal(f->schedule->not_before->seconds, 9000000000);
+    assert_int_equal(f->schedule->next_start_time->seconds, 9000000000);
+    assert_int_equal(f->schedule->deadline->seconds, 9100000000);
+    assert_int_equal(f->schedule->retention->seconds, 7);
+    assert_int_equal(f->task->options->priority, 1);
+    assert_int_equal(f->pending_reason, FUTURED__V1__PENDING_REASON__PENDING_REASON_DELAYED);
+    harness_free(f);
+    loopback_call_deinit(&c);
+    harness_unary(&h, &c, "Reschedule", "id: '%s' clear_deadline: true", id.text);
+    f = harness_message(&h, &c, 0, &futured__v1__future__descriptor);
+    assert_null(f->schedule->deadline);
+    assert_int_equal(f->schedule->priority, -5); /* what is absent is as it was */
+    harness_free(f);
+    loopback_call_deinit(&c);
+    harness_unary(&h, &c, "Reschedule", "id: '%s' deadline { seconds: 5 }", id.text);
+    harness_expect(&c, GRPC_INVALID_ARGUMENT, "INVALID_FIELD", "deadline");
+    loopback_call_deinit(&c);
+    harness_unary(&h, &c, "Reschedule", "id: '%s' priority: 0 if_revision: 1", id.text);
+    harness_expect(&c, GRPC_ABORTED, "REVISION_MISMATCH", NULL);
+    loopback_call_deinit(&c);
+    harness_unary(&h, &c, "Cancel", "id: '%s'", id.text);
+    loopback_call_deinit(&c);
+    harness_unary(&h, &c, "Reschedule", "id: '%s' priority: 0", id.text);
+    harness_expect(&c, GRPC_FAILED_PRECONDITION, "TERMINAL", NULL);
+    loopback_call_deinit(&c);
+    harness_deinit(&h);
+}
+
+static const struct harness_refusal bad_reschedules[] = {
+        {"", GRPC_INVALID_ARGUMENT, "INVALID_FIELD", "id"},
+        {"id: '" NOBODY "' @2: 4294967296", GRPC_INVALID_ARGUMENT, "INVALID_FIELD", "priority"},
+        {"id: '" NOBODY "' not_before { nanos: -1 }", GRPC_INVALID_ARGUMENT, "INVALID_FIELD", "not_before"},
+        {"id: '" NOBODY "' deadline {} deadline {}", GRPC_INVALID_ARGUMENT, "INVALID_FIELD", "deadline"},
+        {"id: '" NOBODY "' deadline {} clear_deadline: true", GRPC_INVALID_ARGUMENT, "INVALID_FIELD",
+         "clear_deadline"},
+        {"id: '" NOBODY "' retention { seconds: -1 }", GRPC_INVALID_ARGUMENT, "INVALID_FIELD", "retention"},
+        {"id: '" NOBODY "' priority: 1", GRPC_NOT_FOUND, "NO_SUCH_FUTURE", NULL},
+};
 
 static const struct harness_refusal bad_cancels[] = {
         {"", GRPC_INVALID_ARGUMENT, "INVALID_FIELD", "id"},
@@ -244,6 +307,7 @@ static void test_cancel_refused(void **state)
 
     harness_init(&h, NULL);
     harness_refused(&h, "Cancel", "", "", bad_cancels, ARRAY_LEN(bad_cancels));
+    harness_refused(&h, "Reschedule", "", "", bad_reschedules, ARRAY_LEN(bad_reschedules));
     harness_deinit(&h);
 }
 
@@ -534,6 +598,7 @@ int main(void)
             cmocka_unit_test(test_cancel),
             cmocka_unit_test(test_cancel_reserved),
             cmocka_unit_test(test_cancel_running),
+            cmocka_unit_test(test_reschedule),
             cmocka_unit_test(test_cancel_refused),
             cmocka_unit_test(test_annotate),
             cmocka_unit_test(test_annotate_leaves_the_task),

@@ -139,13 +139,38 @@ static void test_views(void **state)
     harness_deinit(&h);
 }
 
+/* With cancel_on_disconnect the task ends with its last waiter; and not when it is the daemon that goes. */
+static void test_cancel_on_disconnect(void **state)
+{
+    for (int is_stopping = 0; is_stopping < 2; is_stopping++) {
+        struct loopback_call c;
+        struct harness_id id;
+        struct harness h;
+
+        harness_init(&h, NULL);
+        harness_unary(&h, &c, "Run", "submit { task { function: 'echo' } } cancel_on_disconnect: true");
+        harness_advance(&h, NS_PER_S);
+        id = announced(&h, &c);
+        harness_start(&h, id.text);
+        if (is_stopping) {
+            futures_shutdown(h.futures);
+            harness_settle(&h);
+            loopback_call_deinit(&c);
+        } else {
+            leave(&h, &c);
+        }
+        harness_settle(&h);
+        assert_int_equal(harness_find(&h, id.text)->state, FUTURE_RUNNING); /* until the attempt has ended */
+        assert_int_equal(harness_find(&h, id.text)->lease->stop, is_stopping ? STOP_NOT : STOP_CANCELLED);
+        harness_deinit(&h);
+    }
+}
+
 static const struct harness_refusal bad_runs[] = {
         {"", GRPC_INVALID_ARGUMENT, "INVALID_FIELD", "submit"},
         {"@1: 5", GRPC_INVALID_ARGUMENT, "INVALID_FIELD", "submit"},
         {"submit {} submit {}", GRPC_INVALID_ARGUMENT, "INVALID_FIELD", "submit"},
         {"submit {} @2: 'x'", GRPC_INVALID_ARGUMENT, "INVALID_FIELD", "cancel_on_disconnect"},
-        {"submit { task { function: 'echo' } } cancel_on_disconnect: true", GRPC_UNIMPLEMENTED,
-         "UNIMPLEMENTED_FIELD", "cancel_on_disconnect"},
         {"submit {} @3: 'x'", GRPC_INVALID_ARGUMENT, "INVALID_FIELD", "announce"},
 };
 
@@ -626,6 +651,7 @@ int main(void)
             cmocka_unit_test(test_announced_late),
             cmocka_unit_test(test_other_ends),
             cmocka_unit_test(test_views),
+            cmocka_unit_test(test_cancel_on_disconnect),
             cmocka_unit_test(test_refused),
             cmocka_unit_test(test_client_leaves),
             cmocka_unit_test(test_connection_lost),

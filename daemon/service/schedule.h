@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/*
+ * The options of a task that have to do with time and with further attempts: checked, defaults filled in, and as the
+ * engine is told them.
+ */
+#include "engine/engine.h"
+#include "service/request.h"
+
+/* Where a retry policy is while the engine is told of it. */
+struct schedule_room {
+    struct retry_policy retry;
+    struct span types[LIMIT_RETRY_TYPES];
+};
+
+/* schedule_read: from the options @o of a task that is accepted at @now into @in, which may point into @room.
+ *   Return: 0; REQUEST_E_BAD (@st names the field). */
+MUST_CHECK int schedule_read(const struct task_options *o, wall_ns_t now, struct schedule_room *room,
+                             struct engine_submit *in, struct grpc_status *st);
