@@ -481,8 +481,9 @@ struct grpc_status *convert_engine_error(struct grpc_status *st, int error, stru
         status_add_metadata(st, "future_id", "%.*s", n, text);
         return convert_resource(st, "futured.v1.Future", what);
     case ENGINE_E_TERMINAL:
-        return status_set(st, GRPC_FAILED_PRECONDITION, "TERMINAL",
-                          "future %.*s has ended; only its retention can be changed", n, text);
+        status_set(st, GRPC_FAILED_PRECONDITION, "TERMINAL",
+                   "future %.*s has ended; only its retention can be changed", n, text);
+        return convert_precondition(st, "STATE", what);
     case ENGINE_E_TIMES:
         status_set(st, GRPC_INVALID_ARGUMENT, "INVALID_FIELD",
                    "deadline: would be before the earliest start of future %.*s", n, text);

@@ -38,8 +38,9 @@ static int check_retry(const struct retry_message *m, struct grpc_status *st)
     if (!(m->jitter >= 0 && m->jitter <= 1))
         return request_bad_field(st, "task.options.retry.jitter", "must be from 0 to 1");
     if (m->non_retryable_types > LIMIT_RETRY_TYPES)
-        return request_bad_field(st, "task.options.retry.non_retryable_types", "%u types; at most %d are allowed",
-                                 m->non_retryable_types, LIMIT_RETRY_TYPES);
+        return request_bad_field(st, "task.options.retry.non_retryable_types",
+                                 "%u types; at most %d are allowed", m->non_retryable_types,
+                                 LIMIT_RETRY_TYPES);
     return 0;
 }
 
@@ -77,7 +78,8 @@ int schedule_read(const struct task_options *o, wall_ns_t now, struct schedule_r
     else if (o->not_before.is_set && o->not_before.ns > 0)
         in->not_before = o->not_before.ns;
     if (o->deadline.is_set)
-        in->deadline = MAX(o->deadline.ns, INT64_C(1)); /* 0 is none, and all of that time has passed anyway */
+        in->deadline =
+                MAX(o->deadline.ns, INT64_C(1)); /* 0 is none, and all of that time has passed anyway */
     if (in->deadline && in->deadline < in->not_before)
         return request_bad_field(st, "task.options.deadline", "is before the earliest start");
     in->attempt_timeout_ns = o->attempt_timeout.ns;

@@ -161,6 +161,7 @@ def _(w):
 def _(w):
     id_ = w.submit("echo", b"x")
     w.call("Reschedule", f.RescheduleRequest(id=id_, priority=5), future_pb2.Future)
+    w.call("Reschedule", f.RescheduleRequest(id=id_, priority=6, if_revision=1), future_pb2.Future)
 
 
 @scene(FUTURES + "Cancel", workers=0)

@@ -86,7 +86,8 @@ static void test_everything(void **state)
     assert_int_equal(shown->effective_options->attempt_timeout->seconds, 5);
     assert_int_equal(shown->effective_options->retry->n_non_retryable_types, 2);
     assert_string_equal(shown->effective_options->retry->non_retryable_types[1], "B");
-    assert_int_equal(shown->effective_options->not_before->seconds, shown->schedule->next_start_time->seconds);
+    assert_int_equal(shown->effective_options->not_before->seconds,
+                     shown->schedule->next_start_time->seconds);
     assert_int_equal(shown->pending_reason, FUTURED__V1__PENDING_REASON__PENDING_REASON_DELAYED);
     harness_free(shown);
     harness_deinit(&h);
