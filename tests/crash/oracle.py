@@ -97,11 +97,11 @@ class Load:
                 self.hear(response.future)
             room.release()
 
-    def run_for_ever(self, stub):
+    def run_for_ever(self, stub, job="r"):
         room = threading.Semaphore(UNANSWERED // 4)
 
         def requests():
-            for request in self.requests("r"):
+            for request in self.requests(job):
                 room.acquire()
                 yield futures_pb2.RunRequest(submit=request, announce=len(request.task.argument) % 2 == 0)
 
@@ -112,6 +112,9 @@ class Load:
             if response.HasField("finished"):
                 self.hear(response.finished)
             room.release()
+
+    def keep_many_in_flight(self, stub):
+        self.run_for_ever(stub, "h")
 
     def run_singly(self, stub):
         for request in self.requests("u"):
@@ -181,8 +184,8 @@ class Load:
                 self.book.shown(f)
 
     def all(self):
-        jobs = [(self.submit_for_ever, 0), (self.run_for_ever, 1), (self.run_singly, 2), (self.watch_for_ever, 2),
-                (self.change_for_ever, 2)]
+        jobs = [(self.submit_for_ever, 0), (self.run_for_ever, 1), (self.keep_many_in_flight, 1), (self.run_singly, 2),
+                (self.watch_for_ever, 2), (self.change_for_ever, 2)]
         failures = []
 
         def go(job, stub):

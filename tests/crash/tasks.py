@@ -15,7 +15,7 @@ LONG_MS = 400  # among the short ones, so that something runs whenever the daemo
 
 def _argument(rng, function, once):
     if function == "sleep":
-        return b"%d" % (LONG_MS if rng.random() < 0.2 else rng.randrange(20))
+        return b"%d" % (LONG_MS if rng.random() < 0.1 else rng.randrange(20))
     if function == "once":
         return f"{once}\n".encode()
     low, high = rng.choice(SIZES)
@@ -24,6 +24,10 @@ def _argument(rng, function, once):
 
 
 def request_of(tag, once):
+    if "-h-" in tag:  # of those that are there so that many are in flight, whoever is the quicker
+        return futures_pb2.SubmitRequest(
+            task=future_pb2.Task(function="sleep", argument=b"%d" % LONG_MS, labels={"n": tag},
+                                 options=future_pb2.TaskOptions(priority=-9)), tag=tag, view=FULL)
     rng = random.Random(tag)
     function = rng.choice(FUNCTIONS)
     argument = _argument(rng, function, once)
