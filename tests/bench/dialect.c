@@ -62,6 +62,12 @@ static size_t write_run_item(uint8_t *to, size_t n, size_t *ret_at)
     return write_run_tagged(to, n, ret_at, "00000001");
 }
 
+/* GetRequest {id}. */
+static size_t write_get(uint8_t *to, size_t n, size_t *ret_at)
+{
+    return write_payload(to, 1, ID_TEXT_BYTES, ret_at);
+}
+
 /* The length-delimited field @number of @message; its varint field 2 (state) into *ret_state where that is asked for. */
 static struct span field(struct span message, uint32_t number, uint64_t *ret_state)
 {
@@ -96,6 +102,11 @@ static struct span read_run_item(struct span answer)
     return read_future(field(answer, 1, NULL));
 }
 
+static struct span read_id(struct span future)
+{
+    return field(future, 1, NULL);
+}
+
 static struct span read_submit(struct span answer)
 {
     uint64_t state = 0;
@@ -105,11 +116,12 @@ static struct span read_submit(struct span answer)
 }
 
 static const struct dialect dialects[] = {
-        {"echo", "/futured.test.v1.Echo/Unary", 0, 0, write_echo, read_echo, 0},
-        {"echo-stream", "/futured.test.v1.Echo/Bidi", 1, 1, write_echo, read_echo, 0},
-        {"run", "/futured.v1.Futures/Run", 0, 0, write_run, read_future, 0},
-        {"run-stream", "/futured.v1.Futures/RunStream", 1, 0, write_run_item, read_run_item, 0},
-        {"submit-stream", "/futured.v1.Futures/SubmitStream", 1, 1, write_submit, read_submit, 1},
+        {"echo", "/futured.test.v1.Echo/Unary", 0, 0, write_echo, read_echo, 0, 0},
+        {"echo-stream", "/futured.test.v1.Echo/Bidi", 1, 1, write_echo, read_echo, 0, 0},
+        {"run", "/futured.v1.Futures/Run", 0, 0, write_run, read_future, 0, 0},
+        {"run-stream", "/futured.v1.Futures/RunStream", 1, 0, write_run_item, read_run_item, 0, 0},
+        {"submit-stream", "/futured.v1.Futures/SubmitStream", 1, 1, write_submit, read_submit, 1, 0},
+        {"get", "/futured.v1.Futures/Get", 0, 0, write_get, read_id, 0, 1},
 };
 
 const struct dialect *dialect_find(const char *name)
@@ -122,5 +134,5 @@ const struct dialect *dialect_find(const char *name)
 
 const char *dialect_names(void)
 {
-    return "echo, echo-stream, run, run-stream, submit-stream";
+    return "echo, echo-stream, run, run-stream, submit-stream, get";
 }

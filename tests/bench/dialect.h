@@ -16,6 +16,7 @@ struct dialect {
     /* The payload in an answer, or the ID of an accepted future. {NULL, 0}: the answer is wrong. */
     struct span (*read)(struct span answer);
     int gives_id; /* read returns an ID, not the payload */
+    int asks_id;  /* the payload is the ID of a future, and read returns that of the answer */
 };
 
 /* dialect_find: by name, NULL when there is none. dialect_names: for the usage text. */

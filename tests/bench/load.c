@@ -7,6 +7,10 @@
  *   unary   each of the --in-flight slots of a connection has one call open
  *   stream  one call a connection, with --in-flight messages unanswered
  *
+ * With --lockstep a connection asks again only when all its questions are answered, so that the server's turns are the
+ * same from run to run: for counting instructions. With --ids (mode get) each line of a file names a future to ask for,
+ * each once.
+ *
  * It warms up, then measures for --duration seconds (or --count answers), then lets what is open finish.
  * Prints one JSON object. A wrong answer or a lost connection ends it with status 1.
  *
@@ -44,6 +48,7 @@ enum {
     SEND_BYTES = 128 * 1024,
     SIZE_MIN = 16,            /* a payload begins with a mark */
     MESSAGE_ROOM_BYTES = 128, /* around the payload */
+    ID_TEXT_BYTES = 36,
     CONNECTIONS_MAX = 4096,
     IN_FLIGHT_MAX = 65536,
     SILENCE_MS = 30000, /* without a single answer: something hangs */
@@ -55,7 +60,9 @@ struct options {
     uint32_t connections, in_flight;
     size_t size;
     double duration_s, warmup_s;
-    uint64_t count;  /* 0 = by duration */
+    uint64_t count; /* 0 = by duration */
+    int is_lockstep;
+    const char *ids; /* path; NULL = none */
     long server_pid; /* 0 = not known */
 };
 
@@ -95,6 +102,8 @@ struct load {
     uint8_t *in;
     uint8_t *message; /* the request, of which only the head of the payload changes */
     size_t message_bytes, payload_at;
+    char *ids; /* ID_TEXT_BYTES each */
+    uint64_t n_ids;
     enum phase phase;
     mono_ns_t now, started, ended;
     uint64_t n_answers; /* measured */
@@ -188,12 +197,25 @@ static struct mark mark_of(const struct slot *s)
     return (struct mark){s->conn->index, (uint32_t)(s - s->conn->slots), s->number};
 }
 
+/* Which future a request asks for: connections take turns. */
+static const char *id_of(const struct load *l, const struct slot *s)
+{
+    uint64_t n = s->number * l->o.connections + s->conn->index;
+
+    if (n >= l->n_ids)
+        die("more questions than IDs");
+    return l->ids + n * ID_TEXT_BYTES;
+}
+
 static struct span make_message(struct load *l, const struct slot *s)
 {
     struct mark mark = mark_of(s);
 
     _Static_assert(sizeof mark == SIZE_MIN, "the smallest payload holds a mark");
-    memcpy(l->message + l->payload_at, &mark, sizeof mark);
+    if (l->o.dialect->asks_id)
+        memcpy(l->message + l->payload_at, id_of(l, s), ID_TEXT_BYTES);
+    else
+        memcpy(l->message + l->payload_at, &mark, sizeof mark);
     return (struct span){l->message, l->message_bytes};
 }
 
@@ -207,6 +229,11 @@ static struct slot *check_message(struct conn *c, struct slot *expected, struct 
 
     if (!payload.len)
         die("a wrong answer of %zu bytes on connection %u", message.len, c->index);
+    if (l->o.dialect->asks_id) {
+        if (payload.len != ID_TEXT_BYTES || memcmp(payload.p, id_of(l, s), ID_TEXT_BYTES) != 0)
+            die("another future than the one that was asked for");
+        return s;
+    }
     if (l->o.dialect->gives_id) {
         char id[sizeof c->last_id];
 
@@ -251,8 +278,13 @@ static void unary_on_done(struct grpc_client_call *call, const struct grpc_statu
         die("a call failed: %s %s", status_name(status->code), status->message);
     answered(s->conn->load, s);
     s->conn->n_open--;
-    if (s->conn->load->phase != ENDING)
+    if (s->conn->load->phase == ENDING)
+        return;
+    if (!s->conn->load->o.is_lockstep)
         unary_start(s);
+    else if (s->conn->n_open == 0)
+        for (uint32_t i = 0; i < s->conn->load->o.in_flight; i++)
+            unary_start(&s->conn->slots[i]);
 }
 
 static const struct grpc_client_handler unary_handler = {.on_message = unary_on_message,
@@ -297,8 +329,13 @@ static void stream_on_message(struct grpc_client_call *call, struct span message
     answered(l, s);
     c->head = (c->head + 1) % l->o.in_flight;
     c->n_open--;
-    if (l->phase != ENDING)
+    if (l->phase == ENDING)
+        return;
+    if (!l->o.is_lockstep)
         stream_send(s);
+    else if (c->n_open == 0)
+        for (uint32_t i = 0; i < l->o.in_flight; i++)
+            stream_send(&c->slots[i]);
 }
 
 static void stream_on_done(struct grpc_client_call *call, const struct grpc_status *status)
@@ -550,7 +587,9 @@ static void usage(FILE *to)
             "  --warmup SECONDS      (0.5)\n"
             "  --duration SECONDS    (3)\n"
             "  --count N             answers to measure, instead of a duration\n"
-            "  --server-pid PID      whose CPU time is reported\n",
+            "  --server-pid PID      whose CPU time is reported\n"
+            "  --lockstep            ask again when all questions of the connection are answered\n"
+            "  --ids FILE            for --mode get: an ID a line\n",
             dialect_names());
 }
 
@@ -586,6 +625,8 @@ static int parse(struct options *o, int argc, char **argv)
             {"duration", 1, NULL, 'd'},
             {"count", 1, NULL, 'n'},
             {"server-pid", 1, NULL, 'P'},
+            {"lockstep", 0, NULL, 'l'},
+            {"ids", 1, NULL, 'I'},
             {"help", 0, NULL, 'h'},
             {0},
     };
@@ -606,6 +647,8 @@ static int parse(struct options *o, int argc, char **argv)
         case 'd': o->duration_s = seconds(optarg); break;
         case 'n': o->count = number(optarg, 1, UINT64_MAX); break;
         case 'P': o->server_pid = (long)number(optarg, 1, INT32_MAX); break;
+        case 'l': o->is_lockstep = 1; break;
+        case 'I': o->ids = optarg; break;
         case 'h': usage(stdout); return 0;
         default: usage(stderr); return 2;
         }
@@ -616,7 +659,31 @@ static int parse(struct options *o, int argc, char **argv)
     }
     if (!o->dialect)
         o->dialect = dialect_find("echo");
+    if (o->dialect->asks_id != !!o->ids)
+        die("--ids belongs to --mode get");
     return -1;
+}
+
+static void read_ids(struct load *l)
+{
+    FILE *f = fopen(l->o.ids, "re");
+    char line[ID_TEXT_BYTES + 2];
+    uint64_t cap = 0;
+
+    if (!f)
+        die("%s: %s", l->o.ids, strerror(errno));
+    while (fgets(line, sizeof line, f)) {
+        if (strlen(line) != ID_TEXT_BYTES + 1)
+            die("%s: a line is no ID", l->o.ids);
+        if (l->n_ids == cap) {
+            cap = cap ? cap * 2 : 1024;
+            l->ids = mem_realloc(l->ids, cap * ID_TEXT_BYTES);
+            if (!l->ids)
+                die("no memory");
+        }
+        memcpy(l->ids + l->n_ids++ * ID_TEXT_BYTES, line, ID_TEXT_BYTES);
+    }
+    fclose(f);
 }
 
 static void load_init(struct load *l)
@@ -627,6 +694,8 @@ static void load_init(struct load *l)
     l->message = mem_alloc(l->o.size + MESSAGE_ROOM_BYTES);
     if (l->epoll_fd < 0 || !l->conns || !l->in || !l->message)
         die("no memory");
+    if (l->o.ids)
+        read_ids(l);
     l->message_bytes = l->o.dialect->write(l->message, l->o.size, &l->payload_at);
     l->now = l->started = clock_mono();
     for (uint32_t i = 0; i < l->o.connections; i++)
@@ -640,6 +709,7 @@ static void load_deinit(struct load *l)
     err_close(&l->epoll_fd);
     mem_free(l->conns);
     mem_free(l->in);
+    mem_free(l->ids);
     mem_free(l->message);
 }
 

@@ -1,25 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * What durability costs, and what of it is ours.
+ * futured-store-cost: what durability costs, and what of it is ours. One way of making operations durable, at so many
+ * operations a sync, for so many seconds; prints one JSON object.
  *
- *   futured-store-cost DIRECTORY [OPERATIONS]
- *
- * A task is two operations: accepted, finished. Four ways to make them durable, in one process, one after the other,
- * at so many operations a sync, each line of output being one JSON object:
  *   journal     the records appended to a file, fdatasync: what the disk allows
  *   sqlite      the store's statements in a loop, nothing else: what SQLite allows
  *   committer   the store: futures encoded, a batch handed to the commit thread and waited for; checkpoints in their
  *               thread. Every batch is a transaction, as in the loop above
  *   pipelined   the same with two batches on their way, as the daemon's loop has them: what gathers during a sync may
  *               go into one transaction
- * OPERATIONS (default 100000) bounds each run; small batches do fewer.
+ *   fill        so many finished futures into the store in DIRECTORY, as fast as it goes; their IDs to standard output
+ *
+ * An operation, by --mix: `task` is a task accepted or a task finished, half of them each; `accept` and `once` are
+ * accepted only, and finished without having been stored before. Of journal and sqlite only what they do is timed, not
+ * how the records are made.
  */
 #include "base/clock.h"
 #include "base/mem.h"
 #include "engine/engine.h"
 #include "store/committer.h"
+#include "tests/bench/histogram.h"
 
 #include <fcntl.h>
+#include <getopt.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <sqlite3.h>
@@ -30,7 +33,30 @@
 
 #include <sys/stat.h>
 
-enum { TASK_BYTES = 100, SYNCS_MAX = 2000 };
+enum {
+    ARGUMENT_BYTES = 100,
+    TASK_HEAD_BYTES = 8,
+    FILL_BATCH = 1000,
+    FILL_WAL_BYTES = 64 << 20,
+    BATCH_MAX = 65536
+};
+
+enum mix { MIX_TASK, MIX_ACCEPT, MIX_ONCE };
+
+struct options {
+    const char *directory, *mode;
+    enum mix mix;
+    uint32_t size; /* operations a sync */
+    double seconds;
+    uint64_t count; /* fill */
+};
+
+/* What a run has done. */
+struct result {
+    uint64_t n_ops, n_commits;
+    mono_ns_t took;
+    struct histogram times; /* of the commits */
+};
 
 static void must(int ok, const char *what)
 {
@@ -58,18 +84,25 @@ static void actor_init(struct actor *a)
     a->scope.principal = bytes_dup("uid:1000", 8);
     a->attempt = (struct attempt){
             .number = 1, .worker = bytes_dup("worker-1", 8), .usage = {1000, 1000, 5000, -1}};
-    a->outcome.data = bytes_new(TASK_BYTES);
+    a->outcome.data = bytes_new(ARGUMENT_BYTES);
     a->future = (struct future){
-            .task = bytes_new(TASK_BYTES),
+            .task = bytes_new(TASK_HEAD_BYTES + ARGUMENT_BYTES),
             .function = &a->function,
             .scope = &a->scope,
             .durability = DURABILITY_DURABLE,
             .on_lost = ON_LOST_RETRY,
-            .argument_bytes = TASK_BYTES,
+            .argument_at = TASK_HEAD_BYTES - 2,
+            .argument_field_bytes = 2 + ARGUMENT_BYTES,
+            .argument_bytes = ARGUMENT_BYTES,
     };
     must(a->future.task && a->outcome.data, "memory");
-    memset(a->future.task->data, 'x', TASK_BYTES);
-    memset(a->outcome.data->data, 'y', TASK_BYTES);
+    memcpy(a->future.task->data,
+           "\x0a\x04"
+           "echo"
+           "\x12\x64",
+           TASK_HEAD_BYTES); /* Task {function, argument} */
+    memset(a->future.task->data + TASK_HEAD_BYTES, 'x', ARGUMENT_BYTES);
+    memset(a->outcome.data->data, 'y', ARGUMENT_BYTES);
 }
 
 static void actor_deinit(struct actor *a)
@@ -98,8 +131,8 @@ static void actor_be(struct actor *a, uint64_t i, int is_finished)
     a->future.outcome = is_finished ? &a->outcome : NULL;
 }
 
-/* The @op th operation of a run: @lag tasks are accepted, then these finish, and so on. */
-static void add_operation(struct actor *a, struct batch *b, uint64_t op, uint64_t lag)
+/* The @op th operation of a run of tasks: @lag are accepted, then these finish, and so on. */
+static void add_task_operation(struct actor *a, struct batch *b, uint64_t op, uint64_t lag)
 {
     uint64_t block = op / (2 * lag), in_block = op % (2 * lag);
     uint64_t task = block * lag + in_block % lag;
@@ -109,50 +142,60 @@ static void add_operation(struct actor *a, struct batch *b, uint64_t op, uint64_
     must(batch_put(b, is_finished ? BATCH_FINISH : BATCH_PUT_LIVE, &a->future) == 0, "batch_put");
 }
 
-static uint64_t lag_of(uint32_t size)
+/* The next @o->size operations, of which @n have been done. */
+static void make_batch(struct actor *a, struct batch *b, const struct options *o, uint64_t n)
 {
-    return size > 1 ? size / 2 : 1;
+    batch_clear(b);
+    for (uint64_t op = n; op < n + o->size; op++) {
+        if (o->mix == MIX_TASK) {
+            add_task_operation(a, b, op, o->size > 1 ? o->size / 2 : 1);
+            continue;
+        }
+        actor_be(a, op + 1, o->mix == MIX_ONCE);
+        must(batch_put(b, o->mix == MIX_ONCE ? BATCH_FINISH_NEW : BATCH_PUT_LIVE, &a->future) == 0,
+             "batch_put");
+    }
 }
 
-static uint64_t n_of(uint64_t n_max, uint32_t size)
+static mono_ns_t end_of(const struct options *o)
 {
-    return MIN(n_max / size, (uint64_t)SYNCS_MAX) * size;
+    return clock_add(clock_mono(), (int64_t)(o->seconds * 1e9));
 }
 
-static double rate(uint64_t n, mono_ns_t begin)
+static void count_commit(struct result *r, uint32_t size, mono_ns_t took)
 {
-    return (double)n * 1e9 / (double)(clock_mono() - begin);
+    histogram_add(&r->times, took);
+    r->took += took;
+    r->n_ops += size;
+    r->n_commits++;
 }
 
-static double run_journal(const char *directory, uint64_t n, uint32_t size)
+static void run_journal(const struct options *o, struct result *r)
 {
+    mono_ns_t end = end_of(o);
+    struct batch *b = batch_new();
     char path[4096];
     struct actor a;
-    struct batch *b = batch_new();
-    mono_ns_t begin;
-    double result;
     int fd;
 
-    snprintf(path, sizeof path, "%s/journal", directory);
+    snprintf(path, sizeof path, "%s/journal", o->directory);
     fd = open(path, O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0600);
     must(fd >= 0 && b, path);
     actor_init(&a);
-    for (uint64_t op = 0; op < n; op++)
-        add_operation(&a, b, op, lag_of(size));
-    begin = clock_mono();
-    for (uint64_t op = 0; op < n; op += size) {
-        struct batch_piece first = b->ops[op].record, last = b->ops[op + size - 1].record;
-        size_t len = last.at + last.len - first.at;
+    while (clock_mono() < end) {
+        mono_ns_t begin;
+        size_t len;
 
-        must(write(fd, buf_head(&b->bytes) + first.at, len) == (ssize_t)len && fdatasync(fd) == 0,
-             "the journal");
+        make_batch(&a, b, o, r->n_ops);
+        len = buf_len(&b->bytes);
+        begin = clock_mono();
+        must(write(fd, buf_head(&b->bytes), len) == (ssize_t)len && fdatasync(fd) == 0, "the journal");
+        count_commit(r, o->size, clock_mono() - begin);
     }
-    result = rate(n, begin);
     err_close(&fd);
     unlink(path);
     batch_free(b);
     actor_deinit(&a);
-    return result;
 }
 
 /* --- SQLite alone */
@@ -177,12 +220,13 @@ static void step(sqlite3_stmt *stmt)
 
 static void bare_operation(sqlite3_stmt *const *stmts, const struct batch *b, const struct batch_op *op)
 {
-    sqlite3_stmt *put = stmts[op->kind == BATCH_FINISH ? DONE : LIVE];
+    int is_finished = op->kind != BATCH_PUT_LIVE;
+    sqlite3_stmt *put = stmts[is_finished ? DONE : LIVE];
 
     sqlite3_bind_int64(put, 1, (sqlite3_int64)op->k);
     sqlite3_bind_blob(put, 2, op->id.b, sizeof op->id.b, SQLITE_STATIC);
     sqlite3_bind_blob(put, 3, buf_head(&b->bytes) + op->record.at, (int)op->record.len, SQLITE_STATIC);
-    if (op->kind == BATCH_FINISH) {
+    if (is_finished) {
         sqlite3_bind_text(put, 4, "echo", 4, SQLITE_STATIC);
         sqlite3_bind_int(put, 5, op->state);
     }
@@ -193,16 +237,15 @@ static void bare_operation(sqlite3_stmt *const *stmts, const struct batch *b, co
     }
 }
 
-/* One transaction of @size operations; the row of expiry has as many bytes as ours would. */
-static void bare_commit(sqlite3_stmt *const *stmts, const struct batch *b, uint64_t at, uint32_t size,
-                        uint64_t seq)
+/* The batch as one transaction; the row of expiry has as many bytes as ours would. */
+static void bare_commit(sqlite3_stmt *const *stmts, const struct batch *b, uint64_t seq)
 {
     uint64_t n_finished = 0;
 
     step(stmts[BEGIN]);
-    for (uint64_t op = at; op < at + size; op++) {
-        bare_operation(stmts, b, &b->ops[op]);
-        n_finished += b->ops[op].kind == BATCH_FINISH;
+    for (uint32_t i = 0; i < b->n; i++) {
+        bare_operation(stmts, b, &b->ops[i]);
+        n_finished += b->ops[i].kind != BATCH_PUT_LIVE;
     }
     if (n_finished > 0) {
         sqlite3_bind_int64(stmts[EXPIRY], 1, 1);
@@ -239,21 +282,14 @@ static void remove_store(const char *directory)
     rmdir(directory);
 }
 
-static double run_sqlite(const char *directory, uint64_t n, uint32_t size)
+static sqlite3 *bare_open(const char *state, sqlite3_stmt **stmts)
 {
-    sqlite3_stmt *stmts[N_BARE];
-    struct batch *b = batch_new();
-    char state[4000], path[4096];
-    struct actor a;
-    mono_ns_t begin;
-    double result;
     sqlite3 *db = NULL;
+    char path[4096];
 
-    snprintf(state, sizeof state, "%s/bare", directory);
     snprintf(path, sizeof path, "%s/futures.db", state);
     store_close(open_store(state)); /* it makes the tables */
-    must(b && sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) == SQLITE_OK,
-         path);
+    must(sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) == SQLITE_OK, path);
     must(sqlite3_exec(db,
                       "PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=0; PRAGMA temp_store=MEMORY;"
                       "PRAGMA secure_delete=0; PRAGMA cache_size=-65536",
@@ -262,20 +298,37 @@ static double run_sqlite(const char *directory, uint64_t n, uint32_t size)
     for (size_t i = 0; i < N_BARE; i++)
         must(sqlite3_prepare_v3(db, bare_sql[i], -1, SQLITE_PREPARE_PERSISTENT, &stmts[i], NULL) == SQLITE_OK,
              bare_sql[i]);
+    return db;
+}
+
+static void run_sqlite(const struct options *o, struct result *r)
+{
+    sqlite3_stmt *stmts[N_BARE];
+    struct batch *b = batch_new();
+    char state[4000];
+    struct actor a;
+    mono_ns_t end;
+    sqlite3 *db;
+
+    snprintf(state, sizeof state, "%s/bare", o->directory);
+    db = bare_open(state, stmts);
+    must(b != NULL, "memory");
     actor_init(&a);
-    for (uint64_t op = 0; op < n; op++)
-        add_operation(&a, b, op, lag_of(size));
-    begin = clock_mono();
-    for (uint64_t op = 0; op < n; op += size)
-        bare_commit(stmts, b, op, size, 1000 + op / size);
-    result = rate(n, begin);
+    end = end_of(o);
+    while (clock_mono() < end) {
+        mono_ns_t begin;
+
+        make_batch(&a, b, o, r->n_ops);
+        begin = clock_mono();
+        bare_commit(stmts, b, 1000 + r->n_commits);
+        count_commit(r, o->size, clock_mono() - begin);
+    }
     for (size_t i = 0; i < N_BARE; i++)
         sqlite3_finalize(stmts[i]);
     sqlite3_close(db);
     remove_store(state);
     batch_free(b);
     actor_deinit(&a);
-    return result;
 }
 
 /* --- the store */
@@ -295,20 +348,18 @@ static struct batch *take(struct committer *c, struct list *free_batches)
     return LIST_ENTRY(l, struct batch, link);
 }
 
-static double run_committer(const char *directory, uint64_t n, uint32_t size, int n_in_flight,
-                            uint64_t *ret_commits)
+static void run_committer(const struct options *o, int n_in_flight, struct result *r)
 {
     struct committer_config config = COMMITTER_CONFIG_DEFAULT;
     struct committer_status status;
     struct list free_batches;
+    mono_ns_t begin, end;
     struct committer *c;
     char state[4000];
     struct store *s;
     struct actor a;
-    mono_ns_t begin;
-    double result;
 
-    snprintf(state, sizeof state, "%s/store", directory);
+    snprintf(state, sizeof state, "%s/store", o->directory);
     list_init(&free_batches);
     s = open_store(state);
     must(committer_start(&c, s, &config) == 0, "committer_start");
@@ -320,49 +371,150 @@ static double run_committer(const char *directory, uint64_t n, uint32_t size, in
         list_push_back(&free_batches, &b->link);
     }
     begin = clock_mono();
-    for (uint64_t op = 0; op < n; op += size) {
+    end = end_of(o);
+    for (uint64_t seq = 1; clock_mono() < end; seq++) {
         struct batch *b = take(c, &free_batches);
 
-        batch_clear(b);
-        for (uint64_t i = op; i < op + size; i++)
-            add_operation(&a, b, i, lag_of(size));
-        b->commit_seq = 1 + op / size;
+        make_batch(&a, b, o, r->n_ops);
+        b->commit_seq = seq;
         committer_submit(c, b);
+        r->n_ops += o->size;
     }
     for (int i = 0; i < n_in_flight; i++)
         batch_free(take(c, &free_batches));
-    result = rate(n, begin);
+    r->took = clock_mono() - begin;
     committer_take(c, &free_batches, &status);
-    *ret_commits = status.n_commits;
+    r->n_commits = status.n_commits;
     committer_stop(c, &free_batches);
     store_close(s);
     remove_store(state);
     actor_deinit(&a);
-    return result;
+}
+
+/* --- many finished futures */
+
+static void write_batch(struct store *s, struct batch *b)
+{
+    struct store_problem problem;
+
+    must(store_write(s, &b, 1, &problem) == 0, problem.text);
+    if (store_wal_bytes(s) > FILL_WAL_BYTES)
+        must(store_checkpoint(s, &problem) == 0, problem.text);
+}
+
+/* Their keys are those of an hour ago, and below the ceiling from then on. */
+static void fill(const struct options *o)
+{
+    struct store *s = open_store(o->directory);
+    struct batch *b = batch_new();
+    char text[ID_TEXT_LEN + 1];
+    struct actor a;
+
+    actor_init(&a);
+    a.k = (uint64_t)((clock_wall() - 3600 * NS_PER_S) / NS_PER_MS) << 12;
+    must(b && batch_key_ceiling(b, a.k + o->count + 1) == 0, "memory");
+    write_batch(s, b);
+    for (uint64_t i = 0; i < o->count;) {
+        batch_clear(b);
+        for (uint32_t j = 0; j < FILL_BATCH && i < o->count; j++) {
+            actor_be(&a, ++i, 1);
+            must(batch_put(b, BATCH_FINISH_NEW, &a.future) == 0, "batch_put");
+            id_format(&a.future.id, text);
+            puts(text);
+        }
+        write_batch(s, b);
+    }
+    batch_free(b);
+    store_close(s);
+    actor_deinit(&a);
+}
+
+/* --- the command line */
+
+static int usage(void)
+{
+    fputs("usage: futured-store-cost DIRECTORY journal|sqlite|committer|pipelined|fill [OPTION]...\n"
+          "  --mix task|accept|once   what an operation is (task)\n"
+          "  --batch N                operations a sync (1)\n"
+          "  --seconds S              (1)\n"
+          "  --count N                of fill\n",
+          stderr);
+    return 2;
+}
+
+static int parse_mix(const char *text, enum mix *ret)
+{
+    static const char *const names[] = {[MIX_TASK] = "task", [MIX_ACCEPT] = "accept", [MIX_ONCE] = "once"};
+
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        if (strcmp(text, names[i]) == 0) {
+            *ret = (enum mix)i;
+            return 1;
+        }
+    return 0;
+}
+
+static int parse(struct options *o, int argc, char **argv)
+{
+    static const struct option table[] = {{"mix", 1, NULL, 'm'},
+                                          {"batch", 1, NULL, 'b'},
+                                          {"seconds", 1, NULL, 's'},
+                                          {"count", 1, NULL, 'n'},
+                                          {0}};
+    int c;
+
+    while ((c = getopt_long(argc, argv, "", table, NULL)) >= 0) {
+        switch (c) {
+        case 'm':
+            if (!parse_mix(optarg, &o->mix))
+                return 0;
+            break;
+        case 'b': o->size = (uint32_t)strtoul(optarg, NULL, 10); break;
+        case 's': o->seconds = strtod(optarg, NULL); break;
+        case 'n': o->count = strtoull(optarg, NULL, 10); break;
+        default: return 0;
+        }
+    }
+    if (argc - optind != 2 || o->size < 1 || o->size > BATCH_MAX)
+        return 0;
+    o->directory = argv[optind];
+    o->mode = argv[optind + 1];
+    return 1;
+}
+
+static void print_result(const struct options *o, const struct result *r)
+{
+    must(r->n_commits > 0, "a single commit in that time");
+    printf("{\"mode\": \"%s\", \"batch\": %u, \"operations\": %" PRIu64 ", \"commits\": %" PRIu64
+           ", \"per_second\": %.0f",
+           o->mode, o->size, r->n_ops, r->n_commits, (double)r->n_ops * 1e9 / (double)r->took);
+    if (r->times.n)
+        printf(", \"p50_us\": %.2f, \"p99_us\": %.2f", histogram_quantile(&r->times, 0.5) / 1e3,
+               histogram_quantile(&r->times, 0.99) / 1e3);
+    puts("}");
 }
 
 int main(int argc, char **argv)
 {
-    static const uint32_t sizes[] = {1, 16, 64, 256, 1024};
-    uint64_t n_max = argc > 2 ? strtoull(argv[2], NULL, 10) : 100000;
+    struct options o = {.mix = MIX_TASK, .size = 1, .seconds = 1};
+    static struct result r;
 
-    if (argc < 2 || n_max < 2048) {
-        fprintf(stderr, "usage: futured-store-cost DIRECTORY [OPERATIONS, at least 2048]\n");
-        return 2;
+    if (!parse(&o, argc, argv))
+        return usage();
+    if (strcmp(o.mode, "fill") == 0) {
+        fill(&o);
+        return 0;
     }
-    for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
-        uint64_t n = n_of(n_max, sizes[i]), n_commits, n_pipelined;
-        double journal = run_journal(argv[1], n, sizes[i]);
-        double sqlite = run_sqlite(argv[1], n, sizes[i]);
-        double committer = run_committer(argv[1], n, sizes[i], 1, &n_commits);
-        double pipelined = run_committer(argv[1], n, sizes[i], 2, &n_pipelined);
-
-        printf("{\"batch\":%u,\"operations\":%" PRIu64 ",\"commits\":%" PRIu64 ",\"journal_per_s\":%.0f,"
-               "\"sqlite_per_s\":%.0f,\"committer_per_s\":%.0f,\"committer_to_sqlite\":%.2f,"
-               "\"committer_to_journal\":%.2f,\"pipelined_per_s\":%.0f,\"pipelined_commits\":%" PRIu64 "}\n",
-               sizes[i], n, n_commits, journal, sqlite, committer, committer / sqlite, committer / journal,
-               pipelined, n_pipelined);
-        fflush(stdout);
-    }
+    if (strcmp(o.mode, "journal") == 0)
+        run_journal(&o, &r);
+    else if (strcmp(o.mode, "sqlite") == 0)
+        run_sqlite(&o, &r);
+    else if (strcmp(o.mode, "committer") == 0)
+        run_committer(&o, 1, &r);
+    else if (strcmp(o.mode, "pipelined") == 0)
+        run_committer(&o, 2, &r);
+    else
+        return usage();
+    print_result(&o, &r);
     return 0;
 }

@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The durable rows of the benchmark. A row beside a floor measures both in turns, ROUNDS times, so that what else the
+machine does meets both: its numbers are medians over the rounds, its ratios medians of the rounds' ratios."""
+import contextlib
+import os
+import pathlib
+import random
+import shutil
+import statistics
+import tempfile
+import time
+
+ROUNDS = 5
+IN_FLIGHT = (1, 16, 64, 256, 1024)
+CONNECTIONS = {1: 1, 16: 4, 64: 8, 256: 8, 1024: 16}  # of unary calls; a connection takes 100 at a time at least
+FINISHED = 10_000_000
+PENDING = 1_000_000
+
+
+def medians(rounds):
+    return {name: statistics.median(r[name] for r in rounds) for name in rounds[0]}
+
+
+class Durable:
+    """@tools: what run has to measure with: tool, running, and the parsed arguments."""
+
+    def __init__(self, tools):
+        self.t = tools
+
+    # --- ways of measuring
+
+    @property
+    def seconds(self):
+        return self.t.ARGS.seconds / ROUNDS
+
+    @contextlib.contextmanager
+    def directory(self):
+        with tempfile.TemporaryDirectory(prefix="futured-bench-") as path:
+            yield pathlib.Path(path)
+
+    def store_cost(self, directory, mode, *arguments, cpu=None):
+        return self.t.tool("futured-store-cost", directory, mode, *arguments, cpu=cpu)
+
+    def load(self, daemon, mode, *arguments, cpu=None):
+        return self.t.tool("futured-load", "--address", daemon.address, "--mode", mode, "--server-pid", daemon.process.pid,
+                           *arguments, cpu=cpu)
+
+    def daemon(self, workers, **how):
+        return self.t.running(program="futured", store="sqlite", arguments=("--workers", str(workers)), **how)
+
+    # --- the rows
+
+    def rate(self, mode, n):
+        """@mode with @n in flight beside the store's statements in a bare loop and beside a bare journal, both with @n
+        operations a sync. A task that is run is two operations: accepted, finished."""
+        is_run = mode != "submit-stream"
+        connections = CONNECTIONS[n] if mode == "run" else 1
+        operations, mix = (2, "task") if is_run else (1, "accept")
+
+        def one_round(daemon, directory):
+            def bare(how, what):
+                return self.store_cost(directory, how, "--mix", what, "--batch", n, "--seconds", self.seconds / 2)["per_second"]
+            ours = self.load(daemon, mode, "--connections", connections, "--in-flight", n // connections, "--warmup", 0.2,
+                             "--duration", self.seconds)
+            bare_sqlite, journal = bare("sqlite", mix) / operations, bare("journal", mix) / operations
+            numbers = {name: ours[name] for name in ("per_second", "p50_us", "p99_us", "server_cpu_us", "client_cpu_us")}
+            numbers |= {"bare_sqlite_per_second": bare_sqlite, "journal_per_second": journal,
+                        "of_bare_sqlite": ours["per_second"] / bare_sqlite, "of_journal": ours["per_second"] / journal}
+            if is_run:
+                numbers["of_bare_once"] = ours["per_second"] / bare("sqlite", "once")
+            return numbers
+
+        def measure():
+            with self.directory() as directory, self.daemon(2 if is_run else 0) as daemon:
+                return medians([one_round(daemon, directory) for _ in range(ROUNDS)])
+        return measure
+
+    def latency(self):
+        """One Run at a time and one fdatasync at a time, all on one CPU."""
+        cpu = self.t.CPU
+
+        def one_round(daemon, directory):
+            ours = self.load(daemon, "run", "--connections", 1, "--in-flight", 1, "--warmup", 0.1, "--duration", self.seconds,
+                             cpu=cpu)
+            sync = self.store_cost(directory, "journal", "--mix", "once", "--seconds", self.seconds, cpu=cpu)
+            return {"per_second": ours["per_second"], "p50_us": ours["p50_us"], "p99_us": ours["p99_us"],
+                    "fdatasync_p50_us": sync["p50_us"], "of_fdatasync": ours["p50_us"] / sync["p50_us"]}
+
+        def measure():
+            with self.directory() as directory, self.daemon(2, wrapper=("taskset", "-c", str(cpu))) as daemon:
+                return medians([one_round(daemon, directory) for _ in range(ROUNDS)])
+        return measure
+
+    def recovery(self):
+        """PENDING accepted, kill -9, and the time until the next daemon says that it is ready."""
+        with self.directory() as directory:
+            state = ("--workers", "0", "--state-directory", str(directory / "state"))
+            with self.t.killed(program="futured", store="sqlite", arguments=state) as daemon:
+                accepted = self.load(daemon, "submit-stream", "--connections", 4, "--in-flight", 1000, "--warmup", 0,
+                                     "--count", PENDING)
+            began = time.monotonic()
+            with self.t.running(program="futured", store="sqlite", arguments=state) as daemon:
+                ready = time.monotonic() - began
+                return {"per_second": accepted["total"] / ready, "ready_seconds": ready, "recovered": accepted["total"],
+                        "rss_bytes": daemon.rss_bytes() / accepted["total"] - 100}
+
+    def get(self, is_cold, connections, in_flight):
+        """Each answer is read from the database, once: the daemon has been started anew and every ID is asked for once."""
+        n = 300_000
+
+        def measure():
+            with self.directory() as directory:
+                state = directory / "state"
+                ids = self.fill(state, n)
+                random.Random(n).shuffle(ids)
+                (directory / "ids").write_text("\n".join(ids) + "\n", encoding="ascii")
+                for path in state.iterdir():
+                    self.into_cache(path, not is_cold)
+                with self.t.running(program="futured", store="sqlite",
+                                    arguments=("--workers", "0", "--state-directory", str(state))) as daemon:
+                    return self.load(daemon, "get", "--connections", connections, "--in-flight", in_flight, "--warmup", 0,
+                                     "--duration", min(self.t.ARGS.seconds, 2), "--ids", directory / "ids")
+        return measure
+
+    def into_cache(self, path, is_in):
+        with open(path, "rb") as file:
+            if is_in:
+                shutil.copyfileobj(file, open(os.devnull, "wb"), 1 << 20)
+                return
+            os.fsync(file.fileno())
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+    def fill(self, state, n):
+        command = [self.t.ARGS.bin / "futured-store-cost", state, "fill", "--count", str(n)]
+        return self.t.output(command).split()
+
+    def beside_finished(self):
+        """SubmitStream into an empty store and into one with FINISHED finished futures, in turns."""
+        def accept(daemon):
+            return self.load(daemon, "submit-stream", "--connections", 4, "--in-flight", 256, "--warmup", 0.2, "--duration",
+                             self.seconds)
+
+        def one_round(empty, full):
+            first, second = accept(empty), accept(full)
+            return {"per_second": second["per_second"], "p50_us": second["p50_us"], "server_cpu_us": second["server_cpu_us"],
+                    "empty_per_second": first["per_second"], "of_empty": second["per_second"] / first["per_second"]}
+
+        with self.directory() as directory:
+            room = os.statvfs(directory)
+            if room.f_bavail * room.f_frsize < FINISHED * 1000:
+                raise self.t.Skip(f"{FINISHED * 1000 >> 30} GiB of room are wanted in {directory}")
+            began = time.monotonic()
+            self.fill(directory / "state", FINISHED)
+            filled = time.monotonic() - began
+            with self.daemon(0) as empty, self.t.running(
+                    program="futured", store="sqlite",
+                    arguments=("--workers", "0", "--state-directory", str(directory / "state"))) as full:
+                return {**medians([one_round(empty, full) for _ in range(ROUNDS)]), "fill_seconds": filled}
+
+    # --- the table
+
+    def rate_row(self, name, mode, n, aim=None):
+        Row, Goal = self.t.Row, self.t.Goal
+        goals = [Goal("at least 0.8 of the bare SQLite loop", lambda r, _: r["of_bare_sqlite"] >= 0.8)]
+        if aim and n == IN_FLIGHT[-1]:
+            goals.append(Goal(f"aim: {aim:,} a second", lambda r, _: r["per_second"] >= aim, is_aim=True))
+        return Row(f"{name} durable, {n} in flight", self.rate(mode, n), goals=tuple(goals),
+                   beside=("of_bare_sqlite", "of_journal", "of_bare_once"))
+
+    def rows(self):
+        Row, Goal = self.t.Row, self.t.Goal
+        kinds = (("Run", "run", None), ("RunStream", "run-stream", 50_000), ("SubmitStream", "submit-stream", 100_000))
+        rows = [self.rate_row(name, mode, n, aim) for name, mode, aim in kinds for n in IN_FLIGHT]
+        rows += [
+            Row("Run durable 1 x 1, one CPU", self.latency(), beside=("of_fdatasync",),
+                goals=(Goal("p50 of at most 2.5 fdatasyncs", lambda r, _: r["of_fdatasync"] <= 2.5),)),
+            Row("1M pending after kill -9", self.recovery, beside=("ready_seconds",),
+                goals=(Goal("ready in under 5 s", lambda r, _: r["ready_seconds"] < 5),)),
+            Row("Get from disk, warm, 1 x 1", self.get(False, 1, 1)),
+            Row("Get from disk, cold, 1 x 1", self.get(True, 1, 1), ratio=("p50_us", "Get from disk, warm, 1 x 1")),
+            Row("Get from disk, warm, 8 x 32", self.get(False, 8, 32)),
+            Row("SubmitStream beside 10M finished", self.beside_finished, is_long=True, beside=("of_empty", "fill_seconds"),
+                goals=(Goal("at least 0.8 of the rate beside none", lambda r, _: r["of_empty"] >= 0.8),)),
+        ]
+        return rows
