@@ -131,7 +131,7 @@ class Durable:
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
     def fill(self, state, n):
-        command = [self.t.ARGS.bin / "futured-store-cost", state, "fill", "--count", str(n)]
+        command = [self.t.ARGS.bin / "futured-store-cost", state, "fill", "--mix", "once", "--count", str(n)]
         return self.t.output(command).split()
 
     def beside_finished(self):

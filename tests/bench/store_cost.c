@@ -9,7 +9,8 @@
  *               thread. Every batch is a transaction, as in the loop above
  *   pipelined   the same with two batches on their way, as the daemon's loop has them: what gathers during a sync may
  *               go into one transaction
- *   fill        so many finished futures into the store in DIRECTORY, as fast as it goes; their IDs to standard output
+ *   fill        so many futures (`accept`: pending, `once`: finished) into the store in DIRECTORY, as fast as it goes;
+ *               their IDs to standard output
  *
  * An operation, by --mix: `task` is a task accepted or a task finished, half of them each; `accept` and `once` are
  * accepted only, and finished without having been stored before. Of journal and sqlite only what they do is timed, not
@@ -391,7 +392,7 @@ static void run_committer(const struct options *o, int n_in_flight, struct resul
     actor_deinit(&a);
 }
 
-/* --- many finished futures */
+/* --- many futures */
 
 static void write_batch(struct store *s, struct batch *b)
 {
@@ -417,8 +418,9 @@ static void fill(const struct options *o)
     for (uint64_t i = 0; i < o->count;) {
         batch_clear(b);
         for (uint32_t j = 0; j < FILL_BATCH && i < o->count; j++) {
-            actor_be(&a, ++i, 1);
-            must(batch_put(b, BATCH_FINISH_NEW, &a.future) == 0, "batch_put");
+            actor_be(&a, ++i, o->mix == MIX_ONCE);
+            must(batch_put(b, o->mix == MIX_ONCE ? BATCH_FINISH_NEW : BATCH_PUT_LIVE, &a.future) == 0,
+                 "batch_put");
             id_format(&a.future.id, text);
             puts(text);
         }
