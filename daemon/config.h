@@ -37,6 +37,7 @@ struct config {
     enum config_store store;
     uint64_t cache_bytes;   /* of finished futures that the store has */
     uint64_t reserve_bytes; /* of free space in the state directory */
+    uint64_t log_bytes;     /* that the store's log has from the start */
     int accept_loss;        /* start although the store has lost commits */
     enum log_level log_level;
     const char *functions_directory; /* "" = none */

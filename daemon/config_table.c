@@ -70,6 +70,8 @@ const struct config_key config_keys[] = {
      .doc = "Finished futures that stay in memory although the store has them."},
     {"store", "reserve", CONFIG_SIZE, AT(reserve_bytes), 0, 1024 * T, .preset = "64M",
      .doc = "Free space in the file system of the state directory below which no task is accepted."},
+    {"store", "log", CONFIG_SIZE, AT(log_bytes), 0, 1 << 30, .preset = "16M",
+     .doc = "Room that the store's log takes at the start, if there is so much; syncs are quicker within it."},
 
     {"timeouts", "preface", CONFIG_SPAN, AT(h2.preface_timeout_ns), 100 * MS, 1 * DAY, .preset = "10s",
      .doc = "From the connection to the client's first SETTINGS."},

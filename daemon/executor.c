@@ -323,6 +323,7 @@ static int open_store(struct executor *x)
             .directory = config->state_directory,
             .accept_loss = config->accept_loss,
             .reserve_bytes = config->reserve_bytes,
+            .log_bytes = config->log_bytes,
             .loop = x->config.loop,
             .server = x->config.server,
             .on_refusal = on_refusal,

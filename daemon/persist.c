@@ -59,7 +59,11 @@ struct persist {
 int persist_open(struct persist **ret, const struct persist_config *config)
 {
     const struct store_config store = {
-            .directory = config->directory, .vfs = config->vfs, .accept_loss = config->accept_loss};
+            .directory = config->directory,
+            .vfs = config->vfs,
+            .accept_loss = config->accept_loss,
+            .log_bytes = config->log_bytes,
+    };
     struct persist *p = mem_zalloc(sizeof *p);
     struct store_problem problem = {""};
     int r;

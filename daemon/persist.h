@@ -27,6 +27,7 @@ struct persist_config {
     const char *vfs; /* as in struct store_config */
     int accept_loss;
     uint64_t reserve_bytes; /* free space below which nothing is accepted */
+    uint64_t log_bytes;     /* as in struct store_config */
     struct loop *loop;
     struct grpc_server *server;                              /* NULL: nobody's replies wait (tests) */
     void (*on_refusal)(void *arg, enum persist_refusal why); /* it has changed */

@@ -17,7 +17,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { BUSY_TIMEOUT_MS = 1000 };
+enum { BUSY_TIMEOUT_MS = 1000, EXTEND_BYTES = 64 * 1024 };
 
 int db_path(char path[static DB_PATH_BYTES], const char *directory, const char *name)
 {
@@ -183,6 +183,37 @@ int db_open(sqlite3 **ret, const char *path, const char *vfs, int flags, struct 
         *ret = db;
     else
         db_close(db, 0);
+    return r;
+}
+
+/* SQLite's recovery ends at the first frame without the log's salt: zeros behind the last one are no frames. */
+static int append_zeros(sqlite3_file *log, sqlite3_int64 from, sqlite3_int64 to)
+{
+    static const uint8_t zeros[EXTEND_BYTES];
+    int rc = SQLITE_OK;
+
+    for (sqlite3_int64 at = from; rc == SQLITE_OK && at < to; at += EXTEND_BYTES)
+        rc = log->pMethods->xWrite(log, zeros, (int)MIN(to - at, (sqlite3_int64)EXTEND_BYTES), at);
+    return rc == SQLITE_OK ? log->pMethods->xSync(log, SQLITE_SYNC_NORMAL) : rc;
+}
+
+int db_extend_log(sqlite3 *db, uint64_t bytes, struct store_problem *problem)
+{
+    sqlite3_file *log = NULL;
+    sqlite3_int64 len = 0;
+    int rc, r;
+
+    sqlite3_file_control(db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log);
+    if (!log || !log->pMethods)
+        return 0;
+    rc = log->pMethods->xFileSize(log, &len);
+    if (rc == SQLITE_OK && len >= (sqlite3_int64)bytes)
+        return 0;
+    if (rc == SQLITE_OK)
+        rc = append_zeros(log, len, (sqlite3_int64)bytes);
+    r = db_error(db, rc, problem);
+    if (r == STORE_E_ROLLED_BACK) /* the room is for what must be written */
+        r = db_error(db, log->pMethods->xTruncate(log, len), problem);
     return r;
 }
 

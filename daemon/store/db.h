@@ -36,6 +36,11 @@ MUST_CHECK int db_number(sqlite3 *db, const char *sql, int64_t *ret, struct stor
 /* db_run: step a statement that answers no rows, and make it ready for the next time. Return: 0; as db_error. */
 MUST_CHECK int db_run(sqlite3_stmt *stmt, struct store_problem *problem);
 
+/* db_extend_log: make the write-ahead log of @db, which has written to it, @bytes long; what it holds stays as it is. Its
+ * commits then write over what is there, and their syncs need not move the file's length and place as well. No room for
+ * that is no failure. Return: 0; as db_error. */
+MUST_CHECK int db_extend_log(sqlite3 *db, uint64_t bytes, struct store_problem *problem);
+
 /* db_error: what the result @rc of SQLite means for who writes.
  *   Return: 0 (SQLITE_OK, ROW, DONE); STORE_E_ROLLED_BACK, _CORRUPT, _POISONED; @problem (may be NULL) says which. */
 MUST_CHECK int db_error(sqlite3 *db, int rc, struct store_problem *problem);

@@ -842,6 +842,8 @@ int sqlite_open(struct store **ret, const struct store_config *config, struct st
         sqlite3_wal_hook(s->db, on_wal, s);
         r = begin_epoch(s, problem);
     }
+    if (r == 0)
+        r = note(s, db_extend_log(s->db, config->log_bytes, problem), problem);
     if (r != 0) {
         s->failed = s->failed ? s->failed : STORE_E_POISONED; /* closing must not write either */
         sqlite_close(&s->store);

@@ -41,6 +41,7 @@ struct store_config {
     const char *directory; /* made, 0700, if it is not there; its parent must be */
     const char *vfs;       /* of SQLite; NULL = the default one (tests plant faults by another) */
     int accept_loss;       /* start although acknowledged commits are missing */
+    uint64_t log_bytes;    /* make the write-ahead log so long at once, if there is room; 0 = as it grows */
 };
 
 /* What the store says of itself when it has been opened. */

@@ -20,6 +20,7 @@
 #include "base/mem.h"
 #include "engine/engine.h"
 #include "store/committer.h"
+#include "store/db.h"
 #include "tests/bench/histogram.h"
 
 #include <fcntl.h>
@@ -39,6 +40,7 @@ enum {
     TASK_HEAD_BYTES = 8,
     FILL_BATCH = 1000,
     FILL_WAL_BYTES = 64 << 20,
+    LOG_BYTES = 16 << 20,
     BATCH_MAX = 65536
 };
 
@@ -262,7 +264,7 @@ static void bare_commit(sqlite3_stmt *const *stmts, const struct batch *b, uint6
 
 static struct store *open_store(const char *directory)
 {
-    struct store_config config = {.directory = directory};
+    struct store_config config = {.directory = directory, .log_bytes = LOG_BYTES};
     struct store_problem problem;
     struct store *s = NULL;
 
@@ -285,6 +287,7 @@ static void remove_store(const char *directory)
 
 static sqlite3 *bare_open(const char *state, sqlite3_stmt **stmts)
 {
+    struct store_problem problem;
     sqlite3 *db = NULL;
     char path[4096];
 
@@ -296,6 +299,9 @@ static sqlite3 *bare_open(const char *state, sqlite3_stmt **stmts)
                       "PRAGMA secure_delete=0; PRAGMA cache_size=-65536",
                       NULL, NULL, NULL) == SQLITE_OK,
          "PRAGMA");
+    must(sqlite3_exec(db, "UPDATE meta SET commit_seq=1", NULL, NULL, NULL) == SQLITE_OK &&
+                 db_extend_log(db, LOG_BYTES, &problem) == 0,
+         "the log");
     for (size_t i = 0; i < N_BARE; i++)
         must(sqlite3_prepare_v3(db, bare_sql[i], -1, SQLITE_PREPARE_PERSISTENT, &stmts[i], NULL) == SQLITE_OK,
              bare_sql[i]);

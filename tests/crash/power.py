@@ -23,6 +23,8 @@ def shim(root, **options):
 
 
 class PowerCase(CrashCase):
+    config = {"store": {"log": "256K"}}
+
     def record(self, tag, goal, **options):
         """A daemon under load on self.state until @goal acknowledgements. The disk as it was before, the log of what was
         written since, the oracle's lines."""

@@ -28,6 +28,7 @@ def ephemeral(data):
 
 class DiskCase(CrashCase):
     workers = 6
+    config = {"store": {"log": "0"}}  # no room that a full disk would leave
 
     def setUp(self):
         super().setUp()
@@ -239,7 +240,7 @@ class Broken(DiskCase):
 
     def test_read(self):
         """What cannot be read is not NOT_FOUND, and comes back."""
-        self.config = {"store": {"cache": "0"}}
+        self.config = {"store": {"cache": "0", "log": "0"}}
         self.start_daemon()
         f = self.fill()
         self.kill()

@@ -43,7 +43,7 @@ def is_permitted():
 
 
 class Full(DiskCase):
-    config = {"store": {"reserve": "0"}}
+    config = {"store": {"reserve": "0", "log": "0"}}
 
     def mounted(self, kind):
         folder = self.folder / "disk"
@@ -112,7 +112,7 @@ class Full(DiskCase):
 
 class Reserve(Full):
     """Below the reserve nothing new is taken in; what is there goes on, and ends."""
-    config = {"store": {"reserve": "8M"}}
+    config = {"store": {"reserve": "8M", "log": "0"}}
 
     def test_tmpfs(self):
         self.assertTrue(self.mounted("tmpfs"))

@@ -160,6 +160,7 @@ static void test_defaults(void **state)
     assert_int_equal(c->store, CONFIG_STORE_SQLITE);
     assert_int_equal(c->cache_bytes, 256 << 20);
     assert_int_equal(c->reserve_bytes, 64 << 20);
+    assert_int_equal(c->log_bytes, 16 << 20);
     assert_false(c->accept_loss);
     assert_int_equal(c->log_level, LOG_INFO);
     assert_string_equal(c->functions_directory, "");

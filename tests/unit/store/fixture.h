@@ -13,7 +13,7 @@ struct fixture {
     const char *vfs;
     struct store *store;
     struct store_problem problem;
-    uint64_t commit_seq;
+    uint64_t commit_seq, log_bytes;
 };
 
 static inline int fixture_remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
@@ -32,7 +32,7 @@ static inline void fixture_init(struct fixture *fx, const char *vfs)
     /* a disk that is played needs no real one */
     int is_in_memory = vfs && access("/dev/shm", W_OK) == 0;
 
-    *fx = (struct fixture){.vfs = vfs};
+    *fx = (struct fixture){.vfs = vfs, .log_bytes = vfs ? 64 << 10 : 0};
     snprintf(fx->parent, sizeof fx->parent, "%s/futured-store-XXXXXX", is_in_memory ? "/dev/shm" : "/tmp");
     assert_non_null(mkdtemp(fx->parent));
     snprintf(fx->directory, sizeof fx->directory, "%s/state", fx->parent);
@@ -41,7 +41,10 @@ static inline void fixture_init(struct fixture *fx, const char *vfs)
 
 static inline int fixture_try_open(struct fixture *fx, int accept_loss)
 {
-    struct store_config config = {.directory = fx->directory, .vfs = fx->vfs, .accept_loss = accept_loss};
+    struct store_config config = {.directory = fx->directory,
+                                  .vfs = fx->vfs,
+                                  .accept_loss = accept_loss,
+                                  .log_bytes = fx->log_bytes};
 
     return store_open(&fx->store, &config, &fx->problem);
 }

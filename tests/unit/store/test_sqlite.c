@@ -154,6 +154,61 @@ static void test_killed_and_nothing_lost(void **state)
     fixture_end(&fx);
 }
 
+static off_t log_length(const struct fixture *fx)
+{
+    char path[110];
+    struct stat st;
+
+    snprintf(path, sizeof path, "%s-wal", fx->path);
+    assert_int_equal(stat(path, &st), 0);
+    return st.st_size;
+}
+
+/* The log has its length from the start, and again after a kill; what lies behind its last commit counts for nothing. */
+static void test_a_log_of_some_length(void **state)
+{
+    struct fixture fx;
+
+    fixture_init(&fx, NULL);
+    fx.log_bytes = 1 << 20;
+    live_and_die(&fx, 5);
+    assert_int_equal(log_length(&fx), 1 << 20);
+    fx.log_bytes = 3 << 19;
+    live_and_die(&fx, 2);
+    fixture_open(&fx);
+    assert_int_equal(log_length(&fx), 3 << 19);
+    assert_int_equal(fx.store->meta.epoch, 3);
+    assert_int_equal(fx.store->meta.n_lost, 0);
+    assert_int_equal(fixture_counts(&fx).n_live, 5);
+    assert_true(store_wal_bytes(fx.store) < 1 << 19);
+    fixture_end(&fx);
+}
+
+/* It starts all the same, and takes nothing of what room there is. */
+static void test_no_room_for_a_long_log(void **state)
+{
+    struct fault_plan plan = {
+            .what = FAULT_WRITE, .n_times = 1, .system_errno = ENOSPC, .is_short = 1, .file = "-wal"};
+    struct fixture fx;
+    uint64_t n;
+
+    fixture_init(&fx, FAULT_VFS);
+    fault_set(&plan);
+    fixture_open(&fx);
+    n = fault_count();
+    fixture_close(&fx);
+    fixture_empty(fx.directory);
+    fault_reset();
+    plan.nth = n;
+    fault_set(&plan);
+    fixture_open(&fx);
+    assert_true(fault_has_hit());
+    assert_true(log_length(&fx) < (off_t)fx.log_bytes);
+    fixture_close(&fx);
+    fault_reset();
+    fixture_end(&fx);
+}
+
 static void test_lost_commits_are_seen(void **state)
 {
     char wal[110];
@@ -576,6 +631,8 @@ int main(void)
             cmocka_unit_test(test_directories_that_cannot_be),
             cmocka_unit_test(test_without_memory),
             cmocka_unit_test(test_killed_and_nothing_lost),
+            cmocka_unit_test(test_a_log_of_some_length),
+            cmocka_unit_test(test_no_room_for_a_long_log),
             cmocka_unit_test(test_lost_commits_are_seen),
             cmocka_unit_test(test_a_torn_side_file_says_nothing),
             cmocka_unit_test(test_checkpoint),
