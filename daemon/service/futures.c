@@ -481,7 +481,8 @@ int futures_new(struct futures **ret, struct engine *e, size_t max_message_bytes
     list_init(&s->searches);
     s->scan_limit = LIMITS_DEFAULT.scan_limit;
     list_init(&s->preloads);
-    list_init(&s->announcing);
+    list_init(&s->announcing[0]);
+    list_init(&s->announcing[1]);
     s->n_methods = ARRAY_LEN(rows) + OPERATIONS_METHODS;
     _Static_assert(ARRAY_LEN(rows) + OPERATIONS_METHODS <= ARRAY_LEN(s->methods), "room for every method");
     memcpy(s->methods, rows, sizeof rows);

@@ -4,7 +4,7 @@
  * ones queue on it (one edge each, no copy) and are encoded when the client reads.
  *
  * A Run's ID goes into the initial metadata, for who wants to know it while the task runs. A task that ends within
- * ANNOUNCE_NS has it in the same packet as its result: most tasks are short, and a packet of its own would wake the
+ * ANNOUNCE_NS (ANNOUNCE_DURABLE_NS where it is durable) has it in the same packet as its result: most tasks are short, and a packet of its own would wake the
  * client twice, and ask the store for a commit of its own.
  *
  * RunStream owes its client one answer per request. Accepted but unfinished tasks count against the engine's edges, so
@@ -16,7 +16,8 @@
 
 #include <errno.h>
 
-#define ANNOUNCE_NS NS_PER_MS
+#define ANNOUNCE_NS         NS_PER_MS
+#define ANNOUNCE_DURABLE_NS (10 * NS_PER_MS) /* it waits for a commit besides */
 
 struct run {
     struct waiting waiting;
@@ -109,7 +110,7 @@ static void do_run(struct grpc_call *call, struct span message, unsigned how)
     struct run_request request = {0};
     struct accepted a = {0};
     struct grpc_status st;
-    int r = read_run(message, &request, &st);
+    int is_durable, r = read_run(message, &request, &st);
 
     if (r == 0)
         r = submit_accept(run->service, call, request.submit.data, SPAN_OF_BYTES(run->traceparent), VIEW_FULL,
@@ -132,8 +133,9 @@ static void do_run(struct grpc_call *call, struct span message, unsigned how)
             grpc_call_fail(call, accepted_all_the_same(&st, r, a.future));
         return;
     }
-    run->announce_at = clock_add(grpc_call_now(call), ANNOUNCE_NS);
-    list_push_back(&run->service->announcing, &run->announcing);
+    is_durable = a.future->durability == DURABILITY_DURABLE;
+    run->announce_at = clock_add(grpc_call_now(call), is_durable ? ANNOUNCE_DURABLE_NS : ANNOUNCE_NS);
+    list_push_back(&run->service->announcing[is_durable], &run->announcing);
 }
 
 /* What a unary Run waits for. */
@@ -150,10 +152,11 @@ static void on_run(struct grpc_call *call, struct span message)
     do_run(call, message, 0);
 }
 
-mono_ns_t run_tick(struct futures *s, mono_ns_t now)
+/* run_tick for one of the lists. */
+static mono_ns_t announce(struct list *announcing, mono_ns_t now)
 {
-    while (!list_is_empty(&s->announcing)) {
-        struct run *run = LIST_ENTRY(s->announcing.next, struct run, announcing);
+    while (!list_is_empty(announcing)) {
+        struct run *run = LIST_ENTRY(announcing->next, struct run, announcing);
 
         if (run->announce_at > now)
             return run->announce_at;
@@ -163,6 +166,13 @@ mono_ns_t run_tick(struct futures *s, mono_ns_t now)
             grpc_call_fail(run->waiting.call, convert_no_memory(&(struct grpc_status){0}));
     }
     return CLOCK_NEVER;
+}
+
+mono_ns_t run_tick(struct futures *s, mono_ns_t now)
+{
+    mono_ns_t ephemeral = announce(&s->announcing[0], now), durable = announce(&s->announcing[1], now);
+
+    return MIN(ephemeral, durable);
 }
 
 static void on_run_writable(struct grpc_call *call)
