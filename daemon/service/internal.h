@@ -23,11 +23,12 @@ struct futures {
     struct hash_seed seed;
     struct future *upstreams[LIMIT_DEPENDS_ON]; /* of the request being accepted */
     struct caller_cache callers;
-    struct list announcing[2]; /* of struct run.announcing, the durable ones in [1]; who is due first at the head */
-    struct list waitings;      /* of struct waiting.link: all calls that wait for futures */
-    struct list searches;      /* of struct search.link: those that go on */
-    uint32_t scan_limit;       /* of what one call may cost that answers with a token where it ends */
-    uint32_t search_left;      /* of what all of them may cost in this turn */
+    struct list announcing
+            [2]; /* of struct run.announcing, the durable ones in [1]; who is due first at the head */
+    struct list waitings; /* of struct waiting.link: all calls that wait for futures */
+    struct list searches; /* of struct search.link: those that go on */
+    uint32_t scan_limit;  /* of what one call may cost that answers with a token where it ends */
+    uint32_t search_left; /* of what all of them may cost in this turn */
     struct grpc_method methods[40];
     size_t n_methods;
     const struct grpc_method
