@@ -10,8 +10,8 @@ Where we differ we do so by design; the class Differences says in what, and asse
 """
 import asyncio
 import concurrent.futures as cf
-import os
 import pathlib
+import tempfile
 import threading
 import unittest
 
@@ -98,7 +98,7 @@ class OurFuture:
         return self.world.futures.Get(get(self.id))
 
     def cancel(self):
-        return self.world.futures.Cancel(futures_pb2.CancelRequest(id=self.id)).state == CANCELLED
+        return self.world.futures.Cancel(futures_pb2.CancelRequest(id=self.id, grace=seconds(600))).state == CANCELLED
 
     def cancelled(self):
         return self.get().state == CANCELLED
@@ -134,18 +134,17 @@ def outcome_of(f):
 class Ours:
     """The daemon, through stock grpcio."""
 
-    def __init__(self, case, workers):
-        self.case = case
+    def __init__(self, case, workers, function="judged"):
+        self.case, self.function = case, function
         self.server = case.start(workers=workers)
         self.futures = case.futures_of(self.server)
         self.gates = {}
-        self.folder = pathlib.Path(os.path.realpath(case.folder)) / f"judge-{id(self)}"
-        self.folder.mkdir()
+        self.folder = pathlib.Path(tempfile.mkdtemp(dir=case.folder))
 
     def submit(self, name):
         self.gates[name] = gate = futures_support.Gate(self.folder, name)
         self.case.addCleanup(gate.close)
-        return OurFuture(self, self.futures.Submit(submit("judged", gate.argument)).future.id)
+        return OurFuture(self, self.futures.Submit(submit(self.function, gate.argument)).future.id)
 
     def started(self, name):
         [id_] = self.gates[name].started()
@@ -427,12 +426,13 @@ SCENARIOS = {  # and with how many workers
 # --- the court
 
 class JudgeCase(FuturesCase):  # noqa: F405
-    functions = {"judged": {"shell": "yes", "command": 'f=$(cat); echo "$FUTURED_ID" >"$f.started"; cat "$f"; '
-                                                       'cat "$f.result"; exit "$(cat "$f.code")"'}}
+    body = 'f=$(cat); echo "$FUTURED_ID" >"$f.started"; cat "$f"; cat "$f.result"; exit "$(cat "$f.code")"'
+    functions = {"judged": {"shell": "yes", "command": body},
+                 "stubborn": {"shell": "yes", "command": f"trap '' TERM; {body}"}}
     workers = 1
 
-    def play(self, scenario, kind, workers):
-        world = kind(self, workers)
+    def play(self, scenario, kind, workers, **options):
+        world = kind(self, workers, **options)
         try:
             return list(scenario(world))
         finally:
@@ -476,6 +476,29 @@ class Differences(JudgeCase):
         theirs, ours = self.both(scenario)
         self.assertEqual(theirs, (True, ([], ["b"])))
         self.assertEqual(ours, (True, (["b"], [])))
+
+    def test_cancel_of_what_runs(self):
+        """There cancel() of a running future is refused. Here it is recorded and the attempt is told; the answer is False as
+        well, since nothing is decided yet. What really happens then is the outcome: an attempt that heeds it ends the
+        future CANCELLED, one that finishes all the same leaves its result."""
+        def scenario(world):
+            t = Tasks(world, "a")
+            world.started("a")
+            yield t["a"].cancel()
+            if isinstance(world, Theirs) or world.function == "stubborn":
+                yield state(t["a"])
+                world.open("a")
+            world.settled(t["a"])
+            yield state(t["a"]), said(t["a"].result), said(t["a"].exception), t["a"].cancel()
+            if isinstance(world, Ours):
+                yield t["a"].get().HasField("cancel_requested")
+
+        runs = {"cancelled": False, "running": True, "done": False}
+        ended = {"cancelled": False, "running": False, "done": True}
+        gone = {"cancelled": True, "running": False, "done": True}
+        self.assertEqual(self.play(scenario, Theirs, 1), [False, runs, (ended, b"a", None, False)])
+        self.assertEqual(self.play(scenario, Ours, 1, function="stubborn"), [False, runs, (ended, b"a", None, False), True])
+        self.assertEqual(self.play(scenario, Ours, 1), [False, (gone, "cancelled", "cancelled", True), True])
 
     def test_gather_with_a_cancelled_one(self):
         """There the cancelled child ends gather(return_exceptions=False) as an exception would; here FIRST_EXCEPTION is
