@@ -58,6 +58,23 @@ static uint64_t n_alive(const struct world *w)
     return engine_stats(w->e).n_futures;
 }
 
+/* With the key of one that was there before, rather of one that only the disk has now. */
+static void plan_again(struct world *w, struct model_future *f)
+{
+    const struct model_future *before = NULL;
+    int is_out = (int)world_random(w, 2);
+
+    for (int i = w->model.n_futures - 1; i >= 0 && !before; i--)
+        if (w->model.futures[i].key && (!is_out || w->model.futures[i].is_out) && world_random(w, 2))
+            before = &w->model.futures[i];
+    if (!before)
+        return;
+    f->key = before->key;
+    f->scope = before->scope;
+    if (before->function < w->model.n_functions && world_random(w, 8))
+        f->function = before->function;
+}
+
 static struct model_future plan(struct world *w)
 {
     struct model_future f = {
@@ -71,6 +88,10 @@ static struct model_future plan(struct world *w)
             .worker = -1,
     };
 
+    if (world_random(w, 4) == 0)
+        f.key = 1 + (int)world_random(w, WORLD_KEYS);
+    if (world_random(w, 4) == 0)
+        plan_again(w, &f);
     if (world_random(w, 10) == 0)
         f.retention_ns = (int64_t)world_random(w, 100) * NS_PER_S;
     f.task = (uint32_t)w->model.n_futures;
@@ -110,13 +131,54 @@ static void accepted(struct world *w, struct model_future *plan, const struct fu
         shown_future(w, i);
 }
 
+/* What a submission with the key of @plan finds. Whether it is answered by that, be it with a refusal; else *ret_holder gives
+ * its key up to the new one, -1 = there is none. A holder that only the disk has is asked for there first, which is what
+ * the service does: here it is enough that the engine says that it may be there. */
+static int join(struct world *w, const struct engine_submit *in, const struct model_future *plan,
+                int *ret_holder)
+{
+    int i = *ret_holder = model_holder(&w->model, plan->scope, plan->key), r, is_over;
+    const struct model_future *m = i < 0 ? NULL : &w->model.futures[i];
+    struct future *f;
+
+    if (m && m->is_out) {
+        ASSERT(!engine_find_key(w->e, in->scope, in->key));
+        ASSERT(engine_key_may_be_stored(w->e, in->scope, in->key)); /* else it would run twice */
+        world_says(w, "the key of %d, which the disk has", i);
+        return 1;
+    }
+    ASSERT(engine_find_key(w->e, in->scope, in->key) == (m ? world_future(w, i) : NULL));
+    r = engine_join(w->e, in, &f);
+    if (!m) {
+        ASSERT(r == 0 && !f);
+        return 0;
+    }
+    if (m->function != plan->function) {
+        ASSERT(r == ENGINE_E_OTHER_TASK && f == world_future(w, i));
+        return 1;
+    }
+    if (in->key_policy == KEY_REJECT) {
+        ASSERT(r == ENGINE_E_KEY_IN_USE && f == world_future(w, i));
+        return 1;
+    }
+    is_over = in->key_policy == KEY_JOIN_WHILE_ACTIVE    ? model_is_terminal(m)
+              : in->key_policy == KEY_JOIN_UNLESS_FAILED ? m->at == AT_FAILED || m->at == AT_CANCELLED
+                                                         : 0;
+    ASSERT(r == 0 && f == (is_over ? NULL : world_future(w, i)));
+    if (f) {
+        world_says(w, "joined %d", i);
+        shown_future(w, i);
+    }
+    return f != NULL;
+}
+
 static void submit_one(struct world *w)
 {
     struct model_future plan_ = plan(w);
     struct bytes *task;
     struct future *f = NULL;
     char name[32];
-    int is_known = plan_.function < w->model.n_functions, r;
+    int is_known = plan_.function < w->model.n_functions, holder = -1, r;
     struct engine_submit in = {
             .scope = w->scopes[plan_.scope],
             .function = function_name(plan_.function, name),
@@ -125,6 +187,8 @@ static void submit_one(struct world *w)
             .durability = plan_.durability,
             .on_lost = plan_.on_lost,
             .retention_ns = plan_.retention_ns,
+            .key = world_key(plan_.key),
+            .key_policy = (enum key_policy)(1 + world_random(w, 4)),
     };
 
     if (w->model.n_futures == MODEL_FUTURES || is_refused(w, &plan_, 1))
@@ -132,6 +196,10 @@ static void submit_one(struct world *w)
     in.task = task = make_task(&plan_);
     if (world_random(w, 5) == 0)
         in.tag = in.traceparent = SPAN_LIT("00-trace");
+    if (plan_.key && join(w, &in, &plan_, &holder)) {
+        bytes_unref(task);
+        return;
+    }
     world_fail(w);
     r = engine_submit(w->e, &in, &f);
     if (n_alive(w) - (r == 0) >= w->config.limits.max_futures) {
@@ -146,6 +214,8 @@ static void submit_one(struct world *w)
     } else if (world_done(w, r)) {
         if (!is_known)
             w->functions[w->model.n_functions++] = f->function;
+        if (holder >= 0)
+            model_give_up(&w->model, holder);
         accepted(w, &plan_, f);
     }
     if (!is_known && plan_.function == w->model.n_functions && engine_function_find(w->e, in.function))

@@ -476,6 +476,23 @@ void model_annotate(struct model *m, int i, int label)
     tell(m, i, 0);
 }
 
+/* --- keys */
+
+int model_holder(const struct model *m, int scope, int key)
+{
+    for (int i = m->n_futures - 1; i >= 0;
+         i--) /* the newest: what has expired on the disk has no key any more */
+        if (!m->futures[i].is_gone && m->futures[i].key == key && m->futures[i].scope / 2 == scope / 2)
+            return i;
+    return -1;
+}
+
+void model_give_up(struct model *m, int i)
+{
+    m->futures[i].key = 0;
+    tell(m, i, 0);
+}
+
 /* --- what the disk has */
 
 static struct model_copy *next_copy(struct model *m, uint64_t seq)

@@ -26,6 +26,7 @@ struct model_future {
     struct id id;
     uint32_t task, task_bytes;  /* a number that no other has, at both ends of so many bytes */
     int scope, function, group; /* group -1 = none */
+    int key;                    /* idempotency key that it holds; 0 = none */
     int32_t priority;
     enum durability durability;
     enum on_lost on_lost;
@@ -132,6 +133,11 @@ void model_release(struct model *m, int i, int is_disarmed);
 void model_lose(struct model *m, int i);
 void model_cancel(struct model *m, int i);
 void model_annotate(struct model *m, int i, int label);
+
+/* model_holder: who holds @key in the namespace of @scope, as far as anybody knows: here or on the disk alone; -1 = nobody.
+ * model_give_up: @i, which has ended, is without its key from now on. */
+int model_holder(const struct model *m, int scope, int key);
+void model_give_up(struct model *m, int i);
 
 /* model_durable: the engine was told that commits up to @seq are durable; @commit_seq has that of each future. */
 void model_durable(struct model *m, const uint64_t *commit_seq, uint64_t seq);

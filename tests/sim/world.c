@@ -131,6 +131,14 @@ static void check_labels(const struct model_future *m, const struct future *f)
     ASSERT(label == m->label);
 }
 
+struct span world_key(int key)
+{
+    static char names[WORLD_KEYS + 1][8];
+
+    snprintf(names[key], sizeof names[key], "k%d", key);
+    return key ? span_of_string(names[key]) : (struct span){0};
+}
+
 /* It is its own task, and has all that came with it. */
 static void check_task(const struct model_future *m, const struct future *f)
 {
@@ -141,6 +149,7 @@ static void check_task(const struct model_future *m, const struct future *f)
     memcpy(&last, f->task->data + m->task_bytes - sizeof last, sizeof last);
     ASSERT(first == m->task && last == m->task);
     ASSERT(f->durability == m->durability && !f->group == (m->group < 0));
+    ASSERT(span_eq(future_key(f), world_key(m->key)));
 }
 
 static void check_future(struct world *w, int i)

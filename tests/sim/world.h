@@ -36,6 +36,7 @@ struct loader;
 enum {
     WORLD_SCOPES = 4,
     WORLD_GROUPS = 4,
+    WORLD_KEYS = 200,
     WORLD_LISTERS = 4,
     WORLD_OLD_LEASES = 32,
     WORLD_WISHES = 16,
@@ -137,6 +138,9 @@ int world_done(struct world *w, int r);
 
 /* world_any: one of the futures for which @is answers true, -1 = there is none. */
 int world_any(struct world *w, int (*is)(const struct model_future *f));
+
+/* world_key: the idempotency key of that number; {NULL, 0} for 0. */
+struct span world_key(int key);
 
 /* world_future: of model future @i, which the engine must have. world_find: NULL = it has not. */
 struct future *world_future(const struct world *w, int i);
