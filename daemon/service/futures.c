@@ -459,6 +459,8 @@ static const struct grpc_method rows[] = {
         {"/futured.v1.Futures/Watch", GRPC_SERVER_STREAM, &watch_handler, NULL},
         {"/futured.v1.Futures/List", GRPC_UNARY, &list_handler, NULL},
         {"/futured.v1.Futures/Count", GRPC_UNARY, &count_handler, NULL},
+        {"/futured.v1.Futures/CancelMany", GRPC_UNARY, &cancel_many_handler, NULL},
+        {"/futured.v1.Futures/DeleteMany", GRPC_UNARY, &delete_many_handler, NULL},
         {"/futured.v1.Futures/Annotate", GRPC_UNARY, &annotate_handler, NULL},
         {"/futured.v1.Futures/Cancel", GRPC_UNARY, &cancel_handler, NULL},
         {"/futured.v1.Futures/Reschedule", GRPC_UNARY, &reschedule_handler, NULL},

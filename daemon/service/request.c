@@ -66,6 +66,24 @@ static const struct codec_row count_request_rows[] = {
 };
 const struct codec_table count_request_table = {count_request_rows, ARRAY_LEN(count_request_rows)};
 
+static const struct codec_row cancel_many_request_rows[] = {
+        CODEC_ROW(1, CODEC_MESSAGE, struct cancel_many_request, selector),
+        CODEC_ROW(2, CODEC_UINT, struct cancel_many_request, dry_run),
+        CODEC_ROW(3, CODEC_STRING, struct cancel_many_request, page_token),
+        CODEC_ROW(4, CODEC_STRING, struct cancel_many_request, reason),
+        CODEC_ROW(5, CODEC_DURATION, struct cancel_many_request, grace),
+};
+const struct codec_table cancel_many_request_table = {cancel_many_request_rows,
+                                                      ARRAY_LEN(cancel_many_request_rows)};
+
+static const struct codec_row delete_many_request_rows[] = {
+        CODEC_ROW(1, CODEC_MESSAGE, struct delete_many_request, selector),
+        CODEC_ROW(2, CODEC_UINT, struct delete_many_request, dry_run),
+        CODEC_ROW(3, CODEC_STRING, struct delete_many_request, page_token),
+};
+const struct codec_table delete_many_request_table = {delete_many_request_rows,
+                                                      ARRAY_LEN(delete_many_request_rows)};
+
 static const struct codec_row annotate_request_rows[] = {
         CODEC_ROW(1, CODEC_STRING, struct annotate_request, id),
         CODEC_ROW(ANNOTATE_SET, CODEC_REPEATED_MESSAGE, struct annotate_request, set_labels),

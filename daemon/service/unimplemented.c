@@ -15,9 +15,7 @@ static const struct grpc_handler handler = {.on_start = on_start};
 
 static const struct grpc_method rows[] = {
         {"/futured.v1.Futures/Retry", GRPC_UNARY, &handler, NULL},
-        {"/futured.v1.Futures/CancelMany", GRPC_UNARY, &handler, NULL},
         {"/futured.v1.Futures/RetryMany", GRPC_UNARY, &handler, NULL},
-        {"/futured.v1.Futures/DeleteMany", GRPC_UNARY, &handler, NULL},
         {"/futured.v1.Futures/Explain", GRPC_UNARY, &handler, NULL},
         {"/futured.v1.Functions/PauseFunction", GRPC_UNARY, &handler, NULL},
         {"/futured.v1.Functions/ResumeFunction", GRPC_UNARY, &handler, NULL},
