@@ -12,7 +12,7 @@ void cache_init(struct cache *c)
 
 void cache_add(struct engine *e, struct future *f)
 {
-    if (!e->config.has_store || f->durability != DURABILITY_DURABLE || f->group)
+    if (!e->config.has_store || f->durability != DURABILITY_DURABLE)
         return;
     f->outcome->future = f;
     list_push_back(&e->cache.finished, &f->outcome->by_end);

@@ -2,8 +2,7 @@
 #pragma once
 /*
  * Finished futures that the store has: how many bytes of them stay in memory. Beyond that the oldest leave it, not to be
- * forgotten but to be read again when somebody asks. Those that are pinned, or not yet durable, stay; so do members of a
- * group, since a group is known by its members in memory.
+ * forgotten but to be read again when somebody asks. Those that are pinned, or not yet durable, stay.
  */
 #include "engine/future.h"
 

@@ -89,7 +89,7 @@ void edge_join(struct engine *e, struct future *f)
         struct edge *edge = w->spare;
 
         w->spare = edge->next;
-        edge_tie(e, edge, w, f, NULL, 0);
+        edge_tie(e, edge, w, f, NULL, EDGE_JOINED);
         if (!w->spare) /* as many as expected have come; some may have been forgotten since */
             list_del(&w->expecting);
     }

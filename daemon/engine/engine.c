@@ -789,6 +789,60 @@ int engine_wait_group(struct engine *e, struct waiter *w, const struct scope *sc
     return 0;
 }
 
+int engine_wait_joiners(struct engine *e, struct waiter *w, const struct scope *scope, struct span group,
+                        uint32_t n)
+{
+    struct group *g;
+    int r = n > 0 ? limits_edges_take(&e->account, n) : 0;
+
+    ASSERT(!w->spare && !list_is_linked(&w->expecting));
+    if (r != 0 || n == 0)
+        return r;
+    if (spare_make(e, w, n) < 0 || group_get(&e->groups, scope->realm, group, &g) < 0) {
+        edge_spare_drop(e, w);
+        return -ENOMEM;
+    }
+    w->expect = n;
+    w->group = g;
+    list_push_back(&g->expecting, &w->expecting);
+    return 0;
+}
+
+static void drop_joined(struct engine *e, struct waiter *w)
+{
+    struct list *lists[] = {&w->done, &w->pending};
+
+    for (size_t i = 0; i < ARRAY_LEN(lists); i++)
+        LIST_FOREACH_SAFE (l, lists[i]) {
+            struct edge *edge = LIST_ENTRY(l, struct edge, of_waiter);
+
+            if (edge->cookie == EDGE_JOINED)
+                edge_drop(e, edge);
+        }
+}
+
+void engine_wait_settle(struct engine *e, struct waiter *w, uint32_t n)
+{
+    uint32_t n_spare = 0, n_joined;
+
+    for (const struct edge *edge = w->spare; edge; edge = edge->next)
+        n_spare++;
+    n_joined = w->expect - n_spare;
+    if (n == 0)
+        drop_joined(e, w);
+    for (uint32_t keep = n - MIN(n, n_joined); n_spare > keep; n_spare--) {
+        struct edge *edge = w->spare;
+
+        w->spare = edge->next;
+        slab_free(&e->edges, edge);
+        limits_edges_give(&e->account, 1);
+    }
+    if (!w->spare && list_is_linked(&w->expecting)) {
+        list_del(&w->expecting);
+        group_tidy(&e->groups, w->group);
+    }
+}
+
 void engine_unwait(struct engine *e, struct edge *edge)
 {
     edge_drop(e, edge);

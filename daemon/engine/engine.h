@@ -293,6 +293,12 @@ MUST_CHECK int engine_may_wait(const struct engine *e);
  *   Return: as engine_wait; nothing is tied on failure. */
 MUST_CHECK int engine_wait_group(struct engine *e, struct waiter *w, const struct scope *scope,
                                  struct span group, uint32_t expect);
+/* engine_wait_joiners: tie @w to those who join the group from now on, up to @n; their edges are made, and counted, now. For
+ * who has to look elsewhere for the members that there are. Once that is known, engine_wait_settle: @n are needed; with 0
+ * those that have come are let go. Return: as engine_wait; nothing is tied on failure. */
+MUST_CHECK int engine_wait_joiners(struct engine *e, struct waiter *w, const struct scope *scope,
+                                   struct span group, uint32_t n);
+void engine_wait_settle(struct engine *e, struct waiter *w, uint32_t n);
 /* engine_unwait: drop one edge. engine_waiter_drop: drop all of them and take @w out of every list. */
 void engine_unwait(struct engine *e, struct edge *edge);
 void engine_waiter_drop(struct engine *e, struct waiter *w);

@@ -19,6 +19,8 @@ enum waiter_mode {
 
 struct group;
 
+enum { EDGE_JOINED = 1 }; /* cookie of those that engine_wait_joiners ties */
+
 struct edge {
     struct list of_waiter;      /* in its waiter's pending or done list */
     struct edge *next, **pprev; /* in its future's list */

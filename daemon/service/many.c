@@ -63,7 +63,7 @@ static int cancel(struct many *m, const struct search_hit *hit)
     return 0;
 }
 
-static int delete(struct many *m, const struct search_hit *hit)
+static int delete (struct many *m, const struct search_hit *hit)
 {
     struct future *f = hit->future;
     int r;

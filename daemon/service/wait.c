@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Wait: one waiter tied to each of its futures, answered once, when its mode is met or its time is up.
+ *
+ * What a filter, or with a store a group, names is taken by a search, once: members up to the last one accepted before the
+ * call. The finished ones that only the store has are loaded, and listed, as far as a page goes; the others are counted. Until
+ * the search is through nothing is answered. A group that is expected to have more members is tied to those who join from the
+ * call on; when the search is through it is known how many of them are needed.
  */
 #include "base/mem.h"
 #include "service/internal.h"
@@ -14,9 +19,14 @@ struct wait_call {
     struct heap_item timeout;
     struct futures *service;
     struct bytes *request; /* kept for the order of its IDs; NULL for a group */
-    struct bytes *group;   /* NULL for IDs */
+    struct bytes *group;   /* NULL for IDs and filters */
     enum view view;
-    int is_timed_out;
+    int is_timed_out, is_collecting;
+    struct search search; /* by filter, or by group with a store */
+    struct search_selector selector;
+    uint32_t expect, n_members, n_ended;
+    int refused;                           /* what engine_wait has answered */
+    uint64_t stored[FUTURE_CANCELLED + 1]; /* members that only the store has, by state */
 };
 
 enum {
@@ -118,6 +128,8 @@ static int answer_group(struct answer *a, struct wait_call *call)
 
     if (!caller)
         return -ENOMEM;
+    for (uint32_t state = 0; state < ARRAY_LEN(call->stored); state++)
+        a->counts[state] += call->stored[state];
     LIST_FOREACH (l, &call->waiting.waiter.done)
         answer_future(a, LIST_ENTRY(l, struct edge, of_waiter)->future, LIMIT_PAGE_SIZE);
     LIST_FOREACH (l, &call->waiting.waiter.pending)
@@ -151,14 +163,14 @@ static void answer_wait(struct wait_call *call)
     out = grpc_call_begin(call->waiting.call);
     a.w = writer_to(out);
     a.n_left = call->waiting.waiter.n_done + call->waiting.waiter.n_pending + call->waiting.waiter.n_missing;
-    if (call->group)
+    if (!call->request)
         a.n_left = MIN(a.n_left, (uint32_t)LIMIT_PAGE_SIZE);
     heap_del(&s->timeouts, &call->timeout);
     if (!out) {
         grpc_call_fail(call->waiting.call, convert_no_memory(&(struct grpc_status){0}));
         return;
     }
-    e = call->group ? answer_group(&a, call) : answer_ids(&a, call);
+    e = call->request ? answer_ids(&a, call) : answer_group(&a, call);
     m = writer_begin(&a.w, WAIT_RESPONSE_COUNTS, 32);
     for (uint32_t state = FUTURE_PENDING; state <= FUTURE_CANCELLED; state++)
         writer_uint(&a.w, state, a.counts[state]);
@@ -190,8 +202,9 @@ static void on_wait_news(struct waiting *waiting)
 {
     struct wait_call *call = CONTAINER_OF(waiting, struct wait_call, waiting);
 
-    if (!waiter_is_ready(&waiting->waiter) && !call->is_timed_out)
+    if (call->is_collecting || (!waiter_is_ready(&waiting->waiter) && !call->is_timed_out))
         return;
+    call->is_timed_out &= !waiter_is_ready(&waiting->waiter);
     if (!grpc_call_is_writable(waiting->call))
         return;
     if (futures_is_operation(waiting->call))
@@ -208,7 +221,7 @@ mono_ns_t wait_tick(struct futures *s, mono_ns_t now)
         struct wait_call *call = CONTAINER_OF(first, struct wait_call, timeout);
 
         heap_del(&s->timeouts, first);
-        call->is_timed_out = !waiter_is_ready(&call->waiting.waiter);
+        call->is_timed_out = call->is_collecting || !waiter_is_ready(&call->waiting.waiter);
         on_wait_news(&call->waiting);
     }
     return first ? first->key : CLOCK_NEVER;
@@ -275,6 +288,76 @@ static int wait_for_ids(struct wait_call *call, struct span selector, const stru
     return e ? REQUEST_E_BAD : 0;
 }
 
+static int on_hit(struct search *s, const struct search_hit *hit)
+{
+    struct wait_call *call = s->user;
+    struct waiter *w = &call->waiting.waiter;
+    struct filter_value state = {0};
+
+    call->n_members++;
+    if (hit->future) {
+        call->n_ended += future_is_terminal(hit->future) ? 1 : 0;
+        s->wants_futures = call->n_ended < LIMIT_PAGE_SIZE;
+        call->refused = engine_wait(s->service->engine, w, hit->future, NULL, 0);
+        return call->refused ? -ENOMEM : 0;
+    }
+    (void)!hit->subject.get(hit->subject.record, FILTER_STATE, (struct span){0}, 0, &state);
+    ASSERT(state.number > 0 && (size_t)state.number < ARRAY_LEN(call->stored));
+    call->stored[state.number]++;
+    w->n_missing++; /* done, and elsewhere */
+    w->n_failed += state.number == FUTURE_FAILED;
+    return 0;
+}
+
+static void on_collected(struct search *s, int result)
+{
+    struct wait_call *call = s->user;
+    struct grpc_status st;
+
+    call->is_collecting = 0;
+    if (result) {
+        grpc_call_fail(call->waiting.call,
+                       call->refused ? convert_engine_error(&st, call->refused, (struct span){0})
+                                     : preload_status(&st, result, NULL));
+        return;
+    }
+    if (call->expect)
+        engine_wait_settle(s->service->engine, &call->waiting.waiter,
+                           call->expect - MIN(call->expect, call->n_members));
+    on_wait_news(&call->waiting);
+}
+
+/* Takes what the selector names. Returns 0: on_collected follows, perhaps it has come; REQUEST_E_BAD. */
+static int collect(struct wait_call *call, const struct wait_request *request, const struct caller *caller,
+                   struct grpc_status *st)
+{
+    struct engine *e = call->service->engine;
+    int r;
+
+    if (search_selector_read(&request->selector, engine_wall(e), &call->selector, st))
+        return REQUEST_E_BAD;
+    call->group = bytes_ref(call->selector.group);
+    call->expect = (uint32_t)request->expect;
+    r = engine_wait_joiners(e, &call->waiting.waiter, caller->scope, SPAN_OF_BYTES(call->group),
+                            call->expect);
+    if (r) {
+        convert_engine_error(st, r, (struct span){0});
+        return REQUEST_E_BAD;
+    }
+    call->search.service = call->service;
+    call->search.scope = caller->scope;
+    call->search.selector = &call->selector;
+    call->search.now = engine_wall(e);
+    call->search.last = engine_last_key(e);
+    call->search.wants_futures = 1;
+    call->search.budget = UINT64_MAX;
+    call->search.on_hit = on_hit;
+    call->search.on_end = on_collected;
+    call->search.user = call;
+    call->is_collecting = 1;
+    return 0;
+}
+
 static int wait_begin(struct wait_call *call, const struct wait_request *request, struct grpc_status *st)
 {
     const struct caller *caller = caller_of(&call->service->callers, call->waiting.call);
@@ -284,14 +367,14 @@ static int wait_begin(struct wait_call *call, const struct wait_request *request
     if (request_selector(&request->selector, &selector, st) ||
         request_view(request->view, VIEW_BASIC, "view", &call->view, st))
         return REQUEST_E_BAD;
-    if (selector.filter.len)
-        return request_unbuilt_field(st, "selector.filter");
     if (request->expect && !selector.group.len)
         return request_bad_field(st, "expect", "goes with a group only");
     if (!caller) {
         convert_no_memory(st);
         return REQUEST_E_BAD;
     }
+    if (selector.filter.len || (selector.group.len && call->service->has_store))
+        return collect(call, request, caller, st);
     if (selector.group.len) {
         call->group = bytes_dup(selector.group.p, selector.group.len);
         r = call->group ? engine_wait_group(call->service->engine, &call->waiting.waiter, caller->scope,
@@ -334,7 +417,7 @@ void wait_do(struct grpc_call *grpc, struct span message)
         grpc_call_fail(grpc, &st);
         return;
     }
-    if (request.timeout.is_set && !waiter_is_ready(&call->waiting.waiter)) {
+    if (request.timeout.is_set && (call->is_collecting || !waiter_is_ready(&call->waiting.waiter))) {
         if (request.timeout.ns == 0)
             call->is_timed_out = 1;
         else if (heap_set(&call->service->timeouts, &call->timeout,
@@ -343,7 +426,10 @@ void wait_do(struct grpc_call *grpc, struct span message)
             return;
         }
     }
-    on_wait_news(&call->waiting);
+    if (call->is_collecting)
+        search_begin(&call->search);
+    else
+        on_wait_news(&call->waiting);
 }
 
 static void on_wait(struct grpc_call *grpc, struct span message)
@@ -376,6 +462,8 @@ void wait_on_done(struct grpc_call *grpc, enum grpc_end end)
     heap_del(&call->service->timeouts, &call->timeout);
     bytes_unref(call->request);
     bytes_unref(call->group);
+    search_drop(&call->search);
+    search_selector_deinit(&call->selector);
     mem_free(call);
 }
 

@@ -529,7 +529,7 @@ class Methods(FuturesCase):
 
     BUILT = {
         "futured.v1.Futures": {"Submit", "SubmitStream", "Run", "RunStream", "Get", "Wait", "AsCompleted", "Watch", "List", "Count",
-                               "Annotate", "Cancel", "Reschedule", "Delete"},
+                               "Annotate", "Cancel", "Reschedule", "Delete", "CancelMany", "DeleteMany"},
         "futured.v1.Functions": {"ListFunctions", "GetFunction"},
         "futured.v1.Workers": {"ListWorkers"},  # Attach is the pool's own so far
         "futured.v1.System": {"GetInfo", "GetStats"},

@@ -234,7 +234,7 @@ class Others(BadCase):
             if name != "Watch":
                 rows += [bad(message(selector=selector(NO_SUCH_ID, i)), "selector.ids") for i in MALFORMED_IDS]
             rows += [bad(message(selector=selector(i)), "selector.ids") for i in MALFORMED_IDS]
-            rows += [(unbuilt if name in ("Wait", "Watch") else bad)(message(selector=selector(filter="state = DONE")), "selector.filter")]
+            rows += [(unbuilt if name == "Watch" else bad)(message(selector=selector(filter="state = DONE")), "selector.filter")]
             self.refuse(self.raw(name, kind), rows)
         self.assert_serves()
 

@@ -114,6 +114,47 @@ class Durable(DurableCase, SearchCase):
         self.restart()
         self.assertEqual(self.count("state", group="g"), (10, {"SUCCEEDED": 6, "FAILED": 4}))
 
+    def wait(self, **fields):
+        return self.futures.Wait(futures_pb2.WaitRequest(**fields), timeout=DEADLINE)
+
+    def test_wait(self):
+        """Of members, and of what matches, that only the disk has."""
+        done = self.fill()
+        for _ in range(2):
+            got = self.wait(selector=selector(group="g"))
+            self.assertEqual((got.counts.succeeded, got.counts.failed, len(got.done)), (5, 5, 10))
+            got = self.wait(selector=selector(filter="state = FAILED"), return_when=futures_pb2.RETURN_WHEN_FIRST_EXCEPTION)
+            self.assertEqual(sorted(f.id for f in got.done), sorted(done[False]))
+            got = self.wait(selector=selector(group="g"), expect=11, timeout=futures_support.seconds(0))
+            self.assertTrue(got.timed_out)
+            call = self.futures.Wait.future(futures_pb2.WaitRequest(selector=selector(group="g"), expect=11), timeout=DEADLINE)
+            self.futures.Run(self.member(b"late"), timeout=DEADLINE)
+            self.assertEqual(call.result().counts.succeeded, 6)
+            self.futures.DeleteMany(futures_pb2.DeleteManyRequest(selector=selector(filter="argument = late")), timeout=DEADLINE)
+            self.restart()
+
+    @staticmethod
+    def member(argument):
+        request = run("echo", argument)
+        request.submit.group = "g"
+        return request
+
+    def test_many(self):
+        self.fill()
+        ask = futures_pb2.DeleteManyRequest
+        got = self.futures.DeleteMany(ask(selector=selector(group="g"), dry_run=True), timeout=DEADLINE)
+        self.assertEqual((got.matched, got.changed), (10, 10))
+        got = self.futures.DeleteMany(ask(selector=selector(filter="group = g AND state = FAILED")), timeout=DEADLINE)
+        self.assertEqual((got.matched, got.changed), (5, 5))
+        self.restart()
+        self.assertEqual(self.count("state", filter="*"), (15, {"SUCCEEDED": 15}))
+        for _ in range(5):
+            self.futures.Submit(submit("gate", b"/nowhere", group="c"), timeout=DEADLINE)
+        got = self.futures.CancelMany(futures_pb2.CancelManyRequest(selector=selector(group="c"), reason="no"), timeout=DEADLINE)
+        self.assertEqual(got.matched, 5)
+        self.restart()
+        self.assertEqual(self.wait(selector=selector(group="c")).counts.pending, 0)
+
     def test_labels_changed(self):
         f = self.futures.Run(run("echo", b"x", labels={"k": "old"}), timeout=DEADLINE)
         self.futures.Annotate(futures_pb2.AnnotateRequest(id=f.id, set_labels={"k": "new"}), timeout=DEADLINE)

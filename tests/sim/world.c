@@ -395,7 +395,7 @@ static void check_evicted(const struct world *w, int i)
 {
     const struct model_future *m = &w->model.futures[i];
 
-    ASSERT(w->has_store && model_is_terminal(m) && m->durability == DURABILITY_DURABLE && m->group < 0);
+    ASSERT(w->has_store && model_is_terminal(m) && m->durability == DURABILITY_DURABLE);
     ASSERT(m->n_pins == 0 && !w->is_fact[i] && w->commit_seq[i] <= w->durable_seq);
 }
 

@@ -61,7 +61,7 @@ static void test_what_is_pinned_stays(void **state)
     fixture_deinit(&x);
 }
 
-/* Members of groups, what only memory has, and what has not ended. */
+/* What only memory has, and what has not ended; but members of groups do. */
 static void test_who_never_goes(void **state)
 {
     struct engine_submit in;
@@ -79,7 +79,9 @@ static void test_who_never_goes(void **state)
     fixture_submit(&x, NULL);
     stored_turn(&x);
     stored_turn(&x);
-    assert_int_equal(engine_stats(x.e).n_futures, 3);
+    assert_int_equal(engine_stats(x.e).n_futures, 2);
+    assert_int_equal(engine_group_size(x.e, x.scope, SPAN_LIT("g")), 0);
+    assert_int_equal(x.e->groups.table.n_items, 0);
     fixture_deinit(&x);
 }
 

@@ -58,6 +58,39 @@ static void test_model(void **state)
     fixture_deinit(&x);
 }
 
+/* Who joins while the members are looked for elsewhere, and how many of those are needed then. */
+static void test_joiners(void **state)
+{
+    enum { EXPECTED = 5 };
+
+    for (uint32_t n_joined = 0; n_joined <= EXPECTED + 1; n_joined++)
+        for (uint32_t n = 0; n <= EXPECTED; n++) {
+            uint32_t n_now = MIN(n_joined, (uint32_t)EXPECTED), n_tied = n == 0 ? 0 : MAX(n_now, n);
+            struct fixture x;
+            struct waiter w;
+
+            fixture_init(&x);
+            fixture_submit_group(&x, "g"); /* there before: not tied */
+            waiter_init(&w, WAITER_ALL, 0, NULL);
+            assert_int_equal(engine_wait_joiners(x.e, &w, x.scope, SPAN_LIT("g"), EXPECTED), 0);
+            for (uint32_t i = 0; i < n_joined; i++)
+                fixture_submit_group(&x, "g");
+            assert_int_equal(w.n_pending, n_now);
+            engine_wait_settle(x.e, &w, n);
+            engine_check(x.e);
+            assert_int_equal(w.n_pending, n == 0 ? 0 : n_now);
+            assert_int_equal(list_is_linked(&w.expecting) != 0, n_now < n);
+            assert_int_equal(engine_stats(x.e).n_edges, n_tied);
+            for (uint32_t i = 0; i < EXPECTED; i++)
+                fixture_submit_group(&x, "g");
+            assert_int_equal(w.n_pending, n_tied);
+            assert_false(list_is_linked(&w.expecting));
+            engine_waiter_drop(x.e, &w);
+            assert_int_equal(engine_stats(x.e).n_edges, 0);
+            fixture_deinit(&x);
+        }
+}
+
 static void test_limit(void **state)
 {
     struct fixture x;
@@ -139,6 +172,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
             cmocka_unit_test(test_model),
+            cmocka_unit_test(test_joiners),
             cmocka_unit_test(test_limit),
             cmocka_unit_test(test_fail_each_allocation),
     };

@@ -429,6 +429,49 @@ static void test_expect(void **state)
     harness_deinit(&h);
 }
 
+/* A filter is taken once, at the call; what matches later is not waited for, what stops to match is. */
+static void test_filter(void **state)
+{
+    Futured__V1__WaitResponse *r;
+    struct harness_id ids[3];
+    struct loopback_call c;
+    struct harness h;
+
+    harness_init(&h, NULL);
+    harness_unary(&h, &c, "Wait", "selector { filter: 'tag = t' }"); /* nobody */
+    r = response(&h, &c);
+    assert_int_equal(r->counts->succeeded, 0);
+    harness_free(r);
+    loopback_call_deinit(&c);
+    for (int i = 0; i < 3; i++)
+        ids[i] = harness_submit(&h, "task { function: 'echo' } tag: '%s'", i < 2 ? "t" : "other");
+    harness_unary(&h, &c, "Wait", "selector { filter: 'tag = t AND state = PENDING' }");
+    harness_submit(&h, "task { function: 'unserved' } tag: 't'");
+    harness_succeed(&h, ids[0].text, "r");
+    assert_false(c.is_done);
+    harness_fail(&h, ids[1].text, "broken");
+    r = response(&h, &c);
+    assert_int_equal(r->n_done, 2);
+    assert_int_equal(r->counts->succeeded, 1);
+    assert_int_equal(r->counts->failed, 1);
+    assert_false(r->timed_out);
+    harness_free(r);
+    loopback_call_deinit(&c);
+    harness_unary(&h, &c, "Wait", "selector { filter: '*' } return_when: RETURN_WHEN_FIRST_EXCEPTION");
+    r = response(&h, &c);
+    assert_int_equal(r->n_done, 2);
+    assert_int_equal(r->n_not_done, 2);
+    harness_free(r);
+    loopback_call_deinit(&c);
+    harness_unary(&h, &c, "Wait", "selector { filter: 'state = PENDING' } timeout {}");
+    r = response(&h, &c);
+    assert_true(r->timed_out);
+    assert_int_equal(r->counts->pending, 2);
+    harness_free(r);
+    loopback_call_deinit(&c);
+    harness_deinit(&h);
+}
+
 /* A group has counts of all and lists up to a page. */
 static void test_large_group(void **state)
 {
@@ -574,7 +617,8 @@ static const struct harness_refusal bad_waits[] = {
         {"selector { ids: '" NOBODY "' group: 'g' }", GRPC_INVALID_ARGUMENT, "INVALID_FIELD", "selector"},
         {"selector { 10001 * ids: '" NOBODY "' }", GRPC_INVALID_ARGUMENT, "INVALID_FIELD", "selector.ids"},
         {"selector { group: x256 }", GRPC_INVALID_ARGUMENT, "INVALID_FIELD", "selector.group"},
-        {"selector { filter: '*' }", GRPC_UNIMPLEMENTED, "UNIMPLEMENTED_FIELD", "selector.filter"},
+        {"selector { filter: 'state' }", GRPC_INVALID_ARGUMENT, "INVALID_FIELD", "selector.filter"},
+        {"selector { filter: '*' } expect: 1", GRPC_INVALID_ARGUMENT, "INVALID_FIELD", "expect"},
         {"selector { group: 'g' } selector { group: 'g' }", GRPC_INVALID_ARGUMENT, "INVALID_FIELD",
          "selector"},
         {"selector { group: 'g' } return_when: 5", GRPC_INVALID_ARGUMENT, "INVALID_FIELD", "return_when"},
@@ -686,16 +730,17 @@ static void test_no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-            cmocka_unit_test(test_modes),         cmocka_unit_test(test_counts),
-            cmocka_unit_test(test_duplicates),    cmocka_unit_test(test_missing),
-            cmocka_unit_test(test_pins),          cmocka_unit_test(test_timeouts),
-            cmocka_unit_test(test_many_timeouts), cmocka_unit_test(test_deadline),
-            cmocka_unit_test(test_views),         cmocka_unit_test(test_group),
-            cmocka_unit_test(test_expect),        cmocka_unit_test(test_large_group),
-            cmocka_unit_test(test_too_large),     cmocka_unit_test(test_one_too_large),
-            cmocka_unit_test(test_most),          cmocka_unit_test(test_more_than_fits),
-            cmocka_unit_test(test_refused),       cmocka_unit_test(test_full_edges),
-            cmocka_unit_test(test_shutdown),      cmocka_unit_test(test_no_memory),
+            cmocka_unit_test(test_modes),          cmocka_unit_test(test_counts),
+            cmocka_unit_test(test_duplicates),     cmocka_unit_test(test_missing),
+            cmocka_unit_test(test_pins),           cmocka_unit_test(test_timeouts),
+            cmocka_unit_test(test_many_timeouts),  cmocka_unit_test(test_deadline),
+            cmocka_unit_test(test_views),          cmocka_unit_test(test_group),
+            cmocka_unit_test(test_expect),         cmocka_unit_test(test_filter),
+            cmocka_unit_test(test_large_group),    cmocka_unit_test(test_too_large),
+            cmocka_unit_test(test_one_too_large),  cmocka_unit_test(test_most),
+            cmocka_unit_test(test_more_than_fits), cmocka_unit_test(test_refused),
+            cmocka_unit_test(test_full_edges),     cmocka_unit_test(test_shutdown),
+            cmocka_unit_test(test_no_memory),
     };
 
     test_seed();
