@@ -37,7 +37,8 @@ struct futures {
 
 /* The methods' handlers, one per row. */
 extern const struct grpc_handler submit_handler, submit_stream_handler, run_handler, run_stream_handler,
-        wait_handler, as_completed_handler, watch_handler, list_handler, count_handler, cancel_many_handler, delete_many_handler;
+        wait_handler, as_completed_handler, watch_handler, list_handler, count_handler, cancel_many_handler,
+        delete_many_handler;
 
 static inline struct futures *futures_of(const struct grpc_call *call)
 {
