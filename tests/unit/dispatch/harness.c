@@ -92,6 +92,8 @@ static void child_free(struct child *w)
     if (w->welcome)
         futured__v1__welcome__free_unpacked(w->welcome, NULL);
     buf_deinit(&w->pieces);
+    for (size_t i = 0; i < HARNESS_PASSED_ON; i++)
+        buf_deinit(&w->passed_on[i].data);
     loopback_call_deinit(&w->call);
     free(w);
 }
@@ -113,12 +115,31 @@ void harness_deinit(struct harness *h)
 
 static void take_payload(struct child *w, const Futured__V1__PayloadChunk *m)
 {
-    assert_int_equal(m->part, 0);
+    struct buf *to = m->part ? &w->passed_on[m->part - 1].data : &w->pieces;
+
+    assert_true(m->part <= HARNESS_PASSED_ON);
     assert_in_range(m->data.len, 1, 64 * 1024);
     if (m->offset == 0)
-        buf_clear(&w->pieces);
-    assert_int_equal(m->offset, buf_len(&w->pieces));
-    text_put(&w->pieces, m->data.data, m->data.len);
+        buf_clear(to);
+    assert_int_equal(m->offset, buf_len(to));
+    text_put(to, m->data.data, m->data.len);
+}
+
+static void take_upstream(struct passed_on *p, const Futured__V1__Upstream *m)
+{
+    snprintf(p->id, sizeof p->id, "%s", m->id);
+    p->is_result = m->outcome_case == FUTURED__V1__UPSTREAM__OUTCOME_RESULT;
+    p->was_ahead = m->chunked;
+    p->message[0] = '\0';
+    if (!p->is_result) {
+        snprintf(p->message, sizeof p->message, "%s", m->error->message);
+        return;
+    }
+    if (!m->chunked) {
+        buf_clear(&p->data);
+        text_put(&p->data, m->result->data.data, m->result->data.len);
+    }
+    assert_int_equal(m->result->size_bytes, buf_len(&p->data));
 }
 
 static void take_item(struct child *w, const Futured__V1__Assignment *m)
@@ -138,6 +159,10 @@ static void take_item(struct child *w, const Futured__V1__Assignment *m)
     assert_int_equal(m->lease->epoch, HARNESS_EPOCH);
     assert_int_equal(m->task_chunked != 0, m->task == NULL);
     assert_string_equal(m->submitter->principal, "ann");
+    assert_true(m->n_upstream <= HARNESS_PASSED_ON);
+    w->n_passed_on = m->n_upstream;
+    for (size_t i = 0; i < m->n_upstream; i++)
+        take_upstream(&w->passed_on[i], m->upstream[i]);
     if (m->task_chunked) {
         item->task = w->pieces;
         w->pieces = BUF_INIT;

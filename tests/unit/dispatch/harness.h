@@ -23,6 +23,14 @@ enum { HARNESS_WORKERS = 8, HARNESS_EPOCH = 7 };
 
 struct harness;
 
+/* An outcome that came with the newest item. */
+struct passed_on {
+    char id[ID_TEXT_LEN + 1], message[64];
+    struct buf data; /* of a result, wherever it came; freed by harness_deinit */
+    int is_result, was_ahead;
+};
+enum { HARNESS_PASSED_ON = 8 };
+
 /* One that was assigned. */
 struct item {
     struct id id;
@@ -44,6 +52,8 @@ struct child {
     struct item items[4096];
     size_t n_items, n_taken;
     struct buf pieces; /* of the task to come */
+    struct passed_on passed_on[HARNESS_PASSED_ON];
+    size_t n_passed_on;
     uint32_t n_welcomes, n_assigns, n_recalls, n_cancels, n_refused;
     size_t largest;           /* message */
     Futured__V1__Lease *told; /* the lease of the last recall, cancel or refusal */

@@ -273,6 +273,93 @@ static void test_pieces(void **state)
     harness_deinit(&h);
 }
 
+/* Let @f, which runs nowhere yet, end with @n bytes, or with an error. */
+static void end_with(struct harness *h, struct holder *holder, struct future *f, size_t n, const char *error)
+{
+    struct finish finish = {.usage = {-1, -1, -1, -1}};
+    struct lease *lease;
+
+    assert_int_equal(engine_claim(h->engine, holder, CLOCK_NEVER, 1, &lease), 1);
+    assert_ptr_equal(lease->future, f);
+    if (error)
+        finish.error = future_error_new(&(struct future_error){.code = 2, .message = span_of_string(error)});
+    else
+        finish.data = bytes_new(n);
+    if (finish.data)
+        memset(finish.data->data, 'a' + (int)(n % 26), n);
+    assert_int_equal(engine_finish(h->engine, lease, &finish), 0);
+}
+
+static struct future *submit_dependent(struct harness *h, struct future *const *upstreams, uint32_t n,
+                                       int passes)
+{
+    struct engine_submit in = {
+            .scope = h->scope,
+            .function = SPAN_LIT("echo"),
+            .task = bytes_dup("\x0a\x04"
+                              "echo",
+                              6),
+            .durability = DURABILITY_EPHEMERAL,
+            .on_lost = ON_LOST_RETRY,
+            .retention_ns = -1,
+            .upstreams = upstreams,
+            .n_upstreams = n,
+            .depend_policy = DEPEND_ON_FINISH,
+            .passes_results = passes != 0,
+    };
+    struct future *f;
+
+    assert_int_equal(engine_submit(h->engine, &in, &f), 0);
+    bytes_unref(in.task);
+    return f;
+}
+
+/* What a task depends on comes with it where that was asked for: in its order, what is large ahead of it in pieces. */
+static void test_upstreams(void **state)
+{
+    static const size_t sizes[] = {10, 65500, 100, 0, 200000};
+    struct future *up[ARRAY_LEN(sizes) + 1], *f;
+    struct function *late;
+    struct holder *holder;
+    struct child *w;
+    struct harness h;
+    char id[ID_TEXT_LEN + 1];
+
+    harness_init(&h);
+    late = engine_function_add(h.engine, SPAN_LIT("late"), (struct span){0});
+    assert_int_equal(engine_holder_new(h.engine, SPAN_LIT("other"), NULL, &holder), 0);
+    assert_int_equal(engine_holder_serve(h.engine, holder, late), 0);
+    for (size_t i = 0; i < ARRAY_LEN(up); i++) {
+        up[i] = harness_submit(&h, "function: 'late'");
+        end_with(&h, holder, up[i], i < ARRAY_LEN(sizes) ? sizes[i] : 0, i < ARRAY_LEN(sizes) ? NULL : "sad");
+    }
+    w = harness_spawn(&h, 1);
+    harness_hello(w, "slots: 10", 10);
+    f = submit_dependent(&h, up, ARRAY_LEN(up), 1);
+    harness_settle(&h);
+    assert_int_equal(w->n_items, 1);
+    assert_memory_equal(&w->items[0].id, &f->id, sizeof f->id);
+    assert_int_equal(w->n_passed_on, ARRAY_LEN(up));
+    for (size_t i = 0; i < ARRAY_LEN(up); i++) {
+        const struct passed_on *p = &w->passed_on[i];
+
+        id_format(&up[i]->id, id);
+        assert_string_equal(p->id, id);
+        assert_int_equal(p->is_result, i < ARRAY_LEN(sizes));
+        assert_int_equal(p->was_ahead, i == 4 || i == 2); /* the first two leave no room for the third */
+        if (p->is_result)
+            assert_true(span_eq(judge_span(&p->data), SPAN_OF_BYTES(up[i]->outcome->data)));
+        else
+            assert_string_equal(p->message, "sad");
+    }
+    submit_dependent(&h, up, ARRAY_LEN(up), 0);
+    harness_settle(&h);
+    assert_int_equal(w->n_items, 2);
+    assert_int_equal(w->n_passed_on, 0);
+    engine_holder_free(h.engine, holder);
+    harness_deinit(&h);
+}
+
 /* Small ones go together; a message is closed once it has passed 64 KiB. */
 static void test_batches(void **state)
 {
@@ -360,12 +447,13 @@ static void test_no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-            cmocka_unit_test(test_slots),  cmocka_unit_test(test_prefetch),
-            cmocka_unit_test(test_mixed),  cmocka_unit_test(test_busy),
-            cmocka_unit_test(test_credit), cmocka_unit_test(test_too_much_credit),
-            cmocka_unit_test(test_item),   cmocka_unit_test(test_reserves),
-            cmocka_unit_test(test_pieces), cmocka_unit_test(test_batches),
-            cmocka_unit_test(test_unread), cmocka_unit_test(test_no_memory),
+            cmocka_unit_test(test_slots),     cmocka_unit_test(test_prefetch),
+            cmocka_unit_test(test_mixed),     cmocka_unit_test(test_busy),
+            cmocka_unit_test(test_credit),    cmocka_unit_test(test_too_much_credit),
+            cmocka_unit_test(test_item),      cmocka_unit_test(test_reserves),
+            cmocka_unit_test(test_pieces),    cmocka_unit_test(test_upstreams),
+            cmocka_unit_test(test_batches),   cmocka_unit_test(test_unread),
+            cmocka_unit_test(test_no_memory),
     };
 
     test_seed();
