@@ -471,7 +471,9 @@ void config_write_example(FILE *to)
         const char *value = key->shipped ? key->shipped : key->preset ? key->preset : key->sample;
 
         if (strcmp(section, key->section) != 0 && strcmp(key->section, "function") == 0)
-            fprintf(to, "\n# A function that is a command; one such section for each.\n#[function.NAME]\n");
+            fprintf(to,
+                    "\n# A function that is a command, or the limits of another; one such section for each.\n"
+                    "#[function.NAME]\n");
         else if (strcmp(section, key->section) != 0)
             fprintf(to, "\n[%s]\n", key->section);
         section = key->section;

@@ -16,12 +16,14 @@
 
 enum config_store { CONFIG_STORE_NONE, CONFIG_STORE_SQLITE };
 
-/* [function.NAME]: a function that is a command. */
+/* [function.NAME]: a function that is a command, or the limits of another one. */
 struct config_function {
     const char *name;
-    const char *command;  /* the line as written */
+    const char *command;  /* the line as written; NULL: it is none */
     const char *doc;      /* "" = none */
-    uint32_t max_running; /* 0 = no bound of its own */
+    uint32_t max_running; /* 0 = no limit */
+    uint64_t max_pending; /* likewise */
+    double rate;          /* starts a second; likewise */
     int shell;            /* the command is a line for /bin/sh */
     const char *file;     /* where it stands */
     unsigned int line;

@@ -76,13 +76,18 @@ static int is_function_name(const char *name)
            strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") == n;
 }
 
-/* A function that has no command is none; said where its section began. */
+static int has_limit(const struct config_function *f)
+{
+    return f->max_running > 0 || f->max_pending > 0 || f->rate > 0;
+}
+
+/* A function that has no command is none, unless it is somebody else's; said where its section began. */
 static void end_section(struct source *src)
 {
     struct config_function *f = src->function;
 
     src->function = NULL;
-    if (f && !f->command)
+    if (f && !f->command && !has_limit(f))
         config_error(src->errors, "%s:%u: [%s%s] command: it is missing; a function needs one", f->file,
                      f->line, function_prefix, f->name);
 }

@@ -12,6 +12,7 @@
 #include <inttypes.h>
 #include <limits.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define AT(member)          offsetof(struct config, member)
@@ -97,13 +98,18 @@ const struct config_key config_keys[] = {
     {"function", "command", CONFIG_TEXT, FUNCTION_AT(command), 1, 4096,
      .sample = "/usr/bin/convert - -resize 128x128 png:-",
      .doc = "The program and its arguments, quoted as in a shell but run without one. The argument of the task comes "
-            "on standard input, the result goes to standard output. Needed."},
+            "on standard input, the result goes to standard output. Needed, unless the section only sets limits of a "
+            "function from elsewhere."},
     {"function", "shell", CONFIG_BOOL, FUNCTION_AT(shell), .preset = "no",
      .doc = "Whether the command is a line for /bin/sh."},
     {"function", "doc", CONFIG_TEXT, FUNCTION_AT(doc), 0, 4096, .preset = "",
      .doc = "What the function does, for those who list functions."},
     {"function", "max_running", CONFIG_COUNT, FUNCTION_AT(max_running), 0, 1000000, .preset = "0",
-     .doc = "How many run at once; 0 is as many as there are workers."},
+     .doc = "How many of its tasks run at once, or are given to workers to be run; 0 is no limit. Others wait."},
+    {"function", "max_pending", CONFIG_COUNT64, FUNCTION_AT(max_pending), 0, UINT64_C(1000000000), .preset = "0",
+     .doc = "How many of its futures may be pending; beyond that nothing is accepted. 0 is no limit."},
+    {"function", "rate", CONFIG_RATE, FUNCTION_AT(rate), 0, UINT64_C(1000000000), .preset = "0",
+     .doc = "How many of its tasks start in a second, on average; 0 is no limit. Others wait."},
 };
 /* clang-format on */
 const size_t config_n_keys = ARRAY_LEN(config_keys);
@@ -225,6 +231,22 @@ static int set_number(const struct config_key *key, void *into, const char *valu
     return 0;
 }
 
+/* Digits, and maybe a point and digits. */
+static int set_rate(const struct config_key *key, void *into, const char *value, char *why)
+{
+    static const char digits[] = "0123456789";
+    size_t n = strspn(value, digits), fraction = value[n] == '.' ? strspn(value + n + 1, digits) : 0;
+    double rate;
+
+    if (n == 0 || (value[n] == '.' && !fraction) || value[n + fraction + (value[n] == '.')])
+        return refuse(why, value, "a number from %" PRIu64 " to %" PRIu64 " is allowed", key->min, key->max);
+    rate = strtod(value, NULL);
+    if (rate > (double)key->max)
+        return refuse(why, value, "a number from %" PRIu64 " to %" PRIu64 " is allowed", key->min, key->max);
+    memcpy(into, &rate, sizeof rate);
+    return 0;
+}
+
 static int set_bool(void *into, const char *value, char *why)
 {
     static const char *const words[][2] = {{"no", "yes"}, {"false", "true"}, {"off", "on"}, {"0", "1"}};
@@ -304,6 +326,7 @@ int config_set(const struct config_key *key, void *into, struct arena *arena, co
     case CONFIG_SIZE:
     case CONFIG_SIZE32:
     case CONFIG_SPAN: return set_number(key, place, value, why);
+    case CONFIG_RATE: return set_rate(key, place, value, why);
     case CONFIG_LEVEL:
         if (log_level_parse(value, &level) != 0)
             return refuse(why, value, "error, warning, notice, info or debug is allowed");

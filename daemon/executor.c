@@ -411,6 +411,20 @@ static int add_function(struct executor *x, const char *name, const char *doc, e
     return 0;
 }
 
+/* A command, or the limits of a function from elsewhere, which is known from now on. */
+static int add_configured(struct executor *x, const struct config_function *c)
+{
+    const struct function_limits limits = {
+            .max_running = c->max_running, .max_pending = c->max_pending, .rate = c->rate};
+    struct function *f = engine_function_add(x->engine, span_of_string(c->name), span_of_string(c->doc));
+
+    if (!f)
+        return -ENOMEM;
+    if (c->command)
+        f->kinds |= 1U << FUNCTION_COMMAND;
+    return engine_configure(x->engine, f, &limits);
+}
+
 /* What workers will offer is known from the start, so that a task may be submitted before the first one has said Hello. */
 static int add_functions(struct executor *x)
 {
@@ -421,7 +435,7 @@ static int add_functions(struct executor *x)
     for (size_t i = 0; r == 0 && i < ARRAY_LEN(shipped); i++)
         r = add_function(x, shipped[i], "", FUNCTION_PLUGIN);
     for (size_t i = 0; r == 0 && i < config->n_functions; i++)
-        r = add_function(x, config->functions[i].name, config->functions[i].doc, FUNCTION_COMMAND);
+        r = add_configured(x, &config->functions[i]);
     return r;
 }
 
@@ -488,6 +502,29 @@ static int new_system(struct executor *x, size_t max_result_bytes)
     return system_new(&x->system, x->engine, x->config.server, &config);
 }
 
+/* ---- what Functions tells */
+
+static uint64_t credit_of(void *context, const struct function *fn)
+{
+    const struct executor *x = context;
+
+    return dispatch_credit(x->dispatch, fn);
+}
+
+static void on_function_changed(void *context, const struct function *fn, const char *event, struct span who,
+                                struct span why)
+{
+    char name[LIMIT_FUNCTION_NAME_BYTES + 1], by[256], reason[LIMIT_REASON_BYTES + 1];
+
+    snprintf(name, sizeof name, "%.*s", (int)fn->name->len, (const char *)fn->name->data);
+    snprintf(by, sizeof by, "%.*s", (int)MIN(who.len, sizeof by - 1), (const char *)who.p);
+    snprintf(reason, sizeof reason, "%.*s", (int)why.len, why.len ? (const char *)why.p : "");
+    LOG_EVENT(LOG_NOTICE, event, LOG_STR("function", name), LOG_STR("principal", by),
+              LOG_STR("reason", reason), LOG_NUM("max_running", fn->gate.limits.max_running),
+              LOG_NUM("max_pending", fn->gate.limits.max_pending),
+              LOG_NUM("starts_per_1000_s", fn->gate.limits.rate * 1000));
+}
+
 int executor_add_address(struct executor *x, const char *text)
 {
     return system_add_address(x->system, text);
@@ -504,12 +541,16 @@ static int new_services(struct executor *x, const struct hash_seed *seed)
                     max_message - MIN((size_t)RESULT_RESERVE_BYTES, max_message / RESULT_RESERVE_PART),
             .pool = {.page = page_of, .kill = kill_worker, .term = term_worker, .pid = pid_of, .context = x},
     };
+    const struct functions_log log = {.changed = on_function_changed, .context = x};
+    const struct futures_workers workers = {.credit = credit_of, .context = x};
     int r = futures_new(&x->futures, x->engine, max_message, seed);
 
     if (r == 0)
         futures_limit_scans(x->futures, x->config.config->limits.scan_limit);
     if (r == 0)
-        r = functions_new(&x->functions, x->engine, max_message);
+        r = functions_new(&x->functions, x->futures, &log);
+    if (r == 0)
+        futures_know_workers(x->futures, &workers);
     if (r == 0)
         r = dispatch_new(&x->dispatch, x->engine, &config);
     if (r == 0)
@@ -610,17 +651,18 @@ static int find_worker(char *path, size_t size)
 static int write_spec(struct executor *x)
 {
     const struct config *config = x->config.config;
-    struct spec spec = {.n_commands = (uint32_t)config->n_functions};
+    struct spec spec = {0};
     int r;
 
     spec.commands = mem_zalloc((config->n_functions + 1) * sizeof *spec.commands);
     if (!spec.commands)
         return -ENOMEM;
     for (size_t i = 0; i < config->n_functions; i++)
-        spec.commands[i] = (struct spec_command){.name = config->functions[i].name,
-                                                 .line = config->functions[i].command,
-                                                 .doc = config->functions[i].doc,
-                                                 .is_shell = config->functions[i].shell};
+        if (config->functions[i].command)
+            spec.commands[spec.n_commands++] = (struct spec_command){.name = config->functions[i].name,
+                                                                     .line = config->functions[i].command,
+                                                                     .doc = config->functions[i].doc,
+                                                                     .is_shell = config->functions[i].shell};
     r = spec_write(&spec, &x->spec_fd);
     mem_free(spec.commands);
     if (r > 0) {

@@ -11,7 +11,9 @@
  *   little space              only the service refuses. Asked once a second while commits go on: statvfs reads no disk.
  *
  * Known functions are settings "function.NAME" with their documentation as value; each start writes them once more,
- * with its first commit.
+ * with its first commit. A pause is a setting "pause.NAME", limits that were set are "limits.NAME" with a value such as
+ * "max_running=4 rate=0.5"; they go with the commit of the turn that changed them. What is in those columns is shown to
+ * clients as it stands there.
  */
 #include "daemon/persist.h"
 
@@ -25,6 +27,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <sys/statvfs.h>
@@ -32,6 +35,8 @@
 enum { RECOVER_PER_SLICE = 500, SPARE_BATCHES = 4 };
 #define SLICE_NS        (10 * NS_PER_MS)
 #define FUNCTION_PREFIX "function."
+#define PAUSE_PREFIX    "pause."
+#define LIMITS_PREFIX   "limits."
 
 struct persist {
     struct persist_config config;
@@ -283,6 +288,51 @@ static int put_facts(struct persist *p, const struct effects *effects, struct li
     return 0;
 }
 
+static struct span limits_text(const struct gate *g, char *to, size_t size)
+{
+    int n = 0;
+
+    *to = '\0';
+    if (g->which & FUNCTION_MAX_RUNNING)
+        n += snprintf(to + n, size - (size_t)n, "max_running=%" PRIu32 " ", g->set.max_running);
+    if (g->which & FUNCTION_MAX_PENDING)
+        n += snprintf(to + n, size - (size_t)n, "max_pending=%" PRIu64 " ", g->set.max_pending);
+    if (g->which & FUNCTION_RATE)
+        n += snprintf(to + n, size - (size_t)n, "rate=%.17g ", g->set.rate);
+    ASSERT((size_t)n < size);
+    return (struct span){(const uint8_t *)to, (size_t)MAX(n - 1, 0)};
+}
+
+/* @change NULL: there is none any more. */
+static int put_change(struct batch *b, const char *prefix, const struct function *fn, struct span value,
+                      const struct change *change)
+{
+    char name[sizeof FUNCTION_PREFIX + LIMIT_FUNCTION_NAME_BYTES];
+    struct span setting = {(const uint8_t *)name, 0};
+
+    setting.len = (size_t)snprintf(name, sizeof name, "%s%.*s", prefix, (int)fn->name->len,
+                                   (const char *)fn->name->data);
+    if (!change)
+        return batch_setting(b, setting, NULL, (struct span){0}, 0, (struct span){0});
+    return batch_setting(b, setting, &value, SPAN_OF_BYTES(change->who), change->time,
+                         SPAN_OF_BYTES(change->why));
+}
+
+static int put_settings(struct batch *b, const struct effects *effects)
+{
+    char text[128];
+
+    LIST_FOREACH (l, &effects->settings) {
+        const struct function *fn = LIST_ENTRY(l, struct function, gate.new_setting);
+        const struct gate *g = &fn->gate;
+
+        if (put_change(b, PAUSE_PREFIX, fn, SPAN_LIT("yes"), g->paused) < 0 ||
+            put_change(b, LIMITS_PREFIX, fn, limits_text(g, text, sizeof text), g->limits_set) < 0)
+            return -ENOMEM;
+    }
+    return 0;
+}
+
 static int put_functions(struct persist *p, struct batch *b, uint32_t *ret_n)
 {
     const struct function *fn = NULL;
@@ -308,7 +358,7 @@ static int fill(struct persist *p, const struct effects *effects, struct list *m
 {
     struct batch *b = next_batch(p, made);
 
-    if (!b || put_functions(p, b, ret_n_functions) < 0)
+    if (!b || put_functions(p, b, ret_n_functions) < 0 || put_settings(b, effects) < 0)
         return -ENOMEM;
     if (effects->key_ceiling && batch_key_ceiling(b, effects->key_ceiling) < 0)
         return -ENOMEM;
@@ -430,6 +480,8 @@ static int restore_item(struct engine *e, struct store_item *item, int is_needed
             .is_needed = is_needed != 0,
             .n_depends = in->n_depends,
             .depends = in->depends,
+            .concurrency_key = in->concurrency_key,
+            .fairness_key = in->fairness_key,
             .cancel_time = in->cancel_time,
             .cancel_grace_ns = in->cancel_grace_ns,
             .cancel_principal = in->cancel_principal,
@@ -488,17 +540,70 @@ static int restore_upstreams(struct persist *p, const struct store_item *item)
     return 0;
 }
 
+/* The function that the setting @name with @prefix is about, made known with @doc. NULL: another setting, or no room. */
+static struct function *function_of(struct persist *p, struct span name, const char *prefix, struct span doc)
+{
+    size_t n = strlen(prefix);
+    struct function *fn;
+
+    if (name.len <= n || memcmp(name.p, prefix, n) != 0)
+        return NULL;
+    /* more than [limits] functions now allows are left out until a task of theirs comes */
+    fn = engine_function_add(p->engine, (struct span){name.p + n, name.len - n}, doc);
+    if (!fn)
+        LOG_EVENT(LOG_WARNING, "function_forgotten", LOG_STR("hint", "raise [limits] functions"));
+    return fn;
+}
+
+/* What limits_text wrote. 0; -EBADMSG. */
+static int read_limits(struct span value, struct function_limits *ret, unsigned int *ret_which)
+{
+    char text[128];
+
+    *ret = (struct function_limits){0};
+    *ret_which = 0;
+    if (value.len >= sizeof text)
+        return -EBADMSG;
+    memcpy(text, value.p, value.len);
+    text[value.len] = '\0';
+    for (char *rest = text, *word; (word = strtok_r(rest, " ", &rest));) {
+        char *end = word;
+
+        if (strncmp(word, "max_running=", 12) == 0) {
+            unsigned long long n = strtoull(word + 12, &end, 10);
+
+            ret->max_running = (uint32_t)MIN(n, (unsigned long long)UINT32_MAX);
+            *ret_which |= FUNCTION_MAX_RUNNING;
+        } else if (strncmp(word, "max_pending=", 12) == 0) {
+            ret->max_pending = strtoull(word + 12, &end, 10);
+            *ret_which |= FUNCTION_MAX_PENDING;
+        } else if (strncmp(word, "rate=", 5) == 0) {
+            ret->rate = strtod(word + 5, &end);
+            *ret_which |= FUNCTION_RATE;
+        }
+        if (*end || !(ret->rate >= 0))
+            return -EBADMSG;
+    }
+    return *ret_which ? 0 : -EBADMSG;
+}
+
 static int on_setting(void *user, const struct store_setting *setting)
 {
     struct persist *p = user;
-    size_t n = sizeof FUNCTION_PREFIX - 1;
+    struct function_limits limits;
+    struct function *fn;
+    unsigned int which;
 
-    if (setting->name.len <= n || memcmp(setting->name.p, FUNCTION_PREFIX, n) != 0)
+    (void)function_of(p, setting->name, FUNCTION_PREFIX, setting->value);
+    fn = function_of(p, setting->name, PAUSE_PREFIX, (struct span){0});
+    if (fn)
+        return engine_restore_pause(p->engine, fn, setting->at, setting->who, setting->why);
+    fn = function_of(p, setting->name, LIMITS_PREFIX, (struct span){0});
+    if (!fn)
         return 0;
-    /* more than [limits] functions now allows are left out until a task of theirs comes */
-    if (!engine_function_add(p->engine, (struct span){setting->name.p + n, setting->name.len - n},
-                             setting->value))
-        LOG_EVENT(LOG_WARNING, "function_forgotten", LOG_STR("hint", "raise [limits] functions"));
+    if (read_limits(setting->value, &limits, &which) == 0)
+        return engine_restore_limits(p->engine, fn, &limits, which, setting->at, setting->who, setting->why);
+    LOG_EVENT(LOG_ERROR, "limits_damaged", LOG_STR("hint", "set the limits of this function again"));
     return 0;
 }
 

@@ -18,7 +18,7 @@ static int is_busy(const struct worker *w)
 }
 
 /* Where a function is unknown to be fast, only the slots are filled. */
-static uint32_t room_of(const struct worker *w, int is_prefetch)
+uint32_t assign_room(const struct worker *w, int is_prefetch)
 {
     uint32_t held = w->holder ? w->holder->n_leases : 0;
 
@@ -231,7 +231,7 @@ static uint32_t send_some(struct worker *w, struct lease **leases, uint32_t n)
 
 uint32_t assign_to(struct worker *w, uint32_t max, int is_prefetch)
 {
-    uint32_t room = MIN(room_of(w, is_prefetch), max), sent = 0;
+    uint32_t room = MIN(assign_room(w, is_prefetch), max), sent = 0;
     struct lease *leases[DISPATCH_CLAIM_MAX];
     int n;
 

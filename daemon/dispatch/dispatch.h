@@ -61,6 +61,9 @@ void dispatch_drain(struct dispatch *d);
 uint64_t dispatch_n_leases(const struct dispatch *d);
 uint32_t dispatch_n_ready(const struct dispatch *d);
 
+/* dispatch_credit: how many more tasks of @fn the workers that serve it could take now. O(workers). */
+uint64_t dispatch_credit(const struct dispatch *d, const struct function *fn);
+
 /* The workers in numbers. The counters are since the start, of those that are gone too. */
 struct dispatch_stats {
     uint32_t n_workers, n_ready;

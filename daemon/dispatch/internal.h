@@ -42,6 +42,9 @@ struct dispatch {
     size_t n_methods;
 };
 
+/* assign_room: how many more tasks @w takes now; @is_prefetch: where they are fast. */
+uint32_t assign_room(const struct worker *w, int is_prefetch);
+
 /* assign_to: claim what @w has room for and send it. @is_prefetch: only functions that are fast. Returns how many. */
 uint32_t assign_to(struct worker *w, uint32_t max, int is_prefetch);
 

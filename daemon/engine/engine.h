@@ -107,6 +107,10 @@ void engine_resume(struct engine *e, struct function *f);
 MUST_CHECK int engine_limit(struct engine *e, struct function *f, const struct function_limits *limits,
                             unsigned int which, const struct scope *by, struct span why);
 
+/* engine_oldest: of the futures that wait in the queue of @f, or are held by a concurrency key, the one that was accepted
+ * first, as far as is known by looking at a bounded number. NULL: none. */
+const struct future *engine_oldest(const struct function *f);
+
 /* engine_begin: also does what time has made due: forgets futures, at most a bounded number of them a turn. Pointers to
  * futures from before are good only where an edge, a lease or the caller's knowledge of its state keeps them. */
 void engine_begin(struct engine *e, mono_ns_t mono, wall_ns_t wall);
@@ -327,6 +331,13 @@ struct holder {
     uint32_t n_leases;
     void *user;
 };
+static inline int holder_serves(const struct holder *h, const struct function *f)
+{
+    uint32_t word = f->index / 64;
+
+    return word < h->n_serves_words && (h->serves[word] >> (f->index % 64) & 1);
+}
+
 /* engine_holder_new: 0, -ENOMEM. engine_holder_serve: add a function to what it serves: 0, -ENOMEM. */
 MUST_CHECK int engine_holder_new(struct engine *e, struct span name, void *user, struct holder **ret);
 MUST_CHECK int engine_holder_serve(struct engine *e, struct holder *h, struct function *f);

@@ -17,13 +17,6 @@
 #include <errno.h>
 #include <stdio.h>
 
-static int serves(const struct holder *h, const struct function *fn)
-{
-    uint32_t word = fn->index / 64;
-
-    return word < h->n_serves_words && (h->serves[word] >> (fn->index % 64) & 1);
-}
-
 static struct function *function_of(struct list *rotation)
 {
     struct ready *ready = LIST_ENTRY(rotation, struct ready, rotation);
@@ -91,7 +84,7 @@ int lease_claim(struct engine *e, struct holder *h, int64_t max_run_ns, uint32_t
     LIST_FOREACH_SAFE (l, &e->sched.rotation) {
         const struct function *fn = function_of(l);
 
-        if (!serves(h, fn) || !is_below(fn, max_run_ns))
+        if (!holder_serves(h, fn) || !is_below(fn, max_run_ns))
             continue;
         list_del(l);
         list_push_back(&mine, l);

@@ -74,7 +74,7 @@ size_t convert_size(const struct future *f, enum view view)
     }
     if (view == VIEW_RESULT)
         return n;
-    n += FIXED_BYTES + f->task->len + future_key(f).len;
+    n += FIXED_BYTES + f->task->len + future_key(f).len + (f->rare ? 2 * (LIMIT_KEY_BYTES + 4) : 0);
     if (view == VIEW_BASIC)
         n -= f->argument_field_bytes;
     /* the future's own labels: at most as long as the task's unless they were changed */
@@ -238,6 +238,20 @@ static void put_attempts(struct writer *w, const struct future *f)
     }
 }
 
+/* What is given once and for all is where it was given. */
+static void put_keys(struct writer *w, const struct future *f)
+{
+    struct task_options options = {0};
+    struct task task = {0};
+    const char *field;
+
+    if (codec_read(&task_table, SPAN_OF_BYTES(f->task), &task, &field) != 0 || !task.options.is_set ||
+        codec_read(&task_options_table, task.options.data, &options, &field) != 0)
+        return;
+    writer_bytes(w, 15, options.concurrency_key);
+    writer_bytes(w, 16, options.fairness_key);
+}
+
 static void put_retry(struct writer *w, const struct retry_policy *p)
 {
     struct writer_mark m = writer_begin(w, 7, 64);
@@ -276,6 +290,8 @@ static void put_options(struct writer *w, const struct future *f, const struct t
     writer_bytes(w, 12, future_key(f));
     if (retention_ns >= 0)
         writer_duration(w, 14, retention_ns);
+    if (f->rare)
+        put_keys(w, f);
     writer_end(w, m);
 }
 
@@ -449,6 +465,10 @@ struct grpc_status *convert_engine_error(struct grpc_status *st, int error, stru
     case ENGINE_E_FULL_MEMORY:
         return full(st, "MEMORY_LIMIT", "limits.memory",
                     "the daemon holds as many bytes as [limits] memory allows");
+    case ENGINE_E_FULL_FUNCTION:
+        full(st, "FUNCTION_QUEUE_FULL", "function.max_pending",
+             "as many futures of this function are pending as its max_pending allows");
+        return status_add_metadata(st, "function", "%.*s", n, text);
     case ENGINE_E_NO_KEYS:
         return status_set_retry(status_set(st, GRPC_UNAVAILABLE, "STORE_STALLED",
                                            "the store is so far behind that no new ID may be given out"),

@@ -2,19 +2,22 @@
 #include "service/functions.h"
 
 #include "base/mem.h"
-#include "service/convert.h"
+#include "service/internal.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { PAGE_DEFAULT = 100, PAGE_RESERVE_BYTES = 512 };
+enum { INFO_BYTES = 320, CHANGE_BYTES = 64 + LIMIT_KEY_BYTES + LIMIT_REASON_BYTES };
 enum { LIST_FUNCTIONS = 1, LIST_NEXT_PAGE_TOKEN = 2 };
 
 struct functions {
+    struct futures *futures;
     struct engine *engine;
-    size_t max_message_bytes;
-    struct grpc_method methods[2];
+    struct functions_log log;
+    struct grpc_method methods[5];
 };
 
 struct list_functions_request {
@@ -35,9 +38,69 @@ static const struct codec_row get_rows[] = {
         CODEC_ROW(1, CODEC_STRING, struct get_function_request, function)};
 static const struct codec_table get_table = {get_rows, ARRAY_LEN(get_rows)};
 
-/* The fields of a FunctionInfo; their numbers are those of proto/futured/v1/functions.proto. */
-static void put_info(struct writer *w, const struct function *f)
+/* Pause, Resume. */
+struct pause_request {
+    struct span function, reason;
+};
+static const struct codec_row pause_rows[] = {
+        CODEC_ROW(1, CODEC_STRING, struct pause_request, function),
+        CODEC_ROW(2, CODEC_STRING, struct pause_request, reason),
+};
+static const struct codec_table pause_table = {pause_rows, ARRAY_LEN(pause_rows)};
+
+struct limits_request {
+    struct span function, reason;
+    struct codec_number max_running, max_pending;
+    double rate;
+    uint64_t reset;
+};
+enum { LIMITS_RATE = 5 };
+static const struct codec_row limits_rows[] = {
+        CODEC_ROW(1, CODEC_STRING, struct limits_request, function),
+        CODEC_ROW(2, CODEC_STRING, struct limits_request, reason),
+        CODEC_ROW(3, CODEC_NUMBER, struct limits_request, max_running),
+        CODEC_ROW(4, CODEC_NUMBER, struct limits_request, max_pending),
+        CODEC_ROW(LIMITS_RATE, CODEC_DOUBLE, struct limits_request, rate),
+        CODEC_ROW(6, CODEC_UINT, struct limits_request, reset),
+};
+static const struct codec_table limits_table = {limits_rows, ARRAY_LEN(limits_rows)};
+
+static void put_change(struct writer *w, uint32_t number, const struct change *c)
 {
+    struct writer_mark m;
+
+    if (!c)
+        return;
+    m = writer_begin(w, number, 64);
+    writer_timestamp(w, 1, c->time);
+    writer_bytes(w, 2, SPAN_OF_BYTES(c->who));
+    writer_bytes(w, 3, SPAN_OF_BYTES(c->why));
+    writer_end(w, m);
+}
+
+static void put_limits(struct writer *w, const struct function_limits *l)
+{
+    struct writer_mark m = writer_begin(w, 4, 32);
+
+    writer_uint(w, 1, l->max_running);
+    writer_uint(w, 2, l->max_pending);
+    if (l->rate > 0)
+        writer_double(w, 3, l->rate);
+    writer_end(w, m);
+}
+
+/* An upper bound of the bytes of its FunctionInfo. */
+static size_t info_size(const struct function *f)
+{
+    return f->name->len + (f->doc ? f->doc->len : 0) + INFO_BYTES + (f->gate.paused ? CHANGE_BYTES : 0) +
+           (f->gate.limits_set ? CHANGE_BYTES : 0);
+}
+
+/* The fields of a FunctionInfo; their numbers are those of proto/futured/v1/functions.proto. */
+static void put_info(struct writer *w, const struct functions *s, const struct function *f)
+{
+    const struct future *oldest = engine_oldest(f);
+    wall_ns_t now = engine_wall(s->engine);
     struct writer_mark m = writer_begin(w, 1, f->name->len + (f->doc ? f->doc->len : 0) + 8);
 
     writer_bytes(w, 1, SPAN_OF_BYTES(f->name));
@@ -46,6 +109,9 @@ static void put_info(struct writer *w, const struct function *f)
     for (uint32_t kind = FUNCTION_PLUGIN; kind <= FUNCTION_REMOTE; kind++)
         if (f->kinds & 1U << kind)
             writer_uint(w, 2, kind);
+    put_change(w, 3, f->gate.paused);
+    put_limits(w, &f->gate.limits);
+    put_change(w, 5, f->gate.limits_set);
     m = writer_begin(w, 6, 32);
     writer_uint(w, 1, f->n_pending);
     writer_uint(w, 2, f->n_running);
@@ -54,8 +120,20 @@ static void put_info(struct writer *w, const struct function *f)
     writer_uint(w, 5, f->n_cancelled);
     writer_end(w, m);
     writer_uint(w, 7, f->n_holders);
+    writer_uint(w, 8, futures_credit(s->futures, f));
     if (f->mean_run_ns >= 0)
         writer_duration(w, 9, f->mean_run_ns);
+    if (oldest)
+        writer_duration(w, 10, MAX(now - oldest->submit_time, (int64_t)0));
+    writer_uint(w, 13, f->n_reserved);
+}
+
+/* What is said from now on shows counts and settings. < 0: no memory, and the call has been ended. */
+static int show(struct grpc_call *call)
+{
+    const struct functions *s = grpc_call_context(call);
+
+    return futures_show_seq(call, engine_shown_any(s->engine));
 }
 
 static int compare_names(struct span a, struct span b)
@@ -108,7 +186,7 @@ static void put_page(struct grpc_call *call, struct function **found, size_t n, 
     const struct functions *s = grpc_call_context(call);
     struct buf *out = grpc_call_begin(call);
     struct writer w = writer_to(out);
-    size_t i, room = s->max_message_bytes - PAGE_RESERVE_BYTES, start;
+    size_t i, room = s->futures->max_message_bytes - PAGE_RESERVE_BYTES, start;
 
     if (!out) {
         grpc_call_fail(call, convert_no_memory(&(struct grpc_status){0}));
@@ -117,12 +195,12 @@ static void put_page(struct grpc_call *call, struct function **found, size_t n, 
     start = buf_len(out);
     for (i = 0; i < n && i < page_size; i++) {
         struct writer_mark m;
-        size_t size = found[i]->name->len + (found[i]->doc ? found[i]->doc->len : 0) + 256;
+        size_t size = info_size(found[i]);
 
         if (i > 0 && buf_len(out) - start + size > room)
             break;
         m = writer_begin(&w, LIST_FUNCTIONS, size);
-        put_info(&w, found[i]);
+        put_info(&w, s, found[i]);
         writer_end(&w, m);
     }
     if (i < n && i > 0)
@@ -154,6 +232,8 @@ static void on_list(struct grpc_call *call, struct span message)
         grpc_call_fail(call, &st);
         return;
     }
+    if (show(call) < 0)
+        return;
     n = collect(s, &request, &found);
     if (n < 0)
         grpc_call_fail(call, convert_no_memory(&st));
@@ -162,56 +242,184 @@ static void on_list(struct grpc_call *call, struct span message)
     mem_free(found);
 }
 
+/* Answer with what is known of @f, held back until that is durable. */
+static void reply(struct grpc_call *call, const struct function *f)
+{
+    const struct functions *s = grpc_call_context(call);
+    struct writer w;
+
+    if (show(call) < 0)
+        return;
+    w = writer_to(grpc_call_begin(call));
+    if (w.out)
+        put_info(&w, s, f);
+    if (!w.out) {
+        grpc_call_fail(call, convert_no_memory(&(struct grpc_status){0}));
+        return;
+    }
+    futures_send(call, &w);
+    grpc_call_finish(call);
+}
+
 static void on_get(struct grpc_call *call, struct span message)
 {
     const struct functions *s = grpc_call_context(call);
     struct get_function_request request = {0};
     const struct function *f;
     struct grpc_status st;
-    struct writer w;
 
-    if (request_read(&get_table, message, &request, &st) ||
-        request_text(request.function, LIMIT_FUNCTION_NAME_BYTES, 0, REQUEST_FUNCTION_CHARSET, "function",
-                     &st)) {
+    if (request_read(&get_table, message, &request, &st)) {
         grpc_call_fail(call, &st);
         return;
     }
-    f = engine_function_find(s->engine, request.function);
-    if (!f) {
-        status_set(&st, GRPC_NOT_FOUND, "NO_SUCH_FUNCTION",
-                   "no function \"%.*s\" was ever configured or offered", (int)request.function.len,
-                   (const char *)request.function.p);
-        grpc_call_fail(call, convert_resource(&st, "futured.v1.Function", request.function));
+    f = futures_find_function(s->futures, call, request.function);
+    if (f)
+        reply(call, f);
+}
+
+/* Whose call it is, if settings may be changed now; NULL: the call has been ended. */
+static const struct scope *may_change(struct grpc_call *call, struct span reason)
+{
+    const struct functions *s = grpc_call_context(call);
+    const struct caller *caller;
+    struct grpc_status st;
+
+    if (request_text(reason, LIMIT_REASON_BYTES, 1, NULL, "reason", &st) ||
+        futures_may_change(s->futures, s->futures->has_store ? DURABILITY_DURABLE : DURABILITY_EPHEMERAL, 0,
+                           &st)) {
+        grpc_call_fail(call, &st);
+        return NULL;
+    }
+    caller = caller_of(&s->futures->callers, call);
+    if (!caller)
+        grpc_call_fail(call, convert_no_memory(&st));
+    return caller ? caller->scope : NULL;
+}
+
+static void pause_or_resume(struct grpc_call *call, struct span message, int is_pause)
+{
+    const struct functions *s = grpc_call_context(call);
+    struct pause_request request = {0};
+    const struct scope *by;
+    struct grpc_status st;
+    struct function *f;
+
+    if (request_read(&pause_table, message, &request, &st)) {
+        grpc_call_fail(call, &st);
         return;
     }
-    w = writer_to(grpc_call_begin(call));
-    if (w.out)
-        put_info(&w, f);
-    if (!w.out || w.failed) {
-        if (w.out)
-            grpc_call_undo(call);
+    f = futures_find_function(s->futures, call, request.function);
+    by = f ? may_change(call, request.reason) : NULL;
+    if (!by)
+        return;
+    if (is_pause && engine_pause(s->engine, f, by, request.reason) < 0) {
         grpc_call_fail(call, convert_no_memory(&st));
         return;
     }
-    grpc_call_end(call);
-    grpc_call_finish(call);
+    if (!is_pause)
+        engine_resume(s->engine, f);
+    s->log.changed(s->log.context, f, is_pause ? "function_paused" : "function_resumed",
+                   SPAN_OF_BYTES(by->principal), request.reason);
+    reply(call, f);
+}
+
+static void on_pause(struct grpc_call *call, struct span message)
+{
+    pause_or_resume(call, message, 1);
+}
+
+static void on_resume(struct grpc_call *call, struct span message)
+{
+    pause_or_resume(call, message, 0);
+}
+
+static int has_field(struct span message, uint32_t number)
+{
+    struct wire_reader r = wire_reader(message);
+    struct wire_field field;
+
+    while (wire_next(&r, &field) == 0)
+        if (field.number == number)
+            return 1;
+    return 0;
+}
+
+/* Which limits are set. 0; REQUEST_E_BAD. */
+static int check_limits(const struct limits_request *request, struct span message,
+                        struct function_limits *ret, unsigned int *ret_which, struct grpc_status *st)
+{
+    int has_rate = has_field(message, LIMITS_RATE);
+
+    *ret_which = (request->max_running.is_set ? FUNCTION_MAX_RUNNING : 0U) |
+                 (request->max_pending.is_set ? FUNCTION_MAX_PENDING : 0U) | (has_rate ? FUNCTION_RATE : 0U);
+    if (request->reset && *ret_which)
+        return request_bad_field(st, "reset", "cannot be given together with a limit");
+    if (!request->reset && !*ret_which)
+        return request_bad_field(st, "max_running", "a limit, or reset, is required");
+    if (request->max_running.value > UINT32_MAX)
+        return request_bad_field(st, "max_running", "does not fit 32 bits");
+    if (has_rate && !(isfinite(request->rate) && request->rate >= 0))
+        return request_bad_field(st, "rate", "is negative or not finite");
+    *ret = (struct function_limits){.max_running = (uint32_t)request->max_running.value,
+                                    .max_pending = request->max_pending.value,
+                                    .rate = request->rate};
+    return 0;
+}
+
+static void on_limits(struct grpc_call *call, struct span message)
+{
+    const struct functions *s = grpc_call_context(call);
+    struct limits_request request = {0};
+    struct function_limits limits;
+    const struct scope *by;
+    struct grpc_status st;
+    struct function *f;
+    unsigned int which;
+
+    if (request_read(&limits_table, message, &request, &st) ||
+        check_limits(&request, message, &limits, &which, &st)) {
+        grpc_call_fail(call, &st);
+        return;
+    }
+    f = futures_find_function(s->futures, call, request.function);
+    by = f ? may_change(call, request.reason) : NULL;
+    if (!by)
+        return;
+    if (engine_limit(s->engine, f, &limits, which, by, request.reason) < 0) {
+        grpc_call_fail(call, convert_no_memory(&st));
+        return;
+    }
+    s->log.changed(s->log.context, f, "function_limits", SPAN_OF_BYTES(by->principal), request.reason);
+    reply(call, f);
 }
 
 static const struct grpc_handler list_functions_handler = {.on_message = on_list},
-                                 get_function_handler = {.on_message = on_get};
+                                 get_function_handler = {.on_message = on_get},
+                                 pause_handler = {.on_message = on_pause},
+                                 resume_handler = {.on_message = on_resume},
+                                 limits_handler = {.on_message = on_limits};
 
-int functions_new(struct functions **ret, struct engine *e, size_t max_message_bytes)
+static const struct grpc_method rows[] = {
+        {"/futured.v1.Functions/ListFunctions", GRPC_UNARY, &list_functions_handler, NULL},
+        {"/futured.v1.Functions/GetFunction", GRPC_UNARY, &get_function_handler, NULL},
+        {"/futured.v1.Functions/PauseFunction", GRPC_UNARY, &pause_handler, NULL},
+        {"/futured.v1.Functions/ResumeFunction", GRPC_UNARY, &resume_handler, NULL},
+        {"/futured.v1.Functions/SetFunctionLimits", GRPC_UNARY, &limits_handler, NULL},
+};
+
+int functions_new(struct functions **ret, struct futures *futures, const struct functions_log *log)
 {
     struct functions *s = mem_zalloc(sizeof *s);
 
     if (!s)
         return -ENOMEM;
-    s->engine = e;
-    s->max_message_bytes = max_message_bytes;
-    s->methods[0] = (struct grpc_method){"/futured.v1.Functions/ListFunctions", GRPC_UNARY,
-                                         &list_functions_handler, s};
-    s->methods[1] =
-            (struct grpc_method){"/futured.v1.Functions/GetFunction", GRPC_UNARY, &get_function_handler, s};
+    s->futures = futures;
+    s->engine = futures->engine;
+    s->log = *log;
+    _Static_assert(ARRAY_LEN(rows) == ARRAY_LEN(s->methods), "room for every method");
+    memcpy(s->methods, rows, sizeof rows);
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        s->methods[i].context = s;
     *ret = s;
     return 0;
 }

@@ -1,16 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
-/* futured.v1.Functions: what can be asked for, and how it is doing. One struct functions serves all connections. */
+/*
+ * futured.v1.Functions: what can be asked for, how it is doing, and steering it. One struct functions serves all
+ * connections.
+ */
 #include "engine/engine.h"
 #include "grpc/server.h"
 
 struct functions;
+struct futures;
 
 /* As in the contract's enum FunctionKind; struct function.kinds has bit 1 << kind. */
 enum function_kind { FUNCTION_PLUGIN = 1, FUNCTION_COMMAND = 2, FUNCTION_REMOTE = 3 };
 
-/* functions_new: 0, -ENOMEM. @e is borrowed. Free after the connections. */
-MUST_CHECK int functions_new(struct functions **ret, struct engine *e, size_t max_message_bytes);
+/* Who is told of what has been asked for: @event is its name in the log. */
+struct functions_log {
+    void (*changed)(void *context, const struct function *fn, const char *event, struct span who,
+                    struct span why);
+    void *context;
+};
+
+/* functions_new: 0, -ENOMEM. @futures is borrowed: who calls, and whether anything may be changed, is known there. Free
+ * after the connections. */
+MUST_CHECK int functions_new(struct functions **ret, struct futures *futures,
+                             const struct functions_log *log);
 struct functions *functions_free(struct functions *s);
 
 /* functions_methods: the rows for grpc_server_add; they live as long as @s. */

@@ -441,6 +441,34 @@ void futures_do_delete(struct grpc_call *call, struct span message)
     do_delete(call, message);
 }
 
+struct function *futures_find_function(const struct futures *s, struct grpc_call *call, struct span name)
+{
+    struct grpc_status st;
+    struct function *fn;
+
+    if (request_text(name, LIMIT_FUNCTION_NAME_BYTES, 0, REQUEST_FUNCTION_CHARSET, "function", &st)) {
+        grpc_call_fail(call, &st);
+        return NULL;
+    }
+    fn = engine_function_find(s->engine, name);
+    if (fn)
+        return fn;
+    status_set(&st, GRPC_NOT_FOUND, "NO_SUCH_FUNCTION", "no function \"%.*s\" was ever configured or offered",
+               (int)name.len, (const char *)name.p);
+    grpc_call_fail(call, convert_resource(&st, "futured.v1.Function", name));
+    return NULL;
+}
+
+void futures_know_workers(struct futures *s, const struct futures_workers *workers)
+{
+    s->workers = *workers;
+}
+
+uint64_t futures_credit(const struct futures *s, const struct function *fn)
+{
+    return s->workers.credit ? s->workers.credit(s->workers.context, fn) : 0;
+}
+
 static const struct grpc_handler get_handler = {.on_message = on_get, .on_done = on_done},
                                  cancel_handler = {.on_message = on_cancel, .on_done = on_done},
                                  reschedule_handler = {.on_message = on_reschedule, .on_done = on_done},
@@ -461,6 +489,7 @@ static const struct grpc_method rows[] = {
         {"/futured.v1.Futures/Count", GRPC_UNARY, &count_handler, NULL},
         {"/futured.v1.Futures/CancelMany", GRPC_UNARY, &cancel_many_handler, NULL},
         {"/futured.v1.Futures/DeleteMany", GRPC_UNARY, &delete_many_handler, NULL},
+        {"/futured.v1.Futures/Explain", GRPC_UNARY, &explain_handler, NULL},
         {"/futured.v1.Futures/Annotate", GRPC_UNARY, &annotate_handler, NULL},
         {"/futured.v1.Futures/Cancel", GRPC_UNARY, &cancel_handler, NULL},
         {"/futured.v1.Futures/Reschedule", GRPC_UNARY, &reschedule_handler, NULL},

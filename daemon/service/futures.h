@@ -93,6 +93,14 @@ struct futures_loader {
 /* futures_keep: there is a store: DURABLE is accepted, and the default. */
 void futures_keep(struct futures *s, const struct futures_loader *loader);
 
+/* futures_know_workers: what the service cannot see itself: how many more tasks of @fn the workers that serve it could take
+ * now. Before that it is 0. */
+struct futures_workers {
+    uint64_t (*credit)(void *context, const struct function *fn);
+    void *context;
+};
+void futures_know_workers(struct futures *s, const struct futures_workers *workers);
+
 /* futures_refuse: what the store's state keeps from being accepted, or changed, from now on. */
 enum futures_refusal {
     FUTURES_ACCEPT,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
-/* What the files of the Futures service share; nobody else includes it. */
+/* What the files of the Futures service share, and functions.c; nobody else includes it. */
 #include "base/heap.h"
 #include "service/caller.h"
 #include "service/convert.h"
@@ -17,7 +17,8 @@ struct futures {
     int is_draining, has_store;
     enum futures_refusal refusal;
     struct futures_loader loader; /* with a store */
-    struct list preloads;         /* of struct preload.link (preload.c) */
+    struct futures_workers workers;
+    struct list preloads; /* of struct preload.link (preload.c) */
     uint32_t n_preloads;
     struct heap timeouts; /* of struct wait_call.timeout */
     struct hash_seed seed;
@@ -38,7 +39,7 @@ struct futures {
 /* The methods' handlers, one per row. */
 extern const struct grpc_handler submit_handler, submit_stream_handler, run_handler, run_stream_handler,
         wait_handler, as_completed_handler, watch_handler, list_handler, count_handler, cancel_many_handler,
-        delete_many_handler;
+        delete_many_handler, explain_handler;
 
 static inline struct futures *futures_of(const struct grpc_call *call)
 {
@@ -50,6 +51,12 @@ static inline int futures_is_operation(const struct grpc_call *call)
 {
     return grpc_call_method(call) >= futures_of(call)->operations;
 }
+
+/* futures_find_function: the function of that name, or NULL with @call ended. */
+struct function *futures_find_function(const struct futures *s, struct grpc_call *call, struct span name);
+
+/* futures_credit: how many more tasks of @fn workers could take now. */
+uint64_t futures_credit(const struct futures *s, const struct function *fn);
 
 /* futures_find: the future that a request names by @id, or NULL with @call ended. */
 struct future *futures_find(struct grpc_call *call, struct span id);

@@ -43,13 +43,6 @@ static int check_labels(const struct task *task, struct span raw, struct grpc_st
 static int check_options(const struct task_options *o, int has_store, struct grpc_status *st)
 {
     const struct {
-        int is_set;
-        const char *field;
-    } unbuilt[] = {
-            {o->concurrency_key.len > 0, "task.options.concurrency_key"},
-            {o->fairness_key.len > 0, "task.options.fairness_key"},
-    };
-    const struct {
         const struct codec_time *span;
         const char *field;
     } spans[] = {
@@ -81,9 +74,9 @@ static int check_options(const struct task_options *o, int has_store, struct grp
     for (size_t i = 0; i < ARRAY_LEN(spans); i++)
         if (spans[i].span->is_set && spans[i].span->ns < 0)
             return request_bad_field(st, spans[i].field, "is negative");
-    for (size_t i = 0; i < ARRAY_LEN(unbuilt); i++)
-        if (unbuilt[i].is_set)
-            return request_unbuilt_field(st, unbuilt[i].field);
+    if (request_text(o->concurrency_key, LIMIT_KEY_BYTES, 1, NULL, "task.options.concurrency_key", st) ||
+        request_text(o->fairness_key, LIMIT_KEY_BYTES, 1, NULL, "task.options.fairness_key", st))
+        return REQUEST_E_BAD;
     if (o->durability == DURABILITY_DURABLE && !has_store) {
         status_set(st, GRPC_FAILED_PRECONDITION, "NO_STORE",
                    "task.options.durability: this daemon keeps futures in memory only (store = none), so it "
@@ -157,6 +150,8 @@ static int check_task(const struct futures *s, struct span raw, struct schedule_
         ret->wants.ids = task.options.data;
         ret->wants.field = TASK_OPTIONS_DEPENDS_ON;
     }
+    in->concurrency_key = options.concurrency_key;
+    in->fairness_key = options.fairness_key;
     if (options.idempotency_key.len) {
         if (request_text(options.idempotency_key, LIMIT_KEY_BYTES, 1, NULL, "task.options.idempotency_key",
                          st))

@@ -16,10 +16,6 @@ static const struct grpc_handler handler = {.on_start = on_start};
 static const struct grpc_method rows[] = {
         {"/futured.v1.Futures/Retry", GRPC_UNARY, &handler, NULL},
         {"/futured.v1.Futures/RetryMany", GRPC_UNARY, &handler, NULL},
-        {"/futured.v1.Futures/Explain", GRPC_UNARY, &handler, NULL},
-        {"/futured.v1.Functions/PauseFunction", GRPC_UNARY, &handler, NULL},
-        {"/futured.v1.Functions/ResumeFunction", GRPC_UNARY, &handler, NULL},
-        {"/futured.v1.Functions/SetFunctionLimits", GRPC_UNARY, &handler, NULL},
         {"/futured.v1.Workers/Claim", GRPC_UNARY, &handler, NULL},
         {"/futured.v1.Workers/Renew", GRPC_UNARY, &handler, NULL},
         {"/futured.v1.Workers/Finish", GRPC_UNARY, &handler, NULL},

@@ -19,6 +19,7 @@
 
 #include "base/limit.h"
 #include "engine/idem.h"
+#include "engine/slot.h"
 #include "store/batch.h"
 #include "store/crc32c.h"
 #include "store/record_format.h"
@@ -244,6 +245,10 @@ static uint32_t flags_of(const struct future *f)
         flags |= FLAG_KEY;
     if (rare && rare->request_id)
         flags |= FLAG_REQUEST_ID;
+    if (rare && rare->slot)
+        flags |= FLAG_CONCURRENCY_KEY;
+    if (rare && rare->fairness_key && !f->outcome)
+        flags |= FLAG_FAIRNESS_KEY;
     return flags;
 }
 
@@ -290,6 +295,10 @@ static uint8_t *put_rare(uint8_t *to, const struct future *f, uint32_t flags)
         to = put_depend(to, rare->depend);
     if (flags & FLAG_KEY)
         to = put_key(to, rare->idem);
+    if (flags & FLAG_CONCURRENCY_KEY)
+        to = put_bytes(to, rare->slot->key);
+    if (flags & FLAG_FAIRNESS_KEY)
+        to = put_bytes(to, rare->fairness_key);
     if (flags & FLAG_REQUEST_ID)
         to = put_bytes(to, rare->request_id);
     if (flags & FLAG_CANCEL_GRACE)
@@ -340,7 +349,8 @@ static size_t bound_of(const struct future *f)
         n += f->labels->bytes + f->labels->n * (size_t)(2 * VARINT_BYTES);
     if (f->rare)
         n += len_of(f->rare->tag) + len_of(f->rare->traceparent) + future_key(f).len +
-             len_of(f->rare->request_id);
+             len_of(f->rare->request_id) + len_of(f->rare->fairness_key) +
+             (f->rare->slot ? len_of(f->rare->slot->key) : 0);
     if (future_timing(f))
         n += retry_bound(future_timing(f)->retry);
     if (f->rare && f->rare->depend)

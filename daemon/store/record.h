@@ -40,6 +40,7 @@ struct record {
     wall_ns_t submit_time;
     int64_t retention_ns; /* < 0 = the daemon's default */
     struct span function, namespace, principal, group, peer, tag, traceparent;
+    struct span concurrency_key, fairness_key;    /* of one that has not ended */
     struct span key;                              /* idempotency key that it holds */
     uint32_t content_type_at, content_type_bytes; /* of the task; only with a key */
     struct span request_id;

@@ -31,9 +31,12 @@ enum flag {
     FLAG_BACKOFF = 1 << 19,
     FLAG_DEPENDS = 1 << 20,
     FLAG_KEY = 1 << 21,
+    FLAG_CONCURRENCY_KEY = 1 << 25,
+    FLAG_FAIRNESS_KEY = 1 << 26,
     FLAG_REQUEST_ID = 1 << 28,
     FLAG_CANCEL_GRACE = 1 << 29, /* another than ENGINE_GRACE_NS */
-    FLAGS_ALL = ((1 << 20) - 1) | FLAG_DEPENDS | FLAG_KEY | FLAG_REQUEST_ID | FLAG_CANCEL_GRACE,
+    FLAGS_ALL = ((1 << 20) - 1) | FLAG_DEPENDS | FLAG_KEY | FLAG_CONCURRENCY_KEY | FLAG_FAIRNESS_KEY |
+                FLAG_REQUEST_ID | FLAG_CANCEL_GRACE,
 };
 
 enum attempt_flag {

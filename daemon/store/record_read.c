@@ -382,9 +382,14 @@ static int get_names(struct in *in, struct record *r, uint64_t flags)
         r->content_type_at = get_u32(in);
         r->content_type_bytes = get_u32(in);
     }
+    if (flags & FLAG_CONCURRENCY_KEY)
+        r->concurrency_key = get_some(in);
+    if (flags & FLAG_FAIRNESS_KEY)
+        r->fairness_key = get_some(in);
     if (flags & FLAG_REQUEST_ID)
         r->request_id = get_some(in);
-    if (r->key.len > LIMIT_KEY_BYTES || r->request_id.len > LIMIT_KEY_BYTES)
+    if (r->key.len > LIMIT_KEY_BYTES || r->request_id.len > LIMIT_KEY_BYTES ||
+        r->concurrency_key.len > LIMIT_KEY_BYTES || r->fairness_key.len > LIMIT_KEY_BYTES)
         broken(in);
     r->cancel_grace_ns = flags & FLAG_CANCEL_GRACE ? get_span_ns(in) : ENGINE_GRACE_NS;
     return result;

@@ -99,14 +99,13 @@ def submissions():
     yield bad(with_raw_options(both), "task.options.delay")
     yield bad(with_raw_options(number(2, 1 << 33)), "task.options.priority")
     yield bad(futures_pb2.SubmitRequest(task=task("echo"), request_id="r" * 256), "request_id")
-    yield bad(with_options(idempotency_key="k" * 256), "task.options.idempotency_key")
+    for name in ("idempotency_key", "concurrency_key", "fairness_key"):
+        yield bad(with_options(**{name: "k" * 256}), f"task.options.{name}")
     yield bad(with_options(depends_on=["x"]), "task.options.depends_on")
     yield bad(with_options(depends_on=[NO_SUCH_ID] * 1001), "task.options.depends_on")
     yield with_options(depends_on=[NO_SUCH_ID]), grpc.StatusCode.NOT_FOUND, "NO_SUCH_FUTURE", ()
     # what is not there yet says so, by its name
     yield unbuilt(futures_pb2.SubmitRequest(task=future_pb2.Task(function="echo", argument_blob="b")), "task.argument_blob")
-    for name, value in (("concurrency_key", "k"), ("fairness_key", "k")):
-        yield unbuilt(with_options(**{name: value}), f"task.options.{name}")
     # what is no message, or no text
     for raw, name in ((field(1, field(1, b"\xff")), "task.function"), (field(2, b"\xc0\x80"), "group"),
                       (field(3, b"\xed\xa0\x80"), "tag"), (number(1, 1), "task"), (field(5, b"x"), "view")):

@@ -265,8 +265,12 @@ static void test_every_key(void **state)
                "shell = yes\n"
                "doc = makes = things: small; really\n"
                "max_running = 4\n"
+               "max_pending = 500000000\n"
+               "rate = 0.25\n"
                "[function.b]\n"
-               "command = b");
+               "command = b\n"
+               "[function.c]\n"
+               "rate = 7");
     c = LOAD("--config", path);
     assert_int_equal(c->n_listen, 2);
     assert_string_equal(c->listen[0].text, "unix:/run/a.sock");
@@ -291,7 +295,11 @@ static void test_every_key(void **state)
     assert_true(c->h2.keepalive_timeout_ns == 3 * NS_PER_S);
     assert_true(c->drain_timeout_ns == 86400 * NS_PER_S);
     assert_int_equal(c->workers, 0);
-    assert_int_equal(c->n_functions, 2);
+    assert_int_equal(c->n_functions, 3);
+    assert_int_equal(c->functions[0].max_pending, 500000000);
+    assert_true(c->functions[0].rate == 0.25);
+    assert_null(c->functions[2].command); /* only the limits of another one */
+    assert_true(c->functions[2].rate == 7);
     assert_string_equal(c->functions[0].name, "thumb-1.x_Y");
     assert_string_equal(c->functions[0].command, "sh -c \"a ; b # c\"");
     assert_int_equal(c->functions[0].shell, 1);
@@ -385,6 +393,11 @@ static void test_wrong_values(void **state)
             {"function.f", "shell", "maybe", "yes or no", "", ""},
             {"function.f", "command", "", "a text of 1 to 4096 bytes", "", ""},
             {"function.f", "max_running", "all", "a whole number from 0 to 1000000", "", ""},
+            {"function.f", "rate", "-1", "a number from 0 to 1000000000", "", ""},
+            {"function.f", "rate", "1.", "a number from 0 to 1000000000", "", ""},
+            {"function.f", "rate", ".5", "a number from 0 to 1000000000", "", ""},
+            {"function.f", "rate", "1e3", "a number from 0 to 1000000000", "", ""},
+            {"function.f", "rate", "1000000001", "a number from 0 to 1000000000", "", ""},
     };
 
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {

@@ -4,6 +4,7 @@
 #include "daemon/loader.h"
 #include "daemon/net/loop.h"
 #include "daemon/persist.h"
+#include "engine/slot.h"
 #include "tests/support/fault_vfs.h"
 #include "tests/support/testing.h"
 
@@ -281,6 +282,69 @@ static void test_starts(void **state)
         wait_durable(&x, commit(&x));
         restart(&x);
     }
+    teardown(&x);
+}
+
+/* Pauses and limits are there at the next start, with who, when and why; and gone when they were taken back. Keys hold a task
+ * back there as here. */
+static void test_settings(void **state)
+{
+    const struct function_limits limits = {.max_running = 4, .max_pending = UINT64_C(1) << 40, .rate = 0.1};
+    struct engine_submit in = {.function = SPAN_LIT("echo"),
+                               .durability = DURABILITY_DURABLE,
+                               .on_lost = ON_LOST_RETRY,
+                               .retention_ns = -1,
+                               .concurrency_key = SPAN_LIT("k"),
+                               .fairness_key = SPAN_LIT("fair")};
+    const struct gate *g;
+    struct fixture x;
+    struct future *f;
+    struct id id;
+
+    setup(&x);
+    assert_int_equal(engine_pause(x.e, engine_function_find(x.e, SPAN_LIT("echo")), x.scope, SPAN_LIT("so")),
+                     0);
+    assert_int_equal(engine_limit(x.e, engine_function_find(x.e, SPAN_LIT("echo")), &limits, 7, x.scope,
+                                  SPAN_LIT("because")),
+                     0);
+    in.scope = x.scope;
+    in.task = bytes_dup("task", 4);
+    assert_int_equal(engine_submit(x.e, &in, &f), 0);
+    id = f->id;
+    engine_shown(x.e, f);
+    wait_durable(&x, commit(&x));
+    assert_true(list_is_empty(&x.effects->settings));
+    restart(&x);
+    g = &engine_function_find(x.e, SPAN_LIT("echo"))->gate;
+    assert_int_equal(g->closed, GATE_PAUSED);
+    assert_true(span_eq(SPAN_OF_BYTES(g->paused->why), SPAN_LIT("so")));
+    assert_true(g->paused->time > 0);
+    assert_int_equal(g->which, 7);
+    assert_int_equal(g->limits.max_running, limits.max_running);
+    assert_true(g->limits.max_pending == limits.max_pending && g->limits.rate == limits.rate);
+    assert_true(span_eq(SPAN_OF_BYTES(g->limits_set->why), SPAN_LIT("because")));
+    f = engine_find(x.e, x.scope, &id);
+    assert_non_null(f);
+    assert_true(span_eq(SPAN_OF_BYTES(f->rare->fairness_key), in.fairness_key));
+    assert_true(span_eq(SPAN_OF_BYTES(f->rare->slot->key), in.concurrency_key));
+    engine_resume(x.e, engine_function_find(x.e, SPAN_LIT("echo")));
+    assert_int_equal(engine_limit(x.e, engine_function_find(x.e, SPAN_LIT("echo")), &limits, FUNCTION_RATE,
+                                  x.scope, SPAN_LIT("")),
+                     0);
+    wait_durable(&x, commit(&x));
+    restart(&x);
+    g = &engine_function_find(x.e, SPAN_LIT("echo"))->gate;
+    assert_null(g->paused);
+    assert_int_equal(g->which, 7);
+    assert_int_equal(
+            engine_limit(x.e, engine_function_find(x.e, SPAN_LIT("echo")), &limits, 0, x.scope, SPAN_LIT("")),
+            0);
+    wait_durable(&x, commit(&x));
+    restart(&x);
+    g = &engine_function_find(x.e, SPAN_LIT("echo"))->gate;
+    assert_null(g->limits_set);
+    assert_int_equal(g->limits.max_running, 0);
+    bytes_unref(in.task);
     teardown(&x);
 }
 
@@ -566,6 +630,7 @@ int main(void)
             cmocka_unit_test(test_finished_at_once),
             cmocka_unit_test(test_durable_when_synced),
             cmocka_unit_test(test_starts),
+            cmocka_unit_test(test_settings),
             cmocka_unit_test(test_stalled),
             cmocka_unit_test(test_poisoned),
             cmocka_unit_test(test_little_space),

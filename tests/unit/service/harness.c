@@ -30,6 +30,21 @@ static void start_engine(struct harness *h, const struct harness_options *option
     assert_non_null(engine_function_add(h->engine, SPAN_LIT("unserved"), SPAN_LIT("nobody runs it")));
 }
 
+static uint64_t credit_of(void *context, const struct function *fn)
+{
+    return fn->n_holders * UINT64_C(3);
+}
+
+static void on_change(void *context, const struct function *fn, const char *event, struct span who,
+                      struct span why)
+{
+    struct harness *h = context;
+
+    snprintf(h->logged, sizeof h->logged, "%s %.*s by %.*s: %.*s", event, (int)fn->name->len,
+             (const char *)fn->name->data, (int)who.len, (const char *)who.p, (int)why.len,
+             why.len ? (const char *)why.p : "");
+}
+
 void harness_init(struct harness *h, const struct harness_options *options)
 {
     static const struct harness_options none;
@@ -45,7 +60,8 @@ void harness_init(struct harness *h, const struct harness_options *options)
     server_config.max_message_bytes = h->max_message_bytes;
     start_engine(h, options);
     assert_int_equal(futures_new(&h->futures, h->engine, h->max_message_bytes, &seed), 0);
-    assert_int_equal(functions_new(&h->functions, h->engine, h->max_message_bytes), 0);
+    assert_int_equal(functions_new(&h->functions, h->futures, &(struct functions_log){on_change, h}), 0);
+    futures_know_workers(h->futures, &(struct futures_workers){credit_of, h});
     assert_int_equal(grpc_server_new(&h->server, &server_config), 0);
     methods = futures_methods(h->futures, &n);
     assert_int_equal(grpc_server_add(h->server, methods, n), 0);
@@ -102,8 +118,11 @@ static void take_effects(struct harness *h)
     struct effects *effects = engine_end(h->engine);
     struct list *l;
 
-    if (effects->is_commit)
+    if (effects->is_commit) {
         engine_durable(h->engine, effects->commit_seq);
+        if (!h->holds_back)
+            grpc_server_release(h->server, effects->commit_seq);
+    }
     while ((l = list_pop_front(&effects->answers)))
         futures_answer(LIST_ENTRY(l, struct waiter, answer));
     while (list_pop_front(&effects->work))
@@ -259,8 +278,12 @@ static const ProtobufCMessageDescriptor *request_of(const char *method)
             {"Cancel", &futured__v1__cancel_request__descriptor},
             {"Reschedule", &futured__v1__reschedule_request__descriptor},
             {"Delete", &futured__v1__delete_request__descriptor},
+            {"Explain", &futured__v1__explain_request__descriptor},
             {"Functions/ListFunctions", &futured__v1__list_functions_request__descriptor},
             {"Functions/GetFunction", &futured__v1__get_function_request__descriptor},
+            {"Functions/PauseFunction", &futured__v1__pause_function_request__descriptor},
+            {"Functions/ResumeFunction", &futured__v1__resume_function_request__descriptor},
+            {"Functions/SetFunctionLimits", &futured__v1__set_function_limits_request__descriptor},
     };
 
     for (size_t i = 0; i < ARRAY_LEN(requests); i++)
@@ -439,8 +462,8 @@ const struct harness_refusal harness_bad_submits[] = {
         INVALID(OPTIONS("key_policy: -1"), "task.options.key_policy"),
         INVALID(OPTIONS("retention { seconds: -5 }"), "task.options.retention"),
         INVALID(OPTIONS("retention { seconds: 9223372037 }"), "task.options.retention"),
-        UNBUILT(OPTIONS("concurrency_key: 'c'"), "task.options.concurrency_key"),
-        UNBUILT(OPTIONS("fairness_key: 'f'"), "task.options.fairness_key"),
+        INVALID(OPTIONS("concurrency_key: x256"), "task.options.concurrency_key"),
+        INVALID(OPTIONS("fairness_key: #ff"), "task.options.fairness_key"),
         INVALID(TASK("") "group: x256", "group"),
         INVALID(TASK("") "group: #ff", "group"),
         INVALID(TASK("") "tag: x256", "tag"),

@@ -34,6 +34,8 @@ struct harness {
     struct loopback lo;                                /* the first client */
     struct loopback *connections[HARNESS_CONNECTIONS]; /* all of them; NULL = none */
     struct holder *worker;
+    int holds_back;   /* what must be durable waits for the test's grpc_server_release */
+    char logged[256]; /* what the service told of functions last */
     wall_ns_t wall;
     size_t max_message_bytes;
     mono_ns_t next;    /* when futures_tick wants to be called again */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* ListFunctions and GetFunction: what they say of a function, pages by name, and what is refused. */
+/* What is said of a function, pages by name, pause and limits, and what is refused. */
 #include "tests/unit/service/harness.h"
 
 static Futured__V1__FunctionInfo *get(struct harness *h, const char *name)
@@ -133,6 +133,126 @@ static void test_full_pages(void **state)
     harness_deinit(&h);
 }
 
+static Futured__V1__FunctionInfo *steer(struct harness *h, const char *method, const char *request)
+{
+    Futured__V1__FunctionInfo *info;
+    struct loopback_call c;
+
+    harness_unary(h, &c, method, "%s", request);
+    if (c.status.code != GRPC_OK)
+        fail_msg("%s", c.status.message);
+    info = harness_message(h, &c, 0, &futured__v1__function_info__descriptor);
+    loopback_call_deinit(&c);
+    return info;
+}
+
+static void test_pause(void **state)
+{
+    Futured__V1__FunctionInfo *info;
+    struct harness_id id;
+    struct harness h;
+
+    harness_init(&h, NULL);
+    info = steer(&h, "Functions/PauseFunction", "function: 'echo' reason: 'so it is'");
+    assert_string_equal(info->paused->reason, "so it is");
+    assert_non_null(info->paused->time);
+    assert_non_null(strstr(h.logged, "function_paused echo by"));
+    assert_int_equal(info->credit, 3);
+    harness_free(info);
+    id = harness_submit(&h, "task { function: 'echo' }");
+    harness_advance(&h, 5 * NS_PER_S);
+    info = get(&h, "echo");
+    assert_non_null(info->paused);
+    assert_int_equal(info->counts->pending, 1);
+    assert_int_equal(info->oldest_pending_age->seconds, 5);
+    harness_free(info);
+    assert_int_equal(future_pending_reason(harness_find(&h, id.text)), PENDING_PAUSED);
+    for (int i = 0; i < 2; i++) { /* twice is no error */
+        info = steer(&h, "Functions/ResumeFunction", "function: 'echo' reason: 'enough'");
+        assert_null(info->paused);
+        harness_free(info);
+    }
+    assert_non_null(strstr(h.logged, "function_resumed echo by"));
+    harness_claim(&h, id.text);
+    info = get(&h, "echo");
+    assert_int_equal(info->reserved_count, 1);
+    assert_null(info->oldest_pending_age);
+    harness_free(info);
+    harness_deinit(&h);
+}
+
+static void test_limits(void **state)
+{
+    Futured__V1__FunctionInfo *info;
+    struct loopback_call c;
+    struct harness h;
+
+    harness_init(&h, NULL);
+    info = steer(&h, "Functions/SetFunctionLimits",
+                 "function: 'echo' max_running: 3 rate: 0.5 reason: 'be gentle'");
+    assert_int_equal(info->limits->max_running, 3);
+    assert_true(info->limits->rate == 0.5);
+    assert_string_equal(info->limits_set->reason, "be gentle");
+    harness_free(info);
+    info = steer(&h, "Functions/SetFunctionLimits", "function: 'echo' max_pending: 1 rate: 0");
+    assert_int_equal(info->limits->max_running, 3);
+    assert_int_equal(info->limits->max_pending, 1);
+    assert_true(info->limits->rate == 0);
+    assert_string_equal(info->limits_set->reason, "");
+    harness_free(info);
+    harness_submit(&h, "task { function: 'echo' }");
+    harness_unary(&h, &c, "Submit", "task { function: 'echo' }");
+    harness_expect(&c, GRPC_RESOURCE_EXHAUSTED, "FUNCTION_QUEUE_FULL", NULL);
+    assert_true(c.status.retry_delay_ms > 0);
+    assert_string_equal(c.status.quota_subject, "function.max_pending");
+    loopback_call_deinit(&c);
+    info = steer(&h, "Functions/SetFunctionLimits", "function: 'echo' reset: true");
+    assert_int_equal(info->limits->max_running, 0);
+    assert_null(info->limits_set);
+    harness_free(info);
+    harness_deinit(&h);
+}
+
+static void test_steering_refused(void **state)
+{
+    static const struct harness_refusal bad[] = {
+            {"", GRPC_INVALID_ARGUMENT, "INVALID_FIELD", "function"},
+            {"function: 'none'", GRPC_NOT_FOUND, "NO_SUCH_FUNCTION", NULL},
+            {"function: 'echo' reason: x1025", GRPC_INVALID_ARGUMENT, "INVALID_FIELD", "reason"},
+    };
+    static const struct harness_refusal bad_limits[] = {
+            {"function: 'echo'", GRPC_INVALID_ARGUMENT, "INVALID_FIELD", "max_running"},
+            {"function: 'echo' reset: true max_running: 0", GRPC_INVALID_ARGUMENT, "INVALID_FIELD", "reset"},
+            {"function: 'echo' rate: -1", GRPC_INVALID_ARGUMENT, "INVALID_FIELD", "rate"},
+            {"function: 'none' rate: 1", GRPC_NOT_FOUND, "NO_SUCH_FUNCTION", NULL},
+            {"rate: 1", GRPC_INVALID_ARGUMENT, "INVALID_FIELD", "function"},
+            {"function: 'echo' rate: 1 reason: x1025", GRPC_INVALID_ARGUMENT, "INVALID_FIELD", "reason"},
+    };
+    struct harness h;
+
+    harness_init(&h, NULL);
+    harness_refused(&h, "Functions/PauseFunction", "", "", bad, ARRAY_LEN(bad));
+    harness_refused(&h, "Functions/ResumeFunction", "", "", bad, ARRAY_LEN(bad));
+    harness_refused(&h, "Functions/SetFunctionLimits", "", "", bad_limits, ARRAY_LEN(bad_limits));
+    assert_string_equal(h.logged, "");
+    assert_null(engine_function_find(h.engine, SPAN_LIT("echo"))->gate.paused);
+    harness_deinit(&h);
+}
+
+static void pause_without_memory(struct harness *h, struct loopback_call *c)
+{
+    harness_init(h, NULL);
+    harness_arm(h);
+    harness_unary(h, c, "Functions/PauseFunction", "function: 'echo' reason: 'so'");
+}
+
+static void limit_without_memory(struct harness *h, struct loopback_call *c)
+{
+    harness_init(h, NULL);
+    harness_arm(h);
+    harness_unary(h, c, "Functions/SetFunctionLimits", "function: 'echo' rate: 5 reason: 'so'");
+}
+
 static void test_refused(void **state)
 {
     static const struct harness_refusal bad_gets[] = {
@@ -178,10 +298,12 @@ static void test_no_memory(void **state)
 
     harness_fail_allocations(get_without_memory, 1);
     harness_fail_allocations(list_without_memory, 2);
+    harness_fail_allocations(pause_without_memory, 3);
+    harness_fail_allocations(limit_without_memory, 3);
     harness_init(&h, NULL);
     FAIL_EACH_ALLOCATION(nth)
     {
-        int r = functions_new(&s, h.engine, 65536);
+        int r = functions_new(&s, h.futures, &(struct functions_log){NULL, NULL});
 
         assert_int_equal(r, test_allocation_failed() ? -ENOMEM : 0);
         if (!test_allocation_failed())
@@ -195,7 +317,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
             cmocka_unit_test(test_info),       cmocka_unit_test(test_list),
             cmocka_unit_test(test_full_pages), cmocka_unit_test(test_refused),
-            cmocka_unit_test(test_no_memory),
+            cmocka_unit_test(test_no_memory),  cmocka_unit_test(test_pause),
+            cmocka_unit_test(test_limits),     cmocka_unit_test(test_steering_refused),
     };
 
     return cmocka_run_group_tests_name("service/functions", tests, NULL, NULL);

@@ -98,6 +98,7 @@ static void setup(struct shelf *s, uint32_t n)
     memset(s, 0, sizeof *s);
     s->n = n;
     harness_init(&s->h, NULL);
+    s->h.holds_back = 1;
     harness_submit(&s->h,
                    "task { function: 'echo' options { durability: 2 } }"); /* keys of the shelf are older */
     futures_keep(s->h.futures, &loader);

@@ -8,6 +8,7 @@
 #include "engine/engine.h"
 #include "engine/group.h"
 #include "engine/idem.h"
+#include "engine/slot.h"
 #include "store/record.h"
 #include "store/store.h"
 #include "tests/support/testing.h"
@@ -21,6 +22,7 @@ struct sample {
     struct group group;
     struct membership membership;
     struct future_rare rare;
+    struct slot slot;
     struct timing timing;
     struct retry_policy retry;
     struct cancel_request cancel;
@@ -254,6 +256,18 @@ static inline struct sample *sample_timed(uint32_t number)
     return s;
 }
 
+/* A PENDING one with keys. */
+static inline struct sample *sample_keyed(uint32_t number)
+{
+    struct sample *s = sample_plain(number);
+
+    s->slot.key = sample_bytes("account-7");
+    s->rare = (struct future_rare){
+            .future = &s->future, .retention_ns = -1, .fairness_key = sample_bytes("blue"), .slot = &s->slot};
+    s->future.rare = &s->rare;
+    return s;
+}
+
 /* Its bytes, at the end of @out. */
 static inline struct span sample_encode(const struct sample *s, struct buf *out)
 {
@@ -300,6 +314,8 @@ static inline struct sample *sample_free(struct sample *s)
     bytes_unref(s->cancel.reason);
     bytes_unref(s->rare.traceparent);
     bytes_unref(s->rare.tag);
+    bytes_unref(s->rare.fairness_key);
+    bytes_unref(s->slot.key);
     bytes_unref(s->rare.request_id);
     mem_free(s->rare.idem);
     mem_free(s->rare.depend);
@@ -396,6 +412,8 @@ static inline void sample_assert_rare(const struct record *got, const struct fut
         assert_int_equal(got->depend_policy, rare->depend->policy);
         assert_int_equal(got->passes_results, rare->depend->passes_results);
     }
+    sample_assert_bytes(got->fairness_key, want->outcome ? NULL : rare->fairness_key);
+    sample_assert_bytes(got->concurrency_key, rare->slot ? rare->slot->key : NULL);
     assert_true(span_eq(got->key, idem_span(rare->idem)));
     assert_int_equal(got->content_type_at, rare->idem ? rare->idem->content_type_at : 0);
     assert_int_equal(got->content_type_bytes, rare->idem ? rare->idem->content_type_bytes : 0);

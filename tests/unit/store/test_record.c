@@ -257,6 +257,10 @@ static const char golden_timed_1[] =
         "0100000600ffffffffffffffff7f81208098dc9334fecce5898eebc6f9ce010a746578742f706c61"
         "696e0d0a046563686f120568656c6c6fe0652179";
 
+static const char golden_keyed_1[] =
+        "01011180808030848080808020000937ee51728618000000060705046563686f00087569643a3130"
+        "3030096163636f756e742d3704626c7565000d0a046563686f120568656c6c6f72ea4d77";
+
 static size_t from_hex(const char *hex, uint8_t *out)
 {
     size_t n = strlen(hex) / 2;
@@ -292,16 +296,19 @@ static void assert_golden(const char *hex, const struct sample *s)
 
 static void test_golden(void **state)
 {
-    struct sample *plain = sample_plain(1), *full = sample_full(2), *timed = sample_timed(3);
+    struct sample *plain = sample_plain(1), *full = sample_full(2), *timed = sample_timed(3),
+                  *keyed = sample_keyed(4);
 
     assert_golden(golden_plain_1, plain);
     assert_golden(golden_full_1, full);
     assert_golden(golden_timed_1, timed);
+    assert_golden(golden_keyed_1, keyed);
     sample_hold_key(plain, "key-1");
     assert_golden(golden_key_1, plain);
     sample_free(plain);
     sample_free(full);
     sample_free(timed);
+    sample_free(keyed);
 }
 
 static void test_without_memory(void **state)
