@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "engine/edge.h"
+#include "engine/explain.h"
 #include "engine/lease.h"
 #include "engine/place.h"
 #include "engine/state.h"
@@ -166,6 +167,11 @@ int engine_limit(struct engine *e, struct function *f, const struct function_lim
     }
     gate_store(e, f);
     return 0;
+}
+
+const struct future *engine_oldest(const struct function *f)
+{
+    return explain_oldest(f);
 }
 
 struct function *engine_function_find(const struct engine *e, struct span name)

@@ -51,7 +51,7 @@ void explain_function(struct engine *e, const struct function *fn, struct explan
         explain_future(e, next, ret);
 }
 
-const struct future *engine_oldest(const struct function *fn)
+const struct future *explain_oldest(const struct function *fn)
 {
     const struct future *ready = sched_oldest(&fn->ready), *parked = NULL;
 

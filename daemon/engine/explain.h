@@ -14,6 +14,9 @@ struct explanation {
     wall_ns_t next_start;         /* not before; 0 = not known */
 };
 
-/* The functions of engine.h of like names; see there. */
+/* What holds @f; the queue of @fn, by the one that is next in it. */
 void explain_future(struct engine *e, const struct future *f, struct explanation *ret);
 void explain_function(struct engine *e, const struct function *fn, struct explanation *ret);
+
+/* explain_oldest: engine_oldest. */
+const struct future *explain_oldest(const struct function *fn);

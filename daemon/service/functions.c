@@ -80,8 +80,11 @@ static void put_change(struct writer *w, uint32_t number, const struct change *c
 
 static void put_limits(struct writer *w, const struct function_limits *l)
 {
-    struct writer_mark m = writer_begin(w, 4, 32);
+    struct writer_mark m;
 
+    if (!l->max_running && !l->max_pending && !(l->rate > 0))
+        return;
+    m = writer_begin(w, 4, 32);
     writer_uint(w, 1, l->max_running);
     writer_uint(w, 2, l->max_pending);
     if (l->rate > 0)

@@ -470,6 +470,13 @@ class Functions(FuturesCase):
             info.mean_run.SetInParent()
         return info
 
+    def plain(self, got):
+        """Without what depends on how far the workers are."""
+        for info in getattr(got, "functions", [got]):
+            for name in ("credit", "oldest_pending_age", "reserved_count"):
+                info.ClearField(name)
+        return got
+
     def wait_workers(self):
         request = functions_pb2.GetFunctionRequest(function="echo")
         self.poll(lambda: self.stub.GetFunction(request).worker_count == self.workers, "the pool is complete")
@@ -486,10 +493,10 @@ class Functions(FuturesCase):
                   self.info("sleep", "Wait. Argument: milliseconds as decimal text. The result is empty."),
                   self.info("two.words_and-1", "What it does.")]
         got = self.stub.ListFunctions(functions_pb2.ListFunctionsRequest())
-        self.assert_message(got, functions_pb2.ListFunctionsResponse(functions=wanted))
+        self.assert_message(self.plain(got), functions_pb2.ListFunctionsResponse(functions=wanted))
         for info in wanted:
             got = self.stub.GetFunction(functions_pb2.GetFunctionRequest(function=info.spec.name))
-            self.assert_message(got, info)
+            self.assert_message(self.plain(got), info)
 
     def test_counts(self):
         self.wait_workers()
@@ -501,12 +508,12 @@ class Functions(FuturesCase):
         got = self.stub.GetFunction(functions_pb2.GetFunctionRequest(function="gate"))
         wanted = self.info("gate", pending=1, running=2, cancelled=1)
         wanted.ClearField("mean_run")
-        self.assert_message(got, wanted)
+        self.assert_message(self.plain(got), wanted)
         gate.open()
         for id_ in (*ids, waits):
             self.finished(id_)
         got = self.stub.GetFunction(functions_pb2.GetFunctionRequest(function="gate"))
-        self.assert_message(got, self.info("gate", succeeded=3, cancelled=1))
+        self.assert_message(self.plain(got), self.info("gate", succeeded=3, cancelled=1))
 
     def test_pages(self):
         names, sizes, token = [], [], ""
@@ -529,8 +536,9 @@ class Methods(FuturesCase):
 
     BUILT = {
         "futured.v1.Futures": {"Submit", "SubmitStream", "Run", "RunStream", "Get", "Wait", "AsCompleted", "Watch", "List", "Count",
-                               "Annotate", "Cancel", "Reschedule", "Delete", "CancelMany", "DeleteMany"},
-        "futured.v1.Functions": {"ListFunctions", "GetFunction"},
+                               "Annotate", "Cancel", "Reschedule", "Delete", "Explain", "CancelMany",
+                               "DeleteMany"},
+        "futured.v1.Functions": {"ListFunctions", "GetFunction", "PauseFunction", "ResumeFunction", "SetFunctionLimits"},
         "futured.v1.Workers": {"ListWorkers"},  # Attach is the pool's own so far
         "futured.v1.System": {"GetInfo", "GetStats"},
         "google.longrunning.Operations": {"GetOperation", "CancelOperation", "DeleteOperation", "WaitOperation"},
