@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "client/futurectl/cmd_run.h"
 
+#include "base/clock.h"
 #include "client/futurectl/argument.h"
 
 /* NULL and *ret_exit when there is nothing to submit. */
@@ -35,6 +36,8 @@ static struct futured_request *new_request(struct ctl *ctl, int *ret_exit)
         futured_request_set_depend_policy(request, o->depend_policy, o->passes_results);
     if (o->is_ephemeral)
         futured_request_set_durability(request, FUTURED_EPHEMERAL);
+    if (o->deadline.is_set)
+        futured_request_set_deadline(request, clock_add(clock_wall(), o->deadline.ns));
     if (o->delay.is_set)
         futured_request_set_delay(request, o->delay.ns);
     if (o->attempt_timeout.is_set)

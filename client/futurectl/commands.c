@@ -10,11 +10,11 @@
 
 #include <string.h>
 
-#define TASK_OPTIONS                                                                                      \
-    OPTION_ARGUMENT, OPTION_CONTENT_TYPE, OPTION_LABEL, OPTION_GROUP, OPTION_TAG, OPTION_KEY,             \
-            OPTION_PRIORITY, OPTION_DELAY, OPTION_ATTEMPT_TIMEOUT, OPTION_MAX_ATTEMPTS, OPTION_RETENTION, \
-            OPTION_EPHEMERAL, OPTION_TIMEOUT, OPTION_VIEW, OPTION_KEY_POLICY, OPTION_DEPENDS_ON,          \
-            OPTION_DEPEND_POLICY, OPTION_PASS_RESULTS
+#define TASK_OPTIONS                                                                                     \
+    OPTION_ARGUMENT, OPTION_CONTENT_TYPE, OPTION_LABEL, OPTION_GROUP, OPTION_TAG, OPTION_KEY,            \
+            OPTION_PRIORITY, OPTION_DELAY, OPTION_DEADLINE, OPTION_ATTEMPT_TIMEOUT, OPTION_MAX_ATTEMPTS, \
+            OPTION_RETENTION, OPTION_EPHEMERAL, OPTION_TIMEOUT, OPTION_VIEW, OPTION_KEY_POLICY,          \
+            OPTION_DEPENDS_ON, OPTION_DEPEND_POLICY, OPTION_PASS_RESULTS
 
 #define ARGUMENT_TEXT                                                                \
     "ARGUMENT is a text; `-` is standard input, @FILE a file; nothing is an empty\n" \

@@ -34,6 +34,7 @@ static const struct option {
         {OPTION_CONTENT_TYPE, 't', "content-type", "TYPE",
          "media type of the argument, such as application/json"},
         {OPTION_COUNT, 0, "count", "N", "until N are done"},
+        {OPTION_DEADLINE, 0, "deadline", "DURATION", "it fails if it has not ended after that time"},
         {OPTION_DELAY, 0, "delay", "DURATION", "do not start it before that time has passed"},
         {OPTION_DEPEND_POLICY, 0, "depend-policy", "POLICY",
          "start when what it depends on is over by: success (default), finish or failure"},
@@ -301,6 +302,7 @@ static int set(struct parser *p, const struct option *o, const char *value)
     case OPTION_CANCEL_ON_DISCONNECT: to->cancel_on_disconnect = 1; return 0;
     case OPTION_CONTENT_TYPE: to->content_type = value; return 0;
     case OPTION_COUNT: return parse_u32(p, o->name, value, 1, &to->count);
+    case OPTION_DEADLINE: return parse_span(p, o->name, value, &to->deadline);
     case OPTION_DELAY: return parse_span(p, o->name, value, &to->delay);
     case OPTION_DEPEND_POLICY: return parse_depend_policy(p, value);
     case OPTION_DEPENDS_ON: return add_depends_on(p, value);

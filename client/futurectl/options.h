@@ -23,6 +23,7 @@ enum option_id {
     OPTION_CANCEL_ON_DISCONNECT,
     OPTION_CONTENT_TYPE,
     OPTION_COUNT,
+    OPTION_DEADLINE,
     OPTION_DELAY,
     OPTION_DEPEND_POLICY,
     OPTION_DEPENDS_ON,
@@ -95,7 +96,7 @@ struct options {
     size_t n_depends_on;
     enum futured_depend_policy depend_policy;
     enum futured_key_policy key_policy;
-    struct option_span attempt_timeout, delay, grace, retention, timeout, wait;
+    struct option_span attempt_timeout, deadline, delay, grace, retention, timeout, wait;
     uint32_t count, limit, max_attempts;
     int32_t priority;
     enum futured_view view;

@@ -73,14 +73,15 @@ static void test_all(void **state)
 {
     struct line l;
 
-    parses(&l,
-           "f run F --argument -x --attempt-timeout 1s --cancel-on-disconnect --content-type T --delay 2s "
-           "--ephemeral --group G --key K --label a=b=c --label d= --max-attempts 3 --priority -7 "
-           "--retention 4s --tag T2 --view task -o OUT");
+    parses(&l, "f run F --argument -x --attempt-timeout 1s --cancel-on-disconnect --content-type T "
+               "--deadline 3s --delay 2s "
+               "--ephemeral --group G --key K --label a=b=c --label d= --max-attempts 3 --priority -7 "
+               "--retention 4s --tag T2 --view task -o OUT");
     assert_string_equal(l.o.argument, "-x");
     assert_int_equal(l.o.attempt_timeout.ns, INT64_C(1000000000));
     assert_true(l.o.cancel_on_disconnect);
     assert_string_equal(l.o.content_type, "T");
+    assert_int_equal(l.o.deadline.ns, INT64_C(3000000000));
     assert_int_equal(l.o.delay.ns, INT64_C(2000000000));
     assert_true(l.o.is_ephemeral);
     assert_string_equal(l.o.group, "G");
