@@ -418,8 +418,12 @@ void turn_begin(struct engine *e)
     uint32_t budget = STATE_FORGET_PER_TURN;
     struct future *f;
 
-    while ((f = retention_due(&e->retention, e->wall, &budget)))
+    while ((f = retention_due(&e->retention, e->wall, &budget))) {
+        /* what the disk says of it until it has that commit is not how it was: as if it had been deleted with it */
+        if (f->durability == DURABILITY_DURABLE && f->commit_seq > e->durable_seq)
+            e->last_delete_seq = MAX(e->last_delete_seq, f->commit_seq);
         turn_forget(e, f);
+    }
     cache_evict(e);
     resend_tidy(&e->resends, e->mono, STATE_TIDY_PER_TURN);
     timing_run(e);

@@ -214,6 +214,28 @@ static void test_expired(void **state)
     fixture_deinit(&x);
 }
 
+/* Its retention is over before its end is durable: what the disk says of it until then is not how it was, so nobody may read
+ * that, were the clock set back. */
+static void test_expired_before_it_was_durable(void **state)
+{
+    struct engine_submit in;
+    struct fixture x;
+    uint64_t seq;
+
+    stored_init(&x, UINT64_MAX);
+    in = fixture_in(&x, NULL);
+    in.retention_ns = 10;
+    fixture_submit(&x, &in);
+    stored_turn(&x);
+    fixture_succeed(&x, fixture_start(&x));
+    seq = stored_end(&x)->commit_seq;
+    x.wall += 100;
+    stored_begin(&x);
+    assert_int_equal(engine_stats(x.e).n_futures, 0);
+    assert_int_equal(engine_deleted_seq(x.e), seq);
+    fixture_deinit(&x);
+}
+
 /* That an attempt has begun waits for the next commit, unless somebody is shown it. */
 static void test_started_is_lazy(void **state)
 {
@@ -373,13 +395,21 @@ static void test_no_keys(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-            cmocka_unit_test(test_oldest_goes),     cmocka_unit_test(test_what_is_pinned_stays),
-            cmocka_unit_test(test_who_never_goes),  cmocka_unit_test(test_bounded),
-            cmocka_unit_test(test_nothing_to_gain), cmocka_unit_test(test_labels_count),
-            cmocka_unit_test(test_deleted),         cmocka_unit_test(test_deleted_before_it_was_stored),
-            cmocka_unit_test(test_expired),         cmocka_unit_test(test_started_is_lazy),
-            cmocka_unit_test(test_deferred),        cmocka_unit_test(test_first_and_later_facts),
-            cmocka_unit_test(test_key_ceiling),     cmocka_unit_test(test_key_above_ceiling_is_shown_later),
+            cmocka_unit_test(test_oldest_goes),
+            cmocka_unit_test(test_what_is_pinned_stays),
+            cmocka_unit_test(test_who_never_goes),
+            cmocka_unit_test(test_bounded),
+            cmocka_unit_test(test_nothing_to_gain),
+            cmocka_unit_test(test_labels_count),
+            cmocka_unit_test(test_deleted),
+            cmocka_unit_test(test_deleted_before_it_was_stored),
+            cmocka_unit_test(test_expired),
+            cmocka_unit_test(test_started_is_lazy),
+            cmocka_unit_test(test_expired_before_it_was_durable),
+            cmocka_unit_test(test_deferred),
+            cmocka_unit_test(test_first_and_later_facts),
+            cmocka_unit_test(test_key_ceiling),
+            cmocka_unit_test(test_key_above_ceiling_is_shown_later),
             cmocka_unit_test(test_no_keys),
     };
 
