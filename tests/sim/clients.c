@@ -622,6 +622,33 @@ void clients_drop_stretch(struct world *w, struct world_stretch *s)
     s->is_used = 0;
 }
 
+static int is_ended(const struct model_future *f)
+{
+    return model_is_here(f) && model_is_terminal(f);
+}
+
+/* The disk has been read, and before anybody hears of it some of that is not true any more. */
+static void change_what_is_read(struct world *w)
+{
+    if (world_random(w, 2))
+        return;
+    for (uint64_t k = 0; k < w->machine.n_threads; k++)
+        machine_step(&w->machine, k);
+    for (uint64_t n = world_random(w, 4); n > 0; n--) {
+        int i = world_any(w, is_ended);
+
+        if (i >= 0 && !is_refused(w, &w->model.futures[i], 0))
+            annotate(w, i);
+        world_check(w);
+    }
+    for (uint64_t n = w->is_draining ? 0 : world_random(w, 4); n > 0;
+         n--) { /* which may even get to the disk */
+        world_turn(w, 0, 0);
+        world_check(w);
+        trouble_commit(w);
+    }
+}
+
 /* A client lists what has finished; or has seen enough of it. */
 static void event_stretch(struct world *w)
 {
@@ -644,10 +671,13 @@ static void event_stretch(struct world *w)
         s->stretch.key = id_key(&w->model.futures[i].id);
     for (int k = 0; k < w->model.n_futures; k++)
         s->was_kept[k] = w->model.kept[k].is_stored && model_is_terminal(&w->model.kept[k]);
+    world_says(w, "somebody asks for a stretch%s", s->stretch.is_desc ? ", newest first" : "");
     world_fail(w);
     r = w->load.load_stretch(w->load.context, &s->stretch);
-    if (r != FUTURES_E_BUSY && world_done(w, r))
+    if (r != FUTURES_E_BUSY && world_done(w, r)) {
+        change_what_is_read(w);
         return;
+    }
     world_failed(w);
     s->is_used = 0;
 }

@@ -594,7 +594,7 @@ void model_restart(struct model *m)
         f->worker = -1;
         f->claim_epoch = was.claim_epoch;
         f->claim_number = was.claim_number;
-        f->was_due = was.was_due && model_is_terminal(f);
+        f->was_due = model_is_terminal(f) && (was.was_due || f->expire_time <= m->wall);
         f->is_gone = f->was_due;
         f->is_out = model_is_terminal(f);
         f->is_changed = 0;

@@ -2,11 +2,19 @@
 /* What happens around the daemon: its threads get on or do not, the disk fails or is slow, the power is cut. */
 #include "world.h"
 
+/* Which of @n is next; in some worlds one of them is slow. */
+static uint64_t pick(struct world *w, uint64_t n, uint32_t slow)
+{
+    uint64_t i = world_random(w, n);
+
+    return i == slow && world_random(w, 10) ? (i + 1) % n : i;
+}
+
 /* One of the threads does one thing. */
 static void event_thread(struct world *w)
 {
     world_fail(w);
-    machine_step(&w->machine, world_random(w, MACHINE_THREADS));
+    machine_step(&w->machine, pick(w, w->machine.n_threads, w->slow_thread));
     world_failed(w);
     model_kept(&w->model, w->disk.content.seq);
 }
@@ -15,8 +23,17 @@ static void event_thread(struct world *w)
 static void event_mail(struct world *w)
 {
     world_fail(w);
-    machine_mail(&w->machine, world_random(w, MACHINE_WATCHES));
+    machine_mail(&w->machine, pick(w, w->machine.n_watches, w->slow_watch));
     world_failed(w);
+}
+
+/* All threads get on, and the engine hears of what is durable, but nobody of what has been read. */
+void trouble_commit(struct world *w)
+{
+    for (uint64_t k = 0; k < w->machine.n_threads; k++)
+        machine_step(&w->machine, k);
+    model_kept(&w->model, w->disk.content.seq);
+    machine_mail(&w->machine, 1); /* the watch of persist.c; that of loader.c was there first */
 }
 
 static void settle(struct world *w)

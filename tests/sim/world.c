@@ -415,10 +415,13 @@ static void sweep(struct world *w)
         if (!world_find(w, i)) {
             if (is_due && !w->is_fact[i]) {
                 world_says(w, "  future %d is forgotten", i);
+                if (m->durability == DURABILITY_DURABLE && w->commit_seq[i] > w->durable_seq)
+                    w->deleted_seq = MAX(w->deleted_seq, w->commit_seq[i]); /* what the disk has is too old */
                 m->is_gone = 1;
             } else {
                 check_evicted(w, i);
                 world_says(w, "  future %d leaves memory", i);
+                m->is_gone = m->was_due; /* the disk may have forgotten it before the clock was set back */
             }
             m->is_out = w->has_store && m->durability == DURABILITY_DURABLE;
         } else if (!is_due || w->is_fact[i]) {
@@ -485,6 +488,8 @@ static void on_release(void *arg, uint64_t seq)
 
 void world_init(struct world *w, uint64_t seed, int is_trace)
 {
+    static const uint64_t caches[] = {0, 1000, 10000, UINT64_MAX};
+
     memset(w, 0, sizeof *w);
     w->random = seed;
     w->is_trace = is_trace;
@@ -500,7 +505,11 @@ void world_init(struct world *w, uint64_t seed, int is_trace)
     w->config = engine_config_default();
     w->config.epoch = 1 + (uint32_t)world_random(w, 5);
     w->config.has_store = w->has_store;
-    w->config.max_finished_bytes = world_random(w, 2) ? world_random(w, 20000) : UINT64_MAX;
+    w->config.max_finished_bytes = caches[world_random(w, ARRAY_LEN(caches))];
+    w->pace = (uint32_t)world_random(w, 10);
+    w->pace = MIN(w->pace, 6u) + 1;
+    w->slow_thread = (uint32_t)world_random(w, 6);
+    w->slow_watch = (uint32_t)world_random(w, 4);
     w->config.limits.max_waiter_edges = 200 + world_random(w, 400);
     w->config.limits.max_futures = 40 + world_random(w, 200);
     w->config.accept_unknown_functions = (int)world_random(w, 2);
@@ -513,7 +522,21 @@ void world_init(struct world *w, uint64_t seed, int is_trace)
     world_check(w);
 }
 
-/* Short turns, long ones, and now and then somebody sets the clock. */
+static int is_ended(const struct model_future *f)
+{
+    return model_is_here(f) && model_is_terminal(f);
+}
+
+/* How long until something that waits for its time has come: that time, or the last moment before it. 0: nothing does. */
+static int64_t until_something(struct world *w)
+{
+    int i = world_any(w, is_ended);
+    int64_t left = i < 0 ? 0 : w->model.futures[i].expire_time - w->model.wall;
+
+    return MAX(left - (int64_t)world_random(w, 2), INT64_C(0));
+}
+
+/* Short turns, long ones, some to the very moment, and now and then somebody sets the clock. */
 static void event_turn(struct world *w)
 {
     static const int64_t spans[] = {
@@ -521,7 +544,9 @@ static void event_turn(struct world *w)
     int64_t pass = 0, step = 0;
 
     if (world_random(w, 3) == 0)
-        pass = (int64_t)world_random(w, (uint64_t)spans[world_random(w, ARRAY_LEN(spans))] + 1);
+        pass = (int64_t)world_random(w, (uint64_t)spans[world_random(w, w->pace)] + 1);
+    else if (world_random(w, 20) == 0)
+        pass = until_something(w);
     if (world_random(w, 100) == 0)
         step = (int64_t)world_random(w, 2 * (uint64_t)DAY) - DAY;
     world_turn(w, pass, step);

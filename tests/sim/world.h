@@ -100,6 +100,7 @@ struct world {
     uint8_t must_forget[MODEL_FUTURES];           /* deleted, and the store has not been told */
     uint64_t commit_seq[MODEL_FUTURES], last_seq; /* last_seq: handed out */
     uint64_t durable_seq, deleted_seq;
+    uint32_t pace; /* how fast time passes: 1 hardly ... 7 often a day at once */
     int n_steps_back, is_draining, was_busy_between, is_failing;
     const struct world_event *events[WORLD_EVENTS];
     uint32_t weights[WORLD_EVENTS], n_kinds, sum;
@@ -112,6 +113,7 @@ struct world {
     struct futures_loader load;
     enum persist_refusal refusal;
     int is_broken;
+    uint32_t slow_thread, slow_watch;                 /* which seldom gets on; maybe none */
     uint64_t key_ceiling, asked_ceiling, ceiling_seq; /* of keys; with which commit the asked one goes */
     uint64_t key_floor;                               /* no key up to it may be given out again */
     struct world_wish wishes[WORLD_WISHES];
@@ -169,6 +171,7 @@ void workers_give_up(struct world *w, int i);
 void clients_answer(struct world *w, int n);
 void trouble_end(struct world *w);
 void trouble_settle(struct world *w);
+void trouble_commit(struct world *w);
 
 /* boot.c: boot_start: a daemon with what the disk has, or the first one. boot_stop: it ends by itself; boot_crash: the
  * power is cut. */
