@@ -147,6 +147,22 @@ static void test_labels_count(void **state)
     fixture_deinit(&x);
 }
 
+/* While the disk is read what has changed since the read began stays: what is read of it is too old. */
+static void test_kept_while_read(void **state)
+{
+    struct fixture x;
+
+    stored_init(&x, 0);
+    finish_one(&x);
+    engine_keep_since(x.e, 0);
+    stored_turn(&x);
+    assert_int_equal(engine_stats(x.e).n_futures, 1);
+    engine_keep_since(x.e, UINT64_MAX);
+    stored_begin(&x);
+    assert_int_equal(engine_stats(x.e).n_futures, 0);
+    fixture_deinit(&x);
+}
+
 /* ---- what the store is told */
 
 static void test_deleted(void **state)
@@ -406,6 +422,7 @@ int main(void)
             cmocka_unit_test(test_expired),
             cmocka_unit_test(test_started_is_lazy),
             cmocka_unit_test(test_expired_before_it_was_durable),
+            cmocka_unit_test(test_kept_while_read),
             cmocka_unit_test(test_deferred),
             cmocka_unit_test(test_first_and_later_facts),
             cmocka_unit_test(test_key_ceiling),
