@@ -14,7 +14,7 @@ static const char *const terms[] = {
         "duration >= 90s",
         "retried = false",
         "end_time > 2026-01-01T00:00:00Z",
-        "id = " SAMPLE_ID,
+        ("id = " SAMPLE_ID),
         "NOT group = \"x\"",
         "pending_reason != READY",
 };
