@@ -5,6 +5,7 @@ from crash_support import IS_LONG, ROUNDS
 from power import PowerCase
 
 GENERATION = 20  # cuts
+LOGS = ["0", "256K", "16M"]  # what the log has from the start
 
 
 class Power(PowerCase):
@@ -12,6 +13,7 @@ class Power(PowerCase):
         n_wanted = max(ROUNDS * 3 // 2, GENERATION) if IS_LONG else 12
         n_syncs, generation = 0, 0
         while self.n_cuts < n_wanted:
+            self.config = {"store": {"log": self.chance.choice(LOGS)}}
             base, entries, lines = self.record(f"p-{generation}", 1000 + self.chance.randrange(1500))
             n_syncs += sum(e[1] == 6 for e in entries)
             self.older = set(self.ledger.known)
