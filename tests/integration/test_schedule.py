@@ -325,7 +325,7 @@ class Restarts(DurableCase):
         far = self.submit("echo", b"far", options=options(delay=seconds(FAR), deadline=at(2 * FAR),
                                                           attempt_timeout=seconds(9), retry=retry(7, 3)))
         near = self.submit("echo", b"near", options=options(delay=seconds(0.5)))
-        late = self.submit("echo", b"late", options=options(delay=seconds(0.5), deadline=at(1)))
+        late = self.submit("echo", b"late", options=options(delay=seconds(3), deadline=at(3.5)))
         before = self.futures.Get(get(far))
         self.restart(workers=0)
         self.assertEqual(self.futures.Get(get(far)), before)
