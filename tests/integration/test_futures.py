@@ -541,7 +541,8 @@ class Methods(FuturesCase):
         "futured.v1.Functions": {"ListFunctions", "GetFunction", "PauseFunction", "ResumeFunction", "SetFunctionLimits"},
         "futured.v1.Workers": {"ListWorkers"},  # Attach is the pool's own so far
         "futured.v1.System": {"GetInfo", "GetStats"},
-        "google.longrunning.Operations": {"GetOperation", "CancelOperation", "DeleteOperation", "WaitOperation"},
+        "google.longrunning.Operations": {"ListOperations", "GetOperation", "CancelOperation", "DeleteOperation",
+                                          "WaitOperation"},
         "grpc.health.v1.Health": {"Check", "Watch"},
         "grpc.reflection.v1.ServerReflection": {"ServerReflectionInfo"},
         "grpc.reflection.v1alpha.ServerReflection": {"ServerReflectionInfo"},
