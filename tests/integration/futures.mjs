@@ -100,7 +100,7 @@ function blank(value, key = '') {
 }
 
 const USAGE = { user_cpu: 'SPAN', system_cpu: 'SPAN', wall: 'SPAN' };
-const ERROR = { code: 'UNKNOWN', reason: 'FUNCTION_ERROR', type: '', message: '' };
+const ERROR = { code: 'UNKNOWN', reason: 'FUNCTION_ERROR', type: '', message: '', retryable: true };
 
 // What the daemon should show, as far as its fields are set.
 function future(asked, state, fields = {}) {

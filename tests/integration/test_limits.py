@@ -3,7 +3,7 @@
 kill -9 leaves; why a future waits. No test waits for time to pass but the one about rate, which counts starts."""
 import durable_support
 from durable_support import DurableCase, grpc
-from futures_support import PENDING, SUCCEEDED, FuturesCase, functions_pb2, future_pb2, futures_pb2, get, submit
+from futures_support import PENDING, RUNNING, SUCCEEDED, FuturesCase, functions_pb2, future_pb2, futures_pb2, get, submit
 
 LIMITED, PAUSED, READY = (future_pb2.PENDING_REASON_LIMITED, future_pb2.PENDING_REASON_PAUSED,
                           future_pb2.PENDING_REASON_READY)
@@ -91,6 +91,8 @@ class Limits(LimitsCase):
         x = self.explain(ids[2])
         self.assertEqual((x.pending_reason, x.limit, x.position), (LIMITED, "max_running", 0))
         self.assertEqual(self.explain(ids[3]).position, 1)
+        for id_ in ids[:2]:  # the daemon hears of a start a little later than we
+            self.until(id_, lambda f: f.state == RUNNING)
         self.assertEqual(self.info("gate").counts.running, 2)
         gate.open()
         self.end_all(ids)
