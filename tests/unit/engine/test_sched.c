@@ -34,18 +34,18 @@ enum { PRINCIPALS = 8 };
 static struct scope *scope_of(unsigned int principal)
 {
     static struct realm realm;
-    static struct {
-        struct bytes head;
-        uint8_t name[2];
-    } names[PRINCIPALS];
+    static _Alignas(struct bytes) uint8_t names[PRINCIPALS][sizeof(struct bytes) + 4];
     static struct scope scopes[PRINCIPALS];
+    struct bytes *name;
 
     assert_true(principal < PRINCIPALS);
-    names[principal].head = (struct bytes){.refs = 1, .len = 2};
-    names[principal].head.data[0] = 'p';
-    names[principal].head.data[1] = (uint8_t)('0' + principal);
+    name = (struct bytes *)(void *)names[principal];
+    name->refs = 1;
+    name->len = 2;
+    name->data[0] = 'p';
+    name->data[1] = (uint8_t)('0' + principal);
     scopes[principal].realm = &realm;
-    scopes[principal].principal = &names[principal].head;
+    scopes[principal].principal = name;
     return &scopes[principal];
 }
 
