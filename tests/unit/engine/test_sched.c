@@ -412,8 +412,9 @@ static void test_model(void **state)
 
         if (m.waiting[i] && what == 0) {
             sched_remove(&w.sched, &w.ready, m.waiting[i]);
-            free(m.waiting[i]);
+            f = m.waiting[i];
             model_leave(&m, i, 0);
+            free(f);
         } else if (m.waiting[i] && what == 1) { /* the model gives the place by being asked */
             struct model copy = m;
             uint64_t n = 0;
