@@ -532,7 +532,8 @@ void model_kept(struct model *m, uint64_t seq)
         n++;
     }
     m->n_copies -= n;
-    memmove(m->copies, m->copies + n, (size_t)m->n_copies * sizeof *m->copies);
+    if (n > 0)
+        memmove(m->copies, m->copies + n, (size_t)m->n_copies * sizeof *m->copies);
 }
 
 void model_out(struct model *m, int i)

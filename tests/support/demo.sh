@@ -89,9 +89,9 @@ echo
 "$futurectl" functions
 
 title "One task: the result, and nothing else, on standard output"
-digest=$("$futurectl" run sha256 - <"$bin/futurectl")
+digest=$("$futurectl" run sha256 - <"$BASH")
 echo "$digest"
-[ "$digest" = "$(sha256sum <"$bin/futurectl" | cut -d' ' -f1)" ] || die "sha256sum says otherwise"
+[ "$digest" = "$(sha256sum <"$BASH" | cut -d' ' -f1)" ] || die "sha256sum says otherwise"
 [ "$("$futurectl" run word-count 'eight words are quite enough to count here' | tr -d ' \n')" = 8 ] ||
     die "word-count cannot count"
 
