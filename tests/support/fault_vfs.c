@@ -205,13 +205,23 @@ static int on_read(sqlite3_file *f, void *to, int n, sqlite3_int64 at)
     return hit(FAULT_READ, path_of(f)) ? SQLITE_IOERR_READ : REAL(f)->pMethods->xRead(REAL(f), to, n, at);
 }
 
+static int is_short(void)
+{
+    int is;
+
+    lock();
+    is = fault.plan.is_short;
+    unlock();
+    return is;
+}
+
 static int on_write(sqlite3_file *f, const void *from, int n, sqlite3_int64 at)
 {
     int e = hit(FAULT_WRITE, path_of(f));
 
     if (!e)
         return REAL(f)->pMethods->xWrite(REAL(f), from, n, at);
-    if (fault.plan.is_short)
+    if (is_short())
         REAL(f)->pMethods->xWrite(REAL(f), from, n / 2, at);
     errno = file_of(f)->last_errno = e;
     return e == ENOSPC ? SQLITE_FULL : SQLITE_IOERR_WRITE;
