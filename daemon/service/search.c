@@ -109,7 +109,7 @@ static uint64_t until_of(const struct search *s)
 {
     if (s->is_desc)
         return s->selector->hints.key_min;
-    return s->last ? MIN(s->last, s->selector->hints.key_max) : s->selector->hints.key_max;
+    return s->is_bounded ? MIN(s->last, s->selector->hints.key_max) : s->selector->hints.key_max;
 }
 
 /* Whether @a comes before @b. */

@@ -47,8 +47,8 @@ struct search {
     const struct search_selector *selector; /* the owner's, for as long as the search */
     wall_ns_t now;
     uint64_t key;  /* goes on behind it; at the end: where who asks again goes on */
-    uint64_t last; /* no further than this key; 0 = to the end. Only upwards */
-    int is_desc;
+    uint64_t last; /* if is_bounded: no further than this key. Only upwards */
+    int is_desc, is_bounded;
     int wants_futures, wants_tasks; /* as of struct futures_stretch */
     uint64_t budget;                /* of what it costs to look, in all */
     /* SEARCH_GO_ON, SEARCH_STOP, or < 0 or FUTURES_E_*, which ends the search so. May change the future, not free others. */

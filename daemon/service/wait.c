@@ -349,6 +349,7 @@ static int collect(struct wait_call *call, const struct wait_request *request, c
     call->search.selector = &call->selector;
     call->search.now = engine_wall(e);
     call->search.last = engine_last_key(e);
+    call->search.is_bounded = 1;
     call->search.wants_futures = 1;
     call->search.budget = UINT64_MAX;
     call->search.on_hit = on_hit;

@@ -402,6 +402,34 @@ static void test_turns(void **state)
     harness_deinit(&h);
 }
 
+/* A daemon's first future joins a group while the store is asked for members that were there before: it is one, not two. */
+static void test_first_of_all(void **state)
+{
+    static struct world w;
+    const struct futures_loader loader = {
+            .load = load, .load_stretch = load_stretch, .forget_stretch = forget_stretch, .context = &w};
+    struct harness_id first, second;
+    struct loopback_call c;
+
+    w = (struct world){.rnd.state = test_seed()};
+    harness_init(&w.h, NULL);
+    futures_keep(w.h.futures, &loader);
+    harness_unary(&w.h, &c, "Wait", "selector { group: 'g' } expect: 2");
+    assert_non_null(w.asked);
+    first = harness_submit(&w.h, "task { function: 'echo' } group: 'g'");
+    harness_succeed(&w.h, first.text, "r");
+    answer(&w);
+    harness_settle(&w.h);
+    assert_false(c.is_done);
+    second = harness_submit(&w.h, "task { function: 'echo' } group: 'g'");
+    harness_succeed(&w.h, second.text, "r");
+    harness_settle(&w.h);
+    assert_true(c.is_done);
+    assert_int_equal(c.status.code, GRPC_OK);
+    loopback_call_deinit(&c);
+    harness_deinit(&w.h);
+}
+
 static void test_tokens(void **state)
 {
     struct search_token t = {.key = 5, .question = 7, .now = 9, .is_desc = 1},
@@ -438,6 +466,7 @@ int main(void)
             cmocka_unit_test(test_live_needs_no_store),
             cmocka_unit_test(test_what_goes_wrong),
             cmocka_unit_test(test_turns),
+            cmocka_unit_test(test_first_of_all),
             cmocka_unit_test(test_tokens),
     };
 
