@@ -175,9 +175,9 @@ static void end_calls(struct world *w)
 {
     for (int n = 0; n < MODEL_WAITERS; n++)
         if (w->model.waiters[n].is_used)
-            clients_drop_waiter(w, n);
+            waiting_drop(w, n);
     for (int k = 0; k < WORLD_STRETCHES; k++)
-        clients_drop_stretch(w, &w->stretches[k]);
+        finding_drop(w, &w->stretches[k]);
     for (int k = 0; k < WORLD_WISHES; k++)
         w->wishes[k].is_used = 0;
 }

@@ -26,12 +26,6 @@ static int any_worker(struct world *w)
     return n ? used[world_random(w, (uint64_t)n)] : -1;
 }
 
-static struct span function_name(int k, char name[32])
-{
-    snprintf(name, 32, "function-%d", k);
-    return span_of_string(name);
-}
-
 static void serve(struct world *w, int k, int function)
 {
     if (w->model.workers[k].serves >> function & 1)
@@ -71,7 +65,7 @@ static void event_worker(struct world *w)
 
     if (world_random(w, 3) == 0 && w->model.n_functions < MODEL_FUNCTIONS) {
         struct function *f =
-                engine_function_add(w->e, function_name(w->model.n_functions, name), SPAN_LIT(""));
+                engine_function_add(w->e, world_function_name(w->model.n_functions, name), SPAN_LIT(""));
 
         ASSERT(f && f->index == (uint32_t)w->model.n_functions);
         w->functions[w->model.n_functions++] = f;

@@ -76,6 +76,36 @@ int world_any(struct world *w, int (*is)(const struct model_future *f))
     return n ? some[world_random(w, (uint64_t)n)] : -1;
 }
 
+static int is_here(const struct model_future *f)
+{
+    return model_is_here(f);
+}
+
+int world_any_here(struct world *w)
+{
+    return world_any(w, is_here);
+}
+
+int world_refuses(const struct world *w, const struct model_future *m, int is_new)
+{
+    if (w->refusal == PERSIST_ACCEPTS || m->durability != DURABILITY_DURABLE)
+        return 0;
+    return is_new || w->refusal == PERSIST_STALLED || w->refusal == PERSIST_BROKEN;
+}
+
+struct span world_group(int group)
+{
+    static const char *const names[WORLD_GROUPS] = {"red", "green", "blue", "g"};
+
+    return group < 0 ? (struct span){0} : span_of_string(names[group]);
+}
+
+struct span world_function_name(int k, char name[32])
+{
+    snprintf(name, 32, "function-%d", k);
+    return span_of_string(name);
+}
+
 struct future *world_find(const struct world *w, int i)
 {
     const struct model_future *m = &w->model.futures[i];
@@ -98,6 +128,12 @@ void world_note(struct world *w)
             w->is_fact[i] = 1;
             w->commit_seq[i] = w->last_seq + 1;
         }
+}
+
+void world_shows(struct world *w, int i)
+{
+    world_note(w);
+    shown_future(w, i);
 }
 
 /* --- what the engine says, against the model */
@@ -363,7 +399,7 @@ static void drain_answers(struct world *w, struct effects *effects)
         ASSERT(w->model.waiters[n].is_used && w->model.waiters[n].must_answer);
         w->model.waiters[n].must_answer = 0;
         world_says(w, "  answer to waiter %d", n);
-        clients_answer(w, n);
+        waiting_answer(w, n);
         if (world_random(w, 4) == 0) {
             w->is_draining = 1;
             happen_between(w);
@@ -517,6 +553,8 @@ void world_init(struct world *w, uint64_t seed, int is_trace)
     w->model.mono = w->machine.mono;
     boot_start(w);
     add_events(w, clients_events);
+    add_events(w, waiting_events);
+    add_events(w, finding_events);
     add_events(w, workers_events);
     add_events(w, trouble_events);
     world_check(w);
@@ -577,7 +615,7 @@ static void look_for_all(struct world *w)
 {
     for (int i = 0; i < w->model.n_futures; i++)
         if (w->model.futures[i].is_out && !w->model.futures[i].is_gone) {
-            clients_get(w, i);
+            finding_get(w, i);
             world_turn(w, 0, 0);
             trouble_settle(w);
             world_check(w);
@@ -604,10 +642,10 @@ void world_finish(struct world *w)
 
             if (m->mode < WAITER_EACH && m->to_come == 0)
                 ASSERT(waiter_is_ready(&w->waiters[n]));
-            clients_drop_waiter(w, n);
+            waiting_drop(w, n);
         }
     for (int k = 0; k < WORLD_STRETCHES; k++)
-        clients_drop_stretch(w, &w->stretches[k]);
+        finding_drop(w, &w->stretches[k]);
     look_for_all(w);
     for (int round = 0; round == 0 || engine_stats(w->e).n_futures > 0; round++) {
         ASSERT(round < 2 * MODEL_FUTURES);

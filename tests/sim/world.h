@@ -6,9 +6,11 @@
  * (disk.h) on a simulated machine (machine.h), and the daemon is killed and started again. One event at a time; after
  * each the engine checks itself (engine_check), and everything it says is compared with the model.
  *
- *   model     what must be so, in code as plain as can be      clients, workers   what they do, event by event
- *   world     the order of things: turns, and what they say    boot               starts, stops and crashes of the daemon
- *   shown     what clients have been shown, and never unsee    trouble            what goes wrong, and what is slow
+ *   model     what must be so, in code as plain as can be      clients    what they ask for, event by event
+ *   world     the order of things: turns, and what they say    waiting    those of them that wait
+ *   boot      starts, stops and crashes of the daemon          finding    those that look for futures
+ *   trouble   what goes wrong, and what is slow                workers    what those do
+ *   shown     what clients have been shown, and never unsee
  *
  * To teach it a feature:
  *  1. model.h: fields of struct model_future for what a future then has (they go to the disk and come back by themselves:
@@ -141,6 +143,18 @@ int world_done(struct world *w, int r);
 /* world_any: one of the futures for which @is answers true, -1 = there is none. */
 int world_any(struct world *w, int (*is)(const struct model_future *f));
 
+/* world_any_here: one that is in memory, -1 = there is none. */
+int world_any_here(struct world *w);
+
+/* world_refuses: whether the store's state keeps the service from changing what is like @m. world_shows: the answer to a call
+ * that changes @i shows it. What the model knows of it goes before: a commit is told by that. */
+int world_refuses(const struct world *w, const struct model_future *m, int is_new);
+void world_shows(struct world *w, int i);
+
+/* world_group, world_function_name: their names; {NULL, 0} for group -1. */
+struct span world_group(int group);
+struct span world_function_name(int k, char name[32]);
+
 /* world_key: the idempotency key of that number; {NULL, 0} for 0. */
 struct span world_key(int key);
 
@@ -160,15 +174,18 @@ void world_note(struct world *w);
 struct effects *world_commit(struct world *w);
 void world_durable(struct world *w, uint64_t seq);
 
-/* clients.c, workers.c, trouble.c: tables of what may happen, and what others need of them. */
-extern const struct world_event clients_events[], workers_events[], trouble_events[];
-void clients_drop_waiter(struct world *w, int n);
-void clients_drop_stretch(struct world *w, struct world_stretch *s);
-void clients_get(struct world *w, int i);
+/* What may happen, in a table for each file, and what others need of it. */
+extern const struct world_event clients_events[], waiting_events[], finding_events[], workers_events[],
+        trouble_events[];
+void clients_annotate(struct world *w, int i);
+void clients_delete(struct world *w, int i);
+void waiting_drop(struct world *w, int n);
+void waiting_answer(struct world *w, int n);
+void finding_get(struct world *w, int i);
+void finding_drop(struct world *w, struct world_stretch *s);
 void workers_new(struct world *w, uint32_t serves);
 void workers_work_all(struct world *w);
 void workers_give_up(struct world *w, int i);
-void clients_answer(struct world *w, int n);
 void trouble_end(struct world *w);
 void trouble_settle(struct world *w);
 void trouble_commit(struct world *w);
