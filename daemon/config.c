@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "daemon/config_table.h"
+#include "store/backup.h"
 #include "store/check.h"
 
 #include <errno.h>
@@ -20,6 +21,7 @@ enum option {
     OPTION_ACCEPT_LOSS,
     OPTION_CHECK_CONFIG,
     OPTION_CHECK_STORE,
+    OPTION_BACKUP,
     OPTION_VERSION,
     OPTION_HELP
 };
@@ -40,6 +42,9 @@ static const struct {
                 {"check-store", "DIR",
                  "Read the whole store in this state directory, which no daemon may use meanwhile, say what "
                  "is wrong with it, and exit 0, or 1 when something is, or 2 when it cannot be read."},
+        [OPTION_BACKUP] = {"backup", "DIR",
+                           "Copy the store, which a daemon may be using, into this new state directory, and "
+                           "exit 0, or 1 when nothing was copied."},
         [OPTION_VERSION] = {"version", NULL, "Print the version and exit."},
         [OPTION_HELP] = {"help", NULL, "Print this and exit."},
 };
@@ -48,7 +53,7 @@ static const struct {
 struct command_line {
     const char *config_file;
     const char *port_file;
-    const char *check_store; /* NULL: not asked for */
+    const char *check_store, *backup; /* NULL: not asked for */
     int is_accept_loss, is_check, is_version, is_help;
     struct {
         const struct config_key *key;
@@ -77,6 +82,7 @@ static void take_option(struct command_line *line, enum option option, const cha
     case OPTION_ACCEPT_LOSS: line->is_accept_loss = 1; break;
     case OPTION_CHECK_CONFIG: line->is_check = 1; break;
     case OPTION_CHECK_STORE: line->check_store = value; break;
+    case OPTION_BACKUP: line->backup = value; break;
     case OPTION_VERSION: line->is_version = 1; break;
     case OPTION_HELP: line->is_help = 1; break;
     }
@@ -245,11 +251,11 @@ static int default_state_directory(struct config *c)
 }
 
 /* What is the environment's to say, where nobody else did. */
-static int set_defaults(struct config *c, struct config_errors *errors)
+static int set_defaults(struct config *c, const struct command_line *line, struct config_errors *errors)
 {
     int r = 0;
 
-    if (!c->n_listen)
+    if (!c->n_listen && !line->backup) /* which listens to nobody */
         r = default_listen(c, errors);
     if (r == 0 && !c->state_directory)
         r = default_state_directory(c);
@@ -277,7 +283,7 @@ static int load(struct config *c, const struct command_line *line, struct config
     if (r == 0)
         r = set_settings(c, &c->arena, line, errors);
     if (r == 0 && !errors->n)
-        r = set_defaults(c, errors);
+        r = set_defaults(c, line, errors);
     c->accept_loss = line->is_accept_loss;
     if (r == 0 && line->port_file) {
         c->port_file = arena_strndup(&c->arena, line->port_file, strlen(line->port_file));
@@ -357,6 +363,26 @@ static int report(int r, const struct config_errors *errors)
     return r == CONFIG_E_USAGE ? 2 : 1;
 }
 
+/* The exit status of --backup. */
+static int back_up(const struct config *c, const char *to)
+{
+    const struct backup_config config = {.from = c->state_directory, .to = to};
+    struct store_problem problem;
+    int r;
+
+    if (c->store == CONFIG_STORE_NONE) {
+        fprintf(stderr, "futured: --backup: with store = none there is nothing to copy\n");
+        return 1;
+    }
+    r = backup_run(&config, &problem);
+    if (r != 0)
+        fprintf(stderr, "futured: --backup: %s is not copied: %s\n", c->state_directory,
+                problem.text[0] ? problem.text : strerror(r < 0 ? -r : EIO));
+    else
+        printf("copied %s to %s\n", c->state_directory, to);
+    return fflush(stdout) == 0 && r == 0 ? 0 : 1;
+}
+
 int config_main(struct config **ret, int argc, char *const argv[])
 {
     CLEANUP(buf_deinit) struct buf text = BUF_INIT;
@@ -379,11 +405,14 @@ int config_main(struct config **ret, int argc, char *const argv[])
     r = load_new(ret, &line, &errors);
     if (r != 0)
         return report(r, &errors);
-    if (!line.is_check)
+    if (!line.is_check && !line.backup)
         return -1;
+    if (line.backup)
+        r = back_up(*ret, line.backup);
+    else
+        r = printf("configuration ok\n") > 0 && fflush(stdout) == 0 ? 0 : 1;
     *ret = config_free(*ret);
-    printf("configuration ok\n");
-    return fflush(stdout) == 0 ? 0 : 1;
+    return r;
 }
 
 /* --- documentation */

@@ -61,8 +61,8 @@ enum { CONFIG_E_USAGE = 1, CONFIG_E_INVALID = 2 };
 MUST_CHECK int config_load(struct config **ret, int argc, char *const argv[], struct buf *errors);
 struct config *config_free(struct config *c);
 
-/* config_main: config_load for a main function: says what is wrong on stderr, does what --help, --version, --check-config
- * and --check-store ask on stdout.
+/* config_main: config_load for a main function: says what is wrong on stderr, does what --help, --version,
+ * --check-config, --check-store and --backup ask on stdout.
  *   Return: < 0: *ret is there, run; else the exit status. */
 MUST_CHECK int config_main(struct config **ret, int argc, char *const argv[]);
 

@@ -3,10 +3,11 @@
 import os
 import shutil
 import subprocess
+import threading
 
 import durable_support
 from durable_support import DEADLINE, DurableCase, grpc
-from futures_support import (CANCELLED, EPHEMERAL_RETENTION_NS, FAILED, FULL, PENDING, RUNNING, SUCCEEDED, future_pb2,
+from futures_support import (BASIC, CANCELLED, EPHEMERAL_RETENTION_NS, FAILED, FULL, PENDING, RUNNING, SUCCEEDED, future_pb2,
                              futures_pb2, get, nanoseconds, run, selector, submit)
 from google.protobuf import duration_pb2
 from server import BIN
@@ -264,6 +265,68 @@ class FromDisk(DurableCase):
     def test_check_of_a_store_in_use(self):
         status, said = self.check_store()
         self.assertEqual(status, 2, said)
+
+
+class Backup(DurableCase):
+    def backup(self, source, to):
+        """The exit status of --backup, and what it says on stdout and on stderr."""
+        ended = subprocess.run([BIN / "futured", "--state-directory", source, "--backup", to], capture_output=True,
+                               timeout=DEADLINE, check=False, text=True)
+        return ended.returncode, ended.stdout, ended.stderr
+
+    def test_under_load(self):
+        """What was acknowledged before the copy began is in it, whole; the daemon writes on; a daemon starts on the copy."""
+        state, copy = self.folder / "state", self.folder / "copy"
+        gate, held = self.occupy()
+        waiting = self.submit("echo", b"waits")
+        options = future_pb2.TaskOptions(durability=DURABLE, delay=duration_pb2.Duration(seconds=3600))
+        before = [self.futures.Submit(submit("echo", b"%d" % i, options=options)).future for i in range(20)]
+        stop, during = threading.Event(), []
+
+        def write():
+            futures = self.futures_of(self.server)
+            while not stop.is_set():
+                during.append(futures.Submit(submit("echo", b"x" * 2000, options=options)).future)
+
+        writers = [threading.Thread(target=write) for _ in range(3)]
+        for w in writers:
+            w.start()
+        while len(during) < 300:
+            self.assertTrue(all(w.is_alive() for w in writers))
+            threading.Event().wait(0.01)
+        before += during[:250]
+        said = self.backup(state, copy)
+        n_then = len(during)
+        while len(during) < n_then + 50:
+            self.assertTrue(all(w.is_alive() for w in writers))
+            threading.Event().wait(0.01)
+        stop.set()
+        for w in writers:
+            w.join()
+        self.assertEqual(said, (0, f"copied {state} to {copy}\n", ""))
+        gate.open()
+        self.assertEqual(self.futures.Wait(futures_pb2.WaitRequest(selector=selector(waiting, *held))).counts.succeeded,
+                         1 + len(held))
+        ended = subprocess.run([BIN / "futured", "--check-store", copy], capture_output=True, timeout=DEADLINE, check=False)
+        self.assertEqual(ended.returncode, 0, ended.stdout)
+        restored = self.futures_of(self.start(extra=["--state-directory", str(copy)]))
+        for f in before:
+            self.assertEqual(restored.Get(get(f.id, view=BASIC)), f)
+        self.assertEqual(restored.Wait(futures_pb2.WaitRequest(selector=selector(waiting))).counts.succeeded, 1)
+        mine = {f.id for f in all_of(restored, 1000, filter="pending_reason = DELAYED")}
+        self.assertLessEqual({f.id for f in before}, mine)
+        self.assertLess(mine, {f.id for f in before + during}, "what was accepted after the copy is not in it")
+
+    def test_refusals(self):
+        state, copy = self.folder / "state", self.folder / "copy"
+        copy.mkdir()
+        self.assertEqual(self.backup(state, copy), (1, "", f"futured: --backup: {state} is not copied: {copy}: File exists\n"))
+        empty = self.folder / "empty"
+        empty.mkdir()
+        status, _, said = self.backup(empty, self.folder / "new")
+        self.assertEqual((status, said), (1, f"futured: --backup: {empty} is not copied: "
+                                             f"{empty}/futures.db: No such file or directory\n"))
+        self.assertFalse((self.folder / "new").exists())
 
 
 class Space(DurableCase):

@@ -641,6 +641,7 @@ static void test_usage(void **state)
 {
     ASSERT_USAGE("--nope: there is no such option; see futured --help\n", "--nope");
     ASSERT_USAGE("--check-store: its value is missing: --check-store DIR\n", "--check-store");
+    ASSERT_USAGE("--backup: its value is missing: --backup DIR\n", "--backup");
     ASSERT_USAGE("--list: there is no such option; see futured --help\n", "--list", "127.0.0.1:1");
     ASSERT_USAGE("-v: options begin with --, and nothing else is taken; see futured --help\n", "-v");
     ASSERT_USAGE("file: options begin with --, and nothing else is taken; see futured --help\n", "file");
