@@ -56,6 +56,9 @@ enum {
     PAGE_BYTES = 4096,
 };
 #define DAMAGED_LATER_NS (24 * 3600 * NS_PER_S)
+/* SQLite's commit walks through all pages of the cache when a page was split: the few that are written to are enough. What
+ * one transaction may change before it is written to the log twice is more. */
+#define WRITER_PRAGMAS "PRAGMA journal_mode=WAL; PRAGMA cache_size=-4096; PRAGMA cache_spill=16384"
 
 enum statement {
     BEGIN,
@@ -735,7 +738,7 @@ static int open_database(struct sqlite *s, struct store_problem *problem)
     if (r == 0 && version == 0)
         seal_prepare(s->db);
     if (r == 0)
-        r = db_exec(s->db, "PRAGMA journal_mode=WAL; PRAGMA cache_size=-65536", problem);
+        r = db_exec(s->db, WRITER_PRAGMAS, problem);
     if (r == 0)
         r = schema_upgrade(s->db, version, problem);
     for (size_t i = 0; r == 0 && i < N_STATEMENTS; i++)

@@ -296,7 +296,7 @@ static sqlite3 *bare_open(const char *state, sqlite3_stmt **stmts)
     must(sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) == SQLITE_OK, path);
     must(sqlite3_exec(db,
                       "PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=0; PRAGMA temp_store=MEMORY;"
-                      "PRAGMA secure_delete=0; PRAGMA cache_size=-65536",
+                      "PRAGMA secure_delete=0; PRAGMA cache_size=-4096; PRAGMA cache_spill=16384",
                       NULL, NULL, NULL) == SQLITE_OK,
          "PRAGMA");
     must(sqlite3_exec(db, "UPDATE meta SET commit_seq=1", NULL, NULL, NULL) == SQLITE_OK &&
