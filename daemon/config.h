@@ -48,6 +48,8 @@ struct config {
     struct h2_config h2; /* of a stranger's connection */
     int64_t drain_timeout_ns;
     uint32_t workers;
+    const char **plugins; /* paths, or names of files in the plugins' folder */
+    size_t n_plugins;
     struct config_function *functions; /* in the order of reading */
     size_t n_functions;
     const char *port_file; /* NULL = none */

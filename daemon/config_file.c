@@ -253,7 +253,7 @@ static int on_value(void *arg, const char *section, const char *name, const char
         return 1;
     }
     i = (size_t)(key - config_keys);
-    if (key->type != CONFIG_ADDRESSES && src->seen[i]) {
+    if (key->type != CONFIG_ADDRESSES && key->type != CONFIG_PLUGINS && src->seen[i]) {
         WRONG(src, "[%s] %s: it is in line %u already", src->section, name, src->seen[i]);
         return 1;
     }

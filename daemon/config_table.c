@@ -7,6 +7,7 @@
 #include "daemon/config_table.h"
 
 #include "base/clock.h"
+#include "worker/spec.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -94,6 +95,9 @@ const struct config_key config_keys[] = {
 
     {"pool", "workers", CONFIG_COUNT, AT(workers), 0, 4096, .sample = "4", .flag = "workers", .argument = "N",
      .doc = "Processes that run functions. Default: one for each processor."},
+    {"pool", "plugin", CONFIG_PLUGINS, AT(plugins), .sample = "/usr/local/lib/thumbnails.so",
+     .doc = "A shared object with functions (docs/plugins.md): its path, or the name of a file in the folder where the "
+            "shipped one is. May be given more than once."},
 
     {"function", "command", CONFIG_TEXT, FUNCTION_AT(command), 1, 4096,
      .sample = "/usr/bin/convert - -resize 128x128 png:-",
@@ -300,6 +304,32 @@ static int add_address(struct config *c, struct arena *arena, const char *value,
     return 0;
 }
 
+/* As for addresses. */
+static int add_plugin(struct config *c, struct arena *arena, const char *value, char *why)
+{
+    const char **list;
+
+    if (!*value || (*value != '/' && strchr(value, '/')) || strlen(value) >= PATH_MAX)
+        return refuse(why, value, "an absolute path is allowed, or the name of a file, shorter than %d bytes",
+                      PATH_MAX);
+    for (size_t i = 0; i < c->n_plugins; i++)
+        if (strcmp(c->plugins[i], value) == 0)
+            return refuse(why, value, "it is there already");
+    if (c->n_plugins == SPEC_PLUGINS_MAX - 1)
+        return refuse(why, value, "it is one too many; %d are allowed", SPEC_PLUGINS_MAX - 1);
+    list = arena_alloc(arena, (c->n_plugins + 1) * sizeof *list);
+    if (!list)
+        return -ENOMEM;
+    if (c->n_plugins)
+        memcpy(list, c->plugins, c->n_plugins * sizeof *list);
+    list[c->n_plugins] = arena_strndup(arena, value, strlen(value));
+    if (!list[c->n_plugins])
+        return -ENOMEM;
+    c->n_plugins++;
+    c->plugins = list;
+    return 0;
+}
+
 static int set_store(void *into, const char *value, char *why)
 {
     enum config_store store = CONFIG_STORE_NONE;
@@ -320,6 +350,7 @@ int config_set(const struct config_key *key, void *into, struct arena *arena, co
 
     switch (key->type) {
     case CONFIG_ADDRESSES: return add_address(into, arena, value, why);
+    case CONFIG_PLUGINS: return add_plugin(into, arena, value, why);
     case CONFIG_BOOL: return set_bool(place, value, why);
     case CONFIG_COUNT:
     case CONFIG_COUNT64:

@@ -10,6 +10,7 @@ enum config_type {
     CONFIG_COUNT64,   /* uint64_t */
     CONFIG_LEVEL,     /* enum log_level */
     CONFIG_PATH,      /* const char *, absolute */
+    CONFIG_PLUGINS,   /* const char **, size_t; each value adds one */
     CONFIG_RATE,      /* double, per second */
     CONFIG_SIZE,      /* uint64_t or size_t, bytes */
     CONFIG_SIZE32,    /* uint32_t, bytes */

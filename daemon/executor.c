@@ -61,6 +61,7 @@ struct executor {
     struct loop_watch pool_watch;
     struct loop_timer pool_timer, turn_timer, broken_timer;
     mono_ns_t recover_began, progress_at;
+    char loading[RUNPAGE_TEXT_BYTES]; /* what the worker that died last was loading; "" */
     int spec_fd;
     int is_recovering, is_start_asked, is_deferred;
     int is_broken; /* nothing is written any more */
@@ -106,6 +107,10 @@ static void on_exit_of(void *context, uint64_t key, pid_t pid, int wait_status, 
 {
     struct executor *x = context;
 
+    runpage_loading(pool_page(x->pool, key), x->loading);
+    if (*x->loading)
+        LOG_EVENT(LOG_ERROR, "worker_died_loading", LOG_NUM("worker", key), LOG_NUM("pid", pid),
+                  LOG_STR("plugin", x->loading));
     if (WIFSIGNALED(wait_status))
         LOG_EVENT(asked ? LOG_INFO : LOG_WARNING, "worker_killed", LOG_NUM("worker", key),
                   LOG_NUM("pid", pid), LOG_NUM("signal", WTERMSIG(wait_status)),
@@ -133,7 +138,9 @@ static void on_throttle(void *context, int last_wait_status, mono_ns_t until)
                       WIFSIGNALED(last_wait_status) ? WTERMSIG(last_wait_status)
                                                     : WEXITSTATUS(last_wait_status)),
               LOG_NUM("retry_in_ms", (until - loop_now(x->config.loop)) / NS_PER_MS),
-              LOG_STR("hint", "look at what the workers wrote before this line"));
+              LOG_STR("hint", *x->loading ? "take the plugin out of [pool] plugin, or mend it"
+                                          : "look at what the workers wrote before this line"),
+              LOG_STR("plugin", x->loading));
     become_ready(x); /* clients may ask and submit; tasks wait */
 }
 
@@ -651,7 +658,7 @@ static int find_worker(char *path, size_t size)
 static int write_spec(struct executor *x)
 {
     const struct config *config = x->config.config;
-    struct spec spec = {0};
+    struct spec spec = {.plugins = config->plugins, .n_plugins = (uint32_t)config->n_plugins};
     int r;
 
     spec.commands = mem_zalloc((config->n_functions + 1) * sizeof *spec.commands);

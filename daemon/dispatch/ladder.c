@@ -10,8 +10,6 @@
  */
 #include "dispatch/internal.h"
 
-enum { KIND_COMMAND = 1 << 2 }; /* function.kinds */
-
 mono_ns_t ladder_begin(struct worker *w, struct lease *lease, mono_ns_t now)
 {
     attach_cancel(w, lease, now);
@@ -23,7 +21,7 @@ mono_ns_t ladder_begin(struct worker *w, struct lease *lease, mono_ns_t now)
 static mono_ns_t step(struct worker *w, struct lease *lease, mono_ns_t now)
 {
     const struct dispatch_pool *pool = &w->dispatch->config.pool;
-    int is_command = lease->future->function->kinds == KIND_COMMAND;
+    int is_command = lease->future->function->kinds == WORKER_KIND_COMMAND;
     mono_ns_t kill_at = lease->kill_at;
 
     if (lease->stop == STOP_NOT || kill_at == CLOCK_NEVER)

@@ -122,6 +122,8 @@ static int serve(struct worker *w, struct span message, struct grpc_status *st)
         return worker_bad_field(st, "hello.functions",
                                 "a name of 1 to 255 characters of [A-Za-z0-9._-] is required");
     f = engine_function_add(w->dispatch->engine, spec.name, spec.doc);
+    if (f && !(f->kinds & WORKER_KIND_COMMAND)) /* what the configuration has no command for is a plugin's */
+        f->kinds |= WORKER_KIND_PLUGIN;
     if (!f || engine_holder_serve(w->dispatch->engine, w->holder, f) < 0)
         return no_room(st);
     w->functions_bytes += spec.name.len + WORKER_FUNCTION_FIELD_BYTES;

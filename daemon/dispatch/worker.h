@@ -11,7 +11,9 @@ enum {
     WORKER_CREDIT_MAX = 65536,
     WORKER_SLOTS_MAX = 1024,
     WORKER_FUNCTIONS_MAX = 10000,
-    WORKER_TEXT_BYTES = 255,         /* name, version */
+    WORKER_TEXT_BYTES = 255,     /* name, version */
+    WORKER_KIND_PLUGIN = 1 << 1, /* in function.kinds */
+    WORKER_KIND_COMMAND = 1 << 2,
     WORKER_FUNCTION_FIELD_BYTES = 4, /* what its name as a field of a message takes beside it */
 };
 

@@ -44,19 +44,22 @@ static int add(struct functions *f)
     return r;
 }
 
-static int add_plugin_function(struct functions *f, const struct plugin *p,
-                               const struct futured_plugin_function *pf)
+static int add_plugin_function(struct functions *f, const struct plugin *p, size_t i)
 {
+    const struct futured_plugin_function *pf = plugin_function(p, i);
     struct function *item = &f->items[f->n_items];
     int r;
 
     *item = (struct function){.name = pf->name, .doc = pf->doc ? pf->doc : "", .plugin = pf};
     item->version = p->descriptor->version ? p->descriptor->version : "";
     item->content_types = pf->content_types;
+    item->options = plugin_options(p, i);
     if (functions_find(f, span_of_string(pf->name)))
         return problem(f, "%s: function %s is there already", p->descriptor->name, pf->name);
     if (pf->init) {
+        runpage_load(f->page, f->paths[p - f->plugins], pf->name);
         r = pf->init(&attempt_host, &item->state);
+        runpage_load(f->page, "", "");
         if (r != 0)
             return problem(f, "%s: init of function %s failed (%d)", p->descriptor->name, pf->name, r);
     }
@@ -102,7 +105,8 @@ static int open_plugins(struct functions *f, const struct spec *spec, const char
     char why[PLUGIN_TEXT_BYTES];
 
     f->plugins = mem_zalloc((spec->n_plugins + 1) * sizeof *f->plugins);
-    if (!f->plugins)
+    f->paths = arena_alloc(&f->arena, (spec->n_plugins + 1) * sizeof *f->paths);
+    if (!f->plugins || !f->paths)
         return -ENOMEM;
     for (uint32_t i = 0; i < spec->n_plugins; i++) {
         const char *path = find_plugin(f, spec->plugins[i], folders);
@@ -110,8 +114,11 @@ static int open_plugins(struct functions *f, const struct spec *spec, const char
 
         if (!path)
             return -ENOMEM;
-        if (plugin_open(&f->plugins[f->n_plugins], path, why) == 0) {
-            f->n_plugins++;
+        runpage_load(f->page, path, "");
+        r = plugin_open(&f->plugins[f->n_plugins], path, why);
+        runpage_load(f->page, "", "");
+        if (r == 0) {
+            f->paths[f->n_plugins++] = path;
             continue;
         }
         r = problem(f, "%s", why);
@@ -143,18 +150,19 @@ static int add_all(struct functions *f, const struct spec *spec)
 
     for (uint32_t i = 0; i < f->n_plugins && r == 0; i++)
         for (size_t k = 0; k < f->plugins[i].descriptor->n_functions && r == 0; k++)
-            r = add_plugin_function(f, &f->plugins[i], plugin_function(&f->plugins[i], k));
+            r = add_plugin_function(f, &f->plugins[i], k);
     for (uint32_t i = 0; i < spec->n_commands && r == 0; i++)
         r = add_command(f, &spec->commands[i]);
     return r;
 }
 
-int functions_init(struct functions *f, const struct spec *spec, const char *const *folders)
+int functions_init(struct functions *f, const struct spec *spec, const char *const *folders,
+                   struct runpage *page)
 {
     struct hash_seed seed;
     int r;
 
-    *f = (struct functions){.problems = BUF_INIT};
+    *f = (struct functions){.problems = BUF_INIT, .page = page};
     if (getrandom(&seed, sizeof seed, 0) != (ssize_t)sizeof seed)
         return -EIO;
     map_init(&f->map, &seed);

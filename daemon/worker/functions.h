@@ -7,6 +7,7 @@
  */
 #include "base/buf.h"
 #include "base/map.h"
+#include "base/runpage.h"
 #include "worker/command.h"
 #include "worker/plugin.h"
 #include "worker/spec.h"
@@ -16,6 +17,7 @@ struct function {
     const char *name, *doc, *version;
     const char *const *content_types;             /* NULL at the end; NULL: any */
     const struct futured_plugin_function *plugin; /* NULL: a command */
+    struct futured_options options;               /* of a plugin's */
     void *state;
     struct command command;
 };
@@ -25,17 +27,21 @@ struct functions {
     struct function *items; /* in the order of the spec; those of before the first n_items are served */
     uint32_t n_items;
     struct plugin *plugins;
+    const char **paths; /* of each of them */
     uint32_t n_plugins;
     struct buf problems; /* texts, a newline behind each */
     uint32_t n_problems;
     struct arena arena;
+    struct runpage *page;
 };
 
 /* functions_init: load what @spec says. A plugin without a slash in its path is looked for in the NULL-terminated
- * @folders, in their order. @spec may go away afterwards. Runs code of the plugins.
+ * @folders, in their order. @spec may go away afterwards. Runs code of the plugins; what is loaded meanwhile stands in
+ * @page, for who looks for the cause when that code kills the process.
  *   Owns:   on 0 the caller functions_deinits @f.
  *   Return: 0, also where there were problems; -errno. */
-MUST_CHECK int functions_init(struct functions *f, const struct spec *spec, const char *const *folders);
+MUST_CHECK int functions_init(struct functions *f, const struct spec *spec, const char *const *folders,
+                              struct runpage *page);
 
 /* functions_deinit: fini of each, last one first; then the plugins are unloaded. */
 void functions_deinit(struct functions *f);

@@ -60,7 +60,7 @@ static int signal_fd(void)
 }
 
 /* What the spec says, behind the functions that every worker serves. */
-static int load_spec(const struct spec *spec, struct functions *ret)
+static int load_spec(const struct spec *spec, struct runpage *page, struct functions *ret)
 {
     const char *plugins[SPEC_PLUGINS_MAX + 1] = {SHIPPED_PLUGIN};
     const struct spec all = {.plugins = plugins,
@@ -73,7 +73,7 @@ static int load_spec(const struct spec *spec, struct functions *ret)
     for (uint32_t i = 0; i < spec->n_plugins; i++)
         plugins[i + 1] = spec->plugins[i];
     plugin_folder(folder);
-    return functions_init(ret, &all, folders);
+    return functions_init(ret, &all, folders, page);
 }
 
 static int load(const struct sandbox *sandbox, struct functions *ret)
@@ -85,7 +85,7 @@ static int load(const struct sandbox *sandbox, struct functions *ret)
     close(sandbox->spec_fd);
     if (r != 0)
         return fail(EX_CONFIG, "worker_spec_unreadable", r < 0 ? log_errno_text(r) : spec_error_text(r));
-    r = load_spec(&spec, ret);
+    r = load_spec(&spec, sandbox->page, ret);
     spec_deinit(&spec);
     if (r < 0)
         return fail(EX_OSERR, "worker_functions_not_loaded", log_errno_text(r));

@@ -15,7 +15,17 @@ enum {
     REQUEST_HEARTBEAT = 11,
 };
 enum { HELLO_NAME = 1, HELLO_TOKEN, HELLO_FUNCTIONS, HELLO_SLOTS, HELLO_LABELS, HELLO_VERSION = 7 };
-enum { FUNCTION_NAME = 1, FUNCTION_DOC, FUNCTION_CONTENT_TYPES, FUNCTION_VERSION = 5 };
+enum { FUNCTION_NAME = 1, FUNCTION_DOC, FUNCTION_CONTENT_TYPES, FUNCTION_OPTIONS, FUNCTION_VERSION };
+enum {
+    OPTIONS_DURABILITY = 1,
+    OPTIONS_PRIORITY = 2,
+    OPTIONS_ATTEMPT_TIMEOUT = 6,
+    OPTIONS_RETRY = 7,
+    OPTIONS_ON_LOST = 8,
+    OPTIONS_RETENTION = 14,
+    OPTIONS_CONCURRENCY_KEY = 15
+};
+enum { RETRY_ATTEMPTS = 1, RETRY_INITIAL, RETRY_MULTIPLIER, RETRY_MAX, RETRY_JITTER, RETRY_TYPES };
 enum {
     FINISH_LEASE = 1,
     FINISH_RESULT,
@@ -52,6 +62,46 @@ void outbox_deinit(struct outbox *o)
 
 /* --- Hello */
 
+static void put_span(struct writer *w, uint32_t number, int64_t ms)
+{
+    if (ms)
+        writer_duration(w, number, ms == FUTURED_NONE ? 0 : ms * NS_PER_MS);
+}
+
+static void put_retry(struct writer *w, const struct futured_options *o)
+{
+    struct writer_mark m;
+
+    if (!o->max_attempts && !o->initial_backoff_ms && !o->max_backoff_ms && o->multiplier == 0 &&
+        o->jitter == 0 && !(o->non_retryable_types && *o->non_retryable_types))
+        return;
+    m = writer_begin(w, OPTIONS_RETRY, 100);
+    writer_uint(w, RETRY_ATTEMPTS, o->max_attempts);
+    put_span(w, RETRY_INITIAL, o->initial_backoff_ms);
+    writer_double(w, RETRY_MULTIPLIER, o->multiplier);
+    put_span(w, RETRY_MAX, o->max_backoff_ms);
+    if (o->jitter != 0)
+        writer_double_always(w, RETRY_JITTER, MAX(o->jitter, 0.0));
+    for (const char *const *type = o->non_retryable_types; type && *type; type++)
+        writer_text(w, RETRY_TYPES, *type);
+    writer_end(w, m);
+}
+
+static void put_options(struct writer *w, const struct futured_options *o)
+{
+    struct writer_mark m = writer_begin(w, FUNCTION_OPTIONS, 100);
+
+    writer_uint(w, OPTIONS_DURABILITY, (uint64_t)o->durability);
+    writer_sint(w, OPTIONS_PRIORITY, o->priority);
+    put_span(w, OPTIONS_ATTEMPT_TIMEOUT, o->attempt_timeout_ms);
+    put_retry(w, o);
+    writer_uint(w, OPTIONS_ON_LOST, (uint64_t)o->on_lost);
+    put_span(w, OPTIONS_RETENTION, o->retention_ms);
+    if (o->concurrency_key)
+        writer_text(w, OPTIONS_CONCURRENCY_KEY, o->concurrency_key);
+    writer_end(w, m);
+}
+
 static void put_function(struct writer *w, const struct function *f)
 {
     struct writer_mark m = writer_begin(w, HELLO_FUNCTIONS, 100);
@@ -60,6 +110,8 @@ static void put_function(struct writer *w, const struct function *f)
     writer_text(w, FUNCTION_DOC, f->doc);
     for (const char *const *type = f->content_types; type && *type; type++)
         writer_text(w, FUNCTION_CONTENT_TYPES, *type);
+    if (f->options.size) /* it says some */
+        put_options(w, &f->options);
     writer_text(w, FUNCTION_VERSION, f->version);
     writer_end(w, m);
 }

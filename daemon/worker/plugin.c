@@ -9,7 +9,17 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { DOC_MAX_BYTES = 4096, NAME_MAX_BYTES = 255 };
+enum {
+    DOC_MAX_BYTES = 4096,
+    NAME_MAX_BYTES = 255,
+    ATTEMPTS_MAX = 1000,
+    NON_RETRYABLE_MAX = 64,
+    MULTIPLIER_MAX = 1000000,
+};
+#define SPAN_MAX_MS (INT64_C(3650) * 24 * 3600 * 1000)
+
+/* Of the first version of the header. */
+#define FUNCTION_MIN_BYTES offsetof(struct futured_plugin_function, options)
 
 PRINTF_LIKE(3, 4)
 static int bad(char why[static PLUGIN_TEXT_BYTES], const char *path, const char *format, ...)
@@ -57,18 +67,59 @@ static int check_function(const struct futured_plugin_function *f, size_t i, con
     return 0;
 }
 
+static int is_in(int64_t value, int64_t min, int64_t max)
+{
+    return value >= min && value <= max;
+}
+
+static int check_options(const struct plugin *p, size_t i, const char *path,
+                         char why[static PLUGIN_TEXT_BYTES])
+{
+    const struct futured_options o = plugin_options(p, i);
+    const char *name = plugin_function(p, i)->name, *wrong = NULL;
+    size_t n = 0;
+
+    if (!is_in(o.durability, FUTURED_DURABILITY_UNSAID, FUTURED_EPHEMERAL))
+        wrong = "durability";
+    else if (!is_in(o.on_lost, FUTURED_ON_LOST_UNSAID, FUTURED_ON_LOST_FAIL))
+        wrong = "on_lost";
+    else if (!is_in(o.attempt_timeout_ms, 0, SPAN_MAX_MS))
+        wrong = "attempt_timeout_ms";
+    else if (!is_in(o.retention_ms, FUTURED_NONE, SPAN_MAX_MS))
+        wrong = "retention_ms";
+    else if (o.max_attempts > ATTEMPTS_MAX)
+        wrong = "max_attempts";
+    else if (!is_in(o.initial_backoff_ms, FUTURED_NONE, SPAN_MAX_MS))
+        wrong = "initial_backoff_ms";
+    else if (!is_in(o.max_backoff_ms, FUTURED_NONE, SPAN_MAX_MS))
+        wrong = "max_backoff_ms";
+    else if (o.multiplier != 0 && !(o.multiplier >= 1 && o.multiplier <= MULTIPLIER_MAX))
+        wrong = "multiplier";
+    else if (o.jitter != FUTURED_NONE && !(o.jitter >= 0 && o.jitter <= 1))
+        wrong = "jitter";
+    else if (o.concurrency_key && !is_text(o.concurrency_key, NAME_MAX_BYTES))
+        wrong = "concurrency_key";
+    for (; o.non_retryable_types && o.non_retryable_types[n]; n++)
+        if (n == NON_RETRYABLE_MAX || !is_text(o.non_retryable_types[n], NAME_MAX_BYTES)) {
+            wrong = "non_retryable_types";
+            break;
+        }
+    return wrong ? bad(why, path, "%s is not allowed as it is in the options of function %s", wrong, name)
+                 : 0;
+}
+
 static int check(const struct plugin *p, const char *path, char why[static PLUGIN_TEXT_BYTES])
 {
     const struct futured_plugin *d = p->descriptor;
 
     if (d->abi != FUTURED_PLUGIN_ABI)
         return bad(why, path, "futured_plugin has ABI %u, this worker has %u", d->abi, FUTURED_PLUGIN_ABI);
-    if (d->size < sizeof *d || d->function_size < sizeof *d->functions ||
+    if (d->size < sizeof *d || d->function_size < FUNCTION_MIN_BYTES ||
         d->function_size % _Alignof(struct futured_plugin_function))
         return bad(why, path,
                    "futured_plugin has a size of %zu and functions of %zu bytes, at least %zu and %zu are "
                    "needed",
-                   d->size, d->function_size, sizeof *d, sizeof *d->functions);
+                   d->size, d->function_size, sizeof *d, FUNCTION_MIN_BYTES);
     if (!d->name || !is_text(d->name, NAME_MAX_BYTES) || (d->version && !is_text(d->version, NAME_MAX_BYTES)))
         return bad(why, path,
                    "futured_plugin has no name, or name or version are over 255 bytes or no UTF-8");
@@ -78,6 +129,8 @@ static int check(const struct plugin *p, const char *path, char why[static PLUGI
     for (size_t i = 0; i < d->n_functions; i++) {
         int r = check_function(plugin_function(p, i), i, path, why);
 
+        if (r == 0)
+            r = check_options(p, i, path, why);
         if (r != 0)
             return r;
     }
@@ -118,4 +171,14 @@ const struct futured_plugin_function *plugin_function(const struct plugin *p, si
     const char *first = (const char *)p->descriptor->functions;
 
     return (const void *)(first + i * p->descriptor->function_size);
+}
+
+struct futured_options plugin_options(const struct plugin *p, size_t i)
+{
+    const struct futured_plugin_function *f = plugin_function(p, i);
+    struct futured_options options = {0};
+
+    if (p->descriptor->function_size >= FUNCTION_MIN_BYTES + sizeof f->options && f->options)
+        memcpy(&options, f->options, MIN(f->options->size, sizeof options));
+    return options;
 }

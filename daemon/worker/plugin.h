@@ -19,5 +19,9 @@ enum { PLUGIN_E_LOAD = 1, PLUGIN_E_BAD };
 MUST_CHECK int plugin_open(struct plugin *ret, const char *path, char why[static PLUGIN_TEXT_BYTES]);
 void plugin_close(struct plugin *p);
 
-/* plugin_function: the @i-th of descriptor->n_functions, as far as this version knows it. */
+/* plugin_function: the @i-th of descriptor->n_functions. What was added to the structure since the first version is for the
+ * functions below to read: the plugin's may be shorter.
+ * plugin_options: the options that it says for its tasks, as a whole structure with 0 for what it does not know; none are
+ * all 0. */
 const struct futured_plugin_function *plugin_function(const struct plugin *p, size_t i);
+struct futured_options plugin_options(const struct plugin *p, size_t i);

@@ -3,6 +3,8 @@
 
 #include "base/err.h"
 
+#include <stdio.h>
+
 /* How often a search is begun again because the worker overwrote what was found. A worker that runs functions
  * does so at most once; one that has gone wild does not hold the daemon up. */
 enum { SEARCHES_MAX = 4 };
@@ -68,4 +70,27 @@ enum runpage_state runpage_find(const struct runpage *page, uint64_t key, uint32
                                                                                      : RUNPAGE_RUNNING;
     }
     return RUNPAGE_UNKNOWN;
+}
+
+void runpage_load(struct runpage *page, const char *file, const char *name)
+{
+    char text[RUNPAGE_TEXT_BYTES];
+    int n = snprintf(text, sizeof text, "%s%s%s", file, *name ? ", function " : "", name);
+
+    for (int i = 0; i <= MIN(n, RUNPAGE_TEXT_BYTES - 1); i++)
+        *(volatile char *)&page->loading[i] = text[i];
+}
+
+void runpage_loading(const struct runpage *page, char text[static RUNPAGE_TEXT_BYTES])
+{
+    size_t n = 0;
+
+    for (; n < RUNPAGE_TEXT_BYTES - 1; n++) {
+        char c = *(const volatile char *)&page->loading[n];
+
+        if (!c)
+            break;
+        text[n] = c >= ' ' && c <= '~' ? c : '?';
+    }
+    text[n] = '\0';
 }

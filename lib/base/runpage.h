@@ -17,7 +17,7 @@
 
 #include <stdatomic.h>
 
-enum { RUNPAGE_STARTS = 128, RUNPAGE_SLOTS = 160, RUNPAGE_BYTES = 4096 };
+enum { RUNPAGE_STARTS = 128, RUNPAGE_SLOTS = 160, RUNPAGE_TEXT_BYTES = 200, RUNPAGE_BYTES = 4096 };
 
 struct runpage_start {
     uint64_t key; /* id_key of the future */
@@ -29,6 +29,7 @@ struct runpage_start {
 struct runpage {
     _Atomic uint64_t n_started, n_finished, n_sent;
     struct runpage_start starts[RUNPAGE_SLOTS];
+    char loading[RUNPAGE_TEXT_BYTES]; /* a text; what of the user's is loaded now */
 };
 
 _Static_assert(sizeof(struct runpage) <= RUNPAGE_BYTES, "a runpage is one page");
@@ -45,3 +46,8 @@ void runpage_sent(struct runpage *page, uint64_t n);
 enum runpage_state { RUNPAGE_UNKNOWN, RUNPAGE_RUNNING, RUNPAGE_FINISHED };
 enum runpage_state runpage_find(const struct runpage *page, uint64_t key, uint32_t attempt,
                                 wall_ns_t *ret_at);
+
+/* runpage_load: the worker's side: code of the user's is loaded from now on, named by @file and @name (may be ""); with both
+ * "" no more. runpage_loading: what a worker that has died was loading, as printable ASCII; "" for nothing. */
+void runpage_load(struct runpage *page, const char *file, const char *name);
+void runpage_loading(const struct runpage *page, char text[static RUNPAGE_TEXT_BYTES]);

@@ -21,7 +21,7 @@
  *     }
  *
  *     static const struct futured_plugin_function functions[] = {
- *         {"reverse", "The argument, last byte first.", NULL, NULL, reverse, NULL},
+ *         {"reverse", "The argument, last byte first.", NULL, NULL, reverse, NULL, NULL},
  *     };
  *     const struct futured_plugin futured_plugin = {
  *         FUTURED_PLUGIN_ABI, sizeof(struct futured_plugin), "text", "1.0",
@@ -39,7 +39,10 @@
  *
  * Versions: FUTURED_PLUGIN_ABI changes when something that is here changes its meaning or place. Additions go to the end
  * of a structure and are seen by its size: a plugin that wants to run in older hosts asks FUTURED_HOST_HAS before it uses
- * what was added later. Added so far: n_upstreams and upstream.
+ * what was added later, and a host takes a plugin whose structures end before what was added. Added so far: n_upstreams
+ * and upstream of the host; options of a function.
+ *
+ * docs/plugins.md tells more; client/examples has a plugin in C and one in C++.
  */
 #include <stddef.h>
 #include <stdint.h>
@@ -131,6 +134,31 @@ struct futured_host {
 #define FUTURED_HOST_HAS(host, member) \
     ((host)->size >= offsetof(struct futured_host, member) + sizeof((host)->member))
 
+/* Options of the tasks of a function, where they do not say otherwise themselves; they are those of TaskOptions in the
+ * contract. What is 0 is not said; FUTURED_NONE says that there is none. Times are in milliseconds, at most 10 years. */
+#define FUTURED_NONE (-1)
+
+enum futured_durability { FUTURED_DURABILITY_UNSAID = 0, FUTURED_DURABLE = 1, FUTURED_EPHEMERAL = 2 };
+enum futured_on_lost { FUTURED_ON_LOST_UNSAID = 0, FUTURED_ON_LOST_RETRY = 1, FUTURED_ON_LOST_FAIL = 2 };
+
+struct futured_options {
+    size_t size; /* sizeof(struct futured_options) */
+    enum futured_durability durability;
+    int32_t priority;
+    int64_t attempt_timeout_ms;
+    int64_t retention_ms; /* or FUTURED_NONE: forgotten at its end */
+    enum futured_on_lost on_lost;
+
+    /* When a failed attempt is followed by another. */
+    uint32_t max_attempts;                      /* at most 1,000 */
+    int64_t initial_backoff_ms, max_backoff_ms; /* or FUTURED_NONE: no pause */
+    double multiplier;                          /* 1 or more */
+    double jitter;                              /* to 1, or FUTURED_NONE: no part of a pause is random */
+    const char *const *non_retryable_types; /* at most 64 of at most 255 bytes, NULL at the end; or NULL */
+
+    const char *concurrency_key; /* at most 255 bytes; or NULL */
+};
+
 struct futured_plugin_function {
     const char *name;                 /* 1-255 characters of [A-Za-z0-9._-] */
     const char *doc;                  /* for people, at most 4 KiB; may be NULL */
@@ -144,6 +172,8 @@ struct futured_plugin_function {
     int (*run)(const struct futured_host *host, struct futured_call *call, void *state);
     /* Once, when the process ends in order; may be NULL. Not after a crash or a kill. */
     void (*fini)(void *state);
+
+    const struct futured_options *options; /* may be NULL */
 };
 
 /* A plugin exports one of these under the name futured_plugin. Everything in it must live as long as the process. */

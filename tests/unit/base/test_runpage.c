@@ -230,6 +230,32 @@ static void test_reader_beside_a_writer(void **state)
     assert_int_equal(find(&shared, N_KEYS, 1), RUNPAGE_FINISHED);
 }
 
+static void test_loading(void **state)
+{
+    char long_name[300], text[RUNPAGE_TEXT_BYTES];
+    struct runpage page = {0};
+
+    runpage_loading(&page, text);
+    assert_string_equal(text, "");
+    runpage_load(&page, "/lib/a.so", "");
+    runpage_loading(&page, text);
+    assert_string_equal(text, "/lib/a.so");
+    runpage_load(&page, "/lib/a.so", "one");
+    runpage_loading(&page, text);
+    assert_string_equal(text, "/lib/a.so, function one");
+    runpage_load(&page, "", "");
+    runpage_loading(&page, text);
+    assert_string_equal(text, "");
+    memset(long_name, 'x', sizeof long_name - 1);
+    long_name[sizeof long_name - 1] = '\0';
+    runpage_load(&page, long_name, "");
+    runpage_loading(&page, text);
+    assert_int_equal(strlen(text), RUNPAGE_TEXT_BYTES - 1);
+    memset(page.loading, '\n', sizeof page.loading); /* scribbled */
+    runpage_loading(&page, text);
+    assert_int_equal(strspn(text, "?"), RUNPAGE_TEXT_BYTES - 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -240,6 +266,7 @@ int main(void)
             cmocka_unit_test(test_entry_written_but_not_counted),
             cmocka_unit_test(test_overruns_are_bugs),
             cmocka_unit_test(test_scribbled_page),
+            cmocka_unit_test(test_loading),
             cmocka_unit_test(test_reader_beside_a_writer),
     };
 

@@ -260,6 +260,8 @@ static void test_every_key(void **state)
                "drain = 1d\n"
                "[pool]\n"
                "workers = 0\n"
+               "plugin = /usr/lib/a.so\n"
+               "plugin = b.so\n"
                "[function.thumb-1.x_Y]\n"
                "command = sh -c \"a ; b # c\"\n"
                "shell = yes\n"
@@ -295,6 +297,9 @@ static void test_every_key(void **state)
     assert_true(c->h2.keepalive_timeout_ns == 3 * NS_PER_S);
     assert_true(c->drain_timeout_ns == 86400 * NS_PER_S);
     assert_int_equal(c->workers, 0);
+    assert_int_equal(c->n_plugins, 2);
+    assert_string_equal(c->plugins[0], "/usr/lib/a.so");
+    assert_string_equal(c->plugins[1], "b.so");
     assert_int_equal(c->n_functions, 3);
     assert_int_equal(c->functions[0].max_pending, 500000000);
     assert_true(c->functions[0].rate == 0.25);
@@ -306,7 +311,7 @@ static void test_every_key(void **state)
     assert_string_equal(c->functions[0].doc, "makes = things: small; really");
     assert_int_equal(c->functions[0].max_running, 4);
     assert_string_equal(c->functions[0].file, path);
-    assert_int_equal(c->functions[0].line, 30);
+    assert_int_equal(c->functions[0].line, 32);
     assert_string_equal(c->functions[1].name, "b");
     assert_string_equal(c->functions[1].doc, "");
     assert_int_equal(c->functions[1].shell, 0);
@@ -422,6 +427,17 @@ static void test_wrong_addresses(void **state)
             "C:2: [futured] listen: \"localhost:1\": the host is a numeric address (127.0.0.1, [::1], or "
             "0.0.0.0 for all of IPv4, [::] for all of IPv6); names are not looked up\n"
             "C:4: [futured] listen: \"127.0.0.1:1\": it is there already\n");
+}
+
+static void test_wrong_plugins(void **state)
+{
+    ASSERT_FILE_ERRORS(
+            "[pool]\nplugin = lib/a.so\nplugin =\nplugin = a.so\nplugin = a.so\n",
+            "C:2: [pool] plugin: \"lib/a.so\": an absolute path is allowed, or the name of a file, shorter "
+            "than 4096 bytes\n"
+            "C:3: [pool] plugin: \"\": an absolute path is allowed, or the name of a file, shorter than "
+            "4096 bytes\n"
+            "C:5: [pool] plugin: \"a.so\": it is there already\n");
 }
 
 static void test_wrong_lines(void **state)
@@ -855,6 +871,7 @@ int main(int argc, char *argv[])
             CONFIG_TEST(test_command_line_wins),
             CONFIG_TEST(test_wrong_values),
             CONFIG_TEST(test_wrong_addresses),
+            CONFIG_TEST(test_wrong_plugins),
             CONFIG_TEST(test_wrong_lines),
             CONFIG_TEST(test_wrong_functions),
             CONFIG_TEST(test_long_lines),

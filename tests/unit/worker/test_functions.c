@@ -6,6 +6,7 @@
 #include <fcntl.h>
 
 static char log_path[64];
+static struct runpage page;
 
 static struct functions load(const char *const *plugins, uint32_t n_plugins, struct spec_command *commands,
                              uint32_t n_commands, const char *const *folders)
@@ -18,7 +19,7 @@ static struct functions load(const char *const *plugins, uint32_t n_plugins, str
 
     for (uint32_t i = 0; i < n_plugins; i++)
         paths[i] = plugins[i];
-    assert_int_equal(functions_init(&f, &spec, folders ? folders : none), 0);
+    assert_int_equal(functions_init(&f, &spec, folders ? folders : none, &page), 0);
     return f;
 }
 
@@ -155,7 +156,7 @@ static void test_without_memory(void **state)
     FAIL_EACH_ALLOCATION(nth)
     {
         struct functions f;
-        int r = functions_init(&f, &spec, none);
+        int r = functions_init(&f, &spec, none, &page);
 
         assert_int_equal(r, test_allocation_failed() ? -ENOMEM : 0);
         if (r == 0) {

@@ -121,12 +121,70 @@ static void test_empty_says_nothing(void **state)
     teardown(&f);
 }
 
+/* The default options as TaskOptions, field by field. */
+static void test_options(void **state)
+{
+    static const char *const types[] = {"A", "B", NULL};
+    struct function items[] = {{.name = "f", .doc = "", .version = ""}};
+    struct functions functions = {.items = items, .n_items = 1, .problems = BUF_INIT};
+    const struct hello hello = {.name = "n", .session_token = "t", .functions = &functions};
+    const struct futured_options cases[] = {
+            {.durability = FUTURED_EPHEMERAL,
+             .priority = -7,
+             .attempt_timeout_ms = 1500,
+             .retention_ms = FUTURED_NONE},
+            {.on_lost = FUTURED_ON_LOST_FAIL, .concurrency_key = "k", .retention_ms = 1000},
+            {.max_attempts = 3,
+             .initial_backoff_ms = 2000,
+             .max_backoff_ms = FUTURED_NONE,
+             .multiplier = 1.5},
+            {.jitter = FUTURED_NONE, .non_retryable_types = types},
+            {.jitter = 0.5},
+    };
+    static const struct span wanted[] = {
+            SPAN_LIT("\x08\x02\x10\x0d\x32\x07\x08\x01\x10\x80\xca\xb5\xee\x01\x72\x00"),
+            SPAN_LIT("\x40\x02\x72\x02\x08\x01\x7a\x01k"),
+            SPAN_LIT("\x3a\x11\x08\x03\x12\x02\x08\x02\x19\x00\x00\x00\x00\x00\x00\xf8\x3f\x22\x00"),
+            SPAN_LIT("\x3a\x0f\x29\x00\x00\x00\x00\x00\x00\x00\x00\x32\x01"
+                     "A\x32\x01"
+                     "B"),
+            SPAN_LIT("\x3a\x09\x29\x00\x00\x00\x00\x00\x00\xe0\x3f"),
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct wire_reader r;
+        struct wire_field field;
+        struct fixture f;
+        int n = 0;
+
+        items[0].options = cases[i];
+        items[0].options.size = sizeof cases[i];
+        setup(&f);
+        outbox_hello(&f.outbox, &hello);
+        flush(&f);
+        for (r = wire_reader(field_of(1, 0)); wire_next(&r, &field) == 0;) {
+            struct wire_reader inner = wire_reader(field.bytes);
+            struct wire_field at;
+
+            while (field.number == 3 && wire_next(&inner, &at) == 0) {
+                if (at.number != 4)
+                    continue;
+                n++;
+                if (!span_eq(at.bytes, wanted[i]))
+                    fail_msg("case %zu", i);
+            }
+        }
+        assert_int_equal(n, 1);
+        teardown(&f);
+    }
+}
+
 static void test_hello(void **state)
 {
     static const char *const types[] = {"text/plain", "image/png", NULL};
     struct function items[] = {
             {.name = "one", .doc = "the first", .version = "2.0", .content_types = types},
-            {.name = "two", .doc = "", .version = ""},
+            {.name = "two", .doc = "", .version = "", .options = {.size = sizeof(struct futured_options)}},
     };
     struct functions functions = {.items = items, .n_items = 2, .problems = BUF_INIT};
     const struct hello hello = {
@@ -151,7 +209,7 @@ static void test_hello(void **state)
             n += span_eq(field.bytes,
                          SPAN_LIT("\x0a\x03one\x12\x09the first\x1a\x0atext/plain\x1a\x09image/png\x2a\x03"
                                   "2.0")) ||
-                 span_eq(field.bytes, SPAN_LIT("\x0a\x03two"));
+                 span_eq(field.bytes, SPAN_LIT("\x0a\x03two\x22\x00"));
         else if (field.number == 4)
             n += field.value == 1;
         else if (field.number == 5)
@@ -349,6 +407,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
             cmocka_unit_test(test_empty_says_nothing),
+            cmocka_unit_test(test_options),
             cmocka_unit_test(test_hello),
             cmocka_unit_test(test_batch),
             cmocka_unit_test(test_result),

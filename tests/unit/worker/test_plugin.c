@@ -26,6 +26,63 @@ static void test_good_and_longer(void **state)
     plugin_close(&p); /* again: nothing */
 }
 
+static void test_options(void **state)
+{
+    char path[512], why[PLUGIN_TEXT_BYTES] = "";
+    struct futured_options o;
+    struct plugin p;
+
+    path_of("LONGER", path, sizeof path);
+    assert_int_equal(plugin_open(&p, path, why), 0);
+    o = plugin_options(&p, 0);
+    assert_int_equal(o.size, sizeof o);
+    assert_int_equal(o.durability, FUTURED_EPHEMERAL);
+    assert_int_equal(o.priority, -7);
+    assert_int_equal(o.attempt_timeout_ms, 1500);
+    assert_int_equal(o.retention_ms, FUTURED_NONE);
+    assert_string_equal(o.non_retryable_types[0], "ValueError");
+    assert_string_equal(o.concurrency_key, "one at a time");
+    o = plugin_options(&p, 1);
+    assert_int_equal(o.size, 0);
+    plugin_close(&p);
+}
+
+/* One built against the header before anything was added to it. */
+static void test_first_version(void **state)
+{
+    char path[512], why[PLUGIN_TEXT_BYTES] = "";
+    struct plugin p;
+
+    path_of("FIRST_VERSION", path, sizeof path);
+    if (plugin_open(&p, path, why) != 0)
+        fail_msg("%s", why);
+    assert_string_equal(plugin_function(&p, 1)->name, "two");
+    assert_int_equal(plugin_options(&p, 0).size, 0);
+    assert_int_equal(plugin_options(&p, 1).size, 0);
+    plugin_close(&p);
+}
+
+static void test_wrong_options(void **state)
+{
+    static const char *const names[] = {"DURABILITY",      "ATTEMPT_TIMEOUT_MS",  "RETENTION_MS",  "ON_LOST",
+                                        "MAX_ATTEMPTS",    "INITIAL_BACKOFF_MS",  "MULTIPLIER",    "JITTER",
+                                        "CONCURRENCY_KEY", "NON_RETRYABLE_TYPES", "MAX_BACKOFF_MS"};
+
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        char variant[64], path[512], said[128], why[PLUGIN_TEXT_BYTES] = "";
+        struct plugin p;
+
+        snprintf(variant, sizeof variant, "BAD_OPTIONS_%s", names[i]);
+        path_of(variant, path, sizeof path);
+        assert_int_equal(plugin_open(&p, path, why), PLUGIN_E_BAD);
+        snprintf(said, sizeof said, ": %s is not allowed as it is in the options of function one", names[i]);
+        for (size_t k = 2; k < 2 + strlen(names[i]); k++)
+            said[k] = (char)(said[k] == '_' ? '_' : said[k] + ('a' - 'A'));
+        if (!strstr(why, said) || !strstr(why, path))
+            fail_msg("%s: <%s> does not say <%s>", variant, why, said);
+    }
+}
+
 static void test_wrong(void **state)
 {
     static const struct {
@@ -73,9 +130,9 @@ static void test_no_such_file(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-            cmocka_unit_test(test_good_and_longer),
-            cmocka_unit_test(test_wrong),
-            cmocka_unit_test(test_no_such_file),
+            cmocka_unit_test(test_good_and_longer), cmocka_unit_test(test_options),
+            cmocka_unit_test(test_first_version),   cmocka_unit_test(test_wrong_options),
+            cmocka_unit_test(test_wrong),           cmocka_unit_test(test_no_such_file),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -241,10 +241,11 @@ int main(void)
     const char *plugins[] = {SHIPPED_PLUGIN};
     const struct spec spec = {.plugins = plugins, .n_plugins = 1};
     static const char *const none[] = {NULL};
+    static struct runpage page;
     int failed;
 
     test_seed();
-    ASSERT(functions_init(&functions, &spec, none) == 0);
+    ASSERT(functions_init(&functions, &spec, none, &page) == 0);
     test_call_init(&t);
     failed = cmocka_run_group_tests(tests, NULL, NULL);
     test_call_deinit(&t);

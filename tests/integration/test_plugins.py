@@ -1,0 +1,162 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Functions from shared objects: the examples of client/examples, built as their comments say and run by the daemon; and
+plugins that cannot be loaded, or that kill every worker that loads them."""
+import os
+import subprocess
+
+import harness
+import futures_support
+from futures_support import *  # noqa: F403: the words of the contract
+
+from futured.v1 import workers_pb2, workers_pb2_grpc
+
+EXAMPLES = harness.ROOT / "client/examples"
+TEST_PLUGINS = harness.BIN.parent / "tests/unit/worker/plugins"
+INVALID = code_pb2.INVALID_ARGUMENT
+
+# A plugin of which WHERE kills the process.
+DEADLY = """
+#include <futured/plugin.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void die(const char *where)
+{
+    if (strcmp(where, WHERE) == 0)
+        abort();
+}
+__attribute__((constructor)) static void construct(void) { die("load"); }
+static int init(const struct futured_host *host, void **state) { die("init"); return 0; }
+static int run(const struct futured_host *host, struct futured_call *call, void *state) { return 0; }
+static const struct futured_plugin_function functions[] = {{"deadly.run", NULL, NULL, init, run, NULL, NULL}};
+const struct futured_plugin futured_plugin = {FUTURED_PLUGIN_ABI, sizeof(struct futured_plugin), "deadly", "1",
+                                              functions, sizeof functions[0], 1};
+"""
+
+
+def build(source, out, *options):
+    compiler = {".c": "cc", ".cpp": "c++"}[source.suffix]
+    subprocess.run([compiler, "-Wall", "-Wextra", "-Werror", *options, "-shared", "-fPIC", "-I",
+                    harness.ROOT / "client/include", "-o", out, source], check=True)
+    return out
+
+
+class PluginCase(FuturesCase):
+    plugins = ()
+
+    def start(self, **options):
+        values = "\nplugin = ".join(str(p) for p in self.made())
+        return super().start(pool={"plugin": values} if values else {}, **options)
+
+    def made(self):
+        return self.plugins
+
+    def outcome(self, function, argument=b"", **fields):
+        return self.futures.Run(run(function, argument, **fields))
+
+    def info(self, function):
+        return self.functions_of(self.server).GetFunction(functions_pb2.GetFunctionRequest(function=function))
+
+
+class Examples(PluginCase):
+    def made(self):
+        return [build(EXAMPLES / "plugin-text.c", self.folder / "text.so"),
+                build(EXAMPLES / "plugin-median.cpp", self.folder / "median.so")]
+
+    def test_text(self):
+        asked = task("text.count", b"one two\nthree\n")
+        got = self.futures.Run(futures_pb2.RunRequest(submit=futures_pb2.SubmitRequest(task=asked)))
+        self.assert_future(got, succeeded(asked, b'{"words": 3, "lines": 2}', "application/json"))
+        info = self.info("text.count")
+        self.assertEqual((info.spec.doc, list(info.kinds)),
+                         ("Words and lines of the argument, as JSON.", [functions_pb2.FUNCTION_KIND_PLUGIN]))
+
+    @staticmethod
+    def after(ids):
+        return future_pb2.TaskOptions(depends_on=ids, pass_results=True, depend_policy=future_pb2.DEPEND_POLICY_ON_FINISH)
+
+    def test_upstreams(self):
+        ids = [self.submit("echo", text) for text in (b"one", b"", b"three")]
+        self.assertEqual(self.outcome("text.join", b", ", options=self.after(ids)).result.data, b"one, , three")
+        got = self.outcome("text.join", b", ", options=self.after([*ids, self.submit("fail", b"no")]))
+        self.assertEqual((got.error.type, got.error.message), ("UpstreamError", "one of the parts is missing"))
+
+    def test_errors(self):
+        got = self.outcome("primes.count", b"ten")
+        self.assertEqual(got.error, future_pb2.Error(
+            code=INVALID, reason="FUNCTION_ERROR", type="ValueError", function_reason="NOT_A_NUMBER", retryable=False,
+            message="the argument is no decimal number of at most 10 digits", traceback="plugin-text.c: parse"))
+        self.assertEqual(len(got.attempts), 1, "it said that another attempt would fail as well")
+        self.assertEqual(self.outcome("primes.count", b"100").result.data, b"25")
+
+    def test_cooperative_cancel(self):
+        """It asks now and then whether it should end, and ends: its worker goes on."""
+        before = self.worker_pids()
+        id_ = self.submit("primes.count", b"4000000000")
+        self.until(id_, lambda f: f.state == RUNNING)
+        self.futures.Cancel(futures_pb2.CancelRequest(id=id_, reason="enough"))
+        got = self.finished(id_)
+        self.assertEqual((got.state, got.attempts[0].error.reason), (CANCELLED, "CANCELLED"))
+        self.assertEqual((got.attempts[0].error.type, got.attempts[0].error.message), ("Stopped", "the attempt was cancelled; it was told to end"))
+        self.assertEqual(self.worker_pids(), before)
+
+    def test_cpp(self):
+        self.assertEqual(self.outcome("median", b"3 1 2").result.data, b"2")
+        got = self.outcome("median", b"1 x")
+        self.assertEqual(got.error, future_pb2.Error(code=INVALID, reason="FUNCTION_ERROR", type="std::invalid_argument",
+                                                     message='"x" is no number', retryable=False))
+        self.assertRegex(self.outcome("median.calls").result.data, b"^[01]$")
+
+
+class Unusable(PluginCase):
+    plugins = [TEST_PLUGINS / "variant-UNDEFINED_SYMBOL.so", TEST_PLUGINS / "variant-WRONG_ABI.so",
+               TEST_PLUGINS / "life.so", "/no/such/plugin.so"]
+    workers = 1
+
+    def test_said_and_the_rest_served(self):
+        """The file and the symbol are named in the log and by ListWorkers; all else is served."""
+        said = "\n".join(self.server.log.find("worker_function_unusable"))
+        self.assertIn("variant-UNDEFINED_SYMBOL.so: undefined symbol: futured_no_such_symbol", said)
+        self.assertIn("variant-WRONG_ABI.so: futured_plugin has ABI 2, this worker has 1", said)
+        self.assertIn("/no/such/plugin.so: cannot open shared object file", said)
+        self.assertIn("life: init of function failing failed (42)", said)
+        self.assertEqual(self.outcome("second").result.data, b"second")
+        workers = workers_pb2_grpc.WorkersStub(self.channel(self.server.address)).ListWorkers(
+            workers_pb2.ListWorkersRequest(), timeout=harness.DEADLINE)
+        self.assertIn("variant-UNDEFINED_SYMBOL.so", workers.workers[0].labels["load_error"])
+        self.assert_serves()
+
+
+class Deadly(PluginCase):
+    """One that kills each worker at its start: it is named, the daemon gets ready, and does not spin."""
+    where = "load"
+
+    def made(self):
+        source = self.folder / "deadly.c"
+        source.write_text(DEADLY, encoding="ascii")
+        return [build(source, self.folder / "deadly.so", f'-DWHERE="{self.where}"', "-Wno-unused-parameter")]
+
+    def check(self, what):
+        line, = self.server.log.wait("workers_die_at_start")
+        self.assertIn("signal=6", line)
+        self.assertRegex(line, "retry_in_ms=[0-9]+")
+        self.assertIn(f"{self.folder}/deadly.so{what}", line)
+        self.assertGreaterEqual(len(self.server.log.find(f"worker_died_loading.*{self.folder}/deadly.so{what}")), 5)
+        id_ = self.submit("echo", b"later")
+        got = self.futures.Get(get(id_))
+        self.assertEqual((got.state, got.pending_reason), (PENDING, future_pb2.PENDING_REASON_NO_WORKER))
+
+    def test_while_it_is_loaded(self):
+        self.check("")
+
+
+class DeadlyInit(Deadly):
+    where = "init"
+
+    def test_while_it_is_loaded(self):
+        self.check(", function deadly.run")
+
+
+if __name__ == "__main__":
+    futures_support.main()
