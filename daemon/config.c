@@ -266,6 +266,15 @@ static int set_defaults(struct config *c, const struct command_line *line, struc
     return r;
 }
 
+/* What a function promises its tasks the daemon must be able to keep. */
+static void check_functions(const struct config *c, struct config_errors *errors)
+{
+    for (size_t i = 0; i < c->n_functions && c->store == CONFIG_STORE_NONE; i++)
+        if (c->functions[i].defaults.durability == DURABILITY_DURABLE)
+            config_error(errors, "%s:%u: [function.%s] durability: durable needs a store, and there is none",
+                         c->functions[i].file, c->functions[i].line, c->functions[i].name);
+}
+
 static int load(struct config *c, const struct command_line *line, struct config_errors *errors)
 {
     int r = set_presets(c);
@@ -282,6 +291,8 @@ static int load(struct config *c, const struct command_line *line, struct config
         r = config_read_directory(c, c->functions_directory, errors);
     if (r == 0)
         r = set_settings(c, &c->arena, line, errors);
+    if (r == 0)
+        check_functions(c, errors);
     if (r == 0 && !errors->n)
         r = set_defaults(c, line, errors);
     c->accept_loss = line->is_accept_loss;
@@ -500,9 +511,9 @@ void config_write_example(FILE *to)
         const char *value = key->shipped ? key->shipped : key->preset ? key->preset : key->sample;
 
         if (strcmp(section, key->section) != 0 && strcmp(key->section, "function") == 0)
-            fprintf(to,
-                    "\n# A function that is a command, or the limits of another; one such section for each.\n"
-                    "#[function.NAME]\n");
+            fprintf(to, "\n# A function that is a command, or limits and defaults of another; one such "
+                        "section for each.\n"
+                        "#[function.NAME]\n");
         else if (strcmp(section, key->section) != 0)
             fprintf(to, "\n[%s]\n", key->section);
         section = key->section;

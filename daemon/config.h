@@ -10,22 +10,25 @@
 #include "base/limit.h"
 #include "base/log.h"
 #include "daemon/net/address.h"
+#include "engine/defaults.h"
 #include "h2/session.h"
 
 #include <stdio.h>
 
 enum config_store { CONFIG_STORE_NONE, CONFIG_STORE_SQLITE };
 
-/* [function.NAME]: a function that is a command, or the limits of another one. */
+/* [function.NAME]: a function that is a command, or the limits and the defaults of another one. */
 struct config_function {
     const char *name;
-    const char *command;  /* the line as written; NULL: it is none */
-    const char *doc;      /* "" = none */
-    uint32_t max_running; /* 0 = no limit */
-    uint64_t max_pending; /* likewise */
-    double rate;          /* starts a second; likewise */
-    int shell;            /* the command is a line for /bin/sh */
-    const char *file;     /* where it stands */
+    const char *command;               /* the line as written; NULL: it is none */
+    const char *doc;                   /* "" = none */
+    uint32_t max_running;              /* 0 = no limit */
+    uint64_t max_pending;              /* likewise */
+    double rate;                       /* starts a second; likewise */
+    int shell;                         /* the command is a line for /bin/sh */
+    struct function_defaults defaults; /* of its tasks; its retry is NULL, and instead: */
+    struct retry_policy retry;         /* max_attempts 0 = not said */
+    const char *file;                  /* where it stands */
     unsigned int line;
 };
 

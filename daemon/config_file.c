@@ -81,13 +81,31 @@ static int has_limit(const struct config_function *f)
     return f->max_running > 0 || f->max_pending > 0 || f->rate > 0;
 }
 
+/* What belongs to a retry policy that there is not. */
+static void check_retry(const struct source *src, const struct config_function *f)
+{
+    static const char *const parts[] = {"initial_backoff", "multiplier", "max_backoff", "jitter",
+                                        "non_retryable_types"};
+
+    for (size_t i = 0; i < ARRAY_LEN(parts) && !f->retry.max_attempts; i++) {
+        unsigned int line = src->seen[config_key_find("function", parts[i]) - config_keys];
+
+        if (line)
+            config_error(src->errors, "%s:%u: [%s%s] %s: it needs max_attempts beside it", f->file, line,
+                         function_prefix, f->name, parts[i]);
+    }
+}
+
 /* A function that has no command is none, unless it is somebody else's; said where its section began. */
 static void end_section(struct source *src)
 {
     struct config_function *f = src->function;
 
     src->function = NULL;
-    if (f && !f->command && !has_limit(f))
+    if (!f)
+        return;
+    check_retry(src, f);
+    if (!f->command && !has_limit(f) && !f->retry.max_attempts && defaults_is_nothing(&f->defaults))
         config_error(src->errors, "%s:%u: [%s%s] command: it is missing; a function needs one", f->file,
                      f->line, function_prefix, f->name);
 }
@@ -117,7 +135,7 @@ static int add_function(struct source *src, const char *name)
         c->functions = f;
     }
     f = &c->functions[c->n_functions];
-    *f = (struct config_function){.line = src->line};
+    *f = (struct config_function){.line = src->line, .defaults = FUNCTION_DEFAULTS_NONE};
     f->name = arena_strndup(&c->arena, name, strlen(name));
     f->file = arena_strndup(&c->arena, src->path, strlen(src->path));
     if (!f->name || !f->file)
@@ -259,9 +277,11 @@ static int on_value(void *arg, const char *section, const char *name, const char
     }
     src->seen[i] = src->line;
     r = config_set(key, src->into, &src->c->arena, value, why);
-    if (r == CONFIG_E_VALUE)
+    if (r == CONFIG_E_VALUE) {
         WRONG(src, "[%s] %s: %s", src->section, name, why);
-    else if (r < 0)
+        src->seen[i] = 0; /* it is as if it were not there */
+    }
+    if (r < 0)
         src->r = r;
     return 1;
 }

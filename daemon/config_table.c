@@ -112,8 +112,38 @@ const struct config_key config_keys[] = {
      .doc = "How many of its tasks run at once, or are given to workers to be run; 0 is no limit. Others wait."},
     {"function", "max_pending", CONFIG_COUNT64, FUNCTION_AT(max_pending), 0, UINT64_C(1000000000), .preset = "0",
      .doc = "How many of its futures may be pending; beyond that nothing is accepted. 0 is no limit."},
-    {"function", "rate", CONFIG_RATE, FUNCTION_AT(rate), 0, UINT64_C(1000000000), .preset = "0",
+    {"function", "rate", CONFIG_DECIMAL, FUNCTION_AT(rate), 0, UINT64_C(1000000000), .preset = "0",
      .doc = "How many of its tasks start in a second, on average; 0 is no limit. Others wait."},
+    {"function", "priority", CONFIG_INTEGER, FUNCTION_AT(defaults.priority), .sample = "0",
+     .doc = "The priority of its tasks that say none (or 0). This and what follows also completes what a worker says of the "
+            "function, and wins over it."},
+    {"function", "attempt_timeout", CONFIG_SPAN, FUNCTION_AT(defaults.attempt_timeout_ns), 1 * MS, 365 * DAY,
+     .zero = "none", .sample = "5min",
+     .doc = "How long an attempt may run, of tasks that do not say; 0 is as long as it takes. Default: what a worker says, "
+            "else 0."},
+    {"function", "max_attempts", CONFIG_COUNT, FUNCTION_AT(retry.max_attempts), 1, LIMIT_ATTEMPTS, .sample = "1",
+     .doc = "How often a task that has no retry policy is tried. It and the next five are one policy. Default: what a worker "
+            "says, else 1."},
+    {"function", "initial_backoff", CONFIG_SPAN, FUNCTION_AT(retry.initial_backoff_ns), 1 * MS, 365 * DAY,
+     .zero = "none", .preset = "1s", .doc = "The pause after the first failed attempt."},
+    {"function", "multiplier", CONFIG_DECIMAL, FUNCTION_AT(retry.multiplier), 1, 1000000, .preset = "2",
+     .doc = "By how much each pause is longer than the one before."},
+    {"function", "max_backoff", CONFIG_SPAN, FUNCTION_AT(retry.max_backoff_ns), 1 * MS, 365 * DAY, .zero = "none",
+     .preset = "5min", .doc = "The longest pause."},
+    {"function", "jitter", CONFIG_DECIMAL, FUNCTION_AT(retry.jitter), 0, 1, .preset = "0.2",
+     .doc = "The part of each pause that is random."},
+    {"function", "non_retryable_types", CONFIG_TYPES, FUNCTION_AT(retry), 1, LIMIT_RETRY_TYPES, .sample = "ValueError",
+     .doc = "Types and reasons of errors after which there is no further attempt, with blanks between."},
+    {"function", "on_lost", CONFIG_ON_LOST, FUNCTION_AT(defaults.on_lost), .sample = "retry",
+     .doc = "What becomes of its tasks when the worker is lost: retry, or fail (never run twice). Default: what a worker says, "
+            "else retry."},
+    {"function", "durability", CONFIG_DURABILITY, FUNCTION_AT(defaults.durability), .sample = "durable",
+     .doc = "Of its tasks that do not say: durable, or ephemeral (lost with the daemon). Default: what a worker says, else "
+            "durable with a store."},
+    {"function", "retention", CONFIG_SPAN, FUNCTION_AT(defaults.retention_ns), 1 * MS, 3650 * DAY,
+     .zero = "no time at all", .sample = "7d",
+     .doc = "How long its finished futures are kept. Default: what a worker says, else 24h after success, 7d after failure or "
+            "cancel, 10min where ephemeral."},
 };
 /* clang-format on */
 const size_t config_n_keys = ARRAY_LEN(config_keys);
@@ -236,18 +266,65 @@ static int set_number(const struct config_key *key, void *into, const char *valu
 }
 
 /* Digits, and maybe a point and digits. */
-static int set_rate(const struct config_key *key, void *into, const char *value, char *why)
+static int set_decimal(const struct config_key *key, void *into, const char *value, char *why)
 {
     static const char digits[] = "0123456789";
     size_t n = strspn(value, digits), fraction = value[n] == '.' ? strspn(value + n + 1, digits) : 0;
-    double rate;
+    int is_number = n && (value[n] != '.' || fraction) && !value[n + fraction + (value[n] == '.')];
+    double number = is_number ? strtod(value, NULL) : -1;
 
-    if (n == 0 || (value[n] == '.' && !fraction) || value[n + fraction + (value[n] == '.')])
+    if (!is_number || number < (double)key->min || number > (double)key->max)
         return refuse(why, value, "a number from %" PRIu64 " to %" PRIu64 " is allowed", key->min, key->max);
-    rate = strtod(value, NULL);
-    if (rate > (double)key->max)
-        return refuse(why, value, "a number from %" PRIu64 " to %" PRIu64 " is allowed", key->min, key->max);
-    memcpy(into, &rate, sizeof rate);
+    memcpy(into, &number, sizeof number);
+    return 0;
+}
+
+static int set_integer(void *into, const char *value, char *why)
+{
+    uint64_t n;
+    int is_negative = *value == '-';
+    int32_t number;
+
+    if (!read_number(value + is_negative, count_units, ARRAY_LEN(count_units), &n) ||
+        n > (uint64_t)INT32_MAX + (uint64_t)is_negative)
+        return refuse(why, value, "a whole number from %" PRId32 " to %" PRId32 " is allowed", INT32_MIN,
+                      INT32_MAX);
+    number = (int32_t)(is_negative ? -(int64_t)n : (int64_t)n);
+    memcpy(into, &number, sizeof number);
+    return 0;
+}
+
+/* One of two words, of which the first is 1. */
+static int set_word(void *into, const char *const words[2], const char *value, char *why)
+{
+    uint8_t n = strcmp(value, words[0]) == 0 ? 1 : 2;
+
+    if (n == 2 && strcmp(value, words[1]) != 0)
+        return refuse(why, value, "%s or %s is allowed", words[0], words[1]);
+    memcpy(into, &n, sizeof n);
+    return 0;
+}
+
+static int set_types(const struct config_key *key, struct retry_policy *into, struct arena *arena,
+                     const char *value, char *why)
+{
+    const char *copy = arena_strndup(arena, value, strlen(value)), *at = copy;
+    struct span *types = arena_alloc(arena, (size_t)key->max * sizeof *types);
+    uint32_t n = 0;
+
+    if (!copy || !types)
+        return -ENOMEM;
+    while (*(at += strspn(at, " \t"))) {
+        size_t len = strcspn(at, " \t");
+
+        if (n == key->max || len > LIMIT_KEY_BYTES)
+            return refuse(why, value, "%" PRIu64 " to %" PRIu64 " words of at most %d bytes are allowed",
+                          key->min, key->max, LIMIT_KEY_BYTES);
+        types[n++] = (struct span){(const uint8_t *)at, len};
+        at += len;
+    }
+    into->types = types;
+    into->n_types = n;
     return 0;
 }
 
@@ -345,6 +422,7 @@ static int set_store(void *into, const char *value, char *why)
 int config_set(const struct config_key *key, void *into, struct arena *arena, const char *value,
                char why[static CONFIG_WHY_BYTES])
 {
+    static const char *const durabilities[] = {"durable", "ephemeral"}, *const on_losts[] = {"retry", "fail"};
     void *place = (char *)into + key->offset;
     enum log_level level;
 
@@ -357,7 +435,11 @@ int config_set(const struct config_key *key, void *into, struct arena *arena, co
     case CONFIG_SIZE:
     case CONFIG_SIZE32:
     case CONFIG_SPAN: return set_number(key, place, value, why);
-    case CONFIG_RATE: return set_rate(key, place, value, why);
+    case CONFIG_DECIMAL: return set_decimal(key, place, value, why);
+    case CONFIG_INTEGER: return set_integer(place, value, why);
+    case CONFIG_DURABILITY: return set_word(place, durabilities, value, why);
+    case CONFIG_ON_LOST: return set_word(place, on_losts, value, why);
+    case CONFIG_TYPES: return set_types(key, place, arena, value, why);
     case CONFIG_LEVEL:
         if (log_level_parse(value, &level) != 0)
             return refuse(why, value, "error, warning, notice, info or debug is allowed");

@@ -4,19 +4,23 @@
 #include "daemon/config.h"
 
 enum config_type {
-    CONFIG_ADDRESSES, /* struct address *, size_t; each value adds one */
-    CONFIG_BOOL,      /* int */
-    CONFIG_COUNT,     /* uint32_t */
-    CONFIG_COUNT64,   /* uint64_t */
-    CONFIG_LEVEL,     /* enum log_level */
-    CONFIG_PATH,      /* const char *, absolute */
-    CONFIG_PLUGINS,   /* const char **, size_t; each value adds one */
-    CONFIG_RATE,      /* double, per second */
-    CONFIG_SIZE,      /* uint64_t or size_t, bytes */
-    CONFIG_SIZE32,    /* uint32_t, bytes */
-    CONFIG_SPAN,      /* int64_t, nanoseconds */
-    CONFIG_STORE,     /* enum config_store */
-    CONFIG_TEXT,      /* const char * */
+    CONFIG_ADDRESSES,  /* struct address *, size_t; each value adds one */
+    CONFIG_BOOL,       /* int */
+    CONFIG_COUNT,      /* uint32_t */
+    CONFIG_COUNT64,    /* uint64_t */
+    CONFIG_DURABILITY, /* uint8_t, enum durability */
+    CONFIG_LEVEL,      /* enum log_level */
+    CONFIG_PATH,       /* const char *, absolute */
+    CONFIG_ON_LOST,    /* uint8_t, enum on_lost */
+    CONFIG_DECIMAL,    /* double */
+    CONFIG_INTEGER,    /* int32_t */
+    CONFIG_PLUGINS,    /* const char **, size_t; each value adds one */
+    CONFIG_SIZE,       /* uint64_t or size_t, bytes */
+    CONFIG_SIZE32,     /* uint32_t, bytes */
+    CONFIG_SPAN,       /* int64_t, nanoseconds */
+    CONFIG_STORE,      /* enum config_store */
+    CONFIG_TEXT,       /* const char * */
+    CONFIG_TYPES,      /* the types of a struct retry_policy */
 };
 
 enum { CONFIG_WHY_BYTES = 1024, CONFIG_KEYS_MAX = 64 };

@@ -424,11 +424,15 @@ static int add_configured(struct executor *x, const struct config_function *c)
     const struct function_limits limits = {
             .max_running = c->max_running, .max_pending = c->max_pending, .rate = c->rate};
     struct function *f = engine_function_add(x->engine, span_of_string(c->name), span_of_string(c->doc));
+    struct function_defaults defaults = c->defaults;
 
     if (!f)
         return -ENOMEM;
+    defaults.retry = c->retry.max_attempts ? &c->retry : NULL;
     if (c->command)
         f->kinds |= 1U << FUNCTION_COMMAND;
+    if (engine_defaults(x->engine, f, DEFAULTS_CONFIGURED, &defaults) < 0)
+        return -ENOMEM;
     return engine_configure(x->engine, f, &limits);
 }
 
@@ -539,6 +543,13 @@ int executor_add_address(struct executor *x, const char *text)
 
 /* ---- the services */
 
+static int say_options(void *context, struct function *f, struct span options, struct grpc_status *st)
+{
+    const struct executor *x = context;
+
+    return functions_say_options(x->functions, f, options, st);
+}
+
 static int new_services(struct executor *x, const struct hash_seed *seed)
 {
     size_t max_message = x->config.config->limits.max_message_bytes;
@@ -547,6 +558,8 @@ static int new_services(struct executor *x, const struct hash_seed *seed)
             .max_result_bytes =
                     max_message - MIN((size_t)RESULT_RESERVE_BYTES, max_message / RESULT_RESERVE_PART),
             .pool = {.page = page_of, .kill = kill_worker, .term = term_worker, .pid = pid_of, .context = x},
+            .say_options = say_options,
+            .context = x,
     };
     const struct functions_log log = {.changed = on_function_changed, .context = x};
     const struct futures_workers workers = {.credit = credit_of, .context = x};

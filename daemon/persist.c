@@ -12,8 +12,8 @@
  *
  * Known functions are settings "function.NAME" with their documentation as value; each start writes them once more,
  * with its first commit. A pause is a setting "pause.NAME", limits that were set are "limits.NAME" with a value such as
- * "max_running=4 rate=0.5"; they go with the commit of the turn that changed them. What is in those columns is shown to
- * clients as it stands there.
+ * "max_running=4 rate=0.5", what a worker said of the options of its tasks is "options.NAME" with an encoded TaskOptions;
+ * they go with the commit of the turn that changed them. What is in those columns is shown to clients as it stands there.
  */
 #include "daemon/persist.h"
 
@@ -22,6 +22,7 @@
 #include "daemon/net/loop.h"
 #include "engine/resend.h"
 #include "grpc/server.h"
+#include "service/options.h"
 #include "store/recover.h"
 
 #include <errno.h>
@@ -37,6 +38,7 @@ enum { RECOVER_PER_SLICE = 500, SPARE_BATCHES = 4 };
 #define FUNCTION_PREFIX "function."
 #define PAUSE_PREFIX    "pause."
 #define LIMITS_PREFIX   "limits."
+#define OPTIONS_PREFIX  "options."
 
 struct persist {
     struct persist_config config;
@@ -303,19 +305,31 @@ static struct span limits_text(const struct gate *g, char *to, size_t size)
     return (struct span){(const uint8_t *)to, (size_t)MAX(n - 1, 0)};
 }
 
-/* @change NULL: there is none any more. */
-static int put_change(struct batch *b, const char *prefix, const struct function *fn, struct span value,
-                      const struct change *change)
+/* @value NULL: there is none any more. @change may be NULL. */
+static int put_setting(struct batch *b, const char *prefix, const struct function *fn,
+                       const struct span *value, const struct change *change)
 {
     char name[sizeof FUNCTION_PREFIX + LIMIT_FUNCTION_NAME_BYTES];
     struct span setting = {(const uint8_t *)name, 0};
 
     setting.len = (size_t)snprintf(name, sizeof name, "%s%.*s", prefix, (int)fn->name->len,
                                    (const char *)fn->name->data);
-    if (!change)
-        return batch_setting(b, setting, NULL, (struct span){0}, 0, (struct span){0});
-    return batch_setting(b, setting, &value, SPAN_OF_BYTES(change->who), change->time,
-                         SPAN_OF_BYTES(change->why));
+    return batch_setting(b, setting, value, SPAN_OF_BYTES(change ? change->who : NULL),
+                         change ? change->time : 0, SPAN_OF_BYTES(change ? change->why : NULL));
+}
+
+static int put_options(struct batch *b, const struct function *fn)
+{
+    const struct function_defaults *said = fn->defaults.by_source[DEFAULTS_SAID];
+    struct buf bytes CLEANUP(buf_deinit) = BUF_INIT;
+    struct writer w = writer_to(&bytes);
+    struct span value;
+
+    if (!said)
+        return put_setting(b, OPTIONS_PREFIX, fn, NULL, NULL);
+    options_write_defaults(&w, said);
+    value = (struct span){buf_head(&bytes), buf_len(&bytes)};
+    return w.failed ? -ENOMEM : put_setting(b, OPTIONS_PREFIX, fn, &value, NULL);
 }
 
 static int put_settings(struct batch *b, const struct effects *effects)
@@ -325,9 +339,11 @@ static int put_settings(struct batch *b, const struct effects *effects)
     LIST_FOREACH (l, &effects->settings) {
         const struct function *fn = LIST_ENTRY(l, struct function, gate.new_setting);
         const struct gate *g = &fn->gate;
+        const struct span yes = SPAN_LIT("yes"), limits = limits_text(g, text, sizeof text);
 
-        if (put_change(b, PAUSE_PREFIX, fn, SPAN_LIT("yes"), g->paused) < 0 ||
-            put_change(b, LIMITS_PREFIX, fn, limits_text(g, text, sizeof text), g->limits_set) < 0)
+        if (put_setting(b, PAUSE_PREFIX, fn, g->paused ? &yes : NULL, g->paused) < 0 ||
+            put_setting(b, LIMITS_PREFIX, fn, g->limits_set ? &limits : NULL, g->limits_set) < 0 ||
+            put_options(b, fn) < 0)
             return -ENOMEM;
     }
     return 0;
@@ -587,6 +603,18 @@ static int read_limits(struct span value, struct function_limits *ret, unsigned 
     return *ret_which ? 0 : -EBADMSG;
 }
 
+static int restore_options(struct function *fn, struct span value)
+{
+    struct function_defaults defaults;
+    struct schedule_room room;
+    struct grpc_status st;
+
+    if (options_read_defaults(value, 1, &room, &defaults, &st) == 0)
+        return MIN(defaults_set(&fn->defaults, DEFAULTS_SAID, &defaults), 0);
+    LOG_EVENT(LOG_ERROR, "options_damaged", LOG_STR("hint", "a worker that says them again repairs them"));
+    return 0;
+}
+
 static int on_setting(void *user, const struct store_setting *setting)
 {
     struct persist *p = user;
@@ -598,6 +626,9 @@ static int on_setting(void *user, const struct store_setting *setting)
     fn = function_of(p, setting->name, PAUSE_PREFIX, (struct span){0});
     if (fn)
         return engine_restore_pause(p->engine, fn, setting->at, setting->who, setting->why);
+    fn = function_of(p, setting->name, OPTIONS_PREFIX, (struct span){0});
+    if (fn)
+        return restore_options(fn, setting->value);
     fn = function_of(p, setting->name, LIMITS_PREFIX, (struct span){0});
     if (!fn)
         return 0;

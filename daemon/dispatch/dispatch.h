@@ -33,6 +33,10 @@ struct dispatch_config {
     size_t max_message_bytes; /* of an Assign, and what a worker is told */
     size_t max_result_bytes;
     struct dispatch_pool pool;
+    /* A worker says which options tasks of @f have where these do not say otherwise: an encoded TaskOptions. 0; > 0: @st says
+     * why not. */
+    int (*say_options)(void *context, struct function *f, struct span options, struct grpc_status *st);
+    void *context;
 };
 
 /* dispatch_new: 0, -ENOMEM. @e is borrowed. Free after the connections. */

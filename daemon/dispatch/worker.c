@@ -31,11 +31,13 @@ static const struct codec_table hello_table = {hello_rows, ARRAY_LEN(hello_rows)
 
 struct function_spec {
     struct span name, doc;
+    struct codec_bytes default_options;
 };
 
 static const struct codec_row function_spec_rows[] = {
         CODEC_ROW(1, CODEC_STRING, struct function_spec, name),
         CODEC_ROW(2, CODEC_STRING, struct function_spec, doc),
+        CODEC_ROW(4, CODEC_MESSAGE, struct function_spec, default_options),
 };
 static const struct codec_table function_spec_table = {function_spec_rows, ARRAY_LEN(function_spec_rows)};
 
@@ -114,6 +116,7 @@ int worker_is_function_name(struct span name)
 
 static int serve(struct worker *w, struct span message, struct grpc_status *st)
 {
+    const struct dispatch_config *config = &w->dispatch->config;
     struct function_spec spec = {0};
     struct function *f;
     const char *field;
@@ -126,6 +129,8 @@ static int serve(struct worker *w, struct span message, struct grpc_status *st)
         f->kinds |= WORKER_KIND_PLUGIN;
     if (!f || engine_holder_serve(w->dispatch->engine, w->holder, f) < 0)
         return no_room(st);
+    if (spec.default_options.is_set && config->say_options(config->context, f, spec.default_options.data, st))
+        return WORKER_E_BAD;
     w->functions_bytes += spec.name.len + WORKER_FUNCTION_FIELD_BYTES;
     return 0;
 }

@@ -127,11 +127,6 @@ struct scope *engine_scope(struct engine *e, struct span namespace, struct span 
     return scope_get(&e->scopes, namespace, principal);
 }
 
-struct function *engine_function_add(struct engine *e, struct span name, struct span doc)
-{
-    return function_get(&e->functions, &e->sched, name, doc, e->config.limits.max_functions);
-}
-
 int engine_configure(struct engine *e, struct function *f, const struct function_limits *limits)
 {
     return gate_configure(e, f, limits);
@@ -172,18 +167,6 @@ int engine_limit(struct engine *e, struct function *f, const struct function_lim
 const struct future *engine_oldest(const struct function *f)
 {
     return explain_oldest(f);
-}
-
-struct function *engine_function_find(const struct engine *e, struct span name)
-{
-    return function_find(&e->functions, name);
-}
-
-struct function *engine_function_next(const struct engine *e, const struct function *f)
-{
-    uint32_t i = f ? f->index + 1 : 0;
-
-    return i < e->functions.n ? e->functions.at[i] : NULL;
 }
 
 void engine_begin(struct engine *e, mono_ns_t mono, wall_ns_t wall)

@@ -35,6 +35,7 @@
  */
 #include "base/limit.h"
 #include "base/map.h"
+#include "engine/defaults.h"
 #include "engine/future.h"
 #include "engine/gate.h"
 #include "engine/sched.h"
@@ -80,6 +81,7 @@ struct function {
     struct list work;         /* in the turn's work effects */
     struct ready ready;       /* its ready tasks by priority (sched.h) */
     struct gate gate;         /* its pause and limits (gate.h) */
+    struct defaults defaults; /* of its tasks (defaults.h) */
     struct list parked;       /* of struct future.queue: held by a concurrency key, by arrival */
     uint32_t index;           /* dense, for sets of functions */
     uint32_t n_holders;       /* workers that serve it now */
@@ -106,6 +108,11 @@ MUST_CHECK int engine_pause(struct engine *e, struct function *f, const struct s
 void engine_resume(struct engine *e, struct function *f);
 MUST_CHECK int engine_limit(struct engine *e, struct function *f, const struct function_limits *limits,
                             unsigned int which, const struct scope *by, struct span why);
+
+/* engine_defaults: what @source says of the tasks of @f from now on; copied. What a worker says becomes durable with the
+ * turn's commit. 0, -ENOMEM (as before). */
+MUST_CHECK int engine_defaults(struct engine *e, struct function *f, enum defaults_source source,
+                               const struct function_defaults *defaults);
 
 /* engine_oldest: of the futures that wait in the queue of @f, or are held by a concurrency key, the one that was accepted
  * first, as far as is known by looking at a bounded number. NULL: none. */

@@ -2,6 +2,7 @@
 #include "engine/function.h"
 
 #include "base/mem.h"
+#include "engine/state.h"
 
 void function_set_init(struct function_set *s, const struct hash_seed *seed)
 {
@@ -13,6 +14,7 @@ static void function_free(struct function *f, struct sched *sched)
 {
     sched_ready_deinit(sched, &f->ready);
     gate_deinit(&f->gate);
+    defaults_deinit(&f->defaults);
     bytes_unref(f->name);
     bytes_unref(f->doc);
     mem_free(f);
@@ -82,4 +84,21 @@ struct function *function_get(struct function_set *s, struct sched *sched, struc
     }
     s->at[s->n++] = f;
     return f;
+}
+
+struct function *engine_function_add(struct engine *e, struct span name, struct span doc)
+{
+    return function_get(&e->functions, &e->sched, name, doc, e->config.limits.max_functions);
+}
+
+struct function *engine_function_find(const struct engine *e, struct span name)
+{
+    return function_find(&e->functions, name);
+}
+
+struct function *engine_function_next(const struct engine *e, const struct function *f)
+{
+    uint32_t i = f ? f->index + 1 : 0;
+
+    return i < e->functions.n ? e->functions.at[i] : NULL;
 }

@@ -47,7 +47,7 @@ struct gate {
     int64_t interval_ns;                /* of rate; 0 = none */
     mono_ns_t earned_at;     /* when all that has started has been earned, at one each interval_ns */
     struct heap_item opens;  /* in engine.opening while GATE_RATE */
-    struct list new_setting; /* in effects.settings: pause or limits are to be stored */
+    struct list new_setting; /* in effects.settings: pause, limits or defaults are to be stored */
 };
 
 void gate_init(struct gate *g);
@@ -91,5 +91,5 @@ MUST_CHECK int gate_limit(struct engine *e, struct function *fn, const struct fu
                           unsigned int which, struct change *change);
 MUST_CHECK int gate_configure(struct engine *e, struct function *fn, const struct function_limits *limits);
 
-/* gate_store: pause and limits of @fn must become durable, with the turn's commit. */
+/* gate_store: pause, limits and defaults of @fn must become durable, with the turn's commit. */
 void gate_store(struct engine *e, struct function *fn);

@@ -252,9 +252,9 @@ static void put_keys(struct writer *w, const struct future *f)
     writer_bytes(w, 16, options.fairness_key);
 }
 
-static void put_retry(struct writer *w, const struct retry_policy *p)
+void convert_retry(struct writer *w, uint32_t number, const struct retry_policy *p)
 {
-    struct writer_mark m = writer_begin(w, 7, 64);
+    struct writer_mark m = writer_begin(w, number, 64);
 
     writer_uint(w, 1, p ? p->max_attempts : 1);
     if (p) {
@@ -281,7 +281,7 @@ static void put_options(struct writer *w, const struct future *f, const struct t
         if (t->attempt_timeout_ns)
             writer_duration(w, 6, t->attempt_timeout_ns);
     }
-    put_retry(w, t ? t->retry : NULL);
+    convert_retry(w, 7, t ? t->retry : NULL);
     writer_uint(w, 8, f->on_lost);
     if (f->rare && f->rare->depend) {
         writer_uint(w, 10, f->rare->depend->policy);

@@ -33,6 +33,9 @@ void convert_future_field(struct writer *w, uint32_t number, const struct future
 /* convert_error: google.rpc-coded Error of a future or attempt as field @number. */
 void convert_error(struct writer *w, uint32_t number, const struct future_error *error);
 
+/* convert_retry: a RetryPolicy as field @number; NULL: one attempt. */
+void convert_retry(struct writer *w, uint32_t number, const struct retry_policy *p);
+
 /* convert_engine_error: the status for an engine's refusal. @what: the function name or ID it is about. Returns @st. */
 struct grpc_status *convert_engine_error(struct grpc_status *st, int error, struct span what);
 

@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "service/internal.h"
+#include "service/options.h"
 
 #include <errno.h>
 #include <math.h>
@@ -96,7 +97,7 @@ static void put_limits(struct writer *w, const struct function_limits *l)
 static size_t info_size(const struct function *f)
 {
     return f->name->len + (f->doc ? f->doc->len : 0) + INFO_BYTES + (f->gate.paused ? CHANGE_BYTES : 0) +
-           (f->gate.limits_set ? CHANGE_BYTES : 0);
+           (f->gate.limits_set ? CHANGE_BYTES : 0) + options_defaults_size(f->defaults.all);
 }
 
 /* The fields of a FunctionInfo; their numbers are those of proto/futured/v1/functions.proto. */
@@ -104,10 +105,15 @@ static void put_info(struct writer *w, const struct functions *s, const struct f
 {
     const struct future *oldest = engine_oldest(f);
     wall_ns_t now = engine_wall(s->engine);
-    struct writer_mark m = writer_begin(w, 1, f->name->len + (f->doc ? f->doc->len : 0) + 8);
+    struct writer_mark m = writer_begin(w, 1, f->name->len + (f->doc ? f->doc->len : 0) + 8), of_options;
 
     writer_bytes(w, 1, SPAN_OF_BYTES(f->name));
     writer_bytes(w, 2, SPAN_OF_BYTES(f->doc));
+    if (f->defaults.all) {
+        of_options = writer_begin(w, 4, options_defaults_size(f->defaults.all));
+        options_write_defaults(w, f->defaults.all);
+        writer_end(w, of_options);
+    }
     writer_end(w, m);
     for (uint32_t kind = FUNCTION_PLUGIN; kind <= FUNCTION_REMOTE; kind++)
         if (f->kinds & 1U << kind)
@@ -424,6 +430,21 @@ int functions_new(struct functions **ret, struct futures *futures, const struct 
     for (size_t i = 0; i < ARRAY_LEN(rows); i++)
         s->methods[i].context = s;
     *ret = s;
+    return 0;
+}
+
+int functions_say_options(const struct functions *s, struct function *f, struct span options,
+                          struct grpc_status *st)
+{
+    struct function_defaults defaults;
+    struct schedule_room room; /* is filled where it is asked for */
+
+    if (options_read_defaults(options, s->futures->has_store, &room, &defaults, st))
+        return REQUEST_E_BAD;
+    if (engine_defaults(s->engine, f, DEFAULTS_SAID, &defaults) < 0) {
+        convert_no_memory(st);
+        return REQUEST_E_BAD;
+    }
     return 0;
 }
 

@@ -26,5 +26,10 @@ MUST_CHECK int functions_new(struct functions **ret, struct futures *futures,
                              const struct functions_log *log);
 struct functions *functions_free(struct functions *s);
 
+/* functions_say_options: a worker says which options, an encoded TaskOptions, tasks of @f have where these do not say
+ * otherwise. 0; > 0: @st says why not. */
+MUST_CHECK int functions_say_options(const struct functions *s, struct function *f, struct span options,
+                                     struct grpc_status *st);
+
 /* functions_methods: the rows for grpc_server_add; they live as long as @s. */
 const struct grpc_method *functions_methods(const struct functions *s, size_t *ret_n);

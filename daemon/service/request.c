@@ -129,6 +129,18 @@ int request_bad_field(struct grpc_status *ret, const char *field, const char *fo
     return REQUEST_E_BAD;
 }
 
+int request_bad_in(struct grpc_status *ret, const char *parent, const char *field, const char *format, ...)
+{
+    char what[STATUS_TEXT_MAX_BYTES], name[128];
+    va_list ap;
+
+    va_start(ap, format);
+    vsnprintf(what, sizeof what, format, ap);
+    va_end(ap);
+    snprintf(name, sizeof name, "%s.%s", parent, field);
+    return request_bad_field(ret, name, "%s", what);
+}
+
 int request_unbuilt_field(struct grpc_status *ret, const char *field)
 {
     status_set(ret, GRPC_UNIMPLEMENTED, "UNIMPLEMENTED_FIELD",

@@ -117,6 +117,10 @@ MUST_CHECK int request_read_in(const struct codec_table *table, struct span mess
 /* request_bad_field: INVALID_ARGUMENT with one field violation, `@field: what`. Returns REQUEST_E_BAD. */
 int request_bad_field(struct grpc_status *ret, const char *field, const char *format, ...) PRINTF_LIKE(3, 4);
 
+/* request_bad_in: the same for @field of the message that is @parent of the request. */
+int request_bad_in(struct grpc_status *ret, const char *parent, const char *field, const char *format, ...)
+        PRINTF_LIKE(4, 5);
+
 /* request_unbuilt_field: UNIMPLEMENTED naming a field whose feature this version does not have. REQUEST_E_BAD. */
 int request_unbuilt_field(struct grpc_status *ret, const char *field);
 

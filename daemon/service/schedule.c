@@ -24,33 +24,39 @@ static const struct codec_row retry_rows[] = {
 };
 static const struct codec_table retry_table = {retry_rows, ARRAY_LEN(retry_rows)};
 
-static int check_retry(const struct retry_message *m, struct grpc_status *st)
+static int check_retry(const struct retry_message *m, const char *parent, struct grpc_status *st)
 {
     if (m->max_attempts > LIMIT_ATTEMPTS)
-        return request_bad_field(st, "task.options.retry.max_attempts", "%llu; at most %d are allowed",
-                                 (unsigned long long)m->max_attempts, LIMIT_ATTEMPTS);
+        return request_bad_in(st, parent, "max_attempts", "%llu; at most %d are allowed",
+                              (unsigned long long)m->max_attempts, LIMIT_ATTEMPTS);
     if (m->initial_backoff.ns < 0)
-        return request_bad_field(st, "task.options.retry.initial_backoff", "is negative");
+        return request_bad_in(st, parent, "initial_backoff", "is negative");
     if (m->max_backoff.ns < 0)
-        return request_bad_field(st, "task.options.retry.max_backoff", "is negative");
+        return request_bad_in(st, parent, "max_backoff", "is negative");
     if (m->multiplier != 0 && !(m->multiplier >= 1 && __builtin_isfinite(m->multiplier)))
-        return request_bad_field(st, "task.options.retry.multiplier", "must be at least 1, and finite");
+        return request_bad_in(st, parent, "multiplier", "must be at least 1, and finite");
     if (!(m->jitter >= 0 && m->jitter <= 1))
-        return request_bad_field(st, "task.options.retry.jitter", "must be from 0 to 1");
+        return request_bad_in(st, parent, "jitter", "must be from 0 to 1");
     if (m->non_retryable_types > LIMIT_RETRY_TYPES)
-        return request_bad_field(st, "task.options.retry.non_retryable_types",
-                                 "%u types; at most %d are allowed", m->non_retryable_types,
-                                 LIMIT_RETRY_TYPES);
+        return request_bad_in(st, parent, "non_retryable_types", "%u types; at most %d are allowed",
+                              m->non_retryable_types, LIMIT_RETRY_TYPES);
     return 0;
 }
 
-static int read_retry(struct span message, struct schedule_room *room, struct grpc_status *st)
+int schedule_read_retry(struct span message, enum options_owner owner, struct schedule_room *room,
+                        struct grpc_status *st)
 {
+    static const char *const names[][2] = {
+            [OPTIONS_OF_TASK] = {"task.options.retry", "task.options.retry.non_retryable_types"},
+            [OPTIONS_OF_FUNCTION] = {OPTIONS_FUNCTION_FIELD ".retry",
+                                     OPTIONS_FUNCTION_FIELD ".retry.non_retryable_types"},
+    };
     struct retry_message m = {.jitter = JITTER}; /* 0 is a value */
     struct wire_reader r = wire_reader(message);
     struct retry_policy *p = &room->retry;
 
-    if (request_read_in(&retry_table, message, &m, "task.options.retry", st) || check_retry(&m, st))
+    if (request_read_in(&retry_table, message, &m, names[owner][0], st) ||
+        check_retry(&m, names[owner][0], st))
         return REQUEST_E_BAD;
     *p = (struct retry_policy){
             .max_attempts = m.max_attempts ? (uint32_t)m.max_attempts : 1,
@@ -61,8 +67,7 @@ static int read_retry(struct span message, struct schedule_room *room, struct gr
             .types = room->types,
     };
     while (codec_each(&r, RETRY_TYPES, &room->types[p->n_types])) {
-        if (request_text(room->types[p->n_types], LIMIT_KEY_BYTES, 0, NULL,
-                         "task.options.retry.non_retryable_types", st))
+        if (request_text(room->types[p->n_types], LIMIT_KEY_BYTES, 0, NULL, names[owner][1], st))
             return REQUEST_E_BAD;
         if (++p->n_types == m.non_retryable_types)
             break;
@@ -86,5 +91,5 @@ int schedule_read(const struct task_options *o, wall_ns_t now, struct schedule_r
     if (!o->retry.is_set)
         return 0;
     in->retry = &room->retry;
-    return read_retry(o->retry.data, room, st);
+    return schedule_read_retry(o->retry.data, OPTIONS_OF_TASK, room, st);
 }

@@ -13,6 +13,14 @@ struct schedule_room {
     struct span types[LIMIT_RETRY_TYPES];
 };
 
+/* Whose options are read: that is how fields are named. */
+enum options_owner { OPTIONS_OF_TASK, OPTIONS_OF_FUNCTION };
+#define OPTIONS_FUNCTION_FIELD "hello.functions.default_options"
+
+/* schedule_read_retry: a RetryPolicy into @room; defaults are filled in. 0; REQUEST_E_BAD. */
+MUST_CHECK int schedule_read_retry(struct span message, enum options_owner owner, struct schedule_room *room,
+                                   struct grpc_status *st);
+
 /* schedule_read: from the options @o of a task that is accepted at @now into @in, which may point into @room.
  *   Return: 0; REQUEST_E_BAD (@st names the field). */
 MUST_CHECK int schedule_read(const struct task_options *o, wall_ns_t now, struct schedule_room *room,

@@ -11,7 +11,7 @@
  */
 #include "base/mem.h"
 #include "service/internal.h"
-#include "service/schedule.h"
+#include "service/options.h"
 
 #include <errno.h>
 #include <string.h>
@@ -40,54 +40,6 @@ static int check_labels(const struct task *task, struct span raw, struct grpc_st
                  : 0;
 }
 
-static int check_options(const struct task_options *o, int has_store, struct grpc_status *st)
-{
-    const struct {
-        const struct codec_time *span;
-        const char *field;
-    } spans[] = {
-            {&o->delay, "task.options.delay"},
-            {&o->attempt_timeout, "task.options.attempt_timeout"},
-            {&o->retention, "task.options.retention"},
-    };
-
-    if (o->delay.is_set && o->not_before.is_set)
-        return request_bad_field(st, "task.options.delay", "cannot be given together with not_before");
-    if (o->durability > DURABILITY_EPHEMERAL)
-        return request_bad_field(st, "task.options.durability",
-                                 "%llu is no Durability: DURABLE 1, EPHEMERAL 2",
-                                 (unsigned long long)o->durability);
-    if (o->on_lost > ON_LOST_FAIL)
-        return request_bad_field(st, "task.options.on_lost", "%llu is no OnLost: RETRY 1, FAIL 2",
-                                 (unsigned long long)o->on_lost);
-    if (o->depend_policy > 3)
-        return request_bad_field(st, "task.options.depend_policy",
-                                 "%llu is no DependPolicy: ON_SUCCESS 1, ON_FINISH 2, ON_FAILURE 3",
-                                 (unsigned long long)o->depend_policy);
-    if (o->key_policy > 4)
-        return request_bad_field(
-                st, "task.options.key_policy",
-                "%llu is no KeyPolicy: JOIN 1, JOIN_UNLESS_FAILED 2, JOIN_WHILE_ACTIVE 3, REJECT 4",
-                (unsigned long long)o->key_policy);
-    if (o->priority < INT32_MIN || o->priority > INT32_MAX)
-        return request_bad_field(st, "task.options.priority", "does not fit 32 bits");
-    for (size_t i = 0; i < ARRAY_LEN(spans); i++)
-        if (spans[i].span->is_set && spans[i].span->ns < 0)
-            return request_bad_field(st, spans[i].field, "is negative");
-    if (request_text(o->concurrency_key, LIMIT_KEY_BYTES, 1, NULL, "task.options.concurrency_key", st) ||
-        request_text(o->fairness_key, LIMIT_KEY_BYTES, 1, NULL, "task.options.fairness_key", st))
-        return REQUEST_E_BAD;
-    if (o->durability == DURABILITY_DURABLE && !has_store) {
-        status_set(st, GRPC_FAILED_PRECONDITION, "NO_STORE",
-                   "task.options.durability: this daemon keeps futures in memory only (store = none), so it "
-                   "cannot "
-                   "promise DURABLE; ask for EPHEMERAL or leave it unspecified");
-        status_set_precondition(st, "STORE", "task.options.durability");
-        return REQUEST_E_BAD;
-    }
-    return 0;
-}
-
 /* The IDs that the task depends on: well-formed, and not too many. */
 static int check_depends(const struct task_options *options, struct span raw, struct engine_submit *in,
                          struct grpc_status *st)
@@ -114,6 +66,7 @@ static int check_task(const struct futures *s, struct span raw, struct schedule_
                       struct engine_submit *in, struct accepted *ret, struct grpc_status *st)
 {
     struct task_options options = {0};
+    const struct function *function;
     struct task task = {0};
 
     if (request_read_in(&task_table, raw, &task, "task", st))
@@ -129,7 +82,7 @@ static int check_task(const struct futures *s, struct span raw, struct schedule_
         return REQUEST_E_BAD;
     if (task.options.is_set) {
         if (request_read_in(&task_options_table, task.options.data, &options, "task.options", st) ||
-            check_options(&options, s->has_store, st) ||
+            options_check(&options, OPTIONS_OF_TASK, s->has_store, st) ||
             schedule_read(&options, engine_wall(s->engine), room, in, st))
             return REQUEST_E_BAD;
     }
@@ -144,6 +97,9 @@ static int check_task(const struct futures *s, struct span raw, struct schedule_
                                                                                 : DURABILITY_EPHEMERAL;
     in->on_lost = options.on_lost == ON_LOST_FAIL ? ON_LOST_FAIL : ON_LOST_RETRY;
     in->retention_ns = options.retention.is_set ? options.retention.ns : -1;
+    function = engine_function_find(s->engine, task.function);
+    if (UNLIKELY(function && function->defaults.all))
+        options_complete(function->defaults.all, &options, in);
     if (options.depends_on && check_depends(&options, task.options.data, in, st))
         return REQUEST_E_BAD;
     if (options.depends_on) {

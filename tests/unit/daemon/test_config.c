@@ -319,6 +319,69 @@ static void test_every_key(void **state)
     config_free(c);
 }
 
+/* Defaults of tasks, all of them and none; of whom there is nothing else. */
+static void test_defaults_of_tasks(void **state)
+{
+    const struct config_function *f;
+    struct config *c;
+
+    write_file("[function.a]\n"
+               "priority = -2147483648\n"
+               "attempt_timeout = 90s\n"
+               "max_attempts = 1000\n"
+               "initial_backoff = 0\n"
+               "multiplier = 1.5\n"
+               "max_backoff = 1h\n"
+               "jitter = 0\n"
+               "non_retryable_types = ValueError   x.Y\t z\n"
+               "on_lost = fail\n"
+               "durability = ephemeral\n"
+               "retention = 0\n"
+               "[function.b]\n"
+               "max_attempts = 2\n"
+               "[function.c]\n"
+               "command = c\n"
+               "attempt_timeout = 0\n"
+               "on_lost = retry\n"
+               "durability = durable\n");
+    c = LOAD("--config", path);
+    f = &c->functions[0];
+    assert_int_equal(f->defaults.priority, INT32_MIN);
+    assert_true(f->defaults.attempt_timeout_ns == 90 * NS_PER_S);
+    assert_int_equal(f->retry.max_attempts, 1000);
+    assert_true(f->retry.initial_backoff_ns == 0 && f->retry.max_backoff_ns == 3600 * NS_PER_S);
+    assert_true(f->retry.multiplier == 1.5 && f->retry.jitter == 0);
+    assert_int_equal(f->retry.n_types, 3);
+    assert_true(span_eq(f->retry.types[0], SPAN_LIT("ValueError")));
+    assert_true(span_eq(f->retry.types[1], SPAN_LIT("x.Y")));
+    assert_true(span_eq(f->retry.types[2], SPAN_LIT("z")));
+    assert_int_equal(f->defaults.on_lost, ON_LOST_FAIL);
+    assert_int_equal(f->defaults.durability, DURABILITY_EPHEMERAL);
+    assert_true(f->defaults.retention_ns == 0);
+    f = &c->functions[1];
+    assert_int_equal(f->retry.max_attempts, 2);
+    assert_true(f->retry.initial_backoff_ns == NS_PER_S && f->retry.max_backoff_ns == 300 * NS_PER_S);
+    assert_true(f->retry.multiplier == 2 && f->retry.jitter == 0.2);
+    assert_int_equal(f->retry.n_types, 0);
+    assert_true(defaults_is_nothing(&f->defaults));
+    f = &c->functions[2];
+    assert_int_equal(f->retry.max_attempts, 0);
+    assert_true(f->defaults.attempt_timeout_ns == 0 && f->defaults.retention_ns == -1);
+    assert_int_equal(f->defaults.on_lost, ON_LOST_RETRY);
+    assert_int_equal(f->defaults.durability, DURABILITY_DURABLE);
+    config_free(c);
+}
+
+static void test_wrong_defaults_of_tasks(void **state)
+{
+    ASSERT_FILE_ERRORS("[function.a]\ncommand = a\njitter = 0\n[function.b]\nmax_backoff = 1s\n",
+                       "C:3: [function.a] jitter: it needs max_attempts beside it\n"
+                       "C:5: [function.b] max_backoff: it needs max_attempts beside it\n"
+                       "C:4: [function.b] command: it is missing; a function needs one\n");
+    ASSERT_FILE_ERRORS("[futured]\nstore = none\n[function.a]\ncommand = a\ndurability = durable\n",
+                       "C:3: [function.a] durability: durable needs a store, and there is none\n");
+}
+
 static void test_bool_words(void **state)
 {
     static const char *const words[] = {"yes", "true", "on", "1", "no", "false", "off", "0"};
@@ -403,6 +466,15 @@ static void test_wrong_values(void **state)
             {"function.f", "rate", ".5", "a number from 0 to 1000000000", "", ""},
             {"function.f", "rate", "1e3", "a number from 0 to 1000000000", "", ""},
             {"function.f", "rate", "1000000001", "a number from 0 to 1000000000", "", ""},
+            {"function.f", "multiplier", "0.9", "a number from 1 to 1000000", "", ""},
+            {"function.f", "jitter", "1.1", "a number from 0 to 1", "", ""},
+            {"function.f", "max_attempts", "0", "a whole number from 1 to 1000", "", ""},
+            {"function.f", "priority", "2147483648", "a whole number from -2147483648 to 2147483647", "", ""},
+            {"function.f", "priority", "--1", "a whole number from -2147483648 to 2147483647", "", ""},
+            {"function.f", "priority", "1.5", "a whole number from -2147483648 to 2147483647", "", ""},
+            {"function.f", "on_lost", "never", "retry or fail", "", ""},
+            {"function.f", "durability", "DURABLE", "durable or ephemeral", "", ""},
+            {"function.f", "attempt_timeout", "soon", "a time from 1ms to 365d", span, ", or 0 for none"},
     };
 
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -867,6 +939,8 @@ int main(int argc, char *argv[])
             CONFIG_TEST(test_defaults),
             CONFIG_TEST(test_default_directories),
             CONFIG_TEST(test_every_key),
+            CONFIG_TEST(test_defaults_of_tasks),
+            CONFIG_TEST(test_wrong_defaults_of_tasks),
             CONFIG_TEST(test_bool_words),
             CONFIG_TEST(test_command_line_wins),
             CONFIG_TEST(test_wrong_values),

@@ -348,6 +348,51 @@ static void test_settings(void **state)
     teardown(&x);
 }
 
+/* What workers said of options is there at the next start, until they say otherwise. */
+static void test_said_options(void **state)
+{
+    const struct span types[] = {SPAN_LIT("A")};
+    const struct retry_policy retry = {.max_attempts = 3,
+                                       .initial_backoff_ns = 1,
+                                       .max_backoff_ns = 2,
+                                       .multiplier = 1.5,
+                                       .jitter = 0,
+                                       .types = types,
+                                       .n_types = 1};
+    struct function_defaults said = FUNCTION_DEFAULTS_NONE;
+    const struct function_defaults *d;
+    struct fixture x;
+
+    said.retry = &retry;
+    said.priority = -7;
+    said.durability = DURABILITY_DURABLE;
+    said.on_lost = ON_LOST_FAIL;
+    said.attempt_timeout_ns = 0;
+    said.retention_ns = NS_PER_S + 1;
+    setup(&x);
+    assert_int_equal(engine_defaults(x.e, engine_function_find(x.e, SPAN_LIT("echo")), DEFAULTS_SAID, &said),
+                     0);
+    wait_durable(&x, commit(&x));
+    restart(&x);
+    d = engine_function_find(x.e, SPAN_LIT("echo"))->defaults.all;
+    assert_non_null(d);
+    assert_int_equal(d->priority, -7);
+    assert_int_equal(d->durability, DURABILITY_DURABLE);
+    assert_int_equal(d->on_lost, ON_LOST_FAIL);
+    assert_true(d->attempt_timeout_ns == 0 && d->retention_ns == said.retention_ns);
+    assert_int_equal(d->retry->max_attempts, 3);
+    assert_true(d->retry->initial_backoff_ns == 1 && d->retry->max_backoff_ns == 2);
+    assert_true(d->retry->multiplier == 1.5 && d->retry->jitter == 0);
+    assert_true(d->retry->n_types == 1 && span_eq(d->retry->types[0], types[0]));
+    said = FUNCTION_DEFAULTS_NONE;
+    assert_int_equal(engine_defaults(x.e, engine_function_find(x.e, SPAN_LIT("echo")), DEFAULTS_SAID, &said),
+                     0);
+    wait_durable(&x, commit(&x));
+    restart(&x);
+    assert_null(engine_function_find(x.e, SPAN_LIT("echo"))->defaults.all);
+    teardown(&x);
+}
+
 /* The disk is full: nothing is lost, nothing is said to be durable, and it goes on by itself when there is room. */
 static void test_stalled(void **state)
 {
@@ -637,6 +682,7 @@ int main(void)
             cmocka_unit_test(test_durable_when_synced),
             cmocka_unit_test(test_starts),
             cmocka_unit_test(test_settings),
+            cmocka_unit_test(test_said_options),
             cmocka_unit_test(test_stalled),
             cmocka_unit_test(test_poisoned),
             cmocka_unit_test(test_little_space),

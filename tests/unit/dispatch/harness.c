@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/unit/dispatch/harness.h"
 
+#include "dispatch/worker.h"
 #include "grpc/messages.h"
 
 #define ATTACH     "/futured.v1.Workers/Attach"
@@ -43,6 +44,15 @@ static void kill_child(void *context, uint64_t key, const char *why)
     snprintf(w->why, sizeof w->why, "%s", why);
 }
 
+static int say_options(void *context, struct function *f, struct span options, struct grpc_status *st)
+{
+    struct harness *h = context;
+
+    snprintf(h->said_options, sizeof h->said_options, "%.*s: %zu bytes", (int)f->name->len,
+             (const char *)f->name->data, options.len);
+    return h->refuses_options ? worker_bad_field(st, "hello.functions.default_options", "is refused") : 0;
+}
+
 static uint32_t pid_of(void *context, uint64_t key)
 {
     return 1000 + (uint32_t)key;
@@ -58,6 +68,8 @@ void harness_init(struct harness *h)
             .max_message_bytes = server_config.max_message_bytes,
             .max_result_bytes = HARNESS_MAX_RESULT,
             .pool = {.page = page_of, .kill = kill_child, .term = term_child, .pid = pid_of, .context = h},
+            .say_options = say_options,
+            .context = h,
     };
     const struct grpc_method *methods;
     size_t n;

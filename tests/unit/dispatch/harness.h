@@ -73,6 +73,8 @@ struct harness {
     size_t n_children;
     uint64_t fail_nth; /* of the daemon's allocations in each turn; 0 = none */
     int has_failed;
+    char said_options[128]; /* of which function a worker said options last, and how long they are */
+    int refuses_options;
 };
 
 /* The daemon's max_result here. */

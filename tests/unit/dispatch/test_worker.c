@@ -120,6 +120,32 @@ static void test_bad_hello(void **state)
     }
 }
 
+/* Options are handed on as they are said; who says wrong ones is cut off. */
+static void test_default_options(void **state)
+{
+    struct child *w;
+    struct harness h;
+
+    harness_init(&h);
+    w = harness_spawn(&h, 5);
+    harness_say(w,
+                "hello { slots: 1 functions { name: 'f' } functions { name: 'g' default_options { priority: "
+                "1 } } functions { name: 'h' default_options {} } }");
+    harness_settle(&h);
+    assert_int_equal(w->n_welcomes, 1);
+    assert_string_equal(h.said_options, "h: 0 bytes");
+    h.refuses_options = 1;
+    w = harness_spawn(&h, 6);
+    harness_say(w, "hello { slots: 1 functions { name: 'g' default_options { priority: 1 } } }");
+    harness_settle(&h);
+    assert_string_equal(h.said_options, "g: 2 bytes");
+    harness_expect_cut(w, GRPC_INVALID_ARGUMENT, "hello.functions.default_options");
+    assert_int_equal(dispatch_n_ready(h.dispatch), 1);
+    harness_die(w, EXITED_3, 0);
+    harness_settle(&h);
+    harness_deinit(&h);
+}
+
 static void test_longest_hello(void **state)
 {
     struct child *w;
@@ -496,6 +522,7 @@ int main(void)
             cmocka_unit_test(test_welcome),
             cmocka_unit_test(test_functions),
             cmocka_unit_test(test_bad_hello),
+            cmocka_unit_test(test_default_options),
             cmocka_unit_test(test_longest_hello),
             cmocka_unit_test(test_hello_twice),
             cmocka_unit_test(test_stranger),
