@@ -48,7 +48,7 @@ void cache_evict(struct engine *e)
             break;
         n++;
         f = LIST_ENTRY(l, struct outcome, by_end)->future;
-        if (f->n_pins == 0 && !f->is_fact && f->commit_seq <= MIN(e->durable_seq, c->keep_since)) {
+        if (f->n_pins == 0 && !f->fact && f->commit_seq <= MIN(e->durable_seq, c->keep_since)) {
             if (f->rare && f->rare->idem)
                 idem_note_stored(&e->idems, idem_stored_hash(future_namespace(f), future_key(f)));
             turn_forget(e, f);

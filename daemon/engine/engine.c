@@ -42,7 +42,7 @@ int engine_new(struct engine **ret, const struct engine_config *config)
     e->id_seed.k1 = config->random;
     e->revision = (uint64_t)config->epoch << REVISION_EPOCH_SHIFT;
     e->commit_seq = 1;
-    e->commit_by = CLOCK_NEVER;
+    e->lazy_by = e->commit_by = CLOCK_NEVER;
     e->last_key = config->last_key;
     e->asked_ceiling = e->durable_ceiling = config->has_store ? config->last_key : UINT64_MAX;
     e->account.limits = config->limits;
@@ -230,16 +230,19 @@ uint64_t engine_last_key(const struct engine *e)
     return e->last_key;
 }
 
-uint64_t engine_shown(struct engine *e, const struct future *f)
+uint64_t engine_shown(struct engine *e, struct future *f)
 {
     if (f->commit_seq == e->commit_seq)
         e->is_urgent = 1;
+    if (f->fact)
+        f->fact = FACT_NOW;
     return f->commit_seq;
 }
 
 uint64_t engine_shown_any(struct engine *e)
 {
     e->is_urgent |= e->collected.n > 0;
+    e->is_all |= e->collected.n > 0;
     return e->is_urgent ? e->commit_seq : e->commit_seq - 1;
 }
 

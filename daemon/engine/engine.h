@@ -163,7 +163,7 @@ void engine_key_ceiling(struct engine *e, uint64_t key);
 
 /* engine_shown: @f is about to be shown to somebody: the commit that this must wait for, and which is on its way from now
  * on. engine_deleted_seq: the same for saying that a future is not there. engine_is_urgent: the next turn has a commit. */
-uint64_t engine_shown(struct engine *e, const struct future *f);
+uint64_t engine_shown(struct engine *e, struct future *f);
 /* engine_shown_any: the same where anything may be shown. */
 uint64_t engine_shown_any(struct engine *e);
 uint64_t engine_deleted_seq(const struct engine *e);

@@ -156,10 +156,11 @@ static void check_future(const struct engine *e, const struct future *f, struct 
         if (list_is_linked(&f->group->of_group))
             w->n_members++;
     }
-    ASSERT(f->durability == DURABILITY_DURABLE || !f->is_fact);
+    ASSERT(f->durability == DURABILITY_DURABLE || !f->fact);
     ASSERT(f->commit_seq <= e->commit_seq && f->revision <= e->revision &&
            f->n_claims >= (f->attempts ? f->attempts->number : 0));
-    w->n_collected += f->is_fact;
+    ASSERT(f->fact != FACT_LAZY || e->lazy_by != CLOCK_NEVER);
+    w->n_collected += f->fact != FACT_NONE;
     w->n_promised += f->durability == DURABILITY_DURABLE && f->rare && f->rare->cancel_requested &&
                      f->rare->cancel_requested->outcome;
     w->n_promised += f->durability == DURABILITY_DURABLE && future_timing(f) && future_timing(f)->outcome;

@@ -209,6 +209,10 @@ struct labels {
     struct label at[];
 };
 
+/* Whether it is in the engine's list of what has changed since the last commit. A lazy one may wait for company: nobody has
+ * been shown it. */
+enum fact { FACT_NONE, FACT_LAZY, FACT_NOW };
+
 struct future {
     struct id id;
     struct bytes *task;        /* the contract's Task message, exactly as it came */
@@ -235,10 +239,10 @@ struct future {
     uint8_t state;     /* enum future_state */
     uint8_t durability;
     uint8_t on_lost;
-    uint8_t is_fact; /* changed since the last commit, in the engine's list of facts */
-    uint8_t stored;  /* enum stored */
-    uint8_t armed;   /* enum armed */
-    uint8_t place;   /* enum place */
+    uint8_t fact;   /* enum fact */
+    uint8_t stored; /* enum stored */
+    uint8_t armed;  /* enum armed */
+    uint8_t place;  /* enum place */
 };
 
 static inline int future_is_terminal(const struct future *f)

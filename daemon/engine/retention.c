@@ -77,7 +77,7 @@ static struct future *line_due(struct list *line, wall_ns_t now, uint32_t *budge
     while (!list_is_empty(line) && *budget > 0) {
         struct future *f = line_entry(line->next);
 
-        if (f->outcome->expire_time > now || f->is_fact)
+        if (f->outcome->expire_time > now || f->fact)
             return NULL;
         --*budget;
         if (f->n_pins == 0)
@@ -92,7 +92,7 @@ static struct future *put_off_due(struct retention *r, wall_ns_t now, uint32_t *
     while (!list_is_empty(&r->put_off) && *budget > 0) {
         struct future *f = line_entry(r->put_off.next);
 
-        if (f->is_fact)
+        if (f->fact)
             return NULL;
         --*budget;
         if (f->n_pins == 0 && f->outcome->expire_time <= now)
@@ -111,7 +111,7 @@ static struct future *custom_due(struct retention *r, wall_ns_t now, uint32_t *b
     while ((it = heap_min(&r->custom)) && *budget > 0) {
         struct future *f = CONTAINER_OF(it, struct future_rare, expiry)->future;
 
-        if (f->outcome->expire_time > now || f->is_fact)
+        if (f->outcome->expire_time > now || f->fact)
             return NULL;
         --*budget;
         if (f->n_pins == 0)

@@ -30,9 +30,9 @@ enum {
     STATE_KEYS_AHEAD = 60 * 1000 << 12, /* keys that are reserved at a time: those of a minute */
 };
 
-/* How long an acceptance that nobody has been shown may wait for company in its commit. A task that ends before is one
- * fact, not two, and waits for one sync. */
-#define STATE_ACCEPT_WAIT_NS NS_PER_MS
+/* How long an acceptance or a start that nobody has been shown may wait for company in its commit, also while other commits
+ * are made. A task that ends before is one row of the store, not two or three. */
+#define STATE_LAZY_NS (10 * NS_PER_MS)
 
 /* Durable futures that changed and that no engine_end has handed out yet. */
 struct fact_list {
@@ -84,7 +84,9 @@ struct engine {
     uint64_t commit_seq;  /* of the facts being collected */
     uint64_t durable_seq; /* everything up to it is durable */
     int is_urgent;        /* somebody waits for the commit that is being collected */
-    mono_ns_t commit_by;  /* what is collected becomes urgent then; CLOCK_NEVER = not by itself */
+    int is_all;           /* somebody is shown all that is collected */
+    mono_ns_t lazy_by;    /* what is lazy goes into a commit from then on; CLOCK_NEVER = nothing is lazy */
+    mono_ns_t commit_by;  /* that commit is made then; CLOCK_NEVER = not by itself */
     struct id_list forgotten;
     uint64_t last_delete_seq;
     struct effects effects;

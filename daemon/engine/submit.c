@@ -239,8 +239,10 @@ int engine_submit(struct engine *e, const struct engine_submit *in, struct futur
     place_put(e, f, 0);
     if (f->group)
         edge_join(e, f);
-    if (holder)
+    if (holder) {
         give_up_key(e, holder);
+        (void)engine_shown(e, f); /* with it in one commit */
+    }
     *ret = f;
     return 0;
 }

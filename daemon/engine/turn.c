@@ -62,13 +62,17 @@ static void note(struct engine *e, struct future *f, int is_lazy)
     f->revision = ++e->revision;
     if (f->durability != DURABILITY_DURABLE)
         return;
+    is_lazy &= e->config.has_store;
     f->commit_seq = e->commit_seq;
-    e->is_urgent |= !is_lazy || !e->config.has_store;
-    if (!f->is_fact) {
+    if (!is_lazy)
+        e->is_urgent = 1;
+    else if (e->lazy_by == CLOCK_NEVER)
+        e->lazy_by = clock_add(e->mono, STATE_LAZY_NS);
+    if (f->fact == FACT_NONE) {
         ASSERT(e->collected.n < e->collected.cap);
-        f->is_fact = 1;
         e->collected.at[e->collected.n++] = f;
     }
+    f->fact = (uint8_t)MAX(f->fact, is_lazy ? FACT_LAZY : FACT_NOW);
 }
 
 void turn_change(struct engine *e, struct future *f)
@@ -128,7 +132,7 @@ void turn_accept(struct engine *e, struct future *f)
     move(e, f, FUTURE_PENDING);
     note(e, f, 1);
     if (f->durability == DURABILITY_DURABLE && e->commit_by == CLOCK_NEVER)
-        e->commit_by = clock_add(e->mono, STATE_ACCEPT_WAIT_NS);
+        e->commit_by = clock_add(e->mono, STATE_LAZY_NS);
 }
 
 void turn_count(struct engine *e, const struct future *f)
@@ -274,7 +278,7 @@ void turn_forget(struct engine *e, struct future *f)
     e->n_by_state[f->state]--;
     e->n_forgotten++;
     cache_remove(e, f);
-    if (f->is_fact)
+    if (f->fact)
         fact_drop(&e->collected, f);
     retention_remove(&e->retention, f);
     order_remove(&e->order, f);
@@ -338,6 +342,28 @@ static void ask_keys(struct engine *e)
     }
 }
 
+/* Split what is collected: what may still wait goes to @later, which has the room. */
+static void keep_lazy(struct engine *e, struct fact_list *later)
+{
+    int is_all = e->is_all || e->lazy_by <= e->mono;
+    size_t n = 0;
+
+    for (size_t i = 0; i < e->collected.n; i++) {
+        struct future *f = e->collected.at[i];
+
+        if (!is_all && f->fact == FACT_LAZY) {
+            f->commit_seq = e->commit_seq + 1;
+            later->at[later->n++] = f;
+        } else {
+            f->fact = FACT_NONE;
+            e->collected.at[n++] = f;
+        }
+    }
+    e->collected.n = n;
+    if (later->n == 0)
+        e->lazy_by = e->commit_by = CLOCK_NEVER;
+}
+
 /* The collected facts become the turn's; the other buffer collects from now on. What one huge turn has needed is not
  * kept. Without memory for what has been promised the facts wait for the next turn, and who is shown them with them. */
 static void hand_out(struct engine *e)
@@ -357,25 +383,24 @@ static void hand_out(struct engine *e)
     if (empty.cap > FACTS_KEEP && e->collected.n < empty.cap / 8)
         empty = (struct fact_list){.at = mem_free(empty.at)};
     empty.n = 0;
-    if (facts_reserve(&empty, e->n_promised) < 0) {
+    if (facts_reserve(&empty, e->collected.n + e->n_promised) < 0) {
         e->handed_out = empty;
         e->effects.next = e->mono;
         if (e->effects.key_ceiling)
             e->asked_ceiling = e->durable_ceiling;
         return;
     }
+    keep_lazy(e, &empty);
     e->handed_out = e->collected;
     e->collected = empty;
-    for (size_t i = 0; i < e->handed_out.n; i++)
-        e->handed_out.at[i]->is_fact = 0;
-    e->is_urgent = 0;
-    e->commit_by = CLOCK_NEVER;
+    e->is_urgent = e->is_all = 0;
     e->effects.is_commit = 1;
     e->effects.facts = e->handed_out.at;
     e->effects.n_facts = e->handed_out.n;
     e->effects.forgotten = e->forgotten.at;
     e->effects.n_forgotten = e->forgotten.n;
     e->effects.commit_seq = e->commit_seq++;
+    e->effects.next = MIN(e->effects.next, e->commit_by);
 }
 
 void turn_taken(struct engine *e)
@@ -395,18 +420,24 @@ void turn_taken(struct engine *e)
     }
 }
 
+/* Both lists have the room for all. */
 void turn_defer(struct engine *e)
 {
-    struct fact_list empty = e->collected;
+    struct fact_list lazy = e->collected;
 
-    ASSERT(e->effects.is_commit && empty.n == 0);
+    ASSERT(e->effects.is_commit);
     e->collected = e->handed_out;
-    e->handed_out = empty;
+    e->commit_seq--;
     for (size_t i = 0; i < e->collected.n; i++)
-        e->collected.at[i]->is_fact = 1;
+        e->collected.at[i]->fact = FACT_NOW;
+    for (size_t i = 0; i < lazy.n; i++) {
+        lazy.at[i]->commit_seq = e->commit_seq;
+        e->collected.at[e->collected.n++] = lazy.at[i];
+    }
+    lazy.n = 0;
+    e->handed_out = lazy;
     if (e->effects.key_ceiling)
         e->asked_ceiling = e->durable_ceiling;
-    e->commit_seq--;
     e->is_urgent = 1;
     e->effects.is_commit = 0;
     e->effects.n_facts = e->effects.n_forgotten = 0;

@@ -18,10 +18,11 @@ void turn_promise_kept(struct engine *e, const struct future *f);
 /* turn_change: something of @f has changed. The caller has called turn_reserve. */
 void turn_change(struct engine *e, struct future *f);
 
-/* turn_change_lazily: the same; with a store it makes no commit by itself. */
+/* turn_change_lazily: the same; with a store it makes no commit by itself, and is not in one for STATE_LAZY_NS unless it is
+ * shown. */
 void turn_change_lazily(struct engine *e, struct future *f);
 
-/* turn_accept: @f, which is new, is PENDING. As turn_change_lazily, but it is committed within STATE_ACCEPT_WAIT_NS. */
+/* turn_accept: @f, which is new, is PENDING. As turn_change_lazily, but it is committed within STATE_LAZY_NS. */
 void turn_accept(struct engine *e, struct future *f);
 
 /* turn_move: move @f and count it, then turn_change. Not to a terminal state. */

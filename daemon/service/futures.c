@@ -56,7 +56,7 @@ int futures_show_seq(struct grpc_call *call, uint64_t seq)
     return r;
 }
 
-int futures_show(struct grpc_call *call, const struct future *f)
+int futures_show(struct grpc_call *call, struct future *f)
 {
     struct engine *e = futures_of(call)->engine;
 
@@ -86,7 +86,7 @@ int futures_may_change(const struct futures *s, enum durability durability, int 
     return REQUEST_E_BAD;
 }
 
-void futures_reply(struct grpc_call *call, const struct future *f, enum view view)
+void futures_reply(struct grpc_call *call, struct future *f, enum view view)
 {
     struct writer w;
     struct buf *out;

@@ -72,7 +72,7 @@ void list_on_done(struct grpc_call *call, enum grpc_end end);
 
 /* futures_show: what @call says from now on shows @f, and is held back until that is durable; with NULL it says that there is
  * no such future. 0; < 0: no memory, and the call has been ended. */
-MUST_CHECK int futures_show(struct grpc_call *call, const struct future *f);
+MUST_CHECK int futures_show(struct grpc_call *call, struct future *f);
 /* futures_show_seq: the same for what commit @seq makes durable. */
 MUST_CHECK int futures_show_seq(struct grpc_call *call, uint64_t seq);
 
@@ -81,7 +81,7 @@ MUST_CHECK int futures_may_change(const struct futures *s, enum durability durab
                                   struct grpc_status *st);
 
 /* futures_reply: answer a unary call with one future under @view, cut so that it fits. */
-void futures_reply(struct grpc_call *call, const struct future *f, enum view view);
+void futures_reply(struct grpc_call *call, struct future *f, enum view view);
 
 /* futures_room: how many bytes a future may have in a reply with @beside bytes of others. */
 size_t futures_room(const struct futures *s, size_t beside);

@@ -42,7 +42,7 @@ static uint32_t put_futures(struct listing *l, struct writer *w, uint64_t *seq)
     uint32_t i, n_put = 0;
 
     for (i = 0; i < l->n; i++) {
-        const struct future *f = l->futures[i];
+        struct future *f = l->futures[i];
         struct convert_view view = convert_fit(f, l->view, room);
         int is_operation = futures_is_operation(l->call);
         size_t before = buf_len(w->out);

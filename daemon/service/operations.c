@@ -138,7 +138,7 @@ void operations_put_field(struct writer *w, uint32_t number, const struct future
     writer_end(w, m);
 }
 
-void operations_reply(struct grpc_call *call, const struct future *f)
+void operations_reply(struct grpc_call *call, struct future *f)
 {
     struct writer w;
     struct buf *out;

@@ -22,4 +22,4 @@ void operations_put(struct writer *w, const struct future *f, size_t room);
 void operations_put_field(struct writer *w, uint32_t number, const struct future *f, size_t room);
 
 /* operations_reply: answer a unary call with the Operation of @f. */
-void operations_reply(struct grpc_call *call, const struct future *f);
+void operations_reply(struct grpc_call *call, struct future *f);

@@ -89,7 +89,7 @@ static struct grpc_status *accepted_all_the_same(struct grpc_status *st, int r, 
     return status_add_metadata(convert_engine_error(st, r, span_of_string(id)), "future_id", "%s", id);
 }
 
-static int announce_id(struct grpc_call *call, const struct future *f)
+static int announce_id(struct grpc_call *call, struct future *f)
 {
     char id[ID_TEXT_LEN + 1];
 
@@ -139,7 +139,7 @@ static void do_run(struct grpc_call *call, struct span message, unsigned how)
 }
 
 /* What a unary Run waits for. */
-static const struct future *future_of(const struct run *run)
+static struct future *future_of(const struct run *run)
 {
     const struct waiter *w = &run->waiting.waiter;
     const struct list *l = list_is_empty(&w->pending) ? &w->done : &w->pending;
@@ -214,7 +214,7 @@ static void pace(struct run *run)
         waiting_pace(&run->waiting);
 }
 
-static void put_run_response(struct grpc_call *call, uint32_t field, const struct future *f, enum view view,
+static void put_run_response(struct grpc_call *call, uint32_t field, struct future *f, enum view view,
                              struct span tag, const struct grpc_status *st)
 {
     struct writer w;
@@ -292,7 +292,7 @@ static int accept_item(struct run *run, struct span message, unsigned how, struc
 
 static void refuse_item(struct run *run, const struct accepted *a, const struct grpc_status *st)
 {
-    const struct future *named = a->named ? a->named : a->future; /* the status names it */
+    struct future *named = a->named ? a->named : a->future; /* the status names it */
 
     if ((!named && !a->is_unknown) || futures_show(run->waiting.call, named) == 0)
         put_run_response(run->waiting.call, RUN_RESPONSE_STATUS, NULL, VIEW_DEFAULT, a->tag, st);

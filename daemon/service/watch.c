@@ -35,7 +35,7 @@ struct watch {
 static void put_event(struct watch *watch, uint32_t field)
 {
     struct grpc_call *call = watch->waiting.call;
-    const struct future *f = watch->future;
+    struct future *f = watch->future;
     char id[ID_TEXT_LEN + 1];
     struct writer w;
     struct buf *out;

@@ -202,6 +202,7 @@ void boot_stop(struct world *w)
     (void)engine_shown_any(w->e);
     for (int i = 0; i < w->model.n_futures; i++)
         w->model.is_urgent |= w->is_fact[i];
+    w->model.is_all = w->model.is_urgent;
     (void)world_commit(w);
     end_workers(w);
     take_apart(w);

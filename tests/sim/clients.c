@@ -171,7 +171,7 @@ static void submit_one(struct world *w)
         if (!is_known)
             w->functions[w->model.n_functions++] = f->function;
         if (holder >= 0)
-            model_give_up(&w->model, holder);
+            model_give_up(&w->model, holder, w->model.n_futures);
         accepted(w, &plan_, f);
     }
     if (!is_known && plan_.function == w->model.n_functions && engine_function_find(w->e, in.function))
@@ -252,7 +252,7 @@ void clients_delete(struct world *w, int i)
     if (!world_done(w, r))
         return;
     m->is_gone = m->is_deleted = 1;
-    m->is_changed = 0;
+    m->is_changed = m->is_now = 0;
     w->is_fact[i] = 0;
     if (w->has_store && m->is_stored) {
         w->must_forget[i] = 1;

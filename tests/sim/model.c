@@ -8,7 +8,7 @@
 void model_init(struct model *m)
 {
     memset(m, 0, sizeof *m);
-    m->commit_by = CLOCK_NEVER;
+    m->commit_by = m->lazy_by = CLOCK_NEVER;
     for (int w = 0; w < MODEL_WAITERS; w++)
         for (int k = 0; k < MODEL_EDGES; k++)
             m->waiters[w].edges[k].future = -1;
@@ -37,9 +37,9 @@ int model_submit(struct model *m, const struct model_future *like)
     *f = *like;
     model_queue(m, f);
     f->label = -1;
-    model_note(m, i, 1);
+    model_note(m, i, m->key_taken_by != i + 1); /* what gives a key and what takes it are in one commit */
     if (f->durability == DURABILITY_DURABLE && m->commit_by == CLOCK_NEVER)
-        m->commit_by = m->mono + MODEL_ACCEPT_WAIT;
+        m->commit_by = m->mono + MODEL_LAZY;
     model_rotate(m, f->function);
     model_join(m, i);
     return i;
@@ -161,8 +161,9 @@ int model_holder(const struct model *m, int scope, int key)
     return -1;
 }
 
-void model_give_up(struct model *m, int i)
+void model_give_up(struct model *m, int i, int to)
 {
     m->futures[i].key = 0;
     model_tell(m, i, 0);
+    m->key_taken_by = to + 1;
 }

@@ -33,6 +33,7 @@ struct model_future {
     int64_t retention_ns; /* of its own, < 0 = default */
     enum model_at at;
     int is_cancel, is_changed;
+    int is_now;                    /* it must be in the next commit, whichever that is */
     int is_gone;                   /* forgotten, or lost with the memory of a daemon */
     int is_out, is_stored;         /* only the disk has it; the store has been told of it */
     int is_deleted, was_due;       /* by somebody; its retention has ended, at least for a time */
@@ -82,9 +83,13 @@ struct model_copy {
 
 struct model {
     wall_ns_t wall;
-    mono_ns_t mono, commit_by; /* commit_by: what has changed must be committed then */
+    mono_ns_t mono;
+    mono_ns_t commit_by,
+            lazy_by; /* what has changed must be committed then; must be in whatever commit there is */
     int has_store;
-    int is_urgent; /* something has changed that must be committed with this turn */
+    int is_urgent;    /* something has changed that must be committed with this turn */
+    int is_all;       /* so must all that has changed */
+    int key_taken_by; /* number + 1 of the future that took a key last */
     struct model_future futures[MODEL_FUTURES];
     struct model_future kept[MODEL_FUTURES]; /* as the disk has them, where is_stored is set */
     struct model_copy *copies;               /* on their way to the disk, oldest first */
@@ -135,9 +140,9 @@ void model_cancel(struct model *m, int i);
 void model_annotate(struct model *m, int i, int label);
 
 /* model_holder: who holds @key in the namespace of @scope, as far as anybody knows: here or on the disk alone; -1 = nobody.
- * model_give_up: @i, which has ended, is without its key from now on. */
+ * model_give_up: @i, which has ended, is without its key from now on; the @to th future will have it. */
 int model_holder(const struct model *m, int scope, int key);
-void model_give_up(struct model *m, int i);
+void model_give_up(struct model *m, int i, int to);
 
 /* model_durable: the engine was told that commits up to @seq are durable; @commit_seq has that of each future. */
 void model_durable(struct model *m, const uint64_t *commit_seq, uint64_t seq);

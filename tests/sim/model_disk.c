@@ -54,6 +54,10 @@ void model_out(struct model *m, int i)
 
 void model_loaded(struct model *m, int i)
 {
+    /* who had expired, and is back because the clock was set back, may find its key with another */
+    if (m->futures[i].is_gone && m->futures[i].key &&
+        model_holder(m, m->futures[i].scope, m->futures[i].key) >= 0)
+        m->futures[i].key = 0;
     m->futures[i].is_out = m->futures[i].is_gone = 0;
     m->futures[i].n_overdue = 0;
     m->futures[i].join_order = 0; /* it names its group, but is not in the list: the store's index has it */
@@ -87,8 +91,8 @@ void model_restart(struct model *m)
         for (int k = 0; k < MODEL_EDGES; k++)
             m->waiters[w].edges[k].future = -1;
     m->n_copies = m->n_rotation = 0;
-    m->is_urgent = 0;
-    m->commit_by = CLOCK_NEVER;
+    m->is_urgent = m->is_all = 0;
+    m->commit_by = m->lazy_by = CLOCK_NEVER;
     m->n_functions = m->n_functions_kept;
     for (int i = 0; i < m->n_futures; i++) {
         struct model_future *f = &m->futures[i];

@@ -3,9 +3,9 @@
 /* What the files of the model share. */
 #include "model.h"
 
-#define MODEL_ACCEPT_WAIT NS_PER_MS /* so long an acceptance may wait for its commit */
-#define MODEL_MINUTE      (60 * NS_PER_S)
-#define MODEL_HOUR        (60 * MODEL_MINUTE)
+#define MODEL_LAZY   (10 * NS_PER_MS) /* so long an acceptance or a start may wait for its commit */
+#define MODEL_MINUTE (60 * NS_PER_S)
+#define MODEL_HOUR   (60 * MODEL_MINUTE)
 
 /* model_note: something of future @i has changed that, @is_lazy, nobody need know of yet. model_fire: those who are tied to it
  * may be owed an answer, because it has changed or, @is_end, come to its end. model_tell: both. model_join: @i joins its

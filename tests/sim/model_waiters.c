@@ -51,8 +51,12 @@ int model_is_ready(const struct model *m, const struct model_waiter *w)
 void model_note(struct model *m, int i, int is_lazy)
 {
     m->futures[i].is_changed = 1;
-    if (m->futures[i].durability == DURABILITY_DURABLE && (!is_lazy || !m->has_store))
-        m->is_urgent = 1;
+    if (m->futures[i].durability != DURABILITY_DURABLE)
+        return;
+    if (!is_lazy || !m->has_store)
+        m->is_urgent = m->futures[i].is_now = 1;
+    else if (m->lazy_by == CLOCK_NEVER)
+        m->lazy_by = m->mono + MODEL_LAZY;
 }
 
 /* Those who are tied to future @i, which has changed or come to its end, may be owed an answer. */

@@ -74,6 +74,7 @@ void shown_future(struct world *w, int i)
     struct shown_reply r = {.seq = engine_shown(w->e, f), .i = i, .future = look(f)};
 
     w->model.is_urgent |= r.seq == w->last_seq + 1;
+    w->model.futures[i].is_now |= w->is_fact[i] || w->model.futures[i].is_changed;
     reply(w, &r);
 }
 

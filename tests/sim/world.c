@@ -260,6 +260,14 @@ void world_check(struct world *w)
 
 /* --- turns */
 
+/* Whether the change of future @i is in the commit that is made now. */
+static int is_in_commit(const struct world *w, int i)
+{
+    const struct model *m = &w->model;
+
+    return w->is_fact[i] && (m->futures[i].is_now || m->is_all || m->lazy_by <= w->machine.mono);
+}
+
 /* What was said to be urgent is a commit, and nothing else is. */
 static void check_commit(struct world *w, const struct effects *effects, int may_wait)
 {
@@ -271,7 +279,7 @@ static void check_commit(struct world *w, const struct effects *effects, int may
         return;
     }
     for (int i = 0; i < w->model.n_futures; i++) {
-        n += w->is_fact[i];
+        n += is_in_commit(w, i) != 0;
         n_forgotten += w->must_forget[i];
     }
     ASSERT(w->model.is_urgent || effects->key_ceiling);
@@ -280,28 +288,43 @@ static void check_commit(struct world *w, const struct effects *effects, int may
     for (size_t k = 0; k < n; k++) {
         int i = model_find(&w->model, &effects->facts[k]->id);
 
-        ASSERT(i >= 0 && w->is_fact[i] && effects->facts[k]->commit_seq == effects->commit_seq);
+        ASSERT(i >= 0 && is_in_commit(w, i) && effects->facts[k]->commit_seq == effects->commit_seq);
     }
     if (effects->key_ceiling)
         ASSERT(w->has_store && !w->ceiling_seq && effects->key_ceiling > w->asked_ceiling);
 }
 
-/* It has been handed over. */
-static void note_commit(struct world *w, const struct effects *effects)
+/* It has been handed over, or put off and is to come with the next one in any case. */
+static void note_commit(struct world *w, const struct effects *effects, int is_taken)
 {
-    uint64_t seq = effects->commit_seq;
+    struct model *m = &w->model;
+    int n_later = 0;
 
-    w->last_seq = seq;
-    w->model.is_urgent = 0;
-    for (int i = 0; i < w->model.n_futures; i++) {
-        if (w->is_fact[i] || w->must_forget[i])
-            model_commit(&w->model, i, seq);
-        w->is_fact[i] = w->must_forget[i] = 0;
+    for (int i = 0; i < m->n_futures; i++) {
+        int is_in = is_in_commit(w, i);
+
+        n_later += w->is_fact[i] && !is_in;
+        m->futures[i].is_now = is_in && !is_taken;
+        if (is_taken && (is_in || w->must_forget[i]))
+            model_commit(m, i, effects->commit_seq);
+        if (is_taken && w->is_fact[i] && !is_in)
+            w->commit_seq[i] = effects->commit_seq + 1;
+        if (is_taken)
+            w->must_forget[i] = 0;
+        if (is_taken && is_in)
+            w->is_fact[i] = 0;
     }
-    model_commit_functions(&w->model, seq);
+    if (n_later == 0)
+        m->lazy_by = m->commit_by = CLOCK_NEVER;
+    m->is_all = 0;
+    m->is_urgent = !is_taken;
+    if (!is_taken)
+        return;
+    w->last_seq = effects->commit_seq;
+    model_commit_functions(m, effects->commit_seq);
     if (effects->key_ceiling) {
         w->asked_ceiling = effects->key_ceiling;
-        w->ceiling_seq = seq;
+        w->ceiling_seq = effects->commit_seq;
     }
 }
 
@@ -324,11 +347,7 @@ struct effects *world_commit(struct world *w)
         r = persist_commit(w->persist, effects);
     failed = world_failed(w);
     ASSERT(r == 0 || (r == -ENOMEM && failed));
-    w->model.commit_by = CLOCK_NEVER;
-    if (r == 0)
-        note_commit(w, effects);
-    else
-        w->model.is_urgent = 1; /* put off */
+    note_commit(w, effects, r == 0);
     if (!w->has_store) {
         engine_durable(w->e, effects->commit_seq);
         world_durable(w, effects->commit_seq);

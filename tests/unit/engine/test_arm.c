@@ -98,7 +98,7 @@ static void test_release(void **state)
     engine_release(x.e, lease);
     engine_check(x.e);
     assert_int_equal(f->armed, ARMED_NOT);
-    assert_int_equal(f->is_fact, 1);
+    assert_int_equal(f->fact, FACT_LAZY);
     assert_int_equal(claim(&x, 1, &lease), 0);
     stored_turn(&x);
     assert_int_equal(claim(&x, 1, &lease), 1);

@@ -283,7 +283,7 @@ static void test_deferred(void **state)
 {
     struct effects *effects;
     struct fixture x;
-    struct future *f, *g;
+    struct future *f, *g, *lazy;
     struct id deleted;
     uint64_t seq, ceiling;
 
@@ -297,17 +297,23 @@ static void test_deferred(void **state)
     deleted = f->id;
     assert_int_equal(engine_delete(x.e, f), 0);
     f = fixture_submit(&x, NULL);
+    (void)engine_shown(x.e, f);
+    lazy = fixture_submit(&x, NULL);
     effects = engine_end(x.e);
     seq = effects->commit_seq;
+    assert_int_equal(lazy->commit_seq, seq + 1);
     engine_defer(x.e);
     engine_check(x.e);
+    assert_int_equal(lazy->commit_seq, seq);
     assert_int_equal(effects->is_commit, 0);
     assert_int_equal(engine_is_urgent(x.e), 1);
     stored_begin(&x);
     g = fixture_submit(&x, NULL);
+    (void)engine_shown(x.e, g);
     effects = engine_end(x.e);
     assert_int_equal(effects->commit_seq, seq);
     assert_int_equal(effects->n_facts, 2);
+    assert_int_equal(lazy->fact, FACT_LAZY);
     assert_ptr_equal(effects->facts[0], f);
     assert_ptr_equal(effects->facts[1], g);
     assert_int_equal(effects->n_forgotten, 1);

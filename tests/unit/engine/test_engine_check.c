@@ -117,7 +117,7 @@ static void spare_edges(struct scene *s)
 
 static void facts_count(struct scene *s)
 {
-    s->ready->is_fact = 0;
+    s->ready->fact = FACT_NONE;
 }
 
 static void promised_count(struct scene *s)

@@ -92,7 +92,7 @@ static void test_policies(void **state)
                 engine_check(x.e);
                 assert_ptr_equal(engine_find_key(x.e, x.scope, SPAN_LIT("k")), other);
                 assert_int_equal(future_key(f).len, 0);
-                assert_true(f->revision > revision && f->is_fact);
+                assert_true(f->revision > revision && f->fact);
                 engine_end(x.e);
                 assert_true(x.e->effects.n_facts >= 2);
                 engine_begin(x.e, x.mono, x.wall);

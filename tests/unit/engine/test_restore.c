@@ -178,7 +178,7 @@ static void test_running_goes_back(void **state)
     assert_int_equal(f->attempts->end_time, T0);
     assert_int_equal(f->attempts->error->reason, REASON_WORKER_LOST);
     assert_true(f->revision > 77);
-    assert_int_equal(f->is_fact, 1);
+    assert_int_equal(f->fact, FACT_NOW);
     lease = fixture_claim(&x);
     assert_ptr_equal(lease->future, f);
     assert_int_equal(lease->attempt, 5);

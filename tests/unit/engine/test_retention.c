@@ -235,9 +235,9 @@ static void test_facts_wait(void **state)
             f->n_pins = 0;
             retention_unpinned(&r, f);
         }
-        f->is_fact = 1;
+        f->fact = FACT_NOW;
         assert_int_equal(sweep(&r, 20), 0);
-        f->is_fact = 0;
+        f->fact = FACT_NONE;
         assert_int_equal(sweep(&r, 20), 1);
         retention_deinit(&r);
     }
