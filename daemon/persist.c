@@ -20,6 +20,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "daemon/net/loop.h"
+#include "engine/depend.h"
 #include "engine/resend.h"
 #include "grpc/server.h"
 #include "service/options.h"
@@ -205,6 +206,29 @@ static void on_durable(struct persist *p, uint64_t seq)
         grpc_server_release(p->config.server, seq);
 }
 
+static int compare_keys(const void *a, const void *b)
+{
+    const uint64_t *x = a, *y = b;
+
+    return (*x > *y) - (*x < *y);
+}
+
+/* The store may delete what has expired, but not what is depended on: not before all who do are known. Without memory it
+ * goes on asking. */
+static void allow_sweep(struct persist *p)
+{
+    CLEANUP(buf_deinit) struct buf kept = BUF_INIT;
+    wall_ns_t now = clock_wall();
+    size_t n;
+
+    if (p->is_recovering || engine_depend_pinned(p->engine, now, &kept) < 0)
+        return;
+    n = buf_len(&kept) / sizeof(uint64_t);
+    if (n > 1)
+        qsort(buf_head(&kept), n, sizeof(uint64_t), compare_keys);
+    (void)!committer_sweep(p->committer, now, (const uint64_t *)(const void *)buf_head(&kept), n);
+}
+
 static void on_committed(void *arg, int what)
 {
     struct persist *p = arg;
@@ -226,6 +250,8 @@ static void on_committed(void *arg, int what)
         arm_timer(p);
     if (seq)
         on_durable(p, seq);
+    if (status.wants_sweep)
+        allow_sweep(p);
     judge(p);
 }
 
@@ -735,6 +761,8 @@ int persist_recover(struct persist *p, int *ret_is_complete)
     if (p->recover.is_complete) {
         recover_end(&p->recover);
         p->is_recovering = 0;
+        if (committer_get_status(p->committer).wants_sweep)
+            allow_sweep(p);
     }
     return 0;
 }

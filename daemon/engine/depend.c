@@ -15,6 +15,7 @@ void depend_set_init(struct depend_set *s)
     *s = (struct depend_set){0};
     for (size_t i = 0; i < ARRAY_LEN(s->ended); i++)
         list_init(&s->ended[i]);
+    list_init(&s->pinned);
     list_init(&s->gone);
 }
 
@@ -39,7 +40,7 @@ void depend_upstream_free(struct upstream *upstream)
 {
     if (!upstream)
         return;
-    ASSERT(list_is_empty(&upstream->dependents));
+    ASSERT(list_is_empty(&upstream->dependents) && upstream->n_edges == 0);
     list_del(&upstream->ended);
     mem_free(upstream);
 }
@@ -84,6 +85,7 @@ static int make_upstream(struct engine *e, struct future *f)
     if (u) {
         list_init(&u->dependents);
         list_init(&u->ended);
+        list_init(&u->pinned);
         u->future = f;
         f->rare->upstream = u;
         limits_charge(&e->account, f->scope, depend_upstream_bytes(u));
@@ -148,6 +150,24 @@ static void note_ended(struct engine *e, struct future *f)
         list_push_back(&e->depends.ended[f->durability], &u->ended);
 }
 
+static void pin(struct engine *e, struct future *f)
+{
+    struct upstream *u = f->rare->upstream;
+
+    engine_pin(e, f);
+    if (u->n_edges++ == 0)
+        list_push_back(&e->depends.pinned, &u->pinned);
+}
+
+static void unpin(struct engine *e, struct future *f)
+{
+    struct upstream *u = f->rare->upstream;
+
+    if (--u->n_edges == 0)
+        list_del(&u->pinned);
+    engine_unpin(e, f);
+}
+
 void depend_tie(struct engine *e, struct future *f)
 {
     struct depend *d = f->rare->depend;
@@ -156,7 +176,7 @@ void depend_tie(struct engine *e, struct future *f)
         struct depend_edge *edge = &d->at[i];
 
         if (edge->upstream)
-            engine_pin(e, edge->upstream);
+            pin(e, edge->upstream);
         if (edge->state != 0)
             continue;
         if (!edge->upstream) {
@@ -176,7 +196,7 @@ static void let_go(struct engine *e, struct depend_edge *edge)
 
     list_del(&edge->of_upstream);
     if (f)
-        engine_unpin(e, f);
+        unpin(e, f);
 }
 
 void depend_untie(struct engine *e, struct future *f)
@@ -332,4 +352,17 @@ void depend_run(struct engine *e)
     run_gone(e, &budget);
     for (size_t i = 0; i < ARRAY_LEN(e->depends.ended); i++)
         run_ended(e, &e->depends.ended[i], &budget);
+}
+
+int engine_depend_pinned(const struct engine *e, wall_ns_t now, struct buf *to)
+{
+    LIST_FOREACH (l, &e->depends.pinned) {
+        const struct future *f = LIST_ENTRY(l, struct upstream, pinned)->future;
+        uint64_t key = id_key(&f->id);
+
+        if (future_is_terminal(f) && f->durability == DURABILITY_DURABLE && f->outcome->expire_time <= now &&
+            buf_append(to, &key, sizeof key) < 0)
+            return -ENOMEM;
+    }
+    return 0;
 }

@@ -12,6 +12,7 @@
  *     propagates: depend_run takes from there, a bounded number of edges a turn, and what fails by that joins the end.
  *  3. PLACE_BLOCKED <=> PENDING with an open edge.
  */
+#include "base/buf.h"
 #include "engine/future.h"
 
 struct engine;
@@ -22,11 +23,14 @@ struct restored;
 struct upstream {
     struct list dependents; /* of struct depend_edge.of_upstream: open ones */
     struct list ended;      /* in the set's list of its durability */
+    struct list pinned;     /* in the set's list while edges pin it */
+    uint32_t n_edges;       /* that do */
     struct future *future;
 };
 
 struct depend_set {
     struct list ended[3]; /* of struct upstream.ended, by enum durability, in the order of their ends */
+    struct list pinned;   /* of struct upstream.pinned */
     struct list gone;     /* of struct depend.gone: with an edge to what is not known any more */
     int is_behind;        /* there is more to do at once */
 };
@@ -48,6 +52,10 @@ void depend_untie(struct engine *e, struct future *f);
 
 /* depend_run: resolve the edges that can be, at most STATE_EDGES_PER_TURN. */
 void depend_run(struct engine *e);
+
+/* engine_depend_pinned: append the keys of those that have ended, expired before @now, and are kept by who depends on them
+ * to @to, as uint64_t. 0, -ENOMEM. */
+MUST_CHECK int engine_depend_pinned(const struct engine *e, wall_ns_t now, struct buf *to);
 
 /* depend_free, upstream_free: off the rare part of a future that goes; NULL is allowed. */
 void depend_free(struct depend *depend);

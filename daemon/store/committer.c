@@ -5,8 +5,8 @@
  * Happy path: the loop's thread hands over one batch a turn. The commit thread takes all that wait (up to GROUP_BYTES),
  * writes them in their order as one transaction, syncs once, and posts each back with result 0. While it syncs the next
  * ones gather; so under load a sync is shared by many turns, and without load a batch waits for its own sync alone.
- * When it has nothing to write it sweeps what has expired, a few hundred futures at a time, and looks whether a batch
- * has come after each. After a commit that left the log long it wakes the checkpoint thread.
+ * When it has nothing to write and it is time it asks the owner for leave to sweep what has expired, since the owner knows
+ * what must be kept; then it does so, a few hundred futures at a time, and looks whether a batch has come after each. After a commit that left the log long it wakes the checkpoint thread.
  *
  * Failure modes, by what store_write says:
  *   rolled back   the group is kept, and nothing behind it is written: the order of commits is the order of submission,
@@ -33,6 +33,7 @@
 #include "store/thread.h"
 
 #include <errno.h>
+#include <string.h>
 #include <time.h>
 
 enum { GROUP_MAX = 1024, GROUP_BYTES = 32 << 20 };
@@ -55,7 +56,10 @@ struct committer {
     pthread_cond_t work; /* for the commit thread: something below has changed */
     struct list waiting;
     uint64_t last_seq;
-    int is_stopping, is_retry, is_sweep;
+    int is_stopping, is_retry;
+    int is_sweeping; /* as leave says, which is the commit thread's meanwhile */
+    struct store_sweep leave;
+    uint64_t *kept; /* of leave */
     wall_ns_t sweep_at;
     struct committer_status status; /* wal_bytes only when it is asked for */
     struct list note;               /* in the mailbox when the state has changed */
@@ -82,6 +86,14 @@ static void wake(pthread_cond_t *cond)
 
 /* --- the state; under lock */
 
+static void tell(struct committer *c)
+{
+    if (!c->is_noted) {
+        c->is_noted = 1;
+        mailbox_post(&c->done, &c->note);
+    }
+}
+
 static void set_state(struct committer *c, enum committer_state state)
 {
     if (c->status.state == state)
@@ -89,10 +101,7 @@ static void set_state(struct committer *c, enum committer_state state)
     c->status.state = state;
     if (state == COMMITTER_STALLED)
         c->status.n_stalls++;
-    if (!c->is_noted) {
-        c->is_noted = 1;
-        mailbox_post(&c->done, &c->note);
-    }
+    tell(c);
 }
 
 /* Whether @r is the end of all writing; the state then says so. */
@@ -219,23 +228,33 @@ static void refuse_all(struct committer *c, int result)
 
 /* --- the sweep */
 
+/* Under lock. */
+static void end_sweep(struct committer *c, wall_ns_t next)
+{
+    c->is_sweeping = 0;
+    c->status.n_sweeps++;
+    c->kept = mem_free(c->kept);
+    c->sweep_at = next;
+}
+
 static void sweep(struct committer *c)
 {
-    wall_ns_t now = c->config.wall();
+    wall_ns_t now = c->leave.now;
     struct store_swept swept = {.next = now};
     struct store_problem problem;
-    int r = store_sweep(c->store, now, c->config.sweep_max, &swept, &problem);
+    int r = store_sweep(c->store, &c->leave, &swept, &problem);
 
     lock(c);
     if (r == 0) {
-        /* what finishes meanwhile expires with this hour at the earliest */
-        c->sweep_at = MIN(swept.next, expiry_due(expiry_hour(now)));
         c->status.n_swept += swept.n_deleted;
         c->status.n_damaged += swept.n_damaged;
         want_checkpoint(c);
-    } else if (!is_fatal(c, r, &problem)) {
-        c->status.problem = problem;
-        c->sweep_at = clock_add(now, SWEEP_AGAIN_NS);
+        if (swept.next > now) /* what finishes meanwhile expires with this hour at the earliest */
+            end_sweep(c, MIN(swept.next, expiry_due(expiry_hour(now))));
+    } else {
+        if (!is_fatal(c, r, &problem))
+            c->status.problem = problem;
+        end_sweep(c, clock_add(now, SWEEP_AGAIN_NS));
     }
     unlock(c);
 }
@@ -243,8 +262,8 @@ static void sweep(struct committer *c)
 /* Sleep until there is work, or the time of the next sweep. Under lock. */
 static void wait_for_work(struct committer *c)
 {
-    wall_ns_t now = c->config.wall();
-    mono_ns_t until = clock_add(clock_mono(), MIN(MAX(c->sweep_at - now, INT64_C(0)), SWEEP_SLEEP_NS));
+    int64_t left_ns = c->status.wants_sweep ? SWEEP_SLEEP_NS : c->sweep_at - c->config.wall();
+    mono_ns_t until = clock_add(clock_mono(), MIN(MAX(left_ns, INT64_C(0)), SWEEP_SLEEP_NS));
     struct timespec t = {.tv_sec = until / NS_PER_S, .tv_nsec = until % NS_PER_S};
     int r;
 
@@ -256,7 +275,7 @@ static void wait_for_work(struct committer *c)
 }
 
 /* What the commit thread does next; under lock. */
-enum next { NEXT_WAIT, NEXT_COMMIT, NEXT_SWEEP, NEXT_END };
+enum next { NEXT_WAIT, NEXT_COMMIT, NEXT_ASK /* for leave: done already */, NEXT_SWEEP, NEXT_END };
 
 static enum next next_in_running(struct committer *c)
 {
@@ -265,9 +284,12 @@ static enum next next_in_running(struct committer *c)
         return NEXT_COMMIT;
     if (c->is_stopping)
         return NEXT_END;
-    if (c->is_sweep || c->sweep_at <= c->config.wall()) {
-        c->is_sweep = 0;
+    if (c->is_sweeping)
         return NEXT_SWEEP;
+    if (c->sweep_at <= c->config.wall() && !c->status.wants_sweep) {
+        c->status.wants_sweep = 1;
+        tell(c);
+        return NEXT_ASK;
     }
     return NEXT_WAIT;
 }
@@ -308,7 +330,7 @@ int committer_step(struct committer *c)
     what = next(c);
     unlock(c);
     act(c, what);
-    return what == NEXT_COMMIT || what == NEXT_SWEEP;
+    return what != NEXT_WAIT && what != NEXT_END;
 }
 
 static void *run_commits(void *arg)
@@ -363,6 +385,7 @@ static void destroy(struct committer *c)
     pthread_cond_destroy(&c->checkpoint);
     pthread_cond_destroy(&c->work);
     pthread_mutex_destroy(&c->lock);
+    mem_free(c->kept);
     mem_free(c);
 }
 
@@ -486,12 +509,25 @@ void committer_retry(struct committer *c)
     unlock(c);
 }
 
-void committer_sweep(struct committer *c)
+int committer_sweep(struct committer *c, wall_ns_t now, const uint64_t *kept, size_t n)
 {
+    uint64_t *copy = n ? mem_alloc(n * sizeof *copy) : NULL;
+
+    if (n && !copy)
+        return -ENOMEM;
+    if (n)
+        memcpy(copy, kept, n * sizeof *copy);
     lock(c);
-    c->is_sweep = 1;
-    wake(&c->work);
+    if (!c->is_sweeping) {
+        c->is_sweeping = 1;
+        c->status.wants_sweep = 0;
+        c->kept = TAKE_PTR(copy);
+        c->leave = (struct store_sweep){.now = now, .max = c->config.sweep_max, .kept = c->kept, .n_kept = n};
+        wake(&c->work);
+    }
     unlock(c);
+    mem_free(copy);
+    return 0;
 }
 
 struct committer *committer_stop(struct committer *c, struct list *batches)

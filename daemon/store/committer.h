@@ -24,7 +24,7 @@ struct committer_config {
     uint64_t max_waiting_bytes;    /* committer_is_full above it */
     uint64_t checkpoint_wal_bytes; /* the log length at which a checkpoint begins */
     uint32_t sweep_max;            /* futures looked at between two commits */
-    wall_ns_t (*wall)(void);       /* for the sweep */
+    wall_ns_t (*wall)(void);       /* for when to sweep */
 };
 
 #define COMMITTER_CONFIG_DEFAULT                                           \
@@ -46,6 +46,8 @@ struct committer_status {
     uint64_t n_by_operations[COMMITTER_BOUNDS + 1], n_by_seconds[COMMITTER_BOUNDS + 1]; /* of n_commits */
     int64_t commit_ns;                                                                  /* of all of them */
     uint64_t wal_bytes;
+    uint64_t n_sweeps;            /* that have been ended */
+    int wants_sweep;              /* until it is given leave by committer_sweep */
     struct store_problem problem; /* of the state, or of the last checkpoint or sweep that failed; else "" */
 };
 
@@ -75,8 +77,10 @@ struct committer_status committer_get_status(struct committer *c);
 /* committer_retry: try a stalled transaction again now. No effect in another state. */
 void committer_retry(struct committer *c);
 
-/* committer_sweep: look now for what has expired (else it does so by itself, between commits). */
-void committer_sweep(struct committer *c);
+/* committer_sweep: delete what has expired at @now, but for the @n rising keys of @kept, which are copied. To be called when
+ * status.wants_sweep says that it is time: only the owner knows what must be kept. While one goes on no other begins.
+ *   Return: 0; -ENOMEM. */
+MUST_CHECK int committer_sweep(struct committer *c, wall_ns_t now, const uint64_t *kept, size_t n);
 
 /* committer_step: what the commit thread does next: one commit, or one sweep. Only where thread_start starts no thread: the
  * simulator drives the committer with it, one step at a time. Whether there was anything to do. */

@@ -478,8 +478,23 @@ static int sqlite_write(struct store *store, struct batch *const *batches, size_
 
 /* --- the sweep */
 
+static int compare_keys(const void *a, const void *b)
+{
+    const uint64_t *x = a, *y = b;
+
+    return (*x > *y) - (*x < *y);
+}
+
+/* When @k, whose expire_time is @expire, is to be looked at again: not after how->now: never. */
+static wall_ns_t sweep_again(const struct store_sweep *how, uint64_t k, wall_ns_t expire)
+{
+    if (expire > how->now || !how->n_kept || !bsearch(&k, how->kept, how->n_kept, sizeof k, compare_keys))
+        return expire;
+    return clock_add(how->now, 1); /* that is, when this hour is over */
+}
+
 /* Delete the future of @k if its time has come. */
-static int sweep_key(struct sqlite *s, uint64_t k, wall_ns_t now, struct store_swept *swept,
+static int sweep_key(struct sqlite *s, uint64_t k, const struct store_sweep *how, struct store_swept *swept,
                      struct store_problem *problem)
 {
     sqlite3_stmt *get = s->stmts[GET_DONE];
@@ -496,7 +511,7 @@ static int sweep_key(struct sqlite *s, uint64_t k, wall_ns_t now, struct store_s
         decoded = record_decode(&id, db_column(get, 1), &record);
     }
     if (rc == SQLITE_ROW && decoded == 0) {
-        expire = record.expire_time;
+        expire = sweep_again(how, k, record.expire_time);
         has_blobs = record.task_in_blob || record.data_in_blob;
         has_key = record.key.len > 0;
         record_deinit(&record);
@@ -506,9 +521,9 @@ static int sweep_key(struct sqlite *s, uint64_t k, wall_ns_t now, struct store_s
         return r;
     if (decoded < 0)
         return no_memory(problem);
-    if (decoded > 0 || expire > now) {
+    if (decoded > 0 || expire > how->now) {
         *(decoded > 0 ? &swept->n_damaged : &swept->n_kept) += 1;
-        r = expiry_add(&s->expiry, k, decoded > 0 ? clock_add(now, DAMAGED_LATER_NS) : expire);
+        r = expiry_add(&s->expiry, k, decoded > 0 ? clock_add(how->now, DAMAGED_LATER_NS) : expire);
         return r < 0 ? no_memory(problem) : 0;
     }
     swept->n_deleted++;
@@ -519,8 +534,8 @@ static int sweep_key(struct sqlite *s, uint64_t k, wall_ns_t now, struct store_s
 }
 
 /* The oldest row of expiry, if it is due, and what it names. *ret_n: keys looked at; 0: nothing is due. */
-static int sweep_row(struct sqlite *s, wall_ns_t now, struct store_swept *swept, uint32_t *ret_n,
-                     struct store_problem *problem)
+static int sweep_row(struct sqlite *s, const struct store_sweep *how, struct store_swept *swept,
+                     uint32_t *ret_n, struct store_problem *problem)
 {
     sqlite3_stmt *first = s->stmts[EXPIRY_FIRST], *delete = s->stmts[EXPIRY_DELETE];
     uint64_t keys[EXPIRY_ROW_KEYS];
@@ -539,7 +554,7 @@ static int sweep_row(struct sqlite *s, wall_ns_t now, struct store_swept *swept,
         damaged = expiry_unpack(db_column(first, 2), keys, &n);
     }
     sqlite3_reset(first);
-    if (r != 0 || rc != SQLITE_ROW || swept->next > now)
+    if (r != 0 || rc != SQLITE_ROW || swept->next > how->now)
         return r;
     if (damaged) {
         snprintf(problem->text, sizeof problem->text, "a row of expiry (hour %" PRId64 ") is damaged", hour);
@@ -549,12 +564,12 @@ static int sweep_row(struct sqlite *s, wall_ns_t now, struct store_swept *swept,
            sqlite3_bind_int64(delete, 2, seq) == SQLITE_OK);
     r = db_run(delete, problem);
     for (uint32_t i = 0; r == 0 && i < n; i++)
-        r = sweep_key(s, keys[i], now, swept, problem);
+        r = sweep_key(s, keys[i], how, swept, problem);
     *ret_n = MAX(n, 1U);
     return r;
 }
 
-static int sqlite_sweep(struct store *store, wall_ns_t now, uint32_t max, struct store_swept *ret,
+static int sqlite_sweep(struct store *store, const struct store_sweep *how, struct store_swept *ret,
                         struct store_problem *problem)
 {
     struct sqlite *s = sqlite_of(store);
@@ -566,8 +581,8 @@ static int sqlite_sweep(struct store *store, wall_ns_t now, uint32_t max, struct
     r = refused(s, problem);
     if (r == 0) {
         r = begin(s, problem);
-        while (r == 0 && n > 0 && n_all < max) {
-            r = sweep_row(s, now, &swept, &n, problem);
+        while (r == 0 && n > 0 && n_all < how->max) {
+            r = sweep_row(s, how, &swept, &n, problem);
             n_all += n;
         }
         /* nothing was due: nothing to commit */

@@ -102,11 +102,19 @@ struct store_scanned {
     uint32_t cost;
 };
 
+/* What a sweep is to do: delete what has expired at @now, looking at about @max futures, but for those of @kept. */
+struct store_sweep {
+    wall_ns_t now;
+    uint32_t max;
+    const uint64_t *kept; /* keys, rising */
+    size_t n_kept;
+};
+
 /* What one sweep did. */
 struct store_swept {
     uint32_t n_deleted, n_kept,
-            n_damaged; /* kept: their expire_time had moved. damaged: cannot be read, tried later */
-    wall_ns_t next;    /* when to come back: in the past if there is more to do, CLOCK_NEVER */
+            n_damaged; /* kept: their expire_time had moved, or they are to be kept. damaged: cannot be read, tried later */
+    wall_ns_t next; /* when to come back: in the past if there is more to do, CLOCK_NEVER */
 };
 
 struct store;
@@ -114,7 +122,7 @@ struct store_view;
 
 struct store_backend {
     int (*write)(struct store *s, struct batch *const *batches, size_t n, struct store_problem *ret_problem);
-    int (*sweep)(struct store *s, wall_ns_t now, uint32_t max, struct store_swept *ret,
+    int (*sweep)(struct store *s, const struct store_sweep *how, struct store_swept *ret,
                  struct store_problem *ret_problem);
     int (*checkpoint)(struct store *s, struct store_problem *ret_problem);
     uint64_t (*wal_bytes)(struct store *s);
@@ -166,12 +174,12 @@ MUST_CHECK static inline int store_write(struct store *s, struct batch *const *b
     return s->backend->write(s, batches, n, problem);
 }
 
-/* store_sweep: delete futures whose expire_time is not after @now, looking at about @max of them. Return, Thread: as
- * store_write; -ENOMEM, and then nothing is done. */
-MUST_CHECK static inline int store_sweep(struct store *s, wall_ns_t now, uint32_t max,
+/* store_sweep: delete futures whose expire_time has come. Return, Thread: as store_write; -ENOMEM, and then nothing is
+ * done. */
+MUST_CHECK static inline int store_sweep(struct store *s, const struct store_sweep *how,
                                          struct store_swept *ret, struct store_problem *problem)
 {
-    return s->backend->sweep(s, now, max, ret, problem);
+    return s->backend->sweep(s, how, ret, problem);
 }
 
 /* store_checkpoint: make the write-ahead log short again. Commits go on meanwhile, but for the last stretch.

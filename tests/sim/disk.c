@@ -221,7 +221,15 @@ static int backend_write(struct store *s, struct batch *const *batches, size_t n
     return 0;
 }
 
-static int backend_sweep(struct store *s, wall_ns_t now, uint32_t max, struct store_swept *ret,
+static int is_kept(const struct store_sweep *how, uint64_t key)
+{
+    for (size_t i = 0; i < how->n_kept; i++)
+        if (how->kept[i] == key)
+            return 1;
+    return 0;
+}
+
+static int backend_sweep(struct store *s, const struct store_sweep *how, struct store_swept *ret,
                          struct store_problem *problem)
 {
     struct disk *d = disk_of(s);
@@ -235,13 +243,19 @@ static int backend_sweep(struct store *s, wall_ns_t now, uint32_t max, struct st
     for (uint32_t i = c->n_rows; i-- > 0;) {
         struct disk_row *row = &c->rows[i];
 
-        if (row->is_done && row->expire_time <= now && swept.n_deleted < max) {
+        if (!row->is_done || swept.n_deleted == how->max)
+            continue;
+        if (row->expire_time > how->now) {
+            swept.next = MIN(swept.next, row->expire_time);
+        } else if (is_kept(how, id_key(&row->id))) {
+            swept.next = MIN(swept.next, clock_add(how->now, NS_PER_S));
+        } else {
             delete_row(c, row);
             swept.n_deleted++;
-        } else if (row->is_done) {
-            swept.next = MIN(swept.next, row->expire_time);
         }
     }
+    if (swept.n_deleted == how->max)
+        swept.next = how->now;
     *ret = swept;
     return 0;
 }

@@ -393,6 +393,82 @@ static void test_said_options(void **state)
     teardown(&x);
 }
 
+/* Until the store has swept once since its start. */
+static void wait_swept(struct fixture *x)
+{
+    while (persist_status(x->persist).committer.n_sweeps < 1)
+        assert_int_equal(loop_turn(x->loop, LOOP_NO_WAIT), 0);
+}
+
+static int is_on_disk(struct fixture *x, const struct id *id)
+{
+    struct store_view *view;
+    struct store_item *item = NULL;
+    int r;
+
+    assert_int_equal(store_view_open(persist_store(x->persist), &view), 0);
+    r = store_get(view, id, 0, &item);
+    store_item_free(item);
+    store_view_close(view);
+    assert_true(r == 0 || r == STORE_E_NOT_FOUND);
+    return r == 0;
+}
+
+/* What is depended on outlives its retention, also on the disk and over restarts; then it is forgotten. */
+static void test_pinned_over_restarts(void **state)
+{
+    struct engine_submit in = {.function = SPAN_LIT("echo"),
+                               .durability = DURABILITY_DURABLE,
+                               .on_lost = ON_LOST_RETRY,
+                               .retention_ns = 0};
+    struct future *up, *dependent, *alone;
+    struct id ids[3];
+    struct holder *holder;
+    struct fixture x;
+
+    setup(&x);
+    wait_swept(&x);
+    holder = worker(&x);
+    engine_begin(x.e, clock_mono(), clock_wall() - 3 * 3600 * NS_PER_S); /* their hour is over */
+    in.scope = x.scope;
+    in.task = bytes_dup("task", 4);
+    assert_int_equal(engine_submit(x.e, &in, &up), 0);
+    assert_int_equal(engine_submit(x.e, &in, &alone), 0);
+    in.upstreams = &up;
+    in.n_upstreams = 1;
+    in.depend_policy = DEPEND_ON_SUCCESS;
+    in.passes_results = 1;
+    assert_int_equal(engine_pause(x.e, engine_function_find(x.e, SPAN_LIT("echo")), x.scope, SPAN_LIT("")),
+                     0);
+    assert_int_equal(engine_submit(x.e, &in, &dependent), 0);
+    engine_resume(x.e, engine_function_find(x.e, SPAN_LIT("echo")));
+    ids[0] = up->id;
+    ids[1] = alone->id;
+    ids[2] = dependent->id;
+    finish(&x, holder);
+    finish(&x, holder);
+    wait_durable(&x, commit(&x));
+    engine_holder_free(x.e, holder);
+    for (int i = 0; i < 2; i++) {
+        restart(&x);
+        wait_swept(&x);
+        assert_false(is_on_disk(&x, &ids[1]));
+        assert_true(is_on_disk(&x, &ids[0]));
+        wait_durable(&x, commit(&x));
+        up = engine_find_any(x.e, &ids[0]);
+        assert_non_null(up);
+        assert_int_equal(engine_delete(x.e, up), ENGINE_E_PINNED);
+    }
+    holder = worker(&x);
+    finish(&x, holder);
+    for (int i = 0; i < 2; i++) /* nobody needs it any more */
+        wait_durable(&x, commit(&x));
+    assert_null(engine_find_any(x.e, &ids[0]));
+    engine_holder_free(x.e, holder);
+    bytes_unref(in.task);
+    teardown(&x);
+}
+
 /* The disk is full: nothing is lost, nothing is said to be durable, and it goes on by itself when there is room. */
 static void test_stalled(void **state)
 {
@@ -683,6 +759,7 @@ int main(void)
             cmocka_unit_test(test_starts),
             cmocka_unit_test(test_settings),
             cmocka_unit_test(test_said_options),
+            cmocka_unit_test(test_pinned_over_restarts),
             cmocka_unit_test(test_stalled),
             cmocka_unit_test(test_poisoned),
             cmocka_unit_test(test_little_space),

@@ -91,7 +91,7 @@ static void test_every_kind_of_problem(void **state)
             {"INSERT INTO blob VALUES(1, 0, 0, x'00')", "1 blobs belong to no future"},
             {"DELETE FROM expiry WHERE hour=(SELECT min(hour) FROM expiry)",
              "no row of expiry names it in time"},
-            {"UPDATE expiry SET hour=hour+1000", "no row of expiry names it in time"},
+            {"UPDATE expiry SET hour=hour+1000000", "no row of expiry names it in time"},
             {"UPDATE expiry SET ks=x'80'", "a row of expiry"},
             {"INSERT INTO done SELECT k, id, 'echo', 1, NULL, rec FROM live LIMIT 1",
              "1 futures are live and finished"},

@@ -27,6 +27,8 @@ struct fake {
     size_t n_written, n_writes, n_checkpoints, n_sweeps;
     uint64_t wal_bytes;
     wall_ns_t sweep_next;
+    struct store_sweep how; /* of the last one; kept is not there any more: */
+    uint64_t last_kept;
 };
 
 static struct fake *fake_of(struct store *s)
@@ -66,7 +68,7 @@ static int fake_write(struct store *s, struct batch *const *batches, size_t n, s
     return r;
 }
 
-static int fake_sweep(struct store *s, wall_ns_t now, uint32_t max, struct store_swept *ret,
+static int fake_sweep(struct store *s, const struct store_sweep *how, struct store_swept *ret,
                       struct store_problem *problem)
 {
     struct fake *f = fake_of(s);
@@ -74,6 +76,8 @@ static int fake_sweep(struct store *s, wall_ns_t now, uint32_t max, struct store
 
     fake_lock(f);
     f->n_sweeps++;
+    f->how = *how;
+    f->last_kept = how->n_kept ? how->kept[how->n_kept - 1] : 0;
     r = f->sweep_answer;
     *ret = (struct store_swept){.n_deleted = 1, .next = f->sweep_next};
     snprintf(problem->text, sizeof problem->text, "sweep as told: %d", r);
@@ -438,7 +442,7 @@ static void test_fatal_answers(void **state)
         submit(c, 4);
         take(c, 4, 1, cases[i].answer);
         committer_retry(c);
-        committer_sweep(c);
+        assert_int_equal(committer_sweep(c, SAMPLE_TIME, NULL, 0), 0);
         submit(c, 5);
         assert_int_equal(stop(c, cases[i].answer), 1);
         assert_int_equal(f.n_writes, 2);
@@ -515,32 +519,53 @@ static void test_checkpoint_that_is_in_the_way_of_a_reader(void **state)
     assert_int_equal(stop(c, 0), 0);
 }
 
+static void wait_for_wish(struct committer *c)
+{
+    while (!status_of(c).wants_sweep)
+        fixture_wait(committer_fd(c));
+}
+
+/* It asks for leave by itself, from the start, and then sweeps until nothing is due. */
 static void test_sweep(void **state)
 {
+    const uint64_t kept[] = {3, 5};
     struct fake f;
     struct committer *c;
 
     fake_init(&f);
     f.sweep_next = SAMPLE_TIME - 1; /* there is always more */
     c = start(&f.store);
-    fake_wait_for(&f, &f.n_sweeps, 5); /* by itself, from the start */
-    submit(c, 1);                      /* and between them it commits */
+    wait_for_wish(c);
+    assert_int_equal(f.n_sweeps, 0);
+    assert_int_equal(committer_sweep(c, SAMPLE_TIME, kept, 2), 0);
+    assert_int_equal(committer_sweep(c, SAMPLE_TIME, kept, 1), 0); /* one at a time */
+    fake_wait_for(&f, &f.n_sweeps, 5);
+    submit(c, 1); /* and between them it commits */
     take(c, 1, 1, 0);
     fake_lock(&f);
+    assert_int_equal(f.how.now, SAMPLE_TIME);
+    assert_int_equal(f.how.n_kept, 2);
+    assert_int_equal(f.last_kept, 5);
     f.sweep_next = CLOCK_NEVER;
     fake_unlock(&f);
     assert_int_equal(stop(c, 0), 0);
 
     fake_init(&f);
     c = start(&f.store);
+    wait_for_wish(c);
+    assert_int_equal(committer_sweep(c, SAMPLE_TIME, NULL, 0), 0);
     fake_wait_for(&f, &f.n_sweeps, 1);
-    committer_sweep(c);
+    while (status_of(c).n_sweeps < 1)
+        ;
+    assert_int_equal(committer_sweep(c, SAMPLE_TIME, NULL, 0), 0);
     fake_wait_for(&f, &f.n_sweeps, 2);
     assert_int_equal(stop(c, 0), 0);
 
     fake_init(&f);
     f.sweep_answer = STORE_E_CORRUPT;
     c = start(&f.store);
+    wait_for_wish(c);
+    assert_int_equal(committer_sweep(c, SAMPLE_TIME, NULL, 0), 0);
     wait_for_state(c, COMMITTER_CORRUPT);
     assert_int_equal(stop(c, 0), 0);
 }

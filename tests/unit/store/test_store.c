@@ -382,7 +382,8 @@ static void test_a_scan_ends_by_its_bytes(void **state)
 static struct store_swept sweep(struct fixture *fx, wall_ns_t now, uint32_t max)
 {
     struct store_swept swept = {0};
-    int r = store_sweep(fx->store, now, max, &swept, &fx->problem);
+    const struct store_sweep how = {.now = now, .max = max};
+    int r = store_sweep(fx->store, &how, &swept, &fx->problem);
 
     if (r != 0)
         fail_msg("store_sweep: %d: %s", r, fx->problem.text);
@@ -443,6 +444,38 @@ static void test_sweep_looks_at_the_record_itself(void **state)
     fixture_assert_not(&fx, s);
     fixture_end(&fx);
     sample_free(s);
+}
+
+/* What is to be kept is looked at again when the hour is over, and as long as it is to be kept the store is sound. */
+static void test_sweep_keeps(void **state)
+{
+    struct sample *kept = sample_plain(1), *other = sample_plain(2);
+    uint64_t keys[] = {1, sample_key(1), UINT64_MAX};
+    struct store_sweep how = {
+            .now = SAMPLE_TIME + 5 * HOUR, .max = 100, .kept = keys, .n_kept = ARRAY_LEN(keys)};
+    struct store_swept swept;
+    struct fixture fx;
+
+    fixture_start(&fx);
+    sample_finish(kept, sample_bytes("x"), HOUR);
+    sample_finish(other, sample_bytes("x"), HOUR);
+    fixture_write_one(&fx, BATCH_FINISH, kept);
+    fixture_write_one(&fx, BATCH_FINISH, other);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(store_sweep(fx.store, &how, &swept, &fx.problem), 0);
+        assert_int_equal(swept.n_kept, 1);
+        assert_int_equal(swept.n_deleted, i == 0);
+        fixture_assert_has(&fx, kept);
+        fixture_assert_not(&fx, other);
+        how.now += HOUR;
+    }
+    how.n_kept = 0;
+    assert_int_equal(store_sweep(fx.store, &how, &swept, &fx.problem), 0);
+    assert_int_equal(swept.n_deleted, 1);
+    fixture_assert_not(&fx, kept);
+    fixture_end(&fx);
+    sample_free(kept);
+    sample_free(other);
 }
 
 static void test_sweep_in_small_steps(void **state)
@@ -590,6 +623,7 @@ int main(void)
             cmocka_unit_test(test_a_scan_ends_by_its_bytes),
             cmocka_unit_test(test_sweep),
             cmocka_unit_test(test_sweep_looks_at_the_record_itself),
+            cmocka_unit_test(test_sweep_keeps),
             cmocka_unit_test(test_sweep_in_small_steps),
             cmocka_unit_test(test_sweep_keeps_what_is_damaged),
             cmocka_unit_test(test_annotating_what_was_swept_brings_it_back_whole),

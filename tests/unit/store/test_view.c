@@ -247,6 +247,7 @@ static void test_keys(void **state)
 /* The sweep takes a key with its future. */
 static void test_swept_keys(void **state)
 {
+    const struct store_sweep how = {.now = SAMPLE_TIME + 3 * HOUR, .max = 100};
     struct sample *s = sample_plain(1);
     struct store_swept swept;
     struct store_view *v;
@@ -259,7 +260,7 @@ static void test_swept_keys(void **state)
     sample_finish(s, sample_bytes("x"), HOUR);
     fixture_write_one(&fx, BATCH_FINISH, s);
     assert_int_equal(get_key(v, "", "key", &id), 0);
-    assert_int_equal(store_sweep(fx.store, SAMPLE_TIME + 3 * HOUR, 100, &swept, &fx.problem), 0);
+    assert_int_equal(store_sweep(fx.store, &how, &swept, &fx.problem), 0);
     assert_int_equal(swept.n_deleted, 1);
     assert_int_equal(get_key(v, "", "key", &id), STORE_E_NOT_FOUND);
     assert_int_equal(sql_number(fx.path, "SELECT count(*) FROM idem"), 0);
