@@ -23,9 +23,10 @@ enum {
     EXPLANATION_WAITS_FOR = 12,
     EXPLANATION_LIMIT = 13,
     EXPLANATION_IS_ESTIMATE = 14,
+    EXPLANATION_WAITS_FOR_COUNT = 15,
 };
 
-enum { TEXT_BYTES = 1024, ID_FIELD = 1 };
+enum { TEXT_BYTES = 1024, ID_FIELD = 1, WAITS_FOR_MAX = 100 };
 
 struct explain_request {
     struct span id, function;
@@ -85,8 +86,17 @@ static void say_ready(char *to, size_t size, const struct explanation *x, uint64
                  credit ? "" : "; no worker has room at the moment");
 }
 
-static void say_pending(char *to, size_t size, const struct function *fn, const struct explanation *x,
-                        uint64_t credit)
+static void say_blocked(char *to, size_t size, const struct future *f)
+{
+    uint32_t n = f->rare->depend->n_open;
+
+    snprintf(to, size, "it depends on %" PRIu32 " %s that %s not ended", n, n == 1 ? "future" : "futures",
+             n == 1 ? "has" : "have");
+}
+
+/* @f NULL: the function's queue is asked for; what is blocked is not in it. */
+static void say_pending(char *to, size_t size, const struct function *fn, const struct future *f,
+                        const struct explanation *x, uint64_t credit)
 {
     char who[800];
 
@@ -102,7 +112,7 @@ static void say_pending(char *to, size_t size, const struct function *fn, const 
     case PENDING_BACKOFF:
         snprintf(to, size, "an attempt has failed; the next one may start at next_start_time");
         break;
-    case PENDING_BLOCKED: snprintf(to, size, "it waits for futures that it depends on"); break;
+    case PENDING_BLOCKED: say_blocked(to, size, f); break;
     case PENDING_NONE: break;
     }
 }
@@ -122,14 +132,14 @@ static void say_future(char *to, size_t size, const struct future *f, const stru
                  f->state == FUTURE_RUNNING ? "worker %.*s runs it" : "worker %.*s has it and is to start it",
                  (int)worker->len, (const char *)worker->data);
     else
-        say_pending(to, size, f->function, x, credit);
+        say_pending(to, size, f->function, f, x, credit);
 }
 
 static void say_function(char *to, size_t size, const struct function *fn, const struct explanation *x,
                          uint64_t credit)
 {
     if (x->reason != PENDING_NONE && x->reason != PENDING_READY)
-        say_pending(to, size, fn, x, credit);
+        say_pending(to, size, fn, NULL, x, credit);
     else if (fn->n_pending == 0)
         snprintf(to, size, "nothing waits");
     else if (x->reason == PENDING_READY)
@@ -139,6 +149,29 @@ static void say_function(char *to, size_t size, const struct function *fn, const
     else
         snprintf(to, size,
                  "what is pending is delayed, in a pause after a failure, or waits for other futures");
+}
+
+static void put_id(struct writer *w, const struct id *id)
+{
+    char text[ID_TEXT_LEN + 1];
+
+    id_format(id, text);
+    writer_text(w, EXPLANATION_WAITS_FOR, text);
+}
+
+static void put_waits_for(struct writer *w, const struct future *f, const struct explanation *x)
+{
+    const struct depend *d = x->reason == PENDING_BLOCKED ? f->rare->depend : NULL;
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; d && i < d->n && n < WAITS_FOR_MAX; i++)
+        if (d->at[i].state == 0) {
+            put_id(w, &d->at[i].id);
+            n++;
+        }
+    if (x->blocker)
+        put_id(w, &x->blocker->id);
+    writer_uint(w, EXPLANATION_WAITS_FOR_COUNT, d ? d->n_open : x->blocker ? 1 : 0);
 }
 
 static void put(struct writer *w, const struct futures *s, const struct function *fn, const struct future *f,
@@ -166,10 +199,7 @@ static void put(struct writer *w, const struct futures *s, const struct function
     writer_uint(w, EXPLANATION_WORKER_COUNT, fn->n_holders);
     writer_uint(w, EXPLANATION_CREDIT, credit);
     writer_timestamp(w, EXPLANATION_NEXT_START_TIME, x->next_start);
-    if (x->blocker) {
-        id_format(&x->blocker->id, id);
-        writer_text(w, EXPLANATION_WAITS_FOR, id);
-    }
+    put_waits_for(w, f, x);
     writer_text(w, EXPLANATION_LIMIT, limit_name(x->limit));
     writer_uint(w, EXPLANATION_IS_ESTIMATE, f && x->is_estimate);
 }

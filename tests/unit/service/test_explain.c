@@ -68,6 +68,38 @@ static void test_places(void **state)
     harness_deinit(&h);
 }
 
+/* Of what it depends on, those that have not ended; at most a hundred by name. */
+static void test_blocked(void **state)
+{
+    char text[1 + 103 * (ID_TEXT_LEN + 20)] = "";
+    struct harness_id up[103], one, many;
+    Futured__V1__Explanation *x;
+    struct harness h;
+
+    harness_init(&h, NULL);
+    for (int i = 0; i < 103; i++) {
+        up[i] = harness_submit(&h, "task { function: 'echo' }");
+        snprintf(text + strlen(text), sizeof text - strlen(text), "depends_on: '%s' ", up[i].text);
+    }
+    one = harness_submit(&h, "task { function: 'echo' options { depends_on: '%s' } }", up[102].text);
+    many = harness_submit(&h, "task { function: 'echo' options { %s } }", text);
+    expect(&h, one.text, PENDING_BLOCKED, "", "it depends on 1 future that has not ended");
+    expect(&h, many.text, PENDING_BLOCKED, "", "it depends on 103 futures that have not ended");
+    harness_succeed(&h, up[0].text, "");
+    x = explain(&h, "id", many.text);
+    assert_int_equal(x->waits_for_count, 102);
+    assert_int_equal(x->n_waits_for, 100);
+    for (int i = 0; i < 100; i++)
+        assert_string_equal(x->waits_for[i], up[i + 1].text);
+    harness_free(x);
+    harness_succeed(&h, up[102].text, "");
+    x = explain(&h, "id", one.text);
+    assert_int_equal(x->n_waits_for, 0);
+    assert_int_equal(x->waits_for_count, 0);
+    harness_free(x);
+    harness_deinit(&h);
+}
+
 static void test_reasons(void **state)
 {
     struct harness_id a, b, c, unserved;
@@ -91,6 +123,7 @@ static void test_reasons(void **state)
     expect(&h, b.text, PENDING_LIMITED, "concurrency_key", a.text);
     x = explain(&h, "id", b.text);
     assert_int_equal(x->n_waits_for, 1);
+    assert_int_equal(x->waits_for_count, 1);
     assert_string_equal(x->waits_for[0], a.text);
     harness_free(x);
     x = explain(&h, "function", "echo");
@@ -150,10 +183,8 @@ static void test_no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-            cmocka_unit_test(test_places),
-            cmocka_unit_test(test_reasons),
-            cmocka_unit_test(test_refused),
-            cmocka_unit_test(test_no_memory),
+            cmocka_unit_test(test_places),  cmocka_unit_test(test_blocked),   cmocka_unit_test(test_reasons),
+            cmocka_unit_test(test_refused), cmocka_unit_test(test_no_memory),
     };
 
     test_seed();
