@@ -324,7 +324,8 @@ struct lease {
     uint32_t attempt;
     int is_started;
     mono_ns_t claimed_at, started_at;
-    enum stop stop;             /* why it was told to end */
+    enum stop stop;                            /* why it was told to end */
+    uint8_t is_past_timeout, is_past_deadline; /* and that has been acted on */
     mono_ns_t term_at, kill_at; /* when it must be made to, first gently; CLOCK_NEVER while it need not */
     void *user;
 };

@@ -13,14 +13,15 @@ struct walk {
 
 static void check_timing(const struct future *f, const struct timing *t)
 {
-    int has_mono = f->place == PLACE_BACKOFF ||
-                   (f->state == FUTURE_RUNNING && t->attempt_timeout_ns && f->lease->stop == STOP_NOT);
+    int has_mono =
+            f->place == PLACE_BACKOFF || (f->state == FUTURE_RUNNING && t->attempt_timeout_ns &&
+                                          !f->lease->is_past_timeout && f->lease->stop != STOP_DEADLINE);
 
     ASSERT(t->future == f);
     ASSERT(heap_has(&t->mono) == (has_mono && t->mono.key != CLOCK_NEVER));
     if (future_is_terminal(f))
         ASSERT(!heap_has(&t->wall) && !list_is_linked(&t->abandoned) && !t->outcome);
-    else if (f->place == PLACE_DELAYED || (t->deadline && !(f->lease && f->lease->stop >= STOP_DEADLINE)))
+    else if (f->place == PLACE_DELAYED || (t->deadline && !(f->lease && f->lease->is_past_deadline)))
         ASSERT(heap_has(&t->wall));
     ASSERT((f->place == PLACE_DELAYED) <= (t->not_before != 0 || t->deadline != 0) &&
            (f->place == PLACE_BACKOFF) <= (t->next_try != 0));

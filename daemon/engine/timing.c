@@ -69,7 +69,7 @@ static wall_ns_t wall_of(const struct future *f, const struct timing *t)
 {
     wall_ns_t at = f->place == PLACE_DELAYED ? t->not_before : CLOCK_NEVER;
 
-    if (t->deadline && !(f->lease && f->lease->stop >= STOP_DEADLINE))
+    if (t->deadline && !(f->lease && f->lease->is_past_deadline))
         at = MIN(at, t->deadline);
     return at;
 }
@@ -78,7 +78,8 @@ static mono_ns_t mono_of(const struct future *f, const struct timing *t)
 {
     if (f->place == PLACE_BACKOFF)
         return t->next_try_mono;
-    if (f->state == FUTURE_RUNNING && t->attempt_timeout_ns && f->lease && f->lease->stop == STOP_NOT)
+    if (f->state == FUTURE_RUNNING && t->attempt_timeout_ns && f->lease && !f->lease->is_past_timeout &&
+        f->lease->stop != STOP_DEADLINE)
         return clock_add(f->lease->started_at, t->attempt_timeout_ns);
     return CLOCK_NEVER;
 }
@@ -113,18 +114,24 @@ static struct outcome *deadline_outcome(struct engine *e)
     return o && !o->error ? turn_outcome_free(e, o) : o;
 }
 
-/* Its attempt, or its worker who has not begun yet, is told; whatever it answers, no more is waited for. */
+/* Its attempt, or its worker who has not begun yet, is told; whatever it answers, no more is waited for. What is being
+ * cancelled stays so, but has no more time for it than others have. */
 static int end_leased(struct engine *e, struct future *f, struct timing *t)
 {
-    struct outcome *outcome = deadline_outcome(e);
+    struct outcome *outcome;
 
-    if (!outcome || turn_promise(e, f) < 0) {
-        turn_outcome_free(e, outcome);
-        return -ENOMEM;
+    if (f->lease->stop != STOP_CANCELLED) {
+        outcome = deadline_outcome(e);
+        if (!outcome || turn_promise(e, f) < 0) {
+            turn_outcome_free(e, outcome);
+            return -ENOMEM;
+        }
+        t->outcome = outcome;
+        limits_charge(&e->account, f->scope, limits_outcome(outcome));
     }
-    t->outcome = outcome;
-    limits_charge(&e->account, f->scope, limits_outcome(outcome));
+    f->lease->is_past_deadline = 1;
     lease_stop(e, f->lease, STOP_DEADLINE, ENGINE_GRACE_NS);
+    timing_update(e, f);
     return 0;
 }
 
@@ -162,7 +169,9 @@ static void on_mono(struct engine *e, struct timing *t)
         t->next_try = 0;
         place_again(e, f);
     } else {
+        f->lease->is_past_timeout = 1;
         lease_stop(e, f->lease, STOP_TIMEOUT, ENGINE_GRACE_NS);
+        timing_update(e, f);
     }
 }
 

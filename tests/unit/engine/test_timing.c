@@ -384,6 +384,53 @@ static void test_deadline_of_what_runs(void **state)
     }
 }
 
+/* A cancel with a long grace gives nobody more time than a timeout or a deadline leaves; what comes later than its end, or
+ * leaves as much, changes nothing. */
+static void test_cancel_is_no_respite(void **state)
+{
+    static const struct {
+        int64_t grace_ns, timeout_ns, deadline_ns, ends_ns;
+        int n_told;
+    } cases[] = {
+            {3600 * NS_PER_S, 10 * NS_PER_S, 0, 10 * NS_PER_S + ENGINE_GRACE_NS, 2},
+            {3600 * NS_PER_S, 0, 20 * NS_PER_S, 20 * NS_PER_S + ENGINE_GRACE_NS, 2},
+            {3600 * NS_PER_S, 10 * NS_PER_S, 20 * NS_PER_S, 10 * NS_PER_S + ENGINE_GRACE_NS, 2},
+            {3600 * NS_PER_S, 20 * NS_PER_S, 10 * NS_PER_S, 10 * NS_PER_S + ENGINE_GRACE_NS, 2},
+            {12 * NS_PER_S, 10 * NS_PER_S, 9 * NS_PER_S, 12 * NS_PER_S, 1},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct fixture x;
+        struct engine_submit in;
+        struct lease *lease;
+        struct future *f;
+        mono_ns_t began;
+        int n_told = 0;
+
+        fixture_init(&x);
+        in = fixture_in(&x, NULL);
+        in.attempt_timeout_ns = cases[i].timeout_ns;
+        in.deadline = cases[i].deadline_ns ? T0 + cases[i].deadline_ns : 0;
+        in.retry = &TIMED_RETRY;
+        f = fixture_submit(&x, &in);
+        lease = fixture_start(&x);
+        began = x.mono;
+        assert_int_equal(engine_cancel(x.e, f, x.scope, SPAN_LIT("enough"), cases[i].grace_ns), 0);
+        for (int k = 0; k < 30; k++) {
+            while (list_pop_front(&x.e->effects.revokes))
+                n_told++;
+            fixture_pass(&x, NS_PER_S);
+        }
+        assert_int_equal(lease->stop, STOP_CANCELLED);
+        assert_int_equal(lease->kill_at - began, cases[i].ends_ns);
+        assert_int_equal(n_told, cases[i].n_told);
+        timed_fail(&x, lease, REASON_CANCELLED);
+        assert_int_equal(f->state, FUTURE_CANCELLED);
+        assert_int_equal(f->outcome->error->reason, REASON_CANCELLED);
+        fixture_deinit(&x);
+    }
+}
+
 /* Without memory it is tried again, soon but not at once. */
 static void test_deadline_without_memory(void **state)
 {
@@ -695,6 +742,7 @@ int main(void)
             cmocka_unit_test(test_deadline_of_what_waits),
             cmocka_unit_test(test_deadline_in_the_past),
             cmocka_unit_test(test_deadline_of_what_runs),
+            cmocka_unit_test(test_cancel_is_no_respite),
             cmocka_unit_test(test_deadline_without_memory),
             cmocka_unit_test(test_the_last_waiter_leaves),
             cmocka_unit_test(test_leaving_that_does_not_count),
