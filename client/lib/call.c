@@ -255,20 +255,26 @@ static int is_over(void *arg)
     return call->is_over;
 }
 
-static int unary_finish(struct futured_call *call, futured_decode_fn decode, void *ret)
+int futured_call_ended(struct futured_call *call, const char *future_id)
 {
     struct grpc_status *status = &call->status;
-    struct span reply;
-    int r = futured_client_drive(call->client, CLOCK_NEVER, is_over, call);
 
-    ASSERT(r == 0 && call->is_over); /* a lost connection has ended its calls */
-    if (status->code == GRPC_OK && call->n_queued == 0)
+    if (status->code == GRPC_OK)
         status_set(status, GRPC_INTERNAL, "", "%s sent no answer", call->client->address.text);
     else if (status->code == GRPC_DEADLINE_EXCEEDED)
         status_set(status, GRPC_DEADLINE_EXCEEDED, "", "%s has not answered within the time given",
                    call->client->address.text);
-    if (status->code != GRPC_OK)
-        return futured_client_fail(call->client, status, call->future_id);
+    return futured_client_fail(call->client, status, *future_id ? future_id : call->future_id);
+}
+
+static int unary_finish(struct futured_call *call, futured_decode_fn decode, void *ret)
+{
+    struct span reply;
+    int r = futured_client_drive(call->client, CLOCK_NEVER, is_over, call);
+
+    ASSERT(r == 0 && call->is_over); /* a lost connection has ended its calls */
+    if (call->status.code != GRPC_OK || call->n_queued == 0)
+        return futured_call_ended(call, "");
     if (!decode)
         return futured_client_done(call->client);
     r = futured_call_next(call, CLOCK_NEVER, &reply);

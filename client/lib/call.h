@@ -59,6 +59,10 @@ typedef int (*futured_decode_fn)(struct span reply, void *ret);
 MUST_CHECK int futured_call_unary(struct futured_client *client, const char *path, futured_encode_fn encode,
                                   const void *arg, futured_decode_fn decode, void *ret);
 
+/* futured_call_ended: the code of a call that is over without the answer that was wanted, noted in the client; @future_id:
+ * what it has accepted, "" where that stands in the initial metadata or is not known. */
+int futured_call_ended(struct futured_call *call, const char *future_id);
+
 /* futured_call_decoded: the code for what a decode function has said of a reply, noted in the client. */
 MUST_CHECK int futured_call_decoded(struct futured_client *client, int r);
 /* futured_call_late: the code of a wait that was too long, noted in the client. */

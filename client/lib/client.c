@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <sys/random.h>
+
 /* --- how calls end */
 
 int futured_client_fail(struct futured_client *client, const struct grpc_status *status,
@@ -63,11 +65,26 @@ int futured_client_ensure(struct futured_client *client)
         snprintf(text, sizeof text, "the address `%s` %s", client->address.text, client->address_error);
         return fail_here(client, GRPC_INVALID_ARGUMENT, "BAD_ADDRESS", text);
     }
+    client->n_ids = 0;
     if (futured_conn_new(&client->conn, &client->address, clock_mono()) < 0)
         return futured_client_no_memory(client);
     if (futured_conn_state(client->conn) == FUTURED_CONN_LOST)
         return futured_client_fail(client, futured_conn_why(client->conn), "");
     return FUTURED_OK;
+}
+
+int futured_client_fresh_id(struct futured_client *client, char id[static FUTURED_CLIENT_ID_BYTES])
+{
+    uint8_t random[12];
+
+    if (client->n_ids == 0) {
+        if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random)
+            return errno ? -errno : -EIO;
+        for (size_t i = 0; i < sizeof random; i++)
+            snprintf(client->id_prefix + 2 * i, 3, "%02x", random[i]);
+    }
+    snprintf(id, FUTURED_CLIENT_ID_BYTES, "%s%08x", client->id_prefix, client->n_ids++);
+    return 0;
 }
 
 int futured_client_adopt(struct futured_client *client, int fd)

@@ -15,6 +15,8 @@ struct futured_client {
     struct futured_conn *conn; /* NULL before the first call */
     int64_t timeout_ns;        /* <= 0: none */
     struct futured_status_box last;
+    char id_prefix[25]; /* of request IDs made on this connection: 96 random bits */
+    uint32_t n_ids;     /* how many; 0: there is no prefix yet */
     /* How to wait: ppoll(2) but for tests, which let the other side run instead. As ppoll: < 0 sets errno. */
     int (*wait)(void *arg, struct pollfd *fd, const struct timespec *timeout);
     void *wait_arg;
@@ -34,6 +36,12 @@ mono_ns_t futured_client_until(const struct futured_client *client);
 /* futured_client_ensure: have a connection that is not known to be lost; it may still be CONNECTING.
  *   Return: FUTURED_OK, or a code that has been noted. */
 MUST_CHECK int futured_client_ensure(struct futured_client *client);
+
+/* futured_client_fresh_id: a request ID that no other task has: random bits of the connection and a number. Two processes
+ * that share a client that has connected share its socket as well, which nothing survives. 0, -errno of getrandom(2). */
+enum { FUTURED_CLIENT_ID_BYTES = 33 };
+MUST_CHECK int futured_client_fresh_id(struct futured_client *client,
+                                       char id[static FUTURED_CLIENT_ID_BYTES]);
 
 /* futured_client_drive: read, write and wait until @is_done(@arg), the connection is lost, or @until. Without
  * a connection it returns at once. Return: 0; FUTURED_CLIENT_E_LATE (@until has passed). */

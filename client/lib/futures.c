@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The calls about one future: submit, run, get, cancel, delete, annotate. */
+/* The calls about one future: submit, run, get, cancel, retry, delete, annotate, reschedule. */
 #include "client/lib/call.h"
 #include "client/lib/future.h"
 #include "client/lib/request.h"
 #include "grpc/codec.h"
+
+#include <stdio.h>
+#include <string.h>
 
 #define METHOD(name) "/futured.v1.Futures/" name
 
@@ -22,15 +25,30 @@ enum {
     ANNOTATE_IF_REVISION = 4,
     MAP_KEY = 1,
     MAP_VALUE = 2,
+    RETRY_ID = 1,
+    RESCHEDULE_ID = 1,
+    RESCHEDULE_PRIORITY = 2,
+    RESCHEDULE_NOT_BEFORE = 3,
+    RESCHEDULE_DEADLINE = 4,
+    RESCHEDULE_CLEAR_DEADLINE = 5,
+    RESCHEDULE_RETENTION = 6,
+    RESCHEDULE_IF_REVISION = 7,
 };
 
-static int check_request(struct futured_client *client, const struct futured_request *request)
+/* Where a submission begins, whatever the call: its request is whole, and has the ID under which it may be sent again. */
+static int begin(struct futured_client *client, struct futured_request *request)
 {
     struct grpc_status status;
     int r = futured_request_check(request);
 
-    if (r == 0)
-        return FUTURED_OK;
+    if (r == 0) {
+        r = futured_client_ensure(client);
+        if (r)
+            return r;
+        r = futured_request_identify(request, client);
+        if (r == 0)
+            return FUTURED_OK;
+    }
     if (r < 0)
         return futured_client_no_memory(client);
     status_set(&status, GRPC_RESOURCE_EXHAUSTED, "",
@@ -60,25 +78,115 @@ static void encode_submit(struct writer *w, const void *arg)
 
 static void encode_run(struct writer *w, const void *arg)
 {
-    futured_request_write_run(arg, w, NULL);
+    futured_request_write_run(arg, w, NULL, 0);
 }
 
-int futured_submit(struct futured_client *client, const struct futured_request *request,
+static void encode_announced(struct writer *w, const void *arg)
+{
+    futured_request_write_run(arg, w, NULL, 1);
+}
+
+int futured_submit(struct futured_client *client, struct futured_request *request,
                    struct futured_future **ret)
 {
-    int code = check_request(client, request);
+    int code = begin(client, request);
 
-    return code ? code
-                : futured_call_unary(client, METHOD("Submit"), encode_submit, request, decode_submitted, ret);
+    if (code == FUTURED_OK)
+        code = futured_call_unary(client, METHOD("Submit"), encode_submit, request, decode_submitted, ret);
+    if (code == FUTURED_OK)
+        futured_request_settle(request);
+    return code;
 }
 
-int futured_run(struct futured_client *client, const struct futured_request *request,
-                struct futured_future **ret)
-{
-    int code = check_request(client, request);
+/* --- run that tells of the acceptance: a RunStream of one */
 
-    return code ? code
-                : futured_call_unary(client, METHOD("Run"), encode_run, request, futured_future_decode, ret);
+struct run_answer {
+    struct codec_bytes finished, status, accepted;
+};
+
+/* One answer: 0; FUTURED_CALL_E_MALFORMED; -ENOMEM. *ret where it is the last one and well, else @status where it is not. */
+static int read_answer(struct span reply, const struct futured_request *request,
+                       char id[static ID_TEXT_LEN + 1], struct futured_future **ret,
+                       struct grpc_status *status)
+{
+    static const struct codec_row rows[] = {
+            CODEC_ROW(1, CODEC_MESSAGE, struct run_answer, finished),
+            CODEC_ROW(2, CODEC_MESSAGE, struct run_answer, status),
+            CODEC_ROW(3, CODEC_MESSAGE, struct run_answer, accepted),
+    };
+    struct run_answer answer = {0};
+    struct futured_future *accepted;
+    const char *field;
+    int r;
+
+    if (codec_read(&CODEC_TABLE(rows), reply, &answer, &field))
+        return FUTURED_CALL_E_MALFORMED;
+    if (answer.finished.is_set)
+        return futured_future_decode(answer.finished.data, ret);
+    if (answer.status.is_set)
+        return status_decode(answer.status.data, status) || status->code == GRPC_OK ? FUTURED_CALL_E_MALFORMED
+                                                                                    : 0;
+    r = answer.accepted.is_set ? futured_future_decode(answer.accepted.data, &accepted)
+                               : FUTURED_CALL_E_MALFORMED;
+    if (r)
+        return r;
+    snprintf(id, ID_TEXT_LEN + 1, "%s", accepted->id);
+    futured_request_tell(request, accepted);
+    futured_future_free(accepted);
+    return 0;
+}
+
+static int run_answers(struct futured_call *call, const struct futured_request *request,
+                       struct futured_future **ret)
+{
+    struct grpc_status status = {.code = GRPC_OK};
+    struct futured_future *future = NULL;
+    char id[ID_TEXT_LEN + 1] = "";
+    struct span reply;
+    int r = 0;
+
+    while (r == 0 && !future && status.code == GRPC_OK) {
+        r = futured_call_next(call, CLOCK_NEVER, &reply); /* the call has the timeout */
+        if (r)
+            return futured_call_ended(call, id);
+        r = read_answer(reply, request, id, &future, &status);
+        if (r == 0)
+            futured_call_pop(call);
+    }
+    if (status.code != GRPC_OK)
+        return futured_client_fail(call->client, &status, id);
+    if (r == 0)
+        *ret = future;
+    return futured_call_decoded(call->client, r);
+}
+
+static int run_announced(struct futured_client *client, const struct futured_request *request,
+                         struct futured_future **ret)
+{
+    struct futured_call *call;
+    int code = futured_call_new(&call, client, METHOD("RunStream"), client->timeout_ns);
+
+    if (code)
+        return code;
+    if (futured_call_send(call, encode_announced, request) < 0 || futured_call_half_close(call) < 0)
+        code = futured_client_no_memory(client);
+    else
+        code = run_answers(call, request, ret);
+    futured_call_free(call, code == FUTURED_OK);
+    return code;
+}
+
+int futured_run(struct futured_client *client, struct futured_request *request, struct futured_future **ret)
+{
+    int code = begin(client, request);
+
+    if (code == FUTURED_OK && futured_request_wants_told(request))
+        code = run_announced(client, request, ret);
+    else if (code == FUTURED_OK)
+        code = futured_call_unary(client, METHOD("Run"), encode_run, request, futured_future_decode, ret);
+    if (code == FUTURED_OK)
+        futured_request_settle(request);
+    return code;
 }
 
 /* --- get */
@@ -115,7 +223,7 @@ int futured_get_by_key(struct futured_client *client, const char *key, enum futu
     return futured_call_unary(client, METHOD("Get"), encode_get, &get, futured_future_decode, ret);
 }
 
-/* --- cancel, delete, annotate */
+/* --- cancel, retry, delete, annotate, reschedule */
 
 struct cancel {
     const char *id, *reason;
@@ -140,6 +248,17 @@ int futured_cancel(struct futured_client *client, const char *id, const char *re
 
     return futured_call_unary(client, METHOD("Cancel"), encode_cancel, &cancel,
                               ret ? futured_future_decode : NULL, ret);
+}
+
+static void encode_retry(struct writer *w, const void *arg)
+{
+    writer_text(w, RETRY_ID, arg);
+}
+
+int futured_retry(struct futured_client *client, const char *id, struct futured_future **ret)
+{
+    return futured_call_unary(client, METHOD("Retry"), encode_retry, id, ret ? futured_future_decode : NULL,
+                              ret);
 }
 
 static void encode_delete(struct writer *w, const void *arg)
@@ -186,5 +305,38 @@ int futured_annotate(struct futured_client *client, const char *id, const struct
     const struct annotate annotate = {id, set, n_set, remove, n_remove, if_revision};
 
     return futured_call_unary(client, METHOD("Annotate"), encode_annotate, &annotate,
+                              ret ? futured_future_decode : NULL, ret);
+}
+
+struct reschedule {
+    const char *id;
+    struct futured_reschedule_options options;
+};
+
+static void encode_reschedule(struct writer *w, const void *arg)
+{
+    const struct reschedule *reschedule = arg;
+    const struct futured_reschedule_options *o = &reschedule->options;
+
+    writer_text(w, RESCHEDULE_ID, reschedule->id);
+    if (o->has_priority) /* zigzag, and 0 is a value */
+        writer_uint_always(w, RESCHEDULE_PRIORITY,
+                           (uint32_t)o->priority << 1 ^ (uint32_t)(o->priority >> 31));
+    writer_timestamp(w, RESCHEDULE_NOT_BEFORE, o->not_before_ns);
+    writer_timestamp(w, RESCHEDULE_DEADLINE, o->deadline_ns);
+    writer_uint(w, RESCHEDULE_CLEAR_DEADLINE, o->clear_deadline != 0);
+    if (o->retention_ns >= 0)
+        writer_duration(w, RESCHEDULE_RETENTION, o->retention_ns);
+    if (o->if_revision)
+        writer_uint_always(w, RESCHEDULE_IF_REVISION, *o->if_revision);
+}
+
+int futured_reschedule(struct futured_client *client, const char *id,
+                       const struct futured_reschedule_options *options, struct futured_future **ret)
+{
+    struct reschedule reschedule = {.id = id, .options = FUTURED_RESCHEDULE_OPTIONS_INIT};
+
+    memcpy(&reschedule.options, options, MIN(options->size, sizeof reschedule.options));
+    return futured_call_unary(client, METHOD("Reschedule"), encode_reschedule, &reschedule,
                               ret ? futured_future_decode : NULL, ret);
 }

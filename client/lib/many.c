@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The unary calls that answer many: wait, list, list_functions; and the question whether the daemon is there. */
+/* The unary calls that answer many: wait, list; and the question whether the daemon is there. */
 #include "client/lib/call.h"
 #include "client/lib/future.h"
 #include "client/lib/selector.h"
@@ -7,11 +7,10 @@
 #include <errno.h>
 #include <string.h>
 
-#include <futured/v1/functions.pb-c.h>
 #include <futured/v1/futures.pb-c.h>
 #include <grpc/health/v1/health.pb-c.h>
 
-/* Field numbers of futured/v1/futures.proto, functions.proto and grpc/health/v1/health.proto. */
+/* Field numbers of futured/v1/futures.proto. */
 enum {
     WAIT_SELECTOR = 1,
     WAIT_RETURN_WHEN = 2,
@@ -27,10 +26,6 @@ enum {
     LIST_PAGE_TOKEN = 4,
     LIST_VIEW = 5,
     LISTED_FUTURES = 1,
-
-    FUNCTIONS_PAGE_TOKEN = 2,
-    FUNCTIONS_PREFIX = 3,
-    FUNCTIONS_FUNCTIONS = 1,
 };
 
 /* --- wait */
@@ -178,127 +173,6 @@ struct futured_page *futured_page_free(struct futured_page *page)
 {
     if (page)
         futured_box_free(&CONTAINER_OF(page, struct page_box, page)->box);
-    return NULL;
-}
-
-/* --- functions */
-
-struct functions_box {
-    struct futured_box box;
-    struct futured_functions functions;
-};
-
-struct list_functions {
-    const char *prefix, *page_token;
-};
-
-static void encode_functions(struct writer *w, const void *arg)
-{
-    const struct list_functions *list = arg;
-
-    if (list->page_token)
-        writer_text(w, FUNCTIONS_PAGE_TOKEN, list->page_token);
-    if (list->prefix)
-        writer_text(w, FUNCTIONS_PREFIX, list->prefix);
-}
-
-static struct futured_function *new_function(struct arena *arena, const Futured__V1__FunctionInfo *from,
-                                             struct span wire)
-{
-    struct futured_function *to = futured_box_array(arena, 1, sizeof *to);
-    enum futured_function_kind *kinds = futured_box_array(arena, from->n_kinds, sizeof *kinds);
-
-    if (!to || !kinds)
-        return NULL;
-    for (size_t i = 0; i < from->n_kinds; i++)
-        kinds[i] = (enum futured_function_kind)from->kinds[i];
-    *to = (struct futured_function){
-            .name = from->spec ? from->spec->name : "",
-            .doc = from->spec ? from->spec->doc : "",
-            .version = from->spec ? from->spec->version : "",
-            .n_kinds = from->n_kinds,
-            .kinds = kinds,
-            .is_paused = from->paused != NULL,
-            .pause_reason = from->paused ? from->paused->reason : "",
-            .n_workers = from->worker_count,
-            .mean_run_ns = futured_box_span(from->mean_run),
-            .failure = futured_future_error(arena, from->failure),
-            .wire = {.data = wire.p, .size = wire.len},
-    };
-    if (from->counts) {
-        to->pending = from->counts->pending;
-        to->running = from->counts->running;
-        to->succeeded = from->counts->succeeded;
-        to->failed = from->counts->failed;
-        to->cancelled = from->counts->cancelled;
-    }
-    return from->failure && !to->failure ? NULL : to;
-}
-
-static int fill_functions(struct arena *arena, const Futured__V1__ListFunctionsResponse *from,
-                          struct futured_bytes wire, struct futured_functions *to)
-{
-    struct wire_reader reader = wire_reader((struct span){wire.data, wire.size});
-    struct futured_function **list =
-            futured_box_array(arena, from->n_functions, sizeof(struct futured_function *));
-    struct wire_field field = {0};
-
-    if (!list)
-        return -ENOMEM;
-    for (size_t i = 0; i < from->n_functions; i++) {
-        int r;
-
-        do
-            r = wire_next(&reader, &field);
-        while (r == 0 && field.number != FUNCTIONS_FUNCTIONS);
-        ASSERT(r == 0); /* the generated code has found as many */
-        list[i] = new_function(arena, from->functions[i], field.bytes);
-        if (!list[i])
-            return -ENOMEM;
-    }
-    to->n_functions = from->n_functions;
-    to->functions = (const struct futured_function *const *)list;
-    to->next_page_token = from->next_page_token;
-    return 0;
-}
-
-static int decode_functions(struct span reply, void *ret)
-{
-    ProtobufCMessage *message;
-    struct futured_functions *to;
-    struct futured_bytes wire;
-    struct futured_box *box;
-    int r = futured_box_new(&box, sizeof(struct functions_box),
-                            &futured__v1__list_functions_response__descriptor, reply, &message);
-
-    if (r)
-        return r;
-    to = &CONTAINER_OF(box, struct functions_box, box)->functions;
-    r = futured_box_wire(&box->arena, reply, &wire);
-    if (r == 0)
-        r = fill_functions(&box->arena, (const Futured__V1__ListFunctionsResponse *)(const void *)message,
-                           wire, to);
-    if (r) {
-        futured_box_free(box);
-        return r;
-    }
-    *(struct futured_functions **)ret = to;
-    return 0;
-}
-
-int futured_list_functions(struct futured_client *client, const char *prefix, const char *page_token,
-                           struct futured_functions **ret)
-{
-    const struct list_functions list = {.prefix = prefix, .page_token = page_token};
-
-    return futured_call_unary(client, "/futured.v1.Functions/ListFunctions", encode_functions, &list,
-                              decode_functions, ret);
-}
-
-struct futured_functions *futured_functions_free(struct futured_functions *functions)
-{
-    if (functions)
-        futured_box_free(&CONTAINER_OF(functions, struct functions_box, functions)->box);
     return NULL;
 }
 

@@ -28,7 +28,8 @@ enum {
 
 struct slot {
     void *user;
-    uint32_t next_free; /* while it is not in use */
+    char request_id[FUTURED_CLIENT_ID_BYTES]; /* that the library has made; else "" */
+    uint32_t next_free;                       /* while it is not in use */
     int is_used;
 };
 
@@ -43,6 +44,7 @@ struct finished_box {
     struct futured_finished finished;
     struct futured_future *future;     /* owned; finished.future */
     struct futured_status_box *status; /* owned, and large: NULL where all is well */
+    char request_id[FUTURED_CLIENT_ID_BYTES];
 };
 
 static const struct futured_status well = {
@@ -116,7 +118,7 @@ static void encode_put(struct writer *w, const void *arg)
 {
     const struct put *put = arg;
 
-    futured_request_write_run(put->request, w, put->tag);
+    futured_request_write_run(put->request, w, put->tag, 0);
 }
 
 static int refuse_put(struct futured_pipeline *pipeline, const struct futured_request *request)
@@ -147,7 +149,7 @@ static void note_end(struct futured_pipeline *pipeline)
                    pipeline->client->address.text);
 }
 
-int futured_pipeline_put(struct futured_pipeline *pipeline, const struct futured_request *request, void *user)
+int futured_pipeline_put(struct futured_pipeline *pipeline, struct futured_request *request, void *user)
 {
     struct put put = {.request = request};
     uint32_t at;
@@ -164,12 +166,16 @@ int futured_pipeline_put(struct futured_pipeline *pipeline, const struct futured
             return code;
         pipeline->call->max_queued = pipeline->n_slots;
     }
+    if (futured_request_identify(request, pipeline->client) < 0)
+        return futured_client_no_memory(pipeline->client);
     at = use_slot(pipeline, user);
     snprintf(put.tag, sizeof put.tag, "%u", at);
     if (futured_call_send(pipeline->call, encode_put, &put) < 0) {
         free_slot(pipeline, at);
         return futured_client_no_memory(pipeline->client);
     }
+    memcpy(pipeline->slots[at].request_id, futured_request_made_id(request), FUTURED_CLIENT_ID_BYTES);
+    futured_request_settle(request); /* it is this slot's now */
     if (pipeline->call->grpc && h2_session_pending_bytes(grpc_client_session(
                                         futured_conn_grpc(pipeline->client->conn))) >= FLUSH_BYTES)
         futured_client_poke(pipeline->client);
@@ -305,6 +311,8 @@ int futured_pipeline_take(struct futured_pipeline *pipeline, struct futured_fini
         mem_free(box);
         return futured_client_no_memory(client);
     }
+    memcpy(box->request_id, pipeline->slots[at].request_id, sizeof box->request_id);
+    box->finished.request_id = box->request_id;
     box->finished.user = free_slot(pipeline, at);
     box->finished.future = box->future;
     box->finished.status = box->status ? &box->status->view : &well;

@@ -3,13 +3,11 @@
 
 #include "base/limit.h"
 #include "base/mem.h"
+#include "client/lib/client.h"
 #include "grpc/messages.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
-
-#include <sys/random.h>
 
 /* Field numbers of futured/v1/future.proto and futures.proto that lib/grpc has no use for. */
 enum {
@@ -46,6 +44,7 @@ enum {
 
     RUN_SUBMIT = 1,
     RUN_CANCEL_ON_DISCONNECT = 2,
+    RUN_ANNOUNCE = 3,
 };
 
 struct text_pair {
@@ -62,6 +61,9 @@ struct futured_request {
     int is_broken;    /* memory failed in a setter */
     int is_too_large; /* the argument */
     char *function, *content_type, *group, *tag, *request_id;
+    char made_id[FUTURED_CLIENT_ID_BYTES]; /* instead of request_id, from the first sending on; "": none */
+    void (*told)(void *arg, const struct futured_future *accepted);
+    void *told_arg;
     struct bytes *argument;
     struct text_pair *labels;
     size_t n_labels, labels_cap;
@@ -224,24 +226,24 @@ void futured_request_add_dependency(struct futured_request *request, const char 
 SET_TEXT(content_type)
 SET_TEXT(group)
 SET_TEXT(tag)
-SET_TEXT(request_id)
 SET_TEXT(concurrency_key)
 SET_TEXT(fairness_key)
 
-void futured_request_set_random_id(struct futured_request *request)
+void futured_request_set_request_id(struct futured_request *request, const char *request_id)
 {
-    uint8_t random[16];
-    char text[2 * sizeof random + 1];
-
     if (!request)
         return;
-    if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random) {
-        request->is_broken = 1;
+    set_text(request, &request->request_id, request_id);
+    request->made_id[0] = '\0';
+}
+
+void futured_request_on_accepted(struct futured_request *request,
+                                 void (*told)(void *arg, const struct futured_future *accepted), void *arg)
+{
+    if (!request)
         return;
-    }
-    for (size_t i = 0; i < sizeof random; i++)
-        snprintf(text + 2 * i, 3, "%02x", random[i]);
-    set_text(request, &request->request_id, text);
+    request->told = told;
+    request->told_arg = arg;
 }
 
 void futured_request_set_idempotency_key(struct futured_request *request, const char *key,
@@ -349,6 +351,31 @@ int futured_request_check(const struct futured_request *request)
     return request && !request->is_broken ? 0 : -ENOMEM;
 }
 
+int futured_request_identify(struct futured_request *request, struct futured_client *client)
+{
+    return request->request_id || request->made_id[0] ? 0 : futured_client_fresh_id(client, request->made_id);
+}
+
+const char *futured_request_made_id(const struct futured_request *request)
+{
+    return request->made_id;
+}
+
+void futured_request_settle(struct futured_request *request)
+{
+    request->made_id[0] = '\0';
+}
+
+int futured_request_wants_told(const struct futured_request *request)
+{
+    return request->told != NULL;
+}
+
+void futured_request_tell(const struct futured_request *request, const struct futured_future *future)
+{
+    request->told(request->told_arg, future);
+}
+
 /* --- writing */
 
 static void write_text(struct writer *w, uint32_t number, const char *text)
@@ -363,18 +390,6 @@ static void write_span(struct writer *w, uint32_t number, struct maybe_ns span)
         writer_duration(w, number, span.ns);
 }
 
-static void write_double(struct writer *w, uint32_t number, double value)
-{
-    uint8_t field[1 + sizeof value] = {(uint8_t)(number << 3 | WIRE_FIXED64)};
-    uint64_t bits;
-
-    ASSERT(number < 16);
-    memcpy(&bits, &value, sizeof bits);
-    for (size_t i = 0; i < sizeof bits; i++)
-        field[1 + i] = (uint8_t)(bits >> (8 * i));
-    writer_raw(w, (struct span){field, sizeof field});
-}
-
 static void write_retry(const struct futured_request *request, struct writer *w)
 {
     struct writer_mark mark;
@@ -387,7 +402,7 @@ static void write_retry(const struct futured_request *request, struct writer *w)
     if (request->initial_backoff_ns)
         writer_duration(w, RETRY_INITIAL_BACKOFF, request->initial_backoff_ns);
     if (request->multiplier != 0)
-        write_double(w, RETRY_MULTIPLIER, request->multiplier);
+        writer_double(w, RETRY_MULTIPLIER, request->multiplier);
     if (request->max_backoff_ns)
         writer_duration(w, RETRY_MAX_BACKOFF, request->max_backoff_ns);
     writer_end(w, mark);
@@ -455,11 +470,12 @@ void futured_request_write_submit(const struct futured_request *request, struct 
     write_task(request, w);
     write_text(w, SUBMIT_GROUP, request->group);
     write_text(w, SUBMIT_TAG, tag ? tag : request->tag);
-    write_text(w, SUBMIT_REQUEST_ID, request->request_id);
+    writer_text(w, SUBMIT_REQUEST_ID, request->request_id ? request->request_id : request->made_id);
     writer_uint(w, SUBMIT_VIEW, (uint64_t)request->view);
 }
 
-void futured_request_write_run(const struct futured_request *request, struct writer *w, const char *tag)
+void futured_request_write_run(const struct futured_request *request, struct writer *w, const char *tag,
+                               int announce)
 {
     size_t n_argument = request->argument ? request->argument->len : 0;
     struct writer_mark mark = writer_begin(w, RUN_SUBMIT, n_argument + 200);
@@ -467,4 +483,5 @@ void futured_request_write_run(const struct futured_request *request, struct wri
     futured_request_write_submit(request, w, tag);
     writer_end(w, mark);
     writer_uint(w, RUN_CANCEL_ON_DISCONNECT, request->cancel_on_disconnect != 0);
+    writer_uint(w, RUN_ANNOUNCE, announce != 0);
 }

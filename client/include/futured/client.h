@@ -190,9 +190,16 @@ FUTURED_API const struct futured_status *futured_client_status(const struct futu
 
 /* A task to be, with where and how to file it. Setters copy. Memory that fails in one is told by the call
  * that uses the request (RESOURCE_EXHAUSTED, NO_MEMORY), so they and futured_request_new need no check: a
- * NULL request is one whose memory failed. Limits are checked by the daemon, which names the field. A request
- * may be used again, for another future of the same task. Any thread, one at a time. */
+ * NULL request is one whose memory failed. Limits are checked by the daemon, which names the field. Any thread, one at a
+ * time.
+ *
+ * Sending again is safe. Each request goes out under a request ID, and within 10 minutes the daemon answers the same ID with
+ * the same future. The library makes one when the request is first sent (128 bits, of which 96 are random), and keeps
+ * it until futured_submit or futured_run has answered a future for it: so where a call failed, whatever its code, the
+ * same call with the same request is the same task. After that, and after futured_pipeline_put, the request stands for
+ * another future of the same task. Between a failure and the second sending do not change it. */
 struct futured_request;
+struct futured_future;
 
 FUTURED_API struct futured_request *futured_request_new(const char *function);
 FUTURED_API struct futured_request *futured_request_free(struct futured_request *request);
@@ -204,11 +211,15 @@ FUTURED_API void futured_request_add_label(struct futured_request *request, cons
 FUTURED_API void futured_request_set_group(struct futured_request *request, const char *group);
 FUTURED_API void futured_request_set_tag(struct futured_request *request, const char *tag);
 FUTURED_API void futured_request_set_view(struct futured_request *request, enum futured_view view);
-/* futured_request_set_request_id: the same ID within 10 minutes answers the same future. */
+/* futured_request_set_request_id: instead of IDs that the library makes; it stays, so all that is sent with it within 10
+ * minutes is one future. NULL: the library makes another one. */
 FUTURED_API void futured_request_set_request_id(struct futured_request *request, const char *request_id);
-/* futured_request_set_random_id: a request ID of 128 random bits: within 10 minutes the request may be sent again where it is
- * not known what became of it, and is one task all the same. To submit another task, call it again. */
-FUTURED_API void futured_request_set_random_id(struct futured_request *request);
+/* futured_request_on_accepted: have futured_run call @told with the future as it was accepted, before its outcome
+ * is waited for: with pending_reason, which says whether it has to wait. @told may make other calls of the client. Not
+ * called where the task was refused. */
+FUTURED_API void futured_request_on_accepted(struct futured_request *request,
+                                             void (*told)(void *arg, const struct futured_future *accepted),
+                                             void *arg);
 /* futured_request_set_cancel_on_disconnect: futured_run and pipelines: cancel the future when the last client
  * that waits for it so has left. */
 FUTURED_API void futured_request_set_cancel_on_disconnect(struct futured_request *request, int cancel);
@@ -341,13 +352,12 @@ FUTURED_API int futured_future_is_done(const struct futured_future *future);
 
 /* futured_submit: accept a task. Answers once the acceptance is as durable as asked; view BASIC by default. */
 FUTURED_API FUTURED_MUST_CHECK int futured_submit(struct futured_client *client,
-                                                  const struct futured_request *request,
+                                                  struct futured_request *request,
                                                   struct futured_future **ret);
 
 /* futured_run: accept a task and wait for its outcome. When this call fails after the acceptance the task
  * goes on: futured_client_status()->future_id names it. */
-FUTURED_API FUTURED_MUST_CHECK int futured_run(struct futured_client *client,
-                                               const struct futured_request *request,
+FUTURED_API FUTURED_MUST_CHECK int futured_run(struct futured_client *client, struct futured_request *request,
                                                struct futured_future **ret);
 
 /* futured_get: a future as it is now. NOT_FOUND: unknown or expired. */
@@ -363,6 +373,11 @@ FUTURED_API FUTURED_MUST_CHECK int futured_cancel(struct futured_client *client,
                                                   const char *reason, int64_t grace_ns,
                                                   struct futured_future **ret);
 
+/* futured_retry: the task of a FAILED or CANCELLED future again, as a new future, *ret, with retry_of; again on the same: the
+ * retry that exists. */
+FUTURED_API FUTURED_MUST_CHECK int futured_retry(struct futured_client *client, const char *id,
+                                                 struct futured_future **ret);
+
 /* futured_delete: forget a finished future now. */
 FUTURED_API FUTURED_MUST_CHECK int futured_delete(struct futured_client *client, const char *id);
 
@@ -373,7 +388,29 @@ FUTURED_API FUTURED_MUST_CHECK int futured_annotate(struct futured_client *clien
                                                     const char *const *remove, size_t n_remove,
                                                     const uint64_t *if_revision, struct futured_future **ret);
 
-/* Names futures: exactly one of ids, group and filter; the others NULL. Filter "*" is all. */
+/* What is to be changed; what is left as FUTURED_RESCHEDULE_OPTIONS_INIT has it stays as it is. */
+struct futured_reschedule_options {
+    size_t size;
+    int has_priority;
+    int32_t priority;
+    int64_t not_before_ns; /* in the past: now */
+    int64_t deadline_ns;
+    int clear_deadline; /* remove it */
+    int64_t retention_ns;
+    const uint64_t *if_revision; /* only where the revision is this one, else ABORTED */
+};
+#define FUTURED_RESCHEDULE_OPTIONS_INIT                                                       \
+    {                                                                                         \
+        sizeof(struct futured_reschedule_options), 0, 0, FUTURED_NO_TIME, FUTURED_NO_TIME, 0, \
+                FUTURED_NO_SPAN, NULL                                                         \
+    }
+
+/* futured_reschedule: change when a future runs, and how long it is kept. *ret may be NULL. */
+FUTURED_API FUTURED_MUST_CHECK int futured_reschedule(struct futured_client *client, const char *id,
+                                                      const struct futured_reschedule_options *options,
+                                                      struct futured_future **ret);
+
+/* Names futures: exactly one of ids, group and filter; the others NULL. Filter "*" is all (docs/filter.md). */
 struct futured_selector {
     const char *const *ids;
     size_t n_ids;
@@ -448,6 +485,90 @@ FUTURED_API FUTURED_MUST_CHECK int futured_list(struct futured_client *client,
                                                 struct futured_page **ret);
 FUTURED_API struct futured_page *futured_page_free(struct futured_page *page);
 
+struct futured_count_group {
+    const char *value; /* "": of those that have none */
+    uint64_t count;
+    int64_t oldest_age_ns; /* how long ago the oldest was accepted; span */
+};
+
+struct futured_count {
+    uint64_t count;
+    int64_t oldest_age_ns;
+    size_t n_groups; /* the largest first, at most 1,000 */
+    const struct futured_count_group *groups;
+    const char *next_page_token; /* "": all were counted. Else go on with it, and add up */
+    struct futured_bytes wire;   /* an encoded futured.v1.CountResponse */
+};
+
+/* futured_count: how many there are. @group_by: state, function, pending_reason, reason, worker, principal or labels.KEY;
+ * NULL: no groups. @page_token: of the call before; NULL: from the beginning. */
+FUTURED_API FUTURED_MUST_CHECK int futured_count(struct futured_client *client,
+                                                 const struct futured_selector *selector,
+                                                 const char *group_by, const char *page_token,
+                                                 struct futured_count **ret);
+FUTURED_API struct futured_count *futured_count_free(struct futured_count *count);
+
+struct futured_many_options {
+    size_t size;
+    int dry_run;            /* only count */
+    const char *page_token; /* of the call before; NULL: from the beginning */
+    const char *reason;     /* futured_cancel_many alone, as in futured_cancel; so is the grace */
+    int64_t grace_ns;
+};
+#define FUTURED_MANY_OPTIONS_INIT                                           \
+    {                                                                       \
+        sizeof(struct futured_many_options), 0, NULL, NULL, FUTURED_NO_SPAN \
+    }
+
+struct futured_changed {
+    uint64_t matched;            /* so many of those that this call looked at are selected */
+    uint64_t changed;            /* so many of them were (with dry_run: would be) changed */
+    const char *next_page_token; /* "": that was all. Else call again with it */
+};
+
+/* futured_cancel_many, _retry_many, _delete_many: what is selected and can be cancelled, retried, deleted; the rest is passed
+ * over. A bounded number a call. */
+FUTURED_API FUTURED_MUST_CHECK int futured_cancel_many(struct futured_client *client,
+                                                       const struct futured_selector *selector,
+                                                       const struct futured_many_options *options,
+                                                       struct futured_changed **ret);
+FUTURED_API FUTURED_MUST_CHECK int futured_retry_many(struct futured_client *client,
+                                                      const struct futured_selector *selector,
+                                                      const struct futured_many_options *options,
+                                                      struct futured_changed **ret);
+FUTURED_API FUTURED_MUST_CHECK int futured_delete_many(struct futured_client *client,
+                                                       const struct futured_selector *selector,
+                                                       const struct futured_many_options *options,
+                                                       struct futured_changed **ret);
+FUTURED_API struct futured_changed *futured_changed_free(struct futured_changed *changed);
+
+struct futured_explanation {
+    const char *id; /* "" where a function was asked for */
+    const char *function;
+    enum futured_state state;
+    enum futured_pending_reason
+            pending_reason; /* why it waits; of a function: the one that is next in its queue */
+    const char *text;       /* the same in a sentence */
+    int has_position, is_estimate;
+    uint64_t position;         /* so many of the function start before it */
+    uint64_t pending, running; /* of the function */
+    uint32_t n_workers;        /* that serve the function */
+    uint64_t credit;           /* how many more those would take now */
+    int64_t next_start_time_ns;
+    size_t n_waits_for;
+    const char *const *waits_for; /* IDs */
+    const char *limit;            /* that holds it; else "" */
+    struct futured_bytes wire;    /* an encoded futured.v1.Explanation */
+};
+
+/* futured_explain: why a future is not moving; futured_explain_function: why the queue of a function is not. */
+FUTURED_API FUTURED_MUST_CHECK int futured_explain(struct futured_client *client, const char *id,
+                                                   struct futured_explanation **ret);
+FUTURED_API FUTURED_MUST_CHECK int futured_explain_function(struct futured_client *client,
+                                                            const char *function,
+                                                            struct futured_explanation **ret);
+FUTURED_API struct futured_explanation *futured_explanation_free(struct futured_explanation *explanation);
+
 enum futured_function_kind {
     FUTURED_FUNCTION_PLUGIN = 1,
     FUTURED_FUNCTION_COMMAND = 2,
@@ -465,6 +586,13 @@ struct futured_function {
     int64_t mean_run_ns;                 /* span */
     const struct futured_error *failure; /* why it cannot be served; NULL: all is well */
     struct futured_bytes wire;           /* an encoded futured.v1.FunctionInfo */
+    const char *pause_principal;         /* who paused it, and when */
+    int64_t pause_time_ns;
+    uint32_t max_running; /* the limits that hold; 0: none */
+    uint64_t max_pending;
+    double rate;
+    int64_t limits_time_ns; /* when, by whom and why they were set; NO_TIME: they are those of the configuration */
+    const char *limits_principal, *limits_reason;
 };
 
 struct futured_functions {
@@ -479,6 +607,41 @@ FUTURED_API FUTURED_MUST_CHECK int futured_list_functions(struct futured_client 
                                                           const char *page_token,
                                                           struct futured_functions **ret);
 FUTURED_API struct futured_functions *futured_functions_free(struct futured_functions *functions);
+
+/* futured_get_function: one function. */
+FUTURED_API FUTURED_MUST_CHECK int futured_get_function(struct futured_client *client, const char *function,
+                                                        struct futured_function **ret);
+/* futured_function_free: one that was answered alone. */
+FUTURED_API struct futured_function *futured_function_free(struct futured_function *function);
+
+/* futured_pause_function: start no task of it; what runs goes on, and more is accepted. futured_resume_function: end that.
+ * @reason may be NULL, and so may @ret. */
+FUTURED_API FUTURED_MUST_CHECK int futured_pause_function(struct futured_client *client, const char *function,
+                                                          const char *reason, struct futured_function **ret);
+FUTURED_API FUTURED_MUST_CHECK int futured_resume_function(struct futured_client *client,
+                                                           const char *function, const char *reason,
+                                                           struct futured_function **ret);
+
+/* Limits to set; the others stay as they are. 0 is none. */
+struct futured_limits {
+    size_t size;
+    int has_max_running, has_max_pending, has_rate;
+    uint32_t max_running; /* so many run at a time */
+    uint64_t max_pending; /* so many may wait; beyond, a submission is refused */
+    double rate;          /* so many start a second, on average */
+    int reset;            /* instead of all that: back to those of the configuration */
+};
+#define FUTURED_LIMITS_INIT                                  \
+    {                                                        \
+        sizeof(struct futured_limits), 0, 0, 0, 0, 0, 0.0, 0 \
+    }
+
+/* futured_set_function_limits: @reason may be NULL, and so may @ret. */
+FUTURED_API FUTURED_MUST_CHECK int futured_set_function_limits(struct futured_client *client,
+                                                               const char *function,
+                                                               const struct futured_limits *limits,
+                                                               const char *reason,
+                                                               struct futured_function **ret);
 
 enum futured_worker_state {
     FUTURED_WORKER_STARTING = 1,
@@ -615,6 +778,9 @@ struct futured_finished {
     int code;   /* FUTURED_OK: future is set. Else the task was not accepted, or the stream was lost. */
     const struct futured_future *future;
     const struct futured_status *status; /* never NULL */
+    /* The request ID that the library made for it. Where the stream was lost, futured_request_set_request_id with it and
+     * another put are the same task. "" where the ID was the caller's. */
+    const char *request_id;
 };
 
 /* futured_pipeline_new: @max_in_flight requests at a time (0: 256; at most 65536). Nothing is sent yet.
@@ -632,7 +798,7 @@ FUTURED_API int futured_pipeline_is_full(const struct futured_pipeline *pipeline
  *   Return: a code; FAILED_PRECONDITION where the pipeline is full (futured_pipeline_is_full). On any but
  *   FUTURED_OK the request is not in flight. */
 FUTURED_API FUTURED_MUST_CHECK int futured_pipeline_put(struct futured_pipeline *pipeline,
-                                                        const struct futured_request *request, void *user);
+                                                        struct futured_request *request, void *user);
 FUTURED_API FUTURED_MUST_CHECK int futured_pipeline_flush(struct futured_pipeline *pipeline);
 
 /* futured_pipeline_take: wait for the next that finishes; *ret = NULL: nothing is in flight. When the stream

@@ -91,7 +91,7 @@ static void test_unimplemented(void **state)
     struct fake *fake = *state;
     char text[32];
 
-    assert_int_equal(futured_call_unary(fake->client, "/futured.v1.Functions/ListFunctions", encode_text, "",
+    assert_int_equal(futured_call_unary(fake->client, "/futured.v1.Workers/ListWorkers", encode_text, "",
                                         decode_text, text),
                      FUTURED_UNIMPLEMENTED);
     assert_int_equal(futured_call_unary(fake->client, "/no.Such/Method", encode_text, "", decode_text, text),

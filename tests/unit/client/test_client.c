@@ -85,6 +85,25 @@ static void test_reconnect(void **state)
     assert_int_equal(futured_client_connect(fake->client), FUTURED_OK);
 }
 
+/* Different from each other, and from those of another client. */
+static void test_fresh_id(void **state)
+{
+    struct futured_client *clients[2] = {futured_client_new("unix:/nowhere"),
+                                         futured_client_new("unix:/nowhere")};
+    char ids[4][FUTURED_CLIENT_ID_BYTES];
+
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(futured_client_fresh_id(clients[i % 2], ids[i]), 0);
+        assert_int_equal(strspn(ids[i], "0123456789abcdef"), 32);
+        for (int j = 0; j < i; j++)
+            assert_string_not_equal(ids[i], ids[j]);
+    }
+    assert_memory_equal(ids[0], ids[2], 24); /* of one connection */
+    assert_memory_not_equal(ids[0], ids[1], 24);
+    for (int i = 0; i < 2; i++)
+        futured_client_free(clients[i]);
+}
+
 static int never(void *arg)
 {
     return 0;
@@ -121,6 +140,7 @@ int main(void)
             cmocka_unit_test(test_address),
             cmocka_unit_test(test_unreachable),
             cmocka_unit_test(test_connect),
+            cmocka_unit_test(test_fresh_id),
             cmocka_unit_test_setup_teardown(test_reconnect, fake_setup, fake_teardown),
             cmocka_unit_test_setup_teardown(test_drive, fake_setup, fake_teardown),
             cmocka_unit_test(test_memory),

@@ -102,6 +102,142 @@ static void test_run(void **state)
     futured_request_free(request);
 }
 
+/* What the fake was last asked to submit, by the ID of that request. */
+static void keep_request_id(struct fake *fake, char id[static 64], int is_run)
+{
+    Futured__V1__SubmitRequest *submit;
+    Futured__V1__RunRequest *run;
+
+    if (is_run) {
+        run = REQUEST(run_request);
+        snprintf(id, 64, "%s", run->submit->request_id);
+        FREE(run_request, run);
+        return;
+    }
+    submit = REQUEST(submit_request);
+    snprintf(id, 64, "%s", submit->request_id);
+    FREE(submit_request, submit);
+}
+
+static void answer_unavailable(struct fake *fake, struct grpc_call *call, struct span message)
+{
+    grpc_call_fail_code(call, GRPC_UNAVAILABLE, "later");
+}
+
+/* A call that failed is sent again as the same task; after one that did not, the request is another. */
+static void test_again(void **state)
+{
+    struct futured_request *request = futured_request_new("echo");
+    struct futured_future *future = NULL;
+    struct fake *fake = *state;
+    char ids[5][64];
+
+    for (int i = 0; i < 5; i++) {
+        int is_run = i == 1 || i == 2;
+
+        fake->on_request = i < 2 ? answer_unavailable : is_run ? answer_future : answer_submitted;
+        assert_int_equal(is_run ? futured_run(fake->client, request, &future)
+                                : futured_submit(fake->client, request, &future),
+                         i < 2 ? FUTURED_UNAVAILABLE : FUTURED_OK);
+        keep_request_id(fake, ids[i], is_run);
+        assert_int_equal(strlen(ids[i]), 32);
+        if (i >= 2)
+            expect_future(future);
+    }
+    assert_string_equal(ids[0], ids[1]);
+    assert_string_equal(ids[1], ids[2]);
+    assert_string_not_equal(ids[2], ids[3]);
+    assert_string_not_equal(ids[3], ids[4]);
+    futured_request_set_request_id(request, "mine");
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(futured_submit(fake->client, request, &future), FUTURED_OK);
+        expect_future(future);
+        keep_request_id(fake, ids[0], 0);
+        assert_string_equal(ids[0], "mine");
+    }
+    futured_request_free(request);
+}
+
+/* --- run that tells of the acceptance */
+
+static void send_answer(struct grpc_call *call, uint32_t number, Futured__V1__State state_)
+{
+    uint8_t one[SAMPLE_BYTES], reply[2 * SAMPLE_BYTES];
+    size_t n = sample_small(SAMPLE_ID "4", state_, "out", one);
+
+    fake_reply(call, reply, (size_t)(wire_put_bytes(reply, number, one, n) - reply));
+}
+
+static void answer_both(struct fake *fake, struct grpc_call *call, struct span message)
+{
+    send_answer(call, 3, FUTURED__V1__STATE__STATE_PENDING);
+    send_answer(call, 1, FUTURED__V1__STATE__STATE_SUCCEEDED);
+    grpc_call_finish(call);
+}
+
+static void answer_accepted_only(struct fake *fake, struct grpc_call *call, struct span message)
+{
+    send_answer(call, 3, FUTURED__V1__STATE__STATE_PENDING);
+    grpc_call_fail_code(call, GRPC_UNAVAILABLE, "stopping");
+}
+
+static void answer_refused(struct fake *fake, struct grpc_call *call, struct span message)
+{
+    uint8_t reply[1024];
+    struct buf out = BUF_INIT;
+    struct grpc_status st;
+
+    assert_int_equal(status_encode(status_set(&st, GRPC_RESOURCE_EXHAUSTED, "QUEUE_FULL", "full"), &out), 0);
+    fake_reply(call, reply, (size_t)(wire_put_bytes(reply, 2, buf_head(&out), buf_len(&out)) - reply));
+    buf_deinit(&out);
+    grpc_call_finish(call);
+}
+
+static void answer_nothing(struct fake *fake, struct grpc_call *call, struct span message)
+{
+    grpc_call_finish(call);
+}
+
+static void count_told(void *arg, const struct futured_future *accepted)
+{
+    assert_string_equal(accepted->id, SAMPLE_ID "4");
+    assert_int_equal(accepted->state, FUTURED_STATE_PENDING);
+    ++*(int *)arg;
+}
+
+static void test_run_tells(void **state)
+{
+    struct futured_request *request = futured_request_new("echo");
+    struct futured_future *future = NULL;
+    struct fake *fake = *state;
+    Futured__V1__RunRequest *r;
+    int n_told = 0;
+
+    futured_request_on_accepted(request, count_told, &n_told);
+    fake->on_request = answer_both;
+    assert_int_equal(futured_run(fake->client, request, &future), FUTURED_OK);
+    expect_future(future);
+    assert_int_equal(n_told, 1);
+    r = REQUEST(run_request);
+    assert_true(r->announce);
+    FREE(run_request, r);
+
+    fake->on_request = answer_accepted_only;
+    assert_int_equal(futured_run(fake->client, request, &future), FUTURED_UNAVAILABLE);
+    assert_string_equal(futured_client_status(fake->client)->future_id, SAMPLE_ID "4");
+    assert_int_equal(n_told, 2);
+    fake->on_request = answer_refused;
+    assert_int_equal(futured_run(fake->client, request, &future), FUTURED_RESOURCE_EXHAUSTED);
+    assert_string_equal(futured_client_status(fake->client)->reason, "QUEUE_FULL");
+    assert_string_equal(futured_client_status(fake->client)->future_id, "");
+    fake->on_request = answer_nothing;
+    assert_int_equal(futured_run(fake->client, request, &future), FUTURED_INTERNAL);
+    fake->on_request = answer_other;
+    assert_int_equal(futured_run(fake->client, request, &future), FUTURED_INTERNAL);
+    assert_int_equal(n_told, 2);
+    futured_request_free(request);
+}
+
 static void test_get(void **state)
 {
     struct fake *fake = *state;
@@ -204,6 +340,66 @@ static void test_annotate(void **state)
     FREE(annotate_request, r);
 }
 
+static void test_retry(void **state)
+{
+    struct fake *fake = *state;
+    struct futured_future *future = NULL;
+    Futured__V1__RetryRequest *r;
+
+    fake->on_request = answer_future;
+    assert_int_equal(futured_retry(fake->client, "i", &future), FUTURED_OK);
+    expect_future(future);
+    r = REQUEST(retry_request);
+    assert_string_equal(r->id, "i");
+    assert_null(r->options);
+    FREE(retry_request, r);
+}
+
+static void test_reschedule(void **state)
+{
+    struct futured_reschedule_options options = FUTURED_RESCHEDULE_OPTIONS_INIT;
+    struct fake *fake = *state;
+    struct futured_future *future = NULL;
+    Futured__V1__RescheduleRequest *r;
+    const uint64_t zero = 0;
+
+    fake->on_request = answer_future;
+    assert_int_equal(futured_reschedule(fake->client, "i", &options, &future), FUTURED_OK);
+    expect_future(future);
+    r = REQUEST(reschedule_request);
+    assert_string_equal(r->id, "i");
+    assert_int_equal(r->priority_presence_case, FUTURED__V1__RESCHEDULE_REQUEST__PRIORITY_PRESENCE__NOT_SET);
+    assert_null(r->not_before);
+    assert_null(r->deadline);
+    assert_null(r->retention);
+    assert_int_equal(r->if_revision_presence_case,
+                     FUTURED__V1__RESCHEDULE_REQUEST__IF_REVISION_PRESENCE__NOT_SET);
+    FREE(reschedule_request, r);
+
+    options.has_priority = 1;
+    for (int i = -1; i <= 1; i++) {
+        options.priority = i * INT32_MAX;
+        options.not_before_ns = INT64_C(1500000000);
+        options.deadline_ns = INT64_C(2000000000);
+        options.clear_deadline = 1;
+        options.retention_ns = 0;
+        options.if_revision = &zero;
+        assert_int_equal(futured_reschedule(fake->client, "i", &options, NULL), FUTURED_OK);
+        r = REQUEST(reschedule_request);
+        assert_int_equal(r->priority_presence_case,
+                         FUTURED__V1__RESCHEDULE_REQUEST__PRIORITY_PRESENCE_PRIORITY);
+        assert_int_equal(r->priority, i * INT32_MAX);
+        assert_int_equal(r->not_before->seconds, 1);
+        assert_int_equal(r->not_before->nanos, 500000000);
+        assert_int_equal(r->deadline->seconds, 2);
+        assert_true(r->clear_deadline);
+        assert_int_equal(r->retention->seconds, 0);
+        assert_int_equal(r->if_revision_presence_case,
+                         FUTURED__V1__RESCHEDULE_REQUEST__IF_REVISION_PRESENCE_IF_REVISION);
+        FREE(reschedule_request, r);
+    }
+}
+
 static void test_memory(void **state)
 {
     FAIL_EACH_ALLOCATION(nth)
@@ -229,9 +425,10 @@ int main(void)
 {
 #define WITH_FAKE(test) cmocka_unit_test_setup_teardown(test, fake_setup, fake_teardown)
     const struct CMUnitTest tests[] = {
-            WITH_FAKE(test_submit),   WITH_FAKE(test_submit_wrong),  WITH_FAKE(test_run),
-            WITH_FAKE(test_get),      WITH_FAKE(test_cancel),        WITH_FAKE(test_delete),
-            WITH_FAKE(test_annotate), cmocka_unit_test(test_memory),
+            WITH_FAKE(test_submit), WITH_FAKE(test_submit_wrong), WITH_FAKE(test_run),
+            WITH_FAKE(test_again),  WITH_FAKE(test_run_tells),    WITH_FAKE(test_get),
+            WITH_FAKE(test_cancel), WITH_FAKE(test_delete),       WITH_FAKE(test_annotate),
+            WITH_FAKE(test_retry),  WITH_FAKE(test_reschedule),   cmocka_unit_test(test_memory),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,7 +4,6 @@
 #include "tests/unit/client/sample.h"
 
 #include <futured/client.h>
-#include <futured/v1/functions.pb-c.h>
 #include <futured/v1/futures.pb-c.h>
 
 static const char *const two_ids[] = {SAMPLE_ID "1", SAMPLE_ID "2"};
@@ -158,17 +157,6 @@ static void test_list(void **state)
     futured__v1__list_request__free_unpacked(r, NULL);
 }
 
-static void test_functions(void **state)
-{
-    struct futured_functions *functions = NULL;
-    struct fake *fake = *state;
-
-    /* the fake does not have it: as a daemon of before */
-    assert_int_equal(futured_list_functions(fake->client, "s", NULL, &functions), FUTURED_UNIMPLEMENTED);
-    assert_null(functions);
-    assert_null(futured_functions_free(NULL));
-}
-
 static void test_ping(void **state)
 {
     struct fake *fake = *state;
@@ -231,9 +219,8 @@ int main(void)
 {
 #define WITH_FAKE(test) cmocka_unit_test_setup_teardown(test, fake_setup, fake_teardown)
     const struct CMUnitTest tests[] = {
-            WITH_FAKE(test_wait),          WITH_FAKE(test_wait_options), WITH_FAKE(test_list),
-            WITH_FAKE(test_functions),     WITH_FAKE(test_ping),         WITH_FAKE(test_malformed),
-            cmocka_unit_test(test_memory),
+            WITH_FAKE(test_wait), WITH_FAKE(test_wait_options), WITH_FAKE(test_list),
+            WITH_FAKE(test_ping), WITH_FAKE(test_malformed),    cmocka_unit_test(test_memory),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

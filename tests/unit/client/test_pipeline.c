@@ -170,6 +170,51 @@ static void answer_every_other(struct fake *fake, struct grpc_call *call, struct
         send_finished(call, tag, "x");
 }
 
+/* --- sent again */
+
+static char asked[4][64];
+static size_t n_asked;
+
+static void keep_id(struct fake *fake, struct grpc_call *call, struct span message)
+{
+    Futured__V1__RunRequest *r = futured__v1__run_request__unpack(NULL, message.len, message.p);
+
+    assert_true(n_asked < ARRAY_LEN(asked));
+    snprintf(asked[n_asked++], sizeof asked[0], "%s", r->submit->request_id);
+    futured__v1__run_request__free_unpacked(r, NULL);
+}
+
+/* Each put is a task of its own; what was lost with the stream is sent again as the same one, by the ID that comes back. */
+static void test_again(void **state)
+{
+    struct futured_pipeline *p;
+    struct futured_finished *f;
+    struct fake *fake = *state;
+
+    n_asked = 0;
+    fake->on_request = keep_id;
+    for (int round = 0; round < 2; round++) {
+        p = futured_pipeline_new(fake->client, 0);
+        for (int i = 0; i < 2 - round; i++)
+            assert_int_equal(futured_pipeline_put(p, request, NULL), FUTURED_OK);
+        assert_int_equal(futured_pipeline_flush(p), FUTURED_OK);
+        while (fake_turn(fake))
+            ;
+        fake_hang_up(fake);
+        f = take(p);
+        assert_int_equal(f->code, FUTURED_UNAVAILABLE);
+        assert_string_equal(f->request_id, round ? "" : asked[0]); /* the caller's own is not told */
+        futured_request_set_request_id(request, round ? NULL : f->request_id);
+        futured_finished_free(f);
+        futured_pipeline_free(p);
+        fake->client->conn = futured_conn_free(fake->client->conn);
+        assert_int_equal(fake_connect(fake), 0);
+    }
+    assert_int_equal(n_asked, 3);
+    assert_string_not_equal(asked[0], asked[1]);
+    assert_string_equal(asked[2], asked[0]);
+}
+
 /* A request that was not accepted costs itself only. */
 static void test_refused(void **state)
 {
@@ -391,10 +436,9 @@ int main(void)
 {
 #define WITH_FAKE(test) cmocka_unit_test_setup_teardown(test, fake_setup, fake_teardown)
     const struct CMUnitTest tests[] = {
-            WITH_FAKE(test_many),           WITH_FAKE(test_full),
-            WITH_FAKE(test_refused),        WITH_FAKE(test_stream_ends),
-            WITH_FAKE(test_answered_twice), WITH_FAKE(test_timeout),
-            WITH_FAKE(test_large),          cmocka_unit_test(test_unreachable),
+            WITH_FAKE(test_many),          WITH_FAKE(test_full),        WITH_FAKE(test_again),
+            WITH_FAKE(test_refused),       WITH_FAKE(test_stream_ends), WITH_FAKE(test_answered_twice),
+            WITH_FAKE(test_timeout),       WITH_FAKE(test_large),       cmocka_unit_test(test_unreachable),
             cmocka_unit_test(test_memory),
     };
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/limit.h"
+#include "client/lib/client.h"
 #include "client/lib/request.h"
 #include "tests/support/testing.h"
 
@@ -110,25 +111,41 @@ static void test_everything(void **state)
     assert_null(futured_request_free(request));
 }
 
-/* Another one each time it is asked for, and the same as often as it is sent. */
-static void test_random_id(void **state)
+/* An ID of the library is the same until what it stands for is settled; one of the caller stays. */
+static void test_id(void **state)
 {
+    struct futured_client *client = futured_client_new("unix:/nowhere");
     struct futured_request *request = futured_request_new("f");
-    Futured__V1__SubmitRequest *s[3];
+    Futured__V1__SubmitRequest *s;
+    char ids[4][FUTURED_CLIENT_ID_BYTES];
 
-    for (int i = 0; i < 3; i++) {
-        if (i != 1)
-            futured_request_set_random_id(request);
-        s[i] = round_trip(request, NULL);
-        assert_int_equal(strlen(s[i]->request_id), 32);
-        assert_int_equal(strspn(s[i]->request_id, "0123456789abcdef"), 32);
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(futured_request_identify(request, client), 0);
+        s = round_trip(request, NULL);
+        snprintf(ids[i], sizeof ids[i], "%s", s->request_id);
+        assert_string_equal(futured_request_made_id(request), ids[i]);
+        assert_int_equal(strlen(ids[i]), 32);
+        assert_int_equal(strspn(ids[i], "0123456789abcdef"), 32);
+        futured__v1__submit_request__free_unpacked(s, NULL);
+        if (i == 1)
+            futured_request_settle(request);
+        if (i == 2)
+            futured_request_set_request_id(request, NULL);
     }
-    assert_string_equal(s[0]->request_id, s[1]->request_id);
-    assert_string_not_equal(s[1]->request_id, s[2]->request_id);
-    for (int i = 0; i < 3; i++)
-        futured__v1__submit_request__free_unpacked(s[i], NULL);
+    assert_string_equal(ids[0], ids[1]);
+    assert_string_not_equal(ids[1], ids[2]);
+    assert_string_not_equal(ids[2], ids[3]);
+    futured_request_set_request_id(request, "mine");
+    assert_int_equal(futured_request_identify(request, client), 0);
+    futured_request_settle(request);
+    s = round_trip(request, NULL);
+    assert_string_equal(s->request_id, "mine");
+    assert_string_equal(futured_request_made_id(request), "");
+    futured__v1__submit_request__free_unpacked(s, NULL);
     futured_request_free(request);
-    futured_request_set_random_id(NULL);
+    futured_request_set_request_id(NULL, "x");
+    futured_request_on_accepted(NULL, NULL, NULL);
+    futured_client_free(client);
 }
 
 static void test_nothing(void **state)
@@ -199,9 +216,8 @@ static void test_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-            cmocka_unit_test(test_everything), cmocka_unit_test(test_random_id),
-            cmocka_unit_test(test_nothing),    cmocka_unit_test(test_run),
-            cmocka_unit_test(test_limits),     cmocka_unit_test(test_memory),
+            cmocka_unit_test(test_everything), cmocka_unit_test(test_id),     cmocka_unit_test(test_nothing),
+            cmocka_unit_test(test_run),        cmocka_unit_test(test_limits), cmocka_unit_test(test_memory),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
