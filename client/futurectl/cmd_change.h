@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
-/* What changes futures that are there: cancel, delete, annotate. */
+/* What changes one future: annotate, reschedule. */
 struct ctl;
 
-int cmd_change_cancel(struct ctl *ctl);
-int cmd_change_delete(struct ctl *ctl);
 int cmd_change_annotate(struct ctl *ctl);
+int cmd_change_reschedule(struct ctl *ctl);

@@ -3,48 +3,83 @@
 
 #include "base/clock.h"
 #include "client/futurectl/argument.h"
+#include "client/futurectl/select.h"
 
-/* NULL and *ret_exit when there is nothing to submit. */
-static struct futured_request *new_request(struct ctl *ctl, int *ret_exit)
+static void set_times(struct futured_request *request, const struct options *o)
+{
+    if (o->in.is_set)
+        futured_request_set_delay(request, o->in.ns);
+    if (o->at.is_set)
+        futured_request_set_not_before(request, o->at.t);
+    if (o->deadline.is_set)
+        futured_request_set_deadline(request, o->deadline.t);
+    if (o->attempt_timeout.is_set)
+        futured_request_set_attempt_timeout(request, o->attempt_timeout.ns);
+    if (o->retention.is_set)
+        futured_request_set_retention(request, o->retention.ns);
+}
+
+static int set_dependencies(struct ctl *ctl, struct futured_request *request)
 {
     const struct options *o = &ctl->options;
-    struct futured_request *request;
-    struct buf argument = BUF_INIT;
+    char text[ID_TEXT_LEN + 1];
+    const char *id;
 
-    *ret_exit = argument_read(ctl, &argument);
-    if (*ret_exit != CTL_OK) {
-        buf_deinit(&argument);
-        return NULL;
+    for (size_t i = 0; i < o->n_depends_on; i++) {
+        int code = select_id(ctl, o->depends_on[i], text, &id);
+
+        if (code != CTL_OK)
+            return code;
+        futured_request_add_dependency(request, id);
     }
-    request = futured_request_new(o->arguments[0]);
-    futured_request_set_argument(request, buf_head(&argument), buf_len(&argument));
+    if (o->depend_policy || o->passes_results)
+        futured_request_set_depend_policy(request, o->depend_policy, o->passes_results);
+    return CTL_OK;
+}
+
+static int fill_request(struct ctl *ctl, struct futured_request *request)
+{
+    const struct options *o = &ctl->options;
+    struct buf argument = BUF_INIT;
+    int code = argument_read(ctl, &argument);
+
+    if (code == CTL_OK)
+        futured_request_set_argument(request, buf_head(&argument), buf_len(&argument));
     buf_deinit(&argument);
+    if (code != CTL_OK)
+        return code;
     for (size_t i = 0; i < o->n_labels; i++)
         futured_request_add_label(request, o->labels[i].key, o->labels[i].value);
     futured_request_set_content_type(request, o->content_type);
     futured_request_set_group(request, o->group);
     futured_request_set_tag(request, o->tag);
-    futured_request_set_priority(request, o->priority);
-    futured_request_set_max_attempts(request, o->max_attempts);
+    futured_request_set_priority(request, (int32_t)o->priority.n);
+    if (o->retries)
+        futured_request_set_max_attempts(request, o->retries < UINT32_MAX ? o->retries + 1 : UINT32_MAX);
     futured_request_set_view(request, o->view);
+    futured_request_set_durability(request, o->durability);
     futured_request_set_cancel_on_disconnect(request, o->cancel_on_disconnect);
+    futured_request_set_concurrency_key(request, o->concurrency_key);
+    futured_request_set_fairness_key(request, o->fairness_key);
     if (o->key)
         futured_request_set_idempotency_key(request, o->key, o->key_policy);
-    for (size_t i = 0; i < o->n_depends_on; i++)
-        futured_request_add_dependency(request, o->depends_on[i]);
-    if (o->depend_policy || o->passes_results)
-        futured_request_set_depend_policy(request, o->depend_policy, o->passes_results);
-    if (o->is_ephemeral)
-        futured_request_set_durability(request, FUTURED_EPHEMERAL);
-    if (o->deadline.is_set)
-        futured_request_set_deadline(request, clock_add(clock_wall(), o->deadline.ns));
-    if (o->delay.is_set)
-        futured_request_set_delay(request, o->delay.ns);
-    if (o->attempt_timeout.is_set)
-        futured_request_set_attempt_timeout(request, o->attempt_timeout.ns);
-    if (o->retention.is_set)
-        futured_request_set_retention(request, o->retention.ns);
-    return request;
+    set_times(request, o);
+    return set_dependencies(ctl, request);
+}
+
+static int check(struct ctl *ctl)
+{
+    const struct options *o = &ctl->options;
+
+    if (o->in.is_set && o->at.is_set)
+        ctl_complain(ctl, "--in and --at exclude each other");
+    else if (o->key_policy && !o->key)
+        ctl_complain(ctl, "--key-policy needs --key");
+    else if ((o->depend_policy || o->passes_results) && o->n_depends_on == 0)
+        ctl_complain(ctl, "--%s needs --depends-on", o->depend_policy ? "depend-policy" : "pass-results");
+    else
+        return CTL_OK;
+    return CTL_USAGE;
 }
 
 /* The result of a future that has it, fetched where the answer had no room for it. */
@@ -62,20 +97,21 @@ static int print_result(struct ctl *ctl, const struct futured_future *future)
     return code;
 }
 
-int cmd_run(struct ctl *ctl)
+static void on_accepted(void *arg, const struct futured_future *accepted)
+{
+    ctl_say_waiting(arg, accepted);
+}
+
+static int run(struct ctl *ctl, struct futured_request *request)
 {
     struct futured_future *future;
-    struct futured_request *request;
-    int code;
+    int code = fill_request(ctl, request);
 
-    request = new_request(ctl, &code);
     if (code != CTL_OK)
         return code;
-    if (futured_run(ctl->client, request, &future)) {
-        futured_request_free(request);
+    futured_request_on_accepted(request, on_accepted, ctl);
+    if (futured_run(ctl->client, request, &future))
         return ctl_fail(ctl);
-    }
-    futured_request_free(request);
     code = ctl_outcome(ctl, future);
     if (ctl->options.format != OUTPUT_TEXT)
         output_future(&ctl->out, future);
@@ -85,24 +121,43 @@ int cmd_run(struct ctl *ctl)
     return code;
 }
 
-int cmd_run_submit(struct ctl *ctl)
+static int submit(struct ctl *ctl, struct futured_request *request)
 {
     struct futured_future *future;
-    struct futured_request *request;
-    int code;
+    int code = fill_request(ctl, request);
 
-    request = new_request(ctl, &code);
     if (code != CTL_OK)
         return code;
-    if (futured_submit(ctl->client, request, &future)) {
-        futured_request_free(request);
+    if (futured_submit(ctl->client, request, &future))
         return ctl_fail(ctl);
-    }
-    futured_request_free(request);
     if (ctl->options.format != OUTPUT_TEXT)
         output_future(&ctl->out, future);
     else
         fprintf(ctl->out.to, "%s\n", future->id);
+    ctl_say_waiting(ctl, future);
     futured_future_free(future);
     return CTL_OK;
+}
+
+static int with_request(struct ctl *ctl, int (*what)(struct ctl *ctl, struct futured_request *request))
+{
+    struct futured_request *request;
+    int code = check(ctl);
+
+    if (code != CTL_OK)
+        return code;
+    request = futured_request_new(ctl->options.arguments[0]);
+    code = what(ctl, request);
+    futured_request_free(request);
+    return code;
+}
+
+int cmd_run(struct ctl *ctl)
+{
+    return with_request(ctl, run);
+}
+
+int cmd_run_submit(struct ctl *ctl)
+{
+    return with_request(ctl, submit);
 }

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
-/* What there is: get, list, functions, workers, stats. */
+/* What futures there are, and how they stand: get, list, count, explain. */
 struct ctl;
 
 int cmd_show_get(struct ctl *ctl);
 int cmd_show_list(struct ctl *ctl);
-int cmd_show_functions(struct ctl *ctl);
-int cmd_show_workers(struct ctl *ctl);
-int cmd_show_stats(struct ctl *ctl);
+int cmd_show_count(struct ctl *ctl);
+int cmd_show_explain(struct ctl *ctl);

@@ -4,30 +4,10 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "client/futurectl/ctl.h"
-#include "client/futurectl/duration.h"
-
-#include <poll.h>
+#include "client/futurectl/select.h"
 
 /* How much longer than the wait itself its answer may take. */
 #define ANSWER_NS (10 * NS_PER_S)
-
-enum { PING_PAUSE_MIN_MS = 5, PING_PAUSE_MAX_MS = 200 };
-
-/* Both IDs and a group, or neither. */
-static int check_selection(struct ctl *ctl)
-{
-    const struct options *o = &ctl->options;
-
-    if (o->n_arguments && o->group) {
-        ctl_complain(ctl, "both IDs and --group: give one of them");
-        return CTL_USAGE;
-    }
-    if (!o->n_arguments && !o->group) {
-        ctl_complain(ctl, "%s needs IDs or --group", o->command->name);
-        return CTL_USAGE;
-    }
-    return CTL_OK;
-}
 
 /* --- wait */
 
@@ -47,6 +27,7 @@ static int wait_options(struct ctl *ctl, struct futured_wait_options *to)
         to->return_when = FUTURED_COUNT;
         to->count = o->count;
     }
+    to->expect = o->expect;
     to->view = o->view;
     if (o->timeout.is_set) {
         to->timeout_ns = o->timeout.ns;
@@ -67,22 +48,96 @@ static int exit_of_waited(const struct futured_waited *w)
     return w->cancelled ? CTL_CANCELLED : CTL_OK;
 }
 
-int cmd_wait(struct ctl *ctl)
+static int wait_for(struct ctl *ctl, const struct futured_selector *selector)
 {
-    const struct futured_selector selector = ctl_selector(ctl, NULL);
     struct futured_wait_options wait = FUTURED_WAIT_OPTIONS_INIT;
     struct futured_waited *waited;
-    int code = check_selection(ctl);
+    int code = wait_options(ctl, &wait);
 
-    if (code == CTL_OK)
-        code = wait_options(ctl, &wait);
     if (code != CTL_OK)
         return code;
-    if (futured_wait(ctl->client, &selector, &wait, &waited))
+    if (futured_wait(ctl->client, selector, &wait, &waited))
         return ctl_fail(ctl);
     output_waited(&ctl->out, waited);
     code = exit_of_waited(waited);
     futured_waited_free(waited);
+    return code;
+}
+
+int cmd_wait(struct ctl *ctl)
+{
+    struct selection s;
+    int code = select_init(ctl, NULL, &s);
+
+    if (code == CTL_OK)
+        code = wait_for(ctl, &s.selector);
+    select_deinit(&s);
+    return code;
+}
+
+/* --- as-completed */
+
+/* How bad an exit status is: of several futures the worst one counts. */
+static int worse(int a, int b)
+{
+    static const int order[] = {CTL_OK, CTL_CANCELLED, CTL_FAILED, CTL_NOT_FOUND};
+    size_t at_a = 0, at_b = 0;
+
+    for (size_t i = 0; i < ARRAY_LEN(order); i++) {
+        at_a = order[i] == a ? i : at_a;
+        at_b = order[i] == b ? i : at_b;
+    }
+    return at_a > at_b ? a : b;
+}
+
+static int show_completion(struct ctl *ctl, const struct futured_completion *c)
+{
+    char text[80];
+
+    if (!c->future) {
+        snprintf(text, sizeof text, "%s  not found", c->missing);
+        output_fact(&ctl->out, "missing", c->missing, text);
+        return CTL_NOT_FOUND;
+    }
+    output_line(&ctl->out, c->future);
+    return c->future->state == FUTURED_STATE_FAILED      ? CTL_FAILED
+           : c->future->state == FUTURED_STATE_CANCELLED ? CTL_CANCELLED
+                                                         : CTL_OK;
+}
+
+static int show_completions(struct ctl *ctl, struct futured_completions *completions)
+{
+    mono_ns_t until = ctl_until(ctl);
+    struct futured_completion *c;
+    int code = CTL_OK;
+
+    for (;;) {
+        ctl_limit_call(ctl, until);
+        if (futured_completions_next(completions, &c))
+            return ctl_fail(ctl);
+        if (!c)
+            return code;
+        code = worse(code, show_completion(ctl, c));
+        futured_completion_free(c);
+    }
+}
+
+int cmd_wait_as_completed(struct ctl *ctl)
+{
+    enum futured_view view = ctl->options.view ? ctl->options.view : FUTURED_VIEW_BASIC;
+    struct futured_completions *completions;
+    struct selection s;
+    int code = select_init(ctl, NULL, &s);
+
+    if (code == CTL_OK && futured_as_completed(ctl->client, s.ids, s.selector.n_ids, view, &completions))
+        code = ctl_fail(ctl);
+    else if (code == CTL_OK) {
+        output_begin(&ctl->out, OUTPUT_LINES);
+        code = show_completions(ctl, completions);
+        output_end(&ctl->out);
+        futured_completions_free(completions);
+    }
+    select_deinit(&s);
     return code;
 }
 
@@ -104,88 +159,58 @@ static int show_result(struct ctl *ctl, const char *id)
     return code;
 }
 
+/* Wait, then Get, which says what holds: it is done, it is not, or it is unknown. */
 int cmd_wait_result(struct ctl *ctl)
 {
-    const struct futured_selector selector = ctl_selector(ctl, NULL);
     struct futured_wait_options wait = FUTURED_WAIT_OPTIONS_INIT;
     struct futured_waited *waited;
-    int code = wait_options(ctl, &wait);
+    struct selection s;
+    int code = select_init(ctl, NULL, &s);
 
-    if (code != CTL_OK)
-        return code;
-    if (futured_wait(ctl->client, &selector, &wait, &waited))
-        return ctl_fail(ctl);
-    futured_waited_free(waited); /* Get says what holds: it is done, it is not, or it is unknown */
-    return show_result(ctl, ctl->options.arguments[0]);
+    if (code == CTL_OK)
+        code = wait_options(ctl, &wait);
+    if (code == CTL_OK && futured_wait(ctl->client, &s.selector, &wait, &waited))
+        code = ctl_fail(ctl);
+    else if (code == CTL_OK) {
+        futured_waited_free(waited);
+        code = show_result(ctl, s.ids[0]);
+    }
+    select_deinit(&s);
+    return code;
 }
 
 /* --- watch */
 
-int cmd_wait_watch(struct ctl *ctl)
+static int show_events(struct ctl *ctl, struct futured_watch *watch)
 {
-    const struct futured_selector selector = ctl_selector(ctl, NULL);
-    struct futured_watch *watch;
+    mono_ns_t until = ctl_until(ctl);
     struct futured_event *event;
-    int code = check_selection(ctl), is_end = 0;
-
-    if (code != CTL_OK)
-        return code;
-    if (futured_watch_open(ctl->client, &selector, ctl->options.view, &watch))
-        return ctl_fail(ctl);
-    output_begin(&ctl->out, OUTPUT_LINES);
-    while (!is_end) {
-        if (futured_watch_next(watch, &event)) {
-            code = ctl_fail(ctl);
-            break;
-        }
-        is_end = event == NULL;
-        if (event)
-            output_event(&ctl->out, event);
-        futured_event_free(event);
-    }
-    output_end(&ctl->out);
-    futured_watch_free(watch);
-    return code;
-}
-
-/* --- ping */
-
-/* Nothing tells when a daemon begins to listen, so it is asked again and again, at growing intervals. */
-static int ping_until(struct ctl *ctl, mono_ns_t until)
-{
-    int pause_ms = PING_PAUSE_MIN_MS;
 
     for (;;) {
-        mono_ns_t left = until - clock_mono();
-
-        if (left > 0)
-            futured_client_set_timeout(ctl->client, left);
-        if (futured_ping(ctl->client) == FUTURED_OK)
-            return CTL_OK;
-        left = until - clock_mono();
-        if (left <= 0 || futured_client_status(ctl->client)->code != FUTURED_UNAVAILABLE)
+        ctl_limit_call(ctl, until);
+        if (futured_watch_next(watch, &event))
             return ctl_fail(ctl);
-        poll(NULL, 0, (int)MIN((int64_t)pause_ms, left / NS_PER_MS + 1));
-        pause_ms = MIN(pause_ms * 2, (int)PING_PAUSE_MAX_MS);
+        if (!event)
+            return CTL_OK;
+        output_event(&ctl->out, event);
+        futured_event_free(event);
     }
 }
 
-int cmd_wait_ping(struct ctl *ctl)
+int cmd_wait_watch(struct ctl *ctl)
 {
-    const struct options *o = &ctl->options;
-    const char *address = futured_client_address(ctl->client);
-    mono_ns_t start = clock_mono();
-    char took[DURATION_TEXT_BYTES], text[600];
-    int code;
+    struct futured_watch *watch;
+    struct selection s;
+    int code = select_init(ctl, NULL, &s);
 
-    if (o->wait.is_set)
-        code = ping_until(ctl, clock_add(start, o->wait.ns));
-    else
-        code = futured_ping(ctl->client) == FUTURED_OK ? CTL_OK : ctl_fail(ctl);
-    if (code != CTL_OK)
-        return code;
-    duration_format(clock_mono() - start, took);
-    snprintf(text, sizeof text, "%s is serving (%s)", address, took);
-    output_fact(&ctl->out, "serving", address, text);
-    return CTL_OK;
+    if (code == CTL_OK && futured_watch_open(ctl->client, &s.selector, ctl->options.view, &watch))
+        code = ctl_fail(ctl);
+    else if (code == CTL_OK) {
+        output_begin(&ctl->out, OUTPUT_LINES);
+        code = show_events(ctl, watch);
+        output_end(&ctl->out);
+        futured_watch_free(watch);
+    }
+    select_deinit(&s);
+    return code;
 }

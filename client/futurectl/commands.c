@@ -3,79 +3,96 @@
 
 #include "base/err.h"
 #include "client/futurectl/cmd_change.h"
+#include "client/futurectl/cmd_completion.h"
+#include "client/futurectl/cmd_daemon.h"
+#include "client/futurectl/cmd_function.h"
+#include "client/futurectl/cmd_many.h"
 #include "client/futurectl/cmd_run.h"
 #include "client/futurectl/cmd_show.h"
 #include "client/futurectl/cmd_wait.h"
 #include "client/futurectl/ctl.h"
+#include "client/futurectl/help.h"
 
 #include <string.h>
 
-#define TASK_OPTIONS                                                                                     \
-    OPTION_ARGUMENT, OPTION_CONTENT_TYPE, OPTION_LABEL, OPTION_GROUP, OPTION_TAG, OPTION_KEY,            \
-            OPTION_PRIORITY, OPTION_DELAY, OPTION_DEADLINE, OPTION_ATTEMPT_TIMEOUT, OPTION_MAX_ATTEMPTS, \
-            OPTION_RETENTION, OPTION_EPHEMERAL, OPTION_TIMEOUT, OPTION_VIEW, OPTION_KEY_POLICY,          \
-            OPTION_DEPENDS_ON, OPTION_DEPEND_POLICY, OPTION_PASS_RESULTS
+#define TASK_OPTIONS                                                                                         \
+    OPTION_ARGUMENT, OPTION_CONTENT_TYPE, OPTION_LABEL, OPTION_GROUP, OPTION_TAG, OPTION_PRIORITY,           \
+            OPTION_IN, OPTION_AT, OPTION_DEADLINE, OPTION_ATTEMPT_TIMEOUT, OPTION_RETRIES,                   \
+            OPTION_DEPENDS_ON, OPTION_DEPEND_POLICY, OPTION_PASS_RESULTS, OPTION_KEY, OPTION_KEY_POLICY,     \
+            OPTION_CONCURRENCY_KEY, OPTION_FAIRNESS_KEY, OPTION_DURABLE, OPTION_EPHEMERAL, OPTION_RETENTION, \
+            OPTION_TIMEOUT, OPTION_VIEW
+#define SELECT_OPTIONS OPTION_SELECT_GROUP, OPTION_FILTER
+#define MANY_OPTIONS   SELECT_OPTIONS, OPTION_YES, OPTION_DRY_RUN
 
 #define ARGUMENT_TEXT                                                                \
     "ARGUMENT is a text; `-` is standard input, @FILE a file; nothing is an empty\n" \
     "argument. Standard input is not read unless asked for.\n"
+#define WAITING_TEXT "A task that has to wait for more than its turn is told of on standard error.\n"
+#define MANY_TEXT(what)                                                                      \
+    "IDs are " what " at once. What --group or --filter select is counted first, and then\n" \
+    "asked about at a terminal; elsewhere -y is needed.\n"
 
 const struct command commands[] = {
-        {
-                .name = "run",
-                .arguments = "FUNCTION [ARGUMENT | - | @FILE]",
-                .summary = "Run a function and print its result",
-                .text = ARGUMENT_TEXT
-                "The result is printed as it is; only on a terminal a newline is added where it\n"
-                "has none. With --json the whole record is printed instead.\n"
-                "\nExamples:\n"
-                "  futurectl run sha256 hello\n"
-                "  futurectl run sha256 - < /etc/passwd\n"
-                "  futurectl run gzip @notes.txt -o notes.txt.gz\n"
-                "  futurectl run resize @in.png --label customer=42 --timeout 30s > out.png\n",
-                .min_arguments = 1,
-                .max_arguments = 2,
-                .options = {TASK_OPTIONS, OPTION_OUTPUT, OPTION_CANCEL_ON_DISCONNECT, OPTION_END},
-                .run = cmd_run,
-        },
         {
                 .name = "submit",
                 .arguments = "FUNCTION [ARGUMENT | - | @FILE]",
                 .summary = "Accept a task, print its ID and do not wait",
-                .text = ARGUMENT_TEXT "\nExamples:\n"
-                                      "  id=$(futurectl submit sha256 @big.iso --label file=big.iso)\n"
-                                      "  futurectl result $id\n",
+                .text = ARGUMENT_TEXT WAITING_TEXT
+                "\nExamples:\n"
+                "  id=$(futurectl submit sha256 @big.iso --label file=big.iso)\n"
+                "  futurectl submit report --at 03:00 --retries 3 --key report-of-today\n"
+                "  futurectl submit merge --depends-on $a --depends-on $b --pass-results\n",
+                .kind = ARGUMENT_FUNCTION,
                 .min_arguments = 1,
                 .max_arguments = 2,
                 .options = {TASK_OPTIONS, OPTION_END},
                 .run = cmd_run_submit,
         },
         {
-                .name = "get",
-                .arguments = "ID...",
-                .summary = "Show whole futures: task, labels, attempts, outcome",
-                .text = "Examples:\n"
-                        "  futurectl get 0198c2f0-0000-7000-8000-000000000001\n"
-                        "  futurectl get $id --json | jq .attempts\n",
+                .name = "run",
+                .arguments = "FUNCTION [ARGUMENT | - | @FILE]",
+                .summary = "Run a function and print its result",
+                .text = ARGUMENT_TEXT
+                "The result is printed as it is; only on a terminal a newline is added where it\n"
+                "has none. With --json the whole record is printed instead.\n" WAITING_TEXT "\nExamples:\n"
+                "  futurectl run sha256 hello\n"
+                "  futurectl run sha256 - < /etc/passwd\n"
+                "  futurectl run gzip @notes.txt -o notes.txt.gz\n"
+                "  futurectl run resize @in.png --label customer=42 --timeout 30s > out.png\n",
+                .kind = ARGUMENT_FUNCTION,
                 .min_arguments = 1,
-                .max_arguments = -1,
-                .options = {OPTION_VIEW, OPTION_TIMEOUT, OPTION_END},
-                .run = cmd_show_get,
+                .max_arguments = 2,
+                .options = {TASK_OPTIONS, OPTION_OUTPUT, OPTION_CANCEL_ON_DISCONNECT, OPTION_END},
+                .run = cmd_run,
         },
         {
                 .name = "wait",
-                .arguments = "ID...",
+                .arguments = "[ID]...",
                 .summary = "Wait until futures are done",
                 .text = "Exit status: 1 where one of them failed, 3 where one was cancelled, 4 where one is\n"
                         "unknown, 124 where the time is over.\n"
                         "\nExamples:\n"
                         "  futurectl wait $a $b $c --any\n"
-                        "  futurectl wait --group nightly --timeout 1h\n",
+                        "  futurectl wait --group nightly --expect 100 --timeout 1h\n",
+                .kind = ARGUMENT_ID,
                 .min_arguments = 0,
                 .max_arguments = -1,
-                .options = {OPTION_ANY, OPTION_FIRST_EXCEPTION, OPTION_COUNT, OPTION_GROUP, OPTION_TIMEOUT,
-                            OPTION_VIEW, OPTION_END},
+                .options = {SELECT_OPTIONS, OPTION_ANY, OPTION_FIRST_EXCEPTION, OPTION_COUNT, OPTION_EXPECT,
+                            OPTION_TIMEOUT, OPTION_VIEW, OPTION_END},
                 .run = cmd_wait,
+        },
+        {
+                .name = "as-completed",
+                .arguments = "ID...",
+                .summary = "Print futures as they are done, each once",
+                .text = "Those that are done already come first. Exit status as of wait.\n"
+                        "\nExamples:\n"
+                        "  futurectl as-completed $a $b $c --view full --jsonl | jq -r .result.data_text\n",
+                .kind = ARGUMENT_ID,
+                .min_arguments = 1,
+                .max_arguments = -1,
+                .options = {OPTION_TIMEOUT, OPTION_VIEW, OPTION_END},
+                .run = cmd_wait_as_completed,
         },
         {
                 .name = "result",
@@ -85,10 +102,25 @@ const struct command commands[] = {
                         "\nExamples:\n"
                         "  futurectl result $id > out.bin\n"
                         "  futurectl result $id -o out.bin --timeout 5m\n",
+                .kind = ARGUMENT_ID,
                 .min_arguments = 1,
                 .max_arguments = 1,
                 .options = {OPTION_OUTPUT, OPTION_TIMEOUT, OPTION_END},
                 .run = cmd_wait_result,
+        },
+        {
+                .name = "get",
+                .arguments = "[ID]...",
+                .summary = "Show whole futures: task, labels, attempts, outcome",
+                .text = "Examples:\n"
+                        "  futurectl get 0198c2f0-1\n"
+                        "  futurectl get --key report-of-today\n"
+                        "  futurectl get $id --json | jq .attempts\n",
+                .kind = ARGUMENT_ID,
+                .min_arguments = 0,
+                .max_arguments = -1,
+                .options = {OPTION_KEY, OPTION_VIEW, OPTION_TIMEOUT, OPTION_END},
+                .run = cmd_show_get,
         },
         {
                 .name = "list",
@@ -96,36 +128,40 @@ const struct command commands[] = {
                 .summary = "List futures, the newest first",
                 .text = "Examples:\n"
                         "  futurectl list --limit 20\n"
+                        "  futurectl list -f 'state = FAILED AND end_time > -1h'\n"
                         "  futurectl list --group nightly --limit 0 --jsonl | jq -r .id\n",
+                .kind = ARGUMENT_ID,
                 .min_arguments = 0,
                 .max_arguments = -1,
-                .options = {OPTION_GROUP, OPTION_LIMIT, OPTION_OLDEST_FIRST, OPTION_VIEW, OPTION_TIMEOUT,
+                .options = {SELECT_OPTIONS, OPTION_LIMIT, OPTION_OLDEST_FIRST, OPTION_VIEW, OPTION_TIMEOUT,
                             OPTION_END},
                 .run = cmd_show_list,
         },
         {
-                .name = "cancel",
-                .arguments = "ID...",
-                .summary = "Cancel futures: pending ones at once, running ones are asked to end",
+                .name = "count",
+                .arguments = "[ID]...",
+                .summary = "Count futures, in all or by a field",
                 .text = "Examples:\n"
-                        "  futurectl cancel $id --reason 'not needed any more'\n"
-                        "  futurectl cancel $id --grace 0s\n",
-                .min_arguments = 1,
+                        "  futurectl count -f 'state = PENDING'\n"
+                        "  futurectl count --by state --group nightly\n",
+                .kind = ARGUMENT_ID,
+                .min_arguments = 0,
                 .max_arguments = -1,
-                .options = {OPTION_REASON, OPTION_GRACE, OPTION_TIMEOUT, OPTION_END},
-                .run = cmd_change_cancel,
+                .options = {SELECT_OPTIONS, OPTION_BY, OPTION_TIMEOUT, OPTION_END},
+                .run = cmd_show_count,
         },
         {
                 .name = "watch",
-                .arguments = "ID...",
+                .arguments = "[ID]...",
                 .summary = "Show what happens to futures, until they are done",
-                .text = "One line an event. Over a group it goes on until it is interrupted.\n"
+                .text = "One line an event. Over a group or a filter it goes on until it is interrupted.\n"
                         "\nExamples:\n"
                         "  futurectl watch $id\n"
                         "  futurectl watch --group nightly --jsonl\n",
+                .kind = ARGUMENT_ID,
                 .min_arguments = 0,
                 .max_arguments = -1,
-                .options = {OPTION_GROUP, OPTION_VIEW, OPTION_TIMEOUT, OPTION_END},
+                .options = {SELECT_OPTIONS, OPTION_VIEW, OPTION_TIMEOUT, OPTION_END},
                 .run = cmd_wait_watch,
         },
         {
@@ -134,40 +170,105 @@ const struct command commands[] = {
                 .summary = "Set and remove labels of a future",
                 .text = "Examples:\n"
                         "  futurectl annotate $id reviewed=yes --remove draft\n",
+                .kind = ARGUMENT_ID,
                 .min_arguments = 1,
                 .max_arguments = -1,
                 .options = {OPTION_REMOVE, OPTION_TIMEOUT, OPTION_END},
                 .run = cmd_change_annotate,
         },
         {
-                .name = "delete",
-                .arguments = "ID...",
-                .summary = "Forget finished futures now",
-                .text = "",
+                .name = "reschedule",
+                .arguments = "ID",
+                .summary = "Change when a future runs and how long it is kept",
+                .text = "What is not named stays as it is; of a future that is done only the retention "
+                        "changes.\n"
+                        "\nExamples:\n"
+                        "  futurectl reschedule $id --in 0s --priority 10\n"
+                        "  futurectl reschedule $id --deadline 18:00 --retention 30d\n",
+                .kind = ARGUMENT_ID,
                 .min_arguments = 1,
+                .max_arguments = 1,
+                .options = {OPTION_PRIORITY, OPTION_IN, OPTION_AT, OPTION_DEADLINE, OPTION_NO_DEADLINE,
+                            OPTION_RETENTION, OPTION_TIMEOUT, OPTION_END},
+                .run = cmd_change_reschedule,
+        },
+        {
+                .name = "cancel",
+                .arguments = "[ID]...",
+                .summary = "Cancel futures: pending ones at once, running ones are asked to end",
+                .text = MANY_TEXT("cancelled") "\nExamples:\n"
+                                               "  futurectl cancel $id --reason 'not needed any more'\n"
+                                               "  futurectl cancel --group nightly --grace 0s -y\n"
+                                               "  futurectl cancel -f 'function = resize AND state = "
+                                               "PENDING' --dry-run\n",
+                .kind = ARGUMENT_ID,
+                .min_arguments = 0,
                 .max_arguments = -1,
+                .options = {MANY_OPTIONS, OPTION_REASON, OPTION_GRACE, OPTION_TIMEOUT, OPTION_END},
+                .run = cmd_many_cancel,
+        },
+        {
+                .name = "retry",
+                .arguments = "[ID]...",
+                .summary = "Run the tasks of failed or cancelled futures again, as new futures",
+                .text = MANY_TEXT("retried") "Again on the same future: the retry that exists.\n"
+                                             "\nExamples:\n"
+                                             "  futurectl retry $id\n"
+                                             "  futurectl retry -f 'state = FAILED AND reason = CRASHED AND "
+                                             "retried = false'\n",
+                .kind = ARGUMENT_ID,
+                .min_arguments = 0,
+                .max_arguments = -1,
+                .options = {MANY_OPTIONS, OPTION_TIMEOUT, OPTION_END},
+                .run = cmd_many_retry,
+        },
+        {
+                .name = "delete",
+                .arguments = "[ID]...",
+                .summary = "Forget futures that are done, now",
+                .text = MANY_TEXT("deleted") "\nExamples:\n"
+                                             "  futurectl delete $id\n"
+                                             "  futurectl delete -f 'state = SUCCEEDED AND end_time < -1h'\n",
+                .kind = ARGUMENT_ID,
+                .min_arguments = 0,
+                .max_arguments = -1,
+                .options = {MANY_OPTIONS, OPTION_TIMEOUT, OPTION_END},
+                .run = cmd_many_delete,
+        },
+        {
+                .name = "explain",
+                .arguments = "ID | FUNCTION",
+                .summary = "Say why a future, or the queue of a function, is not moving",
+                .text = "Examples:\n"
+                        "  futurectl explain $id\n"
+                        "  futurectl explain sha256\n",
+                .kind = ARGUMENT_FUNCTION,
+                .min_arguments = 1,
+                .max_arguments = 1,
                 .options = {OPTION_TIMEOUT, OPTION_END},
-                .run = cmd_change_delete,
+                .run = cmd_show_explain,
         },
         {
                 .name = "functions",
                 .arguments = "[PREFIX]",
                 .summary = "List the functions that can be run",
                 .text = "",
+                .kind = ARGUMENT_FUNCTION,
                 .min_arguments = 0,
                 .max_arguments = 1,
                 .options = {OPTION_TIMEOUT, OPTION_END},
-                .run = cmd_show_functions,
+                .run = cmd_functions,
         },
         {
                 .name = "workers",
                 .arguments = "[FUNCTION]",
                 .summary = "List the workers that are attached, and what they do",
                 .text = "With FUNCTION only those that serve it.\n",
+                .kind = ARGUMENT_FUNCTION,
                 .min_arguments = 0,
                 .max_arguments = 1,
                 .options = {OPTION_TIMEOUT, OPTION_END},
-                .run = cmd_show_workers,
+                .run = cmd_daemon_workers,
         },
         {
                 .name = "stats",
@@ -178,10 +279,51 @@ const struct command commands[] = {
                         "\nExamples:\n"
                         "  futurectl stats function_\n"
                         "  futurectl stats > /var/lib/prometheus/node-exporter/futured.prom\n",
+                .kind = ARGUMENT_OTHER,
                 .min_arguments = 0,
                 .max_arguments = 1,
                 .options = {OPTION_TIMEOUT, OPTION_END},
-                .run = cmd_show_stats,
+                .run = cmd_daemon_stats,
+        },
+        {
+                .name = "pause",
+                .arguments = "FUNCTION",
+                .summary = "Start no more tasks of a function; what runs goes on",
+                .text = "Submissions are still accepted. Holds over a restart, until `futurectl resume`.\n"
+                        "\nExamples:\n"
+                        "  futurectl pause resize --reason 'disk full'\n",
+                .kind = ARGUMENT_FUNCTION,
+                .min_arguments = 1,
+                .max_arguments = 1,
+                .options = {OPTION_REASON, OPTION_TIMEOUT, OPTION_END},
+                .run = cmd_function_pause,
+        },
+        {
+                .name = "resume",
+                .arguments = "FUNCTION",
+                .summary = "Start tasks of a function again",
+                .text = "",
+                .kind = ARGUMENT_FUNCTION,
+                .min_arguments = 1,
+                .max_arguments = 1,
+                .options = {OPTION_REASON, OPTION_TIMEOUT, OPTION_END},
+                .run = cmd_function_resume,
+        },
+        {
+                .name = "limits",
+                .arguments = "FUNCTION",
+                .summary = "Show and set how much of a function runs and waits",
+                .text = "What is set here holds over the configuration, and over a restart, until --reset.\n"
+                        "\nExamples:\n"
+                        "  futurectl limits resize\n"
+                        "  futurectl limits resize --max-running 2 --rate 0.5 --reason 'until the new disk "
+                        "is in'\n",
+                .kind = ARGUMENT_FUNCTION,
+                .min_arguments = 1,
+                .max_arguments = 1,
+                .options = {OPTION_MAX_RUNNING, OPTION_MAX_PENDING, OPTION_RATE, OPTION_RESET, OPTION_REASON,
+                            OPTION_TIMEOUT, OPTION_END},
+                .run = cmd_function_limits,
         },
         {
                 .name = "ping",
@@ -189,10 +331,26 @@ const struct command commands[] = {
                 .summary = "Ask whether the daemon is there and takes calls",
                 .text = "Examples:\n"
                         "  futurectl ping --wait 10s && start-what-needs-it\n",
+                .kind = ARGUMENT_OTHER,
                 .min_arguments = 0,
                 .max_arguments = 0,
                 .options = {OPTION_WAIT, OPTION_TIMEOUT, OPTION_END},
-                .run = cmd_wait_ping,
+                .run = cmd_daemon_ping,
+        },
+        {
+                .name = "completion",
+                .arguments = "SHELL",
+                .summary = "Print the script that completes command lines in bash, zsh or fish",
+                .text = "Names of functions and IDs are asked of the daemon.\n"
+                        "\nExamples:\n"
+                        "  source <(futurectl completion bash)\n"
+                        "  source <(futurectl completion zsh)\n"
+                        "  futurectl completion fish | source\n",
+                .kind = ARGUMENT_SHELL,
+                .min_arguments = 1,
+                .max_arguments = -1,
+                .options = {OPTION_END},
+                .run = cmd_completion,
         },
 };
 
@@ -217,9 +375,9 @@ static int run_without_client(struct ctl *ctl)
         return CTL_OK;
     }
     if (o->wants_help && o->command)
-        options_print_help(ctl->out.to, o->command);
+        help_print_command(ctl->out.to, o->command);
     else if (o->wants_help)
-        options_print_commands(ctl->out.to, commands, commands_n);
+        help_print_program(ctl->out.to, commands, commands_n);
     else if (!o->command)
         return say_usage(ctl, "no command given");
     else

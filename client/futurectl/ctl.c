@@ -119,14 +119,49 @@ int ctl_write_result(struct ctl *ctl, struct futured_bytes data)
     return CTL_FAILED;
 }
 
-struct futured_selector ctl_selector(const struct ctl *ctl, const char *everything)
+mono_ns_t ctl_until(const struct ctl *ctl)
 {
-    const struct options *o = &ctl->options;
+    const struct option_span *timeout = &ctl->options.timeout;
 
-    return (struct futured_selector){
-            .ids = o->n_arguments ? (const char *const *)o->arguments : NULL,
-            .n_ids = (size_t)o->n_arguments,
-            .group = o->group,
-            .filter = o->n_arguments || o->group ? NULL : everything,
-    };
+    return timeout->is_set ? clock_add(clock_mono(), timeout->ns) : CLOCK_NEVER;
+}
+
+void ctl_limit_call(struct ctl *ctl, mono_ns_t until)
+{
+    if (until != CLOCK_NEVER) /* zero would be no timeout */
+        futured_client_set_timeout(ctl->client, MAX(until - clock_mono(), INT64_C(1)));
+}
+
+/* One sentence: `ID waits (PAUSED): the function is paused by alice`. A time that only the answer has stands in front. */
+static void say_waiting(struct ctl *ctl, const struct futured_explanation *x)
+{
+    int is_time = x->next_start_time_ns != FUTURED_NO_TIME,
+        is_only_time = is_time && x->pending_reason != FUTURED_PENDING_LIMITED;
+    char time[TEXT_TIME_BYTES] = "";
+
+    if (is_time)
+        text_time(x->next_start_time_ns, time);
+    ctl_complain(ctl, "%s waits (%s)%s%s%s%s%s%s", x->id, futured_pending_reason_name(x->pending_reason),
+                 is_time ? " until " : "", time, is_only_time ? "" : ": ", is_only_time ? "" : x->text,
+                 x->n_waits_for ? ", first for " : "", x->n_waits_for ? x->waits_for[0] : "");
+}
+
+static int is_waiting(enum futured_state state, enum futured_pending_reason reason)
+{
+    return state == FUTURED_STATE_PENDING && reason != FUTURED_PENDING_READY &&
+           reason != FUTURED_PENDING_UNSPECIFIED;
+}
+
+void ctl_say_waiting(struct ctl *ctl, const struct futured_future *future)
+{
+    struct futured_explanation *x;
+
+    if (!is_waiting(future->state, future->pending_reason))
+        return;
+    if (futured_explain(ctl->client, future->id,
+                        &x)) /* it has ended and is gone, or nobody answers any more */
+        return;
+    if (is_waiting(x->state, x->pending_reason))
+        say_waiting(ctl, x);
+    futured_explanation_free(x);
 }

@@ -37,5 +37,9 @@ int ctl_outcome(struct ctl *ctl, const struct futured_future *future);
 /* ctl_write_result: the bytes of a result, to -o FILE or to stdout; on a terminal with a newline at the end. */
 int ctl_write_result(struct ctl *ctl, struct futured_bytes data);
 
-/* ctl_selector: the futures that IDs or --group name; `everything` where neither is given. */
-struct futured_selector ctl_selector(const struct ctl *ctl, const char *everything);
+/* ctl_until: when the time of --timeout is over; CLOCK_NEVER without it. ctl_limit_call: let the next call end then. */
+mono_ns_t ctl_until(const struct ctl *ctl);
+void ctl_limit_call(struct ctl *ctl, mono_ns_t until);
+
+/* ctl_say_waiting: where @future, just accepted, has to wait for more than its turn, say so on stderr, and why. */
+void ctl_say_waiting(struct ctl *ctl, const struct futured_future *future);

@@ -3,65 +3,100 @@
 
 #include "base/err.h"
 #include "client/futurectl/duration.h"
+#include "client/futurectl/suggest.h"
+#include "client/futurectl/when.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* --- the table */
 
-static const struct option {
-    enum option_id id;
-    char letter; /* 0: none */
-    const char *name;
-    const char *value; /* NULL: takes none */
-    const char *help;
-} options[] = {
+static const char *const views[] = {"result", "basic", "task", "full", NULL};
+static const char *const depend_policies[] = {"success", "finish", "failure", NULL};
+static const char *const key_policies[] = {"join", "join-unless-failed", "join-while-active", "reject", NULL};
+static const char *const count_fields[] = {"state",  "function",  "pending_reason", "reason",
+                                           "worker", "principal", "labels.KEY",     NULL};
+
+static const struct option table[] = {
         {OPTION_ADDRESS, 'a', "address", "ADDRESS",
          "unix:/path, 127.0.0.1:4740, [::1]:4740 or host:4740;\n"
          "default $FUTURED_ADDRESS, else the socket of the user's or\n"
-         "of the system's daemon"},
-        {OPTION_JSON, 0, "json", NULL, "print JSON: one value, indented"},
-        {OPTION_JSONL, 0, "jsonl", NULL, "print JSON: one value a line, as it comes"},
-        {OPTION_HELP, 'h', "help", NULL, "print this help"},
-        {OPTION_VERSION, 0, "version", NULL, "print the version"},
-        {OPTION_ANY, 0, "any", NULL, "until one is done"},
-        {OPTION_ARGUMENT, 0, "argument", "TEXT", "the argument, literally: no `-` and no @FILE"},
-        {OPTION_ATTEMPT_TIMEOUT, 0, "attempt-timeout", "DURATION", "stop an attempt that runs for longer"},
+         "of the system's daemon",
+         NULL},
+        {OPTION_JSON, 0, "json", NULL, "print JSON: one value, indented", NULL},
+        {OPTION_JSONL, 0, "jsonl", NULL, "print JSON: one value a line, as it comes", NULL},
+        {OPTION_HELP, 'h', "help", NULL, "print this help", NULL},
+        {OPTION_VERSION, 0, "version", NULL, "print the version", NULL},
+        {OPTION_ANY, 0, "any", NULL, "until one is done", NULL},
+        {OPTION_ARGUMENT, 0, "argument", "TEXT", "the argument, literally: no `-` and no @FILE", NULL},
+        {OPTION_AT, 0, "at", "TIME",
+         "do not start it before: 12:00, \"2026-01-31 12:00\",\n"
+         "2026-01-31T12:00:00Z",
+         NULL},
+        {OPTION_ATTEMPT_TIMEOUT, 0, "attempt-timeout", "DURATION", "stop an attempt that runs for longer",
+         NULL},
+        {OPTION_BY, 'b', "by", "FIELD",
+         "count each value of: state, function, pending_reason, reason,\n"
+         "worker, principal or labels.KEY",
+         count_fields},
         {OPTION_CANCEL_ON_DISCONNECT, 0, "cancel-on-disconnect", NULL,
-         "cancel the task if futurectl ends before it"},
+         "cancel the task if futurectl ends before it", NULL},
+        {OPTION_CONCURRENCY_KEY, 0, "concurrency-key", "KEY",
+         "of the tasks of the function with this key one runs at a time", NULL},
         {OPTION_CONTENT_TYPE, 't', "content-type", "TYPE",
-         "media type of the argument, such as application/json"},
-        {OPTION_COUNT, 0, "count", "N", "until N are done"},
-        {OPTION_DEADLINE, 0, "deadline", "DURATION", "it fails if it has not ended after that time"},
-        {OPTION_DELAY, 0, "delay", "DURATION", "do not start it before that time has passed"},
+         "media type of the argument, such as application/json", NULL},
+        {OPTION_COUNT, 0, "count", "N", "until N are done", NULL},
+        {OPTION_DEADLINE, 0, "deadline", "WHEN",
+         "it fails if it has not ended by then: a DURATION from now,\nor a TIME", NULL},
         {OPTION_DEPEND_POLICY, 0, "depend-policy", "POLICY",
-         "start when what it depends on is over by: success (default), finish or failure"},
-        {OPTION_DEPENDS_ON, 0, "depends-on", "ID", "start after that future; may be given again for another"},
-        {OPTION_EPHEMERAL, 0, "ephemeral", NULL, "keep it in memory only: it does not survive the daemon"},
-        {OPTION_FIRST_EXCEPTION, 0, "first-exception", NULL, "until one has failed, or all are done"},
-        {OPTION_GRACE, 0, "grace", "DURATION",
-         "how long a running attempt has to end by itself (default 5s)"},
-        {OPTION_GROUP, 'g', "group", "GROUP", "the group to put it into, or to select by"},
-        {OPTION_KEY, 'k', "key", "KEY", "idempotency key: again with the same key answers the same future"},
+         "start when what it depends on is over by: success (default),\nfinish or failure", depend_policies},
+        {OPTION_DEPENDS_ON, 0, "depends-on", "ID", "start after that future; may be given again for another",
+         NULL},
+        {OPTION_DRY_RUN, 0, "dry-run", NULL, "only count what would be changed", NULL},
+        {OPTION_DURABLE, 0, "durable", NULL, "keep it on disk (the default of a daemon with a store)", NULL},
+        {OPTION_EPHEMERAL, 0, "ephemeral", NULL, "keep it in memory only: it does not survive the daemon",
+         NULL},
+        {OPTION_EXPECT, 0, "expect", "N", "until the group has N members, too", NULL},
+        {OPTION_FAIRNESS_KEY, 0, "fairness-key", "KEY",
+         "take turns with tasks of other keys (default: who submitted)", NULL},
+        {OPTION_FILTER, 'f', "filter", "FILTER",
+         "those that match, such as 'state = FAILED AND end_time > -1h'", NULL},
+        {OPTION_FIRST_EXCEPTION, 0, "first-exception", NULL, "until one has failed, or all are done", NULL},
+        {OPTION_GRACE, 0, "grace", "DURATION", "how long a running attempt has to end by itself (default 5s)",
+         NULL},
+        {OPTION_GROUP, 'g', "group", "GROUP", "the group to put it into", NULL},
+        {OPTION_IN, 0, "in", "DURATION", "do not start it before that time has passed", NULL},
+        {OPTION_KEY, 'k', "key", "KEY", "idempotency key: again with the same key is the same future", NULL},
         {OPTION_KEY_POLICY, 0, "key-policy", "POLICY",
-         "where the key is in use: join (default), join-unless-failed, join-while-active or reject"},
-        {OPTION_LABEL, 'l', "label", "KEY=VALUE", "a label; may be given again for another"},
-        {OPTION_LIMIT, 'n', "limit", "N", "show N at most (default 100; 0: all)"},
-        {OPTION_MAX_ATTEMPTS, 0, "max-attempts", "N",
-         "how often to try, the first time included (default 1)"},
-        {OPTION_OLDEST_FIRST, 0, "oldest-first", NULL, "the oldest first; else the newest"},
-        {OPTION_OUTPUT, 'o', "output", "FILE", "write to FILE instead of standard output"},
-        {OPTION_PASS_RESULTS, 0, "pass-results", NULL, "hand on the outcomes of what it depends on"},
-        {OPTION_PRIORITY, 'p', "priority", "N", "the highest starts first (default 0; may be negative)"},
-        {OPTION_REASON, 'r', "reason", "TEXT", "why; kept in the record"},
-        {OPTION_REMOVE, 0, "remove", "KEY", "remove that label; may be given again"},
-        {OPTION_RETENTION, 0, "retention", "DURATION", "how long to keep the record after its end"},
-        {OPTION_TAG, 0, "tag", "TAG", "a mark of your own in the record"},
-        {OPTION_TIMEOUT, 0, "timeout", "DURATION", "give up waiting after that time, with exit status 124"},
-        {OPTION_VIEW, 0, "view", "VIEW", "how much to ask for: result, basic, task or full"},
-        {OPTION_WAIT, 0, "wait", "DURATION", "wait up to that time until it is there and takes calls"},
+         "where the key is in use: join (default), join-unless-failed,\njoin-while-active or reject",
+         key_policies},
+        {OPTION_LABEL, 'l', "label", "KEY=VALUE", "a label; may be given again for another", NULL},
+        {OPTION_LIMIT, 'n', "limit", "N", "show N at most (default 100; 0: all)", NULL},
+        {OPTION_MAX_PENDING, 0, "max-pending", "N",
+         "so many may wait, further submissions are refused; 0: any number", NULL},
+        {OPTION_MAX_RUNNING, 0, "max-running", "N", "so many run at a time; 0: any number", NULL},
+        {OPTION_NO_DEADLINE, 0, "no-deadline", NULL, "remove the deadline", NULL},
+        {OPTION_OLDEST_FIRST, 0, "oldest-first", NULL, "the oldest first; else the newest", NULL},
+        {OPTION_OUTPUT, 'o', "output", "FILE", "write to FILE instead of standard output", NULL},
+        {OPTION_PASS_RESULTS, 0, "pass-results", NULL, "hand on the outcomes of what it depends on", NULL},
+        {OPTION_PRIORITY, 'p', "priority", "N", "the highest starts first (default 0; may be negative)",
+         NULL},
+        {OPTION_RATE, 0, "rate", "N", "so many start a second, on average; 0: any number", NULL},
+        {OPTION_REASON, 'r', "reason", "TEXT", "why; kept in the record", NULL},
+        {OPTION_REMOVE, 0, "remove", "KEY", "remove that label; may be given again", NULL},
+        {OPTION_RESET, 0, "reset", NULL, "back to the limits of the configuration", NULL},
+        {OPTION_RETENTION, 0, "retention", "DURATION", "how long to keep the record after its end", NULL},
+        {OPTION_RETRIES, 0, "retries", "N", "how often to try again after a failure (default 0)", NULL},
+        {OPTION_SELECT_GROUP, 'g', "group", "GROUP", "those of that group", NULL},
+        {OPTION_TAG, 0, "tag", "TAG", "a mark of your own in the record", NULL},
+        {OPTION_TIMEOUT, 0, "timeout", "DURATION", "give up waiting after that time, with exit status 124",
+         NULL},
+        {OPTION_VIEW, 0, "view", "VIEW", "how much to ask for: result, basic, task or full", views},
+        {OPTION_WAIT, 0, "wait", "DURATION", "wait up to that time until it is there and takes calls", NULL},
+        {OPTION_YES, 'y', "yes", NULL, "do not ask", NULL},
 };
 
 static const enum option_id common[] = {OPTION_ADDRESS, OPTION_JSON, OPTION_JSONL, OPTION_HELP,
@@ -69,54 +104,31 @@ static const enum option_id common[] = {OPTION_ADDRESS, OPTION_JSON, OPTION_JSON
 
 static const struct option *find_id(enum option_id id)
 {
-    for (size_t i = 0; i < ARRAY_LEN(options); i++)
-        if (options[i].id == id)
-            return &options[i];
+    for (size_t i = 0; i < ARRAY_LEN(table); i++)
+        if (table[i].id == id)
+            return &table[i];
     return NULL;
 }
 
-/* --- suggestions */
-
-/* Levenshtein distance of short words; what is longer is far away. */
-static size_t distance(const char *a, const char *b, size_t n_b)
+const struct option *options_each(const struct command *command, size_t at)
 {
-    enum { MAX = 40 };
-    size_t n_a = strlen(a), row[MAX + 1];
+    size_t n = 0;
 
-    if (n_a > MAX || n_b > MAX)
-        return MAX;
-    for (size_t j = 0; j <= n_b; j++)
-        row[j] = j;
-    for (size_t i = 1; i <= n_a; i++) {
-        size_t diagonal = row[0];
-
-        row[0] = i;
-        for (size_t j = 1; j <= n_b; j++) {
-            size_t change = diagonal + (a[i - 1] != b[j - 1]), insert;
-
-            insert = MIN(row[j], row[j - 1]) + 1;
-            diagonal = row[j];
-            row[j] = MIN(change, insert);
-        }
-    }
-    return row[n_b];
+    while (command && command->options[n] != OPTION_END)
+        n++;
+    if (at < n)
+        return find_id(command->options[at]);
+    return at - n < ARRAY_LEN(common) ? find_id(common[at - n]) : NULL;
 }
 
-/* Remember @name in *best when it is nearer to the @n bytes at @word than what is there. */
-static void nearer(const char *name, const char *word, size_t n, const char **best, size_t *best_distance)
+const struct option *options_find(const struct command *command, const char *name, size_t n)
 {
-    size_t d = strncmp(name, word, n) == 0 ? 1 : distance(name, word, n);
+    const struct option *o;
 
-    if (d < *best_distance) {
-        *best_distance = d;
-        *best = name;
-    }
-}
-
-/* How far a name may be to be worth a suggestion. */
-static size_t far(size_t n)
-{
-    return n < 8 ? 3 : 4;
+    for (size_t i = 0; (o = options_each(command, i)); i++)
+        if (strlen(o->name) == n && memcmp(o->name, name, n) == 0)
+            return o;
+    return NULL;
 }
 
 /* --- parsing */
@@ -140,11 +152,10 @@ __attribute__((format(printf, 2, 3))) static int usage(struct parser *p, const c
 
 static int takes(const struct command *command, enum option_id id)
 {
-    for (size_t i = 0; i < ARRAY_LEN(common); i++)
-        if (common[i] == id)
-            return 1;
-    for (size_t i = 0; command && command->options[i] != OPTION_END; i++)
-        if (command->options[i] == id)
+    const struct option *o;
+
+    for (size_t i = 0; (o = options_each(command, i)); i++)
+        if (o->id == id)
             return 1;
     return 0;
 }
@@ -172,14 +183,21 @@ static int parse_u32(struct parser *p, const char *name, const char *text, int64
     return r;
 }
 
-static int parse_priority(struct parser *p, const char *text)
+static int parse_maybe(struct parser *p, const char *name, const char *text, int64_t min, int64_t max,
+                       struct option_number *ret)
 {
-    int64_t n;
-    int r = parse_number(p, "priority", text, INT32_MIN, INT32_MAX, &n);
+    ret->is_set = 1;
+    return parse_number(p, name, text, min, max, &ret->n);
+}
 
-    if (r == 0)
-        p->to->priority = (int32_t)n;
-    return r;
+static int parse_rate(struct parser *p, const char *text)
+{
+    char *end;
+
+    p->to->rate = strtod(text, &end);
+    if (end == text || *end || !isfinite(p->to->rate) || p->to->rate < 0)
+        return usage(p, "--rate takes a number such as 10 or 0.5, not `%s`", text);
+    return 0;
 }
 
 static int parse_span(struct parser *p, const char *name, const char *text, struct option_span *ret)
@@ -192,17 +210,29 @@ static int parse_span(struct parser *p, const char *name, const char *text, stru
     return r ? usage(p, "--%s takes a time such as 90s, 1.5h, 250ms or 7d, not `%s`", name, text) : 0;
 }
 
-static int parse_view(struct parser *p, const char *text)
+static int parse_time(struct parser *p, const char *name, const char *text, struct option_time *ret)
 {
-    static const char *const names[] = {"", "result", "basic", "task", "full"};
+    ret->is_set = when_parse(text, clock_wall(), &ret->t) == 0;
+    return ret->is_set ? 0
+                       : usage(p,
+                               "--%s takes a time such as 12:00, \"2026-01-31 12:00\" or "
+                               "2026-01-31T12:00:00Z, not `%s`",
+                               name, text);
+}
 
-    for (size_t i = 1; i < ARRAY_LEN(names); i++) {
-        if (strcmp(names[i], text) == 0) {
-            p->to->view = (enum futured_view)i;
-            return 0;
-        }
-    }
-    return usage(p, "--view takes result, basic, task or full, not `%s`", text);
+static int parse_deadline(struct parser *p, const char *text)
+{
+    int64_t ns;
+
+    if (duration_parse(text, &ns) != 0)
+        return parse_time(p, "deadline", text, &p->to->deadline) == 0
+                       ? 0
+                       : usage(p,
+                               "--deadline takes 90s, 1.5h or 7d, or a time such as 12:00 or "
+                               "2026-01-31T12:00:00Z, not `%s`",
+                               text);
+    p->to->deadline = (struct option_time){1, clock_add(clock_wall(), ns)};
+    return 0;
 }
 
 int options_parse_label(const char *text, struct option_label *ret)
@@ -229,52 +259,43 @@ static int add_label(struct parser *p, const char *text)
     return 0;
 }
 
-static int add_remove(struct parser *p, const char *text)
+static int add_text(struct parser *p, const char *name, const char *text, const char **list, size_t *n,
+                    size_t max)
 {
-    if (p->to->n_remove == OPTIONS_LABELS_MAX)
-        return usage(p, "more than %d labels to remove", OPTIONS_LABELS_MAX);
-    p->to->remove[p->to->n_remove++] = text;
+    if (*n == max)
+        return usage(p, "--%s is given more than %zu times", name, max);
+    list[(*n)++] = text;
     return 0;
 }
 
-/* The place of @text among @words, from 1 on; 0: it is none of them. */
-static int place_of(const char *text, const char *const *words, size_t n)
+/* The place of @text among the option's words, from 1 on. */
+static int parse_word(struct parser *p, const struct option *o, const char *text, int *ret)
 {
-    for (size_t i = 0; i < n; i++)
-        if (strcmp(text, words[i]) == 0)
-            return (int)i + 1;
-    return 0;
+    char all[160] = "";
+
+    for (int i = 0; o->words[i]; i++) {
+        size_t n = strlen(all);
+
+        if (strcmp(text, o->words[i]) == 0) {
+            *ret = i + 1;
+            return 0;
+        }
+        snprintf(all + n, sizeof all - n, "%s%s", i == 0 ? "" : o->words[i + 1] ? ", " : " or ", o->words[i]);
+    }
+    return usage(p, "--%s takes %s, not `%s`", o->name, all, text);
 }
 
-static int parse_depend_policy(struct parser *p, const char *text)
+static int set_word(struct parser *p, const struct option *o, const char *text)
 {
-    static const char *const words[] = {"success", "finish", "failure"}; /* in the order of the enum */
+    int at = 0, r = parse_word(p, o, text, &at);
 
-    p->to->depend_policy = (enum futured_depend_policy)place_of(text, words, ARRAY_LEN(words));
-    return p->to->depend_policy
-                   ? 0
-                   : usage(p, "--depend-policy takes success, finish or failure, not `%s`", text);
-}
-
-static int parse_key_policy(struct parser *p, const char *text)
-{
-    static const char *const words[] = {"join", "join-unless-failed", "join-while-active", "reject"};
-
-    p->to->key_policy = (enum futured_key_policy)place_of(text, words, ARRAY_LEN(words));
-    return p->to->key_policy
-                   ? 0
-                   : usage(p,
-                           "--key-policy takes join, join-unless-failed, join-while-active or reject, "
-                           "not `%s`",
-                           text);
-}
-
-static int add_depends_on(struct parser *p, const char *id)
-{
-    if (p->to->n_depends_on == OPTIONS_DEPENDS_ON_MAX)
-        return usage(p, "--depends-on is given more than %d times", OPTIONS_DEPENDS_ON_MAX);
-    p->to->depends_on[p->to->n_depends_on++] = id;
-    return 0;
+    if (o->id == OPTION_VIEW)
+        p->to->view = (enum futured_view)at;
+    else if (o->id == OPTION_DEPEND_POLICY)
+        p->to->depend_policy = (enum futured_depend_policy)at;
+    else
+        p->to->key_policy = (enum futured_key_policy)at;
+    return r;
 }
 
 static int set_format(struct parser *p, enum output_format format)
@@ -282,6 +303,14 @@ static int set_format(struct parser *p, enum output_format format)
     if (p->to->format != OUTPUT_TEXT && p->to->format != format)
         return usage(p, "--json and --jsonl exclude each other");
     p->to->format = format;
+    return 0;
+}
+
+static int set_durability(struct parser *p, enum futured_durability durability)
+{
+    if (p->to->durability && p->to->durability != durability)
+        return usage(p, "--durable and --ephemeral exclude each other");
+    p->to->durability = durability;
     return 0;
 }
 
@@ -298,34 +327,50 @@ static int set(struct parser *p, const struct option *o, const char *value)
     case OPTION_VERSION: to->wants_version = 1; return 0;
     case OPTION_ANY: to->is_any = 1; return 0;
     case OPTION_ARGUMENT: to->argument = value; return 0;
+    case OPTION_AT: return parse_time(p, o->name, value, &to->at);
     case OPTION_ATTEMPT_TIMEOUT: return parse_span(p, o->name, value, &to->attempt_timeout);
+    case OPTION_BY: to->by = value; return 0;
     case OPTION_CANCEL_ON_DISCONNECT: to->cancel_on_disconnect = 1; return 0;
+    case OPTION_CONCURRENCY_KEY: to->concurrency_key = value; return 0;
     case OPTION_CONTENT_TYPE: to->content_type = value; return 0;
     case OPTION_COUNT: return parse_u32(p, o->name, value, 1, &to->count);
-    case OPTION_DEADLINE: return parse_span(p, o->name, value, &to->deadline);
-    case OPTION_DELAY: return parse_span(p, o->name, value, &to->delay);
-    case OPTION_DEPEND_POLICY: return parse_depend_policy(p, value);
-    case OPTION_DEPENDS_ON: return add_depends_on(p, value);
-    case OPTION_EPHEMERAL: to->is_ephemeral = 1; return 0;
+    case OPTION_DEADLINE: return parse_deadline(p, value);
+    case OPTION_DEPEND_POLICY:
+    case OPTION_KEY_POLICY:
+    case OPTION_VIEW: return set_word(p, o, value);
+    case OPTION_DEPENDS_ON:
+        return add_text(p, o->name, value, to->depends_on, &to->n_depends_on, OPTIONS_DEPENDS_ON_MAX);
+    case OPTION_DRY_RUN: to->is_dry_run = 1; return 0;
+    case OPTION_DURABLE: return set_durability(p, FUTURED_DURABLE);
+    case OPTION_EPHEMERAL: return set_durability(p, FUTURED_EPHEMERAL);
+    case OPTION_EXPECT: return parse_u32(p, o->name, value, 1, &to->expect);
+    case OPTION_FAIRNESS_KEY: to->fairness_key = value; return 0;
+    case OPTION_FILTER: to->filter = value; return 0;
     case OPTION_FIRST_EXCEPTION: to->is_first_exception = 1; return 0;
     case OPTION_GRACE: return parse_span(p, o->name, value, &to->grace);
-    case OPTION_GROUP: to->group = value; return 0;
+    case OPTION_GROUP:
+    case OPTION_SELECT_GROUP: to->group = value; return 0;
+    case OPTION_IN: return parse_span(p, o->name, value, &to->in);
     case OPTION_KEY: to->key = value; return 0;
-    case OPTION_KEY_POLICY: return parse_key_policy(p, value);
     case OPTION_LABEL: return add_label(p, value);
     case OPTION_LIMIT: return parse_u32(p, o->name, value, 0, &to->limit);
-    case OPTION_MAX_ATTEMPTS: return parse_u32(p, o->name, value, 1, &to->max_attempts);
+    case OPTION_MAX_PENDING: return parse_maybe(p, o->name, value, 0, INT64_MAX, &to->max_pending);
+    case OPTION_MAX_RUNNING: return parse_maybe(p, o->name, value, 0, UINT32_MAX, &to->max_running);
+    case OPTION_NO_DEADLINE: to->is_without_deadline = 1; return 0;
     case OPTION_OLDEST_FIRST: to->is_oldest_first = 1; return 0;
     case OPTION_OUTPUT: to->output = value; return 0;
     case OPTION_PASS_RESULTS: to->passes_results = 1; return 0;
-    case OPTION_PRIORITY: return parse_priority(p, value);
+    case OPTION_PRIORITY: return parse_maybe(p, o->name, value, INT32_MIN, INT32_MAX, &to->priority);
+    case OPTION_RATE: return parse_rate(p, value);
     case OPTION_REASON: to->reason = value; return 0;
-    case OPTION_REMOVE: return add_remove(p, value);
+    case OPTION_REMOVE: return add_text(p, o->name, value, to->remove, &to->n_remove, OPTIONS_LABELS_MAX);
+    case OPTION_RESET: to->is_reset = 1; return 0;
     case OPTION_RETENTION: return parse_span(p, o->name, value, &to->retention);
+    case OPTION_RETRIES: return parse_u32(p, o->name, value, 0, &to->retries);
     case OPTION_TAG: to->tag = value; return 0;
     case OPTION_TIMEOUT: return parse_span(p, o->name, value, &to->timeout);
-    case OPTION_VIEW: return parse_view(p, value);
     case OPTION_WAIT: return parse_span(p, o->name, value, &to->wait);
+    case OPTION_YES: to->is_yes = 1; return 0;
     case OPTION_END: break;
     }
     return 0;
@@ -333,30 +378,37 @@ static int set(struct parser *p, const struct option *o, const char *value)
 
 static int unknown_option(struct parser *p, const char *word, size_t n)
 {
-    size_t best_distance = far(n);
-    const char *best = NULL;
+    struct suggest s = suggest_for(word, n);
+    const struct option *o;
 
-    for (size_t i = 0; i < ARRAY_LEN(options); i++)
-        if (takes(p->to->command, options[i].id))
-            nearer(options[i].name, word, n, &best, &best_distance);
-    if (best)
-        return usage(p, "there is no option --%.*s; did you mean --%s?", (int)n, word, best);
+    for (size_t i = 0; (o = options_each(p->to->command, i)); i++)
+        suggest_offer(&s, o->name);
+    if (s.best)
+        return usage(p, "there is no option --%.*s; did you mean --%s?", (int)n, word, s.best);
     return usage(p, "there is no option --%.*s", (int)n, word);
 }
 
-static const struct option *find_name(const char *name, size_t n)
+/* That of the command, else any, which is refused when the command is known. */
+static const struct option *find_name(const struct command *command, const char *name, size_t n)
 {
-    for (size_t i = 0; i < ARRAY_LEN(options); i++)
-        if (strlen(options[i].name) == n && memcmp(options[i].name, name, n) == 0)
-            return &options[i];
-    return NULL;
+    const struct option *o = options_find(command, name, n);
+
+    for (size_t i = 0; !o && i < ARRAY_LEN(table); i++)
+        if (strlen(table[i].name) == n && memcmp(table[i].name, name, n) == 0)
+            return &table[i];
+    return o;
 }
 
-static const struct option *find_letter(char letter)
+static const struct option *find_letter(const struct command *command, char letter)
 {
-    for (size_t i = 0; i < ARRAY_LEN(options); i++)
-        if (options[i].letter == letter)
-            return &options[i];
+    const struct option *o;
+
+    for (size_t i = 0; (o = options_each(command, i)); i++)
+        if (o->letter == letter)
+            return o;
+    for (size_t i = 0; i < ARRAY_LEN(table); i++)
+        if (table[i].letter == letter)
+            return &table[i];
     return NULL;
 }
 
@@ -368,13 +420,13 @@ static int parse_option(struct parser *p, int argc, char *const *argv, int *at, 
     const struct option *o;
 
     if (word[1] == '-') {
-        o = find_name(name, n);
+        o = find_name(p->to->command, name, n);
         if (!o)
             return unknown_option(p, name, n);
         if (name[n] == '=')
             value = name + n + 1;
     } else {
-        o = find_letter(word[1]);
+        o = find_letter(p->to->command, word[1]);
         if (!o)
             return usage(p, "there is no option -%c", word[1]);
         if (word[2])
@@ -400,19 +452,24 @@ static int is_option(const char *word)
 /* The command is the first word that is neither an option nor the value of one. */
 static int find_command(struct parser *p, const char *word)
 {
-    size_t best_distance = far(strlen(word));
-    const char *best = NULL;
+    struct suggest s = suggest_for(word, strlen(word));
 
     for (size_t i = 0; i < p->n_commands; i++) {
         if (strcmp(p->commands[i].name, word) == 0) {
             p->to->command = &p->commands[i];
             return 0;
         }
-        nearer(p->commands[i].name, word, strlen(word), &best, &best_distance);
+        suggest_offer(&s, p->commands[i].name);
     }
-    if (best)
-        return usage(p, "there is no command `%s`; did you mean `%s`?", word, best);
+    if (s.best)
+        return usage(p, "there is no command `%s`; did you mean `%s`?", word, s.best);
     return usage(p, "there is no command `%s`", word);
+}
+
+/* The same option under another meaning: --group of a submission and of a selection. */
+static int is_foreign(const struct command *command, const struct option *o)
+{
+    return !takes(command, o->id) && !options_find(command, o->name, strlen(o->name));
 }
 
 static int check_arguments(struct parser *p)
@@ -436,7 +493,7 @@ int options_parse(int argc, char **argv, const struct command *commands, size_t 
     const struct option *o = NULL, *first_foreign = NULL;
     int i = 1, n = 1, only_words = 0, r;
 
-    *ret = (struct options){.limit = 100};
+    *ret = (struct options){.limit = 100, .rate = -1};
     error[0] = '\0';
     while (i < argc) {
         if (!only_words && strcmp(argv[i], "--") == 0) {
@@ -447,7 +504,7 @@ int options_parse(int argc, char **argv, const struct command *commands, size_t 
             if (r)
                 return r;
             ASSERT(o);
-            if (!takes(ret->command, o->id) && !first_foreign)
+            if (!first_foreign && is_foreign(ret->command, o))
                 first_foreign = o; /* the command may come behind it */
         } else if (!ret->command) {
             r = find_command(&p, argv[i++]);
@@ -457,7 +514,7 @@ int options_parse(int argc, char **argv, const struct command *commands, size_t 
             argv[n++] = argv[i++];
         }
         if (ret->command && first_foreign) {
-            if (!takes(ret->command, first_foreign->id))
+            if (is_foreign(ret->command, first_foreign))
                 return usage(&p, "%s takes no --%s", ret->command->name, first_foreign->name);
             first_foreign = NULL;
         }
@@ -465,51 +522,4 @@ int options_parse(int argc, char **argv, const struct command *commands, size_t 
     ret->arguments = argv + 1;
     ret->n_arguments = n - 1;
     return check_arguments(&p);
-}
-
-/* --- help */
-
-static void print_option(FILE *to, const struct option *o)
-{
-    char head[64], letter[6] = "    ";
-    const char *help = o->help, *end;
-
-    if (o->letter)
-        snprintf(letter, sizeof letter, "-%c, ", o->letter);
-    snprintf(head, sizeof head, "%s--%s%s%s", letter, o->name, o->value ? " " : "", o->value ? o->value : "");
-    fprintf(to, "  %-32s", head);
-    while ((end = strchr(help, '\n'))) {
-        fprintf(to, "%.*s\n%34s", (int)(end - help), help, "");
-        help = end + 1;
-    }
-    fprintf(to, "%s\n", help);
-}
-
-void options_print_help(FILE *to, const struct command *command)
-{
-    fprintf(to, "Usage: futurectl %s [OPTION]...%s%s\n\n%s.\n", command->name, *command->arguments ? " " : "",
-            command->arguments, command->summary);
-    if (*command->text)
-        fprintf(to, "\n%s", command->text);
-    fputs("\nOptions:\n", to);
-    for (size_t i = 0; command->options[i] != OPTION_END; i++)
-        print_option(to, find_id(command->options[i]));
-    for (size_t i = 0; i < ARRAY_LEN(common); i++)
-        print_option(to, find_id(common[i]));
-}
-
-void options_print_commands(FILE *to, const struct command *commands, size_t n_commands)
-{
-    fputs("Usage: futurectl [OPTION]... COMMAND [OPTION]... [ARGUMENT]...\n\n"
-          "Run functions through futured and keep each result with its task.\n\nCommands:\n",
-          to);
-    for (size_t i = 0; i < n_commands; i++)
-        fprintf(to, "  %-12s%s\n", commands[i].name, commands[i].summary);
-    fputs("\nOptions:\n", to);
-    for (size_t i = 0; i < ARRAY_LEN(common); i++)
-        print_option(to, find_id(common[i]));
-    fputs("\n`futurectl COMMAND --help` says more of a command.\n"
-          "\nExit status: 0 ok, 1 the task failed or the daemon refused, 2 usage, 3 cancelled, 4 not found,\n"
-          "69 the daemon is not reachable, 124 timed out.\n",
-          to);
 }

@@ -7,6 +7,9 @@
  * One thing: output_future and so on. Several of a kind: output_begin, one call each, output_end; text makes a
  * table of them, --json one array, --jsonl a line each.
  */
+#include "base/err.h"
+#include "client/futurectl/table.h"
+
 #include <stdio.h>
 
 #include <futured/client.h>
@@ -29,18 +32,24 @@ struct output_ops {
     void (*row)(struct output *out, const struct futured_future *future);    /* in a list of futures */
     void (*line)(struct output *out, const struct futured_future *future);   /* its state in a line */
     void (*function)(struct output *out, const struct futured_function *function);
+    void (*function_whole)(struct output *out, const struct futured_function *function);
     void (*worker)(struct output *out, const struct futured_worker *worker);
     void (*event)(struct output *out, const struct futured_event *event);
     void (*waited)(struct output *out, const struct futured_waited *waited);
+    void (*explanation)(struct output *out, const struct futured_explanation *explanation);
+    void (*count)(struct output *out, const struct futured_count *count);
+    void (*changed)(struct output *out, const struct futured_changed *changed, const char *text);
     void (*fact)(struct output *out, const char *key, const char *value, const char *text);
 };
 
 struct output {
     const struct output_ops *ops;
     FILE *to;
-    int is_colour; /* text only */
-    int is_line;   /* JSON only: one line each */
-    int is_list;   /* between begin and end */
+    int is_colour; /* text only, and so is the table */
+    struct table table;
+    enum output_list kind; /* of the list */
+    int is_line;           /* JSON only: one line each */
+    int is_list;           /* between begin and end */
     int n_items;
     int failed; /* something could not be shown: memory */
 };
@@ -52,12 +61,13 @@ void output_init(struct output *out, enum output_format format, FILE *to);
 
 /* output_close: what has been written is out. 0; OUTPUT_E_MEMORY; -errno of a write that failed. */
 enum { OUTPUT_E_MEMORY = 1 };
-__attribute__((warn_unused_result)) int output_close(struct output *out);
+MUST_CHECK int output_close(struct output *out);
 
 static inline void output_begin(struct output *out, enum output_list kind)
 {
     out->is_list = 1;
     out->n_items = 0;
+    out->kind = kind;
     out->ops->begin(out, kind);
 }
 
@@ -106,6 +116,32 @@ static inline void output_event(struct output *out, const struct futured_event *
 static inline void output_waited(struct output *out, const struct futured_waited *waited)
 {
     out->ops->waited(out, waited);
+}
+
+static inline void output_function_whole(struct output *out, const struct futured_function *function)
+{
+    out->ops->function_whole(out, function);
+    out->n_items++;
+}
+
+static inline void output_explanation(struct output *out, const struct futured_explanation *explanation)
+{
+    out->ops->explanation(out, explanation);
+    out->n_items++;
+}
+
+/* output_count: what all calls together have counted; groups is NULL where none were asked for. */
+static inline void output_count(struct output *out, const struct futured_count *count)
+{
+    out->ops->count(out, count);
+    out->n_items++;
+}
+
+/* output_changed: what all calls together have changed, the line @text for people. */
+static inline void output_changed(struct output *out, const struct futured_changed *changed, const char *text)
+{
+    out->ops->changed(out, changed, text);
+    out->n_items++;
 }
 
 /* output_fact: what is no message: {KEY: VALUE} in JSON, the line @text for people. */

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 /* JSON: each thing is the message it came in, whole; message.h says how. */
+#include "base/clock.h"
 #include "client/futurectl/message.h"
 #include "client/futurectl/output.h"
 
 #include <futured/v1/functions.pb-c.h>
 #include <futured/v1/futures.pb-c.h>
 #include <futured/v1/workers.pb-c.h>
+#include <google/protobuf/duration.pb-c.h>
 
 /* Takes @json, NULL too. */
 static void show(struct output *out, json_t *json)
@@ -66,6 +68,66 @@ static void waited(struct output *out, const struct futured_waited *w)
     show_wire(out, &futured__v1__wait_response__descriptor, w->wire);
 }
 
+static void explanation(struct output *out, const struct futured_explanation *x)
+{
+    show_wire(out, &futured__v1__explanation__descriptor, x->wire);
+}
+
+/* A message of the contract made of what several answers said. */
+static void set_age(int64_t age_ns, Google__Protobuf__Duration *to, Google__Protobuf__Duration **field)
+{
+    if (age_ns < 0)
+        return;
+    google__protobuf__duration__init(to);
+    to->seconds = age_ns / NS_PER_S;
+    to->nanos = (int32_t)(age_ns % NS_PER_S);
+    *field = to;
+}
+
+static json_t *group(const struct futured_count_group *g)
+{
+    Futured__V1__CountGroup to = FUTURED__V1__COUNT_GROUP__INIT;
+    Google__Protobuf__Duration age;
+    json_t *json;
+
+    to.count = g->count;
+    set_age(g->oldest_age_ns, &age, &to.oldest_age);
+    json = message_to_json(&to.base);
+    if (json && json_object_set_new(json, "value", json_string(g->value)) < 0) {
+        json_decref(json);
+        json = NULL;
+    }
+    return json;
+}
+
+static void count(struct output *out, const struct futured_count *c)
+{
+    Futured__V1__CountResponse to = FUTURED__V1__COUNT_RESPONSE__INIT;
+    Google__Protobuf__Duration age;
+    json_t *json, *groups;
+
+    to.count = c->count;
+    set_age(c->oldest_age_ns, &age, &to.oldest_age);
+    json = message_to_json(&to.base);
+    groups = json ? json_object_get(json, "groups") : NULL;
+    for (size_t i = 0; groups && i < c->n_groups; i++) {
+        if (json_array_append_new(groups, group(&c->groups[i])) < 0) {
+            json_decref(json);
+            json = groups = NULL;
+        }
+    }
+    show(out, json);
+}
+
+static void changed(struct output *out, const struct futured_changed *c, const char *text)
+{
+    Futured__V1__CancelManyResponse to = FUTURED__V1__CANCEL_MANY_RESPONSE__INIT;
+
+    to.matched = c->matched;
+    to.changed = c->changed;
+    show(out, message_to_json(&to.base));
+}
+
 static void fact(struct output *out, const char *key, const char *value, const char *text)
 {
     show(out, json_pack("{s:s}", key, value));
@@ -78,8 +140,12 @@ const struct output_ops output_json_ops = {
         .row = future,
         .line = future,
         .function = function,
+        .function_whole = function,
         .worker = worker,
         .event = event,
         .waited = waited,
+        .explanation = explanation,
+        .count = count,
+        .changed = changed,
         .fact = fact,
 };

@@ -1,407 +1,87 @@
 // SPDX-License-Identifier: Apache-2.0
-/*
- * Text for people. What comes from strangers (labels, messages, results) passes text_put, so that it can move no
- * cursor and start no escape sequence.
- */
+/* Text for people: blocks, tables, events. */
 #include "client/futurectl/duration.h"
-#include "client/futurectl/output.h"
+#include "client/futurectl/print.h"
 #include "client/futurectl/text.h"
 
 #include <inttypes.h>
 #include <string.h>
 
-enum {
-    KEY_WIDTH = 12,
-    INLINE_BYTES = 200, /* a payload of one line up to here is shown behind its size */
-    BLOCK_BYTES = 4096, /* one of several lines up to here is shown below */
-    CELL_BYTES = 60,    /* of a table's last cell */
-};
+enum { CELL_BYTES = 60 /* of a table's last cell */ };
 
-/* --- pieces */
+/* --- tables */
 
-static const char *colour_of(enum futured_state state)
-{
-    switch (state) {
-    case FUTURED_STATE_SUCCEEDED: return "\033[32m";
-    case FUTURED_STATE_FAILED: return "\033[31m";
-    case FUTURED_STATE_CANCELLED: return "\033[33m";
-    case FUTURED_STATE_RUNNING: return "\033[36m";
-    default: return "";
-    }
-}
-
-/* The name of a state, padded to @width. */
-static void put_state(struct output *out, enum futured_state state, int width)
-{
-    const char *colour = out->is_colour ? colour_of(state) : "";
-
-    fprintf(out->to, "%s%-*s%s", colour, width, futured_state_name(state), *colour ? "\033[0m" : "");
-}
-
-static void put_key(struct output *out, const char *key)
-{
-    fprintf(out->to, "%-*s", KEY_WIDTH, key);
-}
-
-static void line_text(struct output *out, const char *key, const char *value)
-{
-    if (!*value)
-        return;
-    put_key(out, key);
-    text_put_string(out->to, value);
-    fputc('\n', out->to);
-}
-
-static void line_time(struct output *out, const char *key, int64_t time_ns)
-{
-    char text[TEXT_TIME_BYTES];
-
-    if (time_ns == FUTURED_NO_TIME)
-        return;
-    text_time(time_ns, text);
-    line_text(out, key, text);
-}
-
-static void put_span(struct output *out, const char *before, int64_t span_ns)
-{
-    char text[DURATION_TEXT_BYTES];
-
-    if (span_ns < 0)
-        return;
-    duration_format(span_ns, text);
-    fprintf(out->to, "%s%s", before, text);
-}
-
-static void put_label(struct output *out, const struct futured_label *label)
-{
-    text_put_string(out->to, label->key);
-    fputc('=', out->to);
-    text_put_string(out->to, label->value);
-}
-
-/* Whether the labels are still those of the task. */
-static int same_labels(const struct futured_future *f)
-{
-    if (f->task->n_labels != f->n_labels)
-        return 0;
-    for (size_t i = 0; i < f->n_labels; i++)
-        if (strcmp(f->labels[i].key, f->task->labels[i].key) != 0 ||
-            strcmp(f->labels[i].value, f->task->labels[i].value) != 0)
-            return 0;
-    return 1;
-}
-
-static void lines_labels(struct output *out, const char *key, const struct futured_label *labels, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        put_key(out, i ? "" : key);
-        put_label(out, &labels[i]);
-        fputc('\n', out->to);
-    }
-}
-
-/* Error in one line: `CRASHED: killed by SIGSEGV`. */
-static void put_error(struct output *out, const struct futured_error *e)
-{
-    text_put_string(out->to, *e->function_reason ? e->function_reason : e->reason);
-    if (*e->type) {
-        fputs(" (", out->to);
-        text_put_string(out->to, e->type);
-        fputc(')', out->to);
-    }
-    if (*e->message) {
-        fputs(": ", out->to);
-        text_put_string(out->to, e->message);
-    }
-}
-
-/* --- payloads */
-
-static int has_lines(struct span s)
-{
-    return memchr(s.p, '\n', s.len ? s.len - 1 : 0) != NULL;
-}
-
-static void put_block(struct output *out, struct span s)
-{
-    while (s.len) {
-        const uint8_t *end = memchr(s.p, '\n', s.len);
-        size_t n = end ? (size_t)(end - s.p) : s.len;
-
-        fputs("\n  | ", out->to);
-        text_put(out->to, (struct span){s.p, n}, 0);
-        n += end != NULL;
-        s.p += n;
-        s.len -= n;
-    }
-}
-
-/* @hint: the command that writes the bytes; NULL: there is none. */
-static void line_payload(struct output *out, const char *key, struct futured_bytes data, uint64_t size,
-                         const char *content_type, const char *hint, const char *id)
-{
-    struct span s = {data.data, data.size};
-    char text[TEXT_SIZE_BYTES];
-
-    put_key(out, key);
-    text_size(size, text);
-    fputs(text, out->to);
-    if (*content_type) {
-        fputs(", ", out->to);
-        text_put_string(out->to, content_type);
-    }
-    if (s.len == 0 && size)
-        fputs(" (not in this view)", out->to);
-    else if (s.len && text_is_printable(s) && s.len <= INLINE_BYTES && !has_lines(s)) {
-        fputs(": ", out->to);
-        text_put(out->to, s, 0);
-    } else if (s.len && text_is_printable(s) && s.len <= BLOCK_BYTES)
-        put_block(out, s);
-    else if (s.len && hint)
-        fprintf(out->to, " (%s; `futurectl %s %s` writes it)", text_is_printable(s) ? "long" : "binary", hint,
-                id);
-    else if (s.len)
-        fputs(text_is_printable(s) ? " (long)" : " (binary)", out->to);
-    fputc('\n', out->to);
-}
-
-/* --- a future, whole */
-
-static void lines_error(struct output *out, const struct futured_error *e)
-{
-    if (!e)
-        return;
-    put_key(out, "error");
-    put_error(out, e);
-    fputc('\n', out->to);
-    if (*e->traceback) {
-        put_key(out, "traceback");
-        put_block(out, span_of_string(e->traceback));
-        fputc('\n', out->to);
-    }
-}
-
-static void line_attempt(struct output *out, const struct futured_attempt *a)
-{
-    char text[TEXT_TIME_BYTES], key[24], signal[TEXT_SIGNAL_BYTES], size[TEXT_SIZE_BYTES];
-
-    snprintf(key, sizeof key, "attempt %u", a->number);
-    put_key(out, key);
-    if (a->start_time_ns != FUTURED_NO_TIME) {
-        text_time(a->start_time_ns, text);
-        fprintf(out->to, "started %s", text);
-    } else {
-        fputs("not started", out->to);
-    }
-    if (*a->worker) {
-        fputs(" on worker ", out->to);
-        text_put_string(out->to, a->worker);
-    }
-    if (a->wall_ns >= 0)
-        put_span(out, ", ran ", a->wall_ns);
-    else if (a->end_time_ns != FUTURED_NO_TIME && a->start_time_ns != FUTURED_NO_TIME)
-        put_span(out, ", ran ", a->end_time_ns - a->start_time_ns);
-    else if (a->end_time_ns == FUTURED_NO_TIME)
-        fputs(", running", out->to);
-    put_span(out, ", user ", a->user_cpu_ns);
-    put_span(out, ", system ", a->system_cpu_ns);
-    if (a->has_max_rss) {
-        text_size(a->max_rss_bytes, size);
-        fprintf(out->to, ", %s", size);
-    }
-    if (a->has_exit_code)
-        fprintf(out->to, ", exit code %d", a->exit_code);
-    if (a->has_signal) {
-        text_signal(a->signal, signal);
-        fprintf(out->to, ", killed by %s", signal);
-    }
-    if (a->error) {
-        fputs("; ", out->to);
-        put_error(out, a->error);
-    }
-    fputc('\n', out->to);
-}
-
-static void line_span(struct output *out, const char *key, int64_t span_ns)
-{
-    if (span_ns < 0)
-        return;
-    put_key(out, key);
-    put_span(out, "", span_ns);
-    fputc('\n', out->to);
-}
-
-static void lines_options(struct output *out, const struct futured_future *f)
-{
-    const struct futured_task_options *o = f->effective_options;
-
-    if (f->priority) {
-        put_key(out, "priority");
-        fprintf(out->to, "%d\n", f->priority);
-    }
-    line_time(out, "not before", f->not_before_ns);
-    line_time(out, "next start", f->next_start_time_ns);
-    line_time(out, "deadline", f->deadline_ns);
-    if (!o)
-        return;
-    if (o->durability == FUTURED_EPHEMERAL)
-        line_text(out, "durability", "ephemeral: lost when the daemon stops");
-    if (o->max_attempts > 1) {
-        put_key(out, "attempts");
-        fprintf(out->to, "%u at most\n", o->max_attempts);
-    }
-    if (o->attempt_timeout_ns > 0)
-        line_span(out, "timeout", o->attempt_timeout_ns);
-    line_text(out, "key", o->idempotency_key);
-    line_text(out, "one at once", o->concurrency_key);
-    for (size_t i = 0; i < o->n_depends_on; i++)
-        line_text(out, i ? "" : "depends on", o->depends_on[i]);
-}
-
-static void line_cancel(struct output *out, const struct futured_cancellation *c)
-{
-    char text[TEXT_TIME_BYTES];
-
-    if (!c)
-        return;
-    text_time(c->time_ns, text);
-    put_key(out, "cancel");
-    fprintf(out->to, "asked for at %s", text);
-    if (*c->principal) {
-        fputs(" by ", out->to);
-        text_put_string(out->to, c->principal);
-    }
-    if (*c->reason) {
-        fputs(": ", out->to);
-        text_put_string(out->to, c->reason);
-    }
-    fputc('\n', out->to);
-}
-
-static void line_progress(struct output *out, const struct futured_progress *p)
-{
-    if (!p)
-        return;
-    put_key(out, "progress");
-    fprintf(out->to, "%" PRIu64, p->completed);
-    if (p->total)
-        fprintf(out->to, " of %" PRIu64, p->total);
-    if (*p->message) {
-        fputs(", ", out->to);
-        text_put_string(out->to, p->message);
-    }
-    fputc('\n', out->to);
-}
-
-static void lines_times(struct output *out, const struct futured_future *f)
-{
-    char text[TEXT_TIME_BYTES];
-
-    if (f->submit_time_ns != FUTURED_NO_TIME) {
-        text_time(f->submit_time_ns, text);
-        put_key(out, "submitted");
-        fputs(text, out->to);
-        if (*f->principal || *f->peer) {
-            fputs(" by ", out->to);
-            text_put_string(out->to, *f->principal ? f->principal : f->peer);
-        }
-        fputc('\n', out->to);
-    }
-    line_time(out, "started", f->start_time_ns);
-    line_time(out, "ended", f->end_time_ns);
-    line_time(out, "kept until", f->expire_time_ns);
-}
-
-static void line_state(struct output *out, const struct futured_future *f)
-{
-    put_key(out, "state");
-    put_state(out, f->state, 0);
-    if (f->state == FUTURED_STATE_PENDING && f->pending_reason != FUTURED_PENDING_UNSPECIFIED)
-        fprintf(out->to, " (%s)", futured_pending_reason_name(f->pending_reason));
-    fputc('\n', out->to);
-}
-
-static void future(struct output *out, const struct futured_future *f)
-{
-    const struct futured_task *t = f->task;
-
-    line_text(out, "future", f->id);
-    line_state(out, f);
-    if (t) {
-        line_text(out, "function", t->function);
-        line_payload(out, "argument", t->argument, f->argument_size, t->content_type, NULL, NULL);
-    }
-    lines_labels(out, "labels", f->labels, f->n_labels);
-    if (t && !same_labels(f))
-        lines_labels(out, "as asked", t->labels, t->n_labels);
-    line_text(out, "group", f->group);
-    line_text(out, "tag", f->tag);
-    line_text(out, "namespace", f->name_space);
-    lines_options(out, f);
-    lines_times(out, f);
-    line_cancel(out, f->cancel_requested);
-    line_progress(out, f->progress);
-    for (size_t i = 0; i < f->n_attempts; i++)
-        line_attempt(out, f->attempts[i]);
-    line_text(out, "retry of", f->retry_of);
-    line_text(out, "retried by", f->retried_by);
-    lines_error(out, f->error);
-    if (f->result)
-        line_payload(out, "result", f->result->data, f->result->size, f->result->content_type, "result",
-                     f->id);
-}
-
-/* --- lists */
+static const struct table_column future_columns[] = {{"ID", 0},  {"STATE", 0}, {"FUNCTION", 0},
+                                                     {"AGE", 0}, {"TOOK", 0},  {"LABELS", 0}};
+static const struct table_column function_columns[] = {{"FUNCTION", 0}, {"KIND", 0},        {"PENDING", 1},
+                                                       {"RUNNING", 1},  {"SUCCEEDED", 1},   {"FAILED", 1},
+                                                       {"MEAN RUN", 0}, {"WHAT IT DOES", 0}};
+static const struct table_column worker_columns[] = {{"WORKER", 0},   {"NAME", 0},    {"STATE", 0},
+                                                     {"SLOTS", 1},    {"RUNNING", 1}, {"RESERVED", 1},
+                                                     {"FINISHED", 1}, {"AGE", 0},     {"FUNCTIONS", 0}};
+static const struct table_column count_columns[] = {{"VALUE", 0}, {"COUNT", 1}, {"OLDEST", 0}};
 
 static void begin(struct output *out, enum output_list kind)
 {
-    if (kind == OUTPUT_FUTURES)
-        fprintf(out->to, "%-36s  %-9s  %-16s  %-29s  %-8s  %s\n", "ID", "STATE", "FUNCTION", "SUBMITTED",
-                "TOOK", "LABELS");
-    else if (kind == OUTPUT_FUNCTIONS)
-        fprintf(out->to, "%-20s  %-8s  %7s  %7s  %9s  %6s  %-8s  %s\n", "FUNCTION", "KIND", "PENDING",
-                "RUNNING", "SUCCEEDED", "FAILED", "MEAN RUN", "WHAT IT DOES");
-    else if (kind == OUTPUT_WORKERS)
-        fprintf(out->to, "%-8s  %-20s  %-12s  %5s  %7s  %8s  %9s  %-29s  %s\n", "WORKER", "NAME", "STATE",
-                "SLOTS", "RUNNING", "RESERVED", "FINISHED", "SINCE", "FUNCTIONS");
+    switch (kind) {
+    case OUTPUT_FUTURES: table_begin(&out->table, out->to, future_columns, ARRAY_LEN(future_columns)); break;
+    case OUTPUT_FUNCTIONS:
+        table_begin(&out->table, out->to, function_columns, ARRAY_LEN(function_columns));
+        break;
+    case OUTPUT_WORKERS: table_begin(&out->table, out->to, worker_columns, ARRAY_LEN(worker_columns)); break;
+    case OUTPUT_LINES: break;
+    }
 }
 
 static void end(struct output *out)
 {
+    if (out->kind != OUTPUT_LINES && table_end(&out->table) < 0)
+        out->failed = 1;
 }
 
-/* @s, padded to @width columns as far as it is ASCII. */
-static void put_cell(struct output *out, const char *s, int width)
+static void cell_text(struct output *out, const char *s)
 {
-    text_put_string(out->to, s);
-    for (int i = (int)strlen(s); i < width; i++)
-        fputc(' ', out->to);
-    fputs("  ", out->to);
+    text_put_string(table_cell(&out->table, ""), s);
+}
+
+static void cell_number(struct output *out, uint64_t n)
+{
+    fprintf(table_cell(&out->table, ""), "%" PRIu64, n);
+}
+
+/* Nothing where there is no such span. */
+static void cell_span(struct output *out, int64_t ns)
+{
+    char text[DURATION_TEXT_BYTES] = "";
+
+    if (ns >= 0)
+        duration_format(ns, text);
+    cell_text(out, text);
+}
+
+/* How long ago that is. */
+static void cell_age(struct output *out, int64_t time_ns)
+{
+    int64_t now = clock_wall();
+
+    cell_span(out, time_ns == FUTURED_NO_TIME ? -1 : now > time_ns ? now - time_ns : 0);
 }
 
 static void row(struct output *out, const struct futured_future *f)
 {
-    char time[TEXT_TIME_BYTES] = "", took[DURATION_TEXT_BYTES] = "";
+    int has_run = f->end_time_ns != FUTURED_NO_TIME && f->start_time_ns != FUTURED_NO_TIME;
+    FILE *to;
 
-    put_cell(out, f->id, 36);
-    put_state(out, f->state, f->task ? 9 : 0);
-    if (!f->task) {
-        fputc('\n', out->to);
-        return;
-    }
-    fputs("  ", out->to);
-    put_cell(out, f->task->function, 16);
-    if (f->submit_time_ns != FUTURED_NO_TIME)
-        text_time(f->submit_time_ns, time);
-    put_cell(out, time, 29);
-    if (f->end_time_ns != FUTURED_NO_TIME && f->start_time_ns != FUTURED_NO_TIME)
-        duration_format(f->end_time_ns - f->start_time_ns, took);
-    put_cell(out, took, 8);
+    cell_text(out, f->id);
+    print_state(out, table_cell(&out->table, print_colour(out, f->state)), f);
+    cell_text(out, f->task ? f->task->function : "");
+    cell_age(out, f->submit_time_ns);
+    cell_span(out, has_run ? f->end_time_ns - f->start_time_ns : -1);
+    to = table_cell(&out->table, "");
     for (size_t i = 0; i < f->n_labels; i++) {
-        fputs(i ? " " : "", out->to);
-        put_label(out, &f->labels[i]);
+        fputs(i ? " " : "", to);
+        print_label(to, &f->labels[i]);
     }
-    fputc('\n', out->to);
 }
 
 static const char *kind_of(const struct futured_function *f)
@@ -417,42 +97,61 @@ static const char *kind_of(const struct futured_function *f)
 
 static void function(struct output *out, const struct futured_function *f)
 {
-    char mean[DURATION_TEXT_BYTES] = "";
+    FILE *to;
 
-    if (f->mean_run_ns >= 0)
-        duration_format(f->mean_run_ns, mean);
-    put_cell(out, f->name, 20);
-    fprintf(out->to, "%-8s  %7" PRIu64 "  %7" PRIu64 "  %9" PRIu64 "  %6" PRIu64 "  %-8s  ", kind_of(f),
-            f->pending, f->running, f->succeeded, f->failed, mean);
+    cell_text(out, f->name);
+    cell_text(out, kind_of(f));
+    cell_number(out, f->pending);
+    cell_number(out, f->running);
+    cell_number(out, f->succeeded);
+    cell_number(out, f->failed);
+    cell_span(out, f->mean_run_ns);
+    to = table_cell(&out->table, "");
     if (f->failure) {
-        fputs("NOT SERVED: ", out->to);
-        put_error(out, f->failure);
+        fputs("NOT SERVED: ", to);
+        print_error_text(to, f->failure);
     } else if (f->is_paused) {
-        fputs("PAUSED: ", out->to);
-        text_put_string(out->to, f->pause_reason);
+        fputs(*f->pause_reason ? "PAUSED: " : "PAUSED", to);
+        text_put_string(to, f->pause_reason);
     } else {
-        text_put(out->to, span_of_string(f->doc), CELL_BYTES);
+        text_put(to, span_of_string(f->doc), CELL_BYTES);
     }
-    fputc('\n', out->to);
 }
 
 static void worker(struct output *out, const struct futured_worker *w)
 {
     static const char *const states[] = {"", "STARTING", "READY", "DRAINING", "DISCONNECTED"};
-    char since[TEXT_TIME_BYTES] = "";
+    FILE *to;
 
-    if (w->attach_time_ns != FUTURED_NO_TIME)
-        text_time(w->attach_time_ns, since);
-    put_cell(out, w->id, 8);
-    put_cell(out, w->name, 20);
-    fprintf(out->to, "%-12s  %5u  %7u  %8u  %9" PRIu64 "  %-29s ",
-            (unsigned int)w->state < ARRAY_LEN(states) ? states[w->state] : "?", w->slots, w->running,
-            w->reserved, w->finished, since);
+    cell_text(out, w->id);
+    cell_text(out, w->name);
+    cell_text(out, (unsigned int)w->state < ARRAY_LEN(states) ? states[w->state] : "?");
+    cell_number(out, w->slots);
+    cell_number(out, w->running);
+    cell_number(out, w->reserved);
+    cell_number(out, w->finished);
+    cell_age(out, w->attach_time_ns);
+    to = table_cell(&out->table, "");
     for (size_t i = 0; i < w->n_functions; i++) {
-        fputc(' ', out->to);
-        text_put_string(out->to, w->functions[i]);
+        fputs(i ? " " : "", to);
+        text_put_string(to, w->functions[i]);
     }
-    fputc('\n', out->to);
+}
+
+static void count(struct output *out, const struct futured_count *c)
+{
+    if (!c->groups) {
+        fprintf(out->to, "%" PRIu64 "\n", c->count);
+        return;
+    }
+    table_begin(&out->table, out->to, count_columns, ARRAY_LEN(count_columns));
+    for (size_t i = 0; i < c->n_groups; i++) {
+        cell_text(out, *c->groups[i].value ? c->groups[i].value : "-");
+        cell_number(out, c->groups[i].count);
+        cell_span(out, c->groups[i].oldest_age_ns);
+    }
+    if (table_end(&out->table) < 0)
+        out->failed = 1;
 }
 
 /* --- events */
@@ -461,9 +160,7 @@ static void put_change(struct output *out, const struct futured_future *f)
 {
     char size[TEXT_SIZE_BYTES];
 
-    put_state(out, f->state, 0);
-    if (f->state == FUTURED_STATE_PENDING && f->pending_reason != FUTURED_PENDING_UNSPECIFIED)
-        fprintf(out->to, " (%s)", futured_pending_reason_name(f->pending_reason));
+    print_state(out, out->to, f);
     if (f->state == FUTURED_STATE_RUNNING && f->n_attempts)
         fprintf(out->to, " attempt %u", f->attempts[f->n_attempts - 1]->number);
     if (f->cancel_requested && !futured_future_is_done(f))
@@ -476,7 +173,7 @@ static void put_change(struct output *out, const struct futured_future *f)
         return;
     if (strcmp(f->error->reason, futured_state_name(f->state)) != 0) {
         fputc(' ', out->to);
-        put_error(out, f->error);
+        print_error_text(out->to, f->error);
     } else if (*f->error->message) {
         fputs(": ", out->to);
         text_put_string(out->to, f->error->message);
@@ -503,7 +200,8 @@ static void event(struct output *out, const struct futured_event *e)
         text_time(e->time_ns, time);
         fprintf(out->to, "%s  ", time);
     }
-    put_cell(out, e->id, 0);
+    text_put_string(out->to, e->id);
+    fputs("  ", out->to);
     switch (e->kind) {
     case FUTURED_EVENT_SNAPSHOT:
     case FUTURED_EVENT_STATE: put_change(out, e->future); break;
@@ -511,7 +209,7 @@ static void event(struct output *out, const struct futured_event *e)
         fputs("labels", out->to);
         for (size_t i = 0; i < e->future->n_labels; i++) {
             fputc(' ', out->to);
-            put_label(out, &e->future->labels[i]);
+            print_label(out->to, &e->future->labels[i]);
         }
         break;
     case FUTURED_EVENT_PROGRESS:
@@ -534,27 +232,95 @@ static void event(struct output *out, const struct futured_event *e)
     fflush(out->to); /* one who watches wants to see it now */
 }
 
+/* --- blocks */
+
+static void line_limit(struct output *out, const char *key, double limit, const char *unit)
+{
+    print_key(out, key);
+    if (limit > 0)
+        fprintf(out->to, "%.12g%s\n", limit, unit);
+    else
+        fputs("any number\n", out->to);
+}
+
+static void function_whole(struct output *out, const struct futured_function *f)
+{
+    print_line(out, "function", f->name);
+    print_line(out, "kind", kind_of(f));
+    print_line(out, "what", f->doc);
+    if (f->failure) {
+        print_key(out, "not served");
+        print_error_text(out->to, f->failure);
+        fputc('\n', out->to);
+    }
+    if (f->is_paused)
+        print_change(out, "paused", f->pause_time_ns, f->pause_principal, f->pause_reason);
+    line_limit(out, "max running", f->max_running, "");
+    line_limit(out, "max pending", (double)f->max_pending, "");
+    line_limit(out, "rate", f->rate, " a second");
+    print_change(out, "limits set", f->limits_time_ns, f->limits_principal, f->limits_reason);
+    print_count_line(out, "workers", f->n_workers);
+    print_count_line(out, "pending", f->pending);
+    print_count_line(out, "running", f->running);
+}
+
+static void explanation(struct output *out, const struct futured_explanation *x)
+{
+    const struct futured_future state = {.state = x->state, .pending_reason = x->pending_reason};
+
+    if (*x->id) {
+        print_line(out, "future", x->id);
+        print_key(out, "state");
+        print_state(out, out->to, &state);
+        fputc('\n', out->to);
+    }
+    print_line(out, "function", x->function);
+    print_line(out, "why", x->text);
+    print_time_line(out, "next start", x->next_start_time_ns);
+    for (size_t i = 0; i < x->n_waits_for; i++)
+        print_line(out, i ? "" : "waits for", x->waits_for[i]);
+    print_line(out, "limit", x->limit);
+    if (x->has_position) {
+        print_key(out, "before it");
+        fprintf(out->to, "%s%" PRIu64 "\n", x->is_estimate ? "about " : "", x->position);
+    }
+    print_count_line(out, "pending", x->pending);
+    print_count_line(out, "running", x->running);
+    print_count_line(out, "workers", x->n_workers);
+    print_count_line(out, "room", x->credit);
+}
+
 /* --- the rest */
+
+static void put_id(struct output *out, const char *id, const char *behind)
+{
+    text_put_string(out->to, id);
+    fputs(behind, out->to);
+}
 
 static void line(struct output *out, const struct futured_future *f)
 {
-    put_cell(out, f->id, 36);
+    put_id(out, f->id, "  ");
     put_change(out, f);
+    if (*f->retry_of)
+        put_id(out, ", retry of ", f->retry_of);
     fputc('\n', out->to);
+    fflush(out->to);
 }
 
 static void waited(struct output *out, const struct futured_waited *w)
 {
     for (size_t i = 0; i < w->n_done; i++)
         line(out, w->done[i]);
-    for (size_t i = 0; i < w->n_not_done; i++) {
-        put_cell(out, w->not_done[i], 36);
-        fputs("not done\n", out->to);
-    }
-    for (size_t i = 0; i < w->n_missing; i++) {
-        put_cell(out, w->missing[i], 36);
-        fputs("not found\n", out->to);
-    }
+    for (size_t i = 0; i < w->n_not_done; i++)
+        put_id(out, w->not_done[i], "  not done\n");
+    for (size_t i = 0; i < w->n_missing; i++)
+        put_id(out, w->missing[i], "  not found\n");
+}
+
+static void changed(struct output *out, const struct futured_changed *c, const char *text)
+{
+    fprintf(out->to, "%s\n", text);
 }
 
 static void fact(struct output *out, const char *key, const char *value, const char *text)
@@ -565,12 +331,16 @@ static void fact(struct output *out, const char *key, const char *value, const c
 const struct output_ops output_text_ops = {
         .begin = begin,
         .end = end,
-        .future = future,
+        .future = print_future,
         .row = row,
         .line = line,
         .function = function,
+        .function_whole = function_whole,
         .worker = worker,
         .event = event,
         .waited = waited,
+        .explanation = explanation,
+        .count = count,
+        .changed = changed,
         .fact = fact,
 };

@@ -37,7 +37,8 @@ static void fill_explanation(const Futured__V1__Explanation *from, struct future
             .state = (enum futured_state)from->state,
             .pending_reason = (enum futured_pending_reason)from->pending_reason,
             .text = from->text,
-            .has_position = from->position_presence_case == FUTURED__V1__EXPLANATION__POSITION_PRESENCE_POSITION,
+            .has_position =
+                    from->position_presence_case == FUTURED__V1__EXPLANATION__POSITION_PRESENCE_POSITION,
             .is_estimate = from->is_estimate,
             .pending = from->pending_count,
             .running = from->running_count,

@@ -45,8 +45,8 @@ static void fill_limits(const Futured__V1__FunctionInfo *from, struct futured_fu
 }
 
 /* 0, -ENOMEM. */
-static int fill_function(struct arena *arena, const Futured__V1__FunctionInfo *from, struct futured_bytes wire,
-                         struct futured_function *to)
+static int fill_function(struct arena *arena, const Futured__V1__FunctionInfo *from,
+                         struct futured_bytes wire, struct futured_function *to)
 {
     enum futured_function_kind *kinds = futured_box_array(arena, from->n_kinds, sizeof *kinds);
 
@@ -196,8 +196,8 @@ int futured_list_functions(struct futured_client *client, const char *prefix, co
 {
     const struct list_functions list = {.prefix = prefix, .page_token = page_token};
 
-    return futured_call_unary(client, METHOD("ListFunctions"), encode_functions, &list,
-                              decode_functions, ret);
+    return futured_call_unary(client, METHOD("ListFunctions"), encode_functions, &list, decode_functions,
+                              ret);
 }
 
 struct futured_functions *futured_functions_free(struct futured_functions *functions)

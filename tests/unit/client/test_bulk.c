@@ -21,7 +21,8 @@ static void answer_wire(struct fake *fake, struct grpc_call *call, struct span m
 static void put_count(void)
 {
     Futured__V1__CountResponse count = FUTURED__V1__COUNT_RESPONSE__INIT;
-    Futured__V1__CountGroup first = FUTURED__V1__COUNT_GROUP__INIT, second = first, *groups[] = {&first, &second};
+    Futured__V1__CountGroup first = FUTURED__V1__COUNT_GROUP__INIT, second = first,
+                            *groups[] = {&first, &second};
     Google__Protobuf__Duration age = GOOGLE__PROTOBUF__DURATION__INIT;
     char failed[] = "FAILED", none[] = "", more[] = "more";
 

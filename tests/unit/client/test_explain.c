@@ -18,7 +18,8 @@ static void put_explanation(void)
 {
     Futured__V1__Explanation x = FUTURED__V1__EXPLANATION__INIT;
     Google__Protobuf__Timestamp next = GOOGLE__PROTOBUF__TIMESTAMP__INIT;
-    char id[] = SAMPLE_ID "1", function[] = "f", text[] = "it waits", limit[] = "rate", other[] = SAMPLE_ID "2";
+    char id[] = SAMPLE_ID "1", function[] = "f", text[] = "it waits", limit[] = "rate",
+         other[] = SAMPLE_ID "2";
     char *waits_for[] = {other};
 
     next.seconds = 5;

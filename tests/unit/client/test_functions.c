@@ -196,8 +196,7 @@ static void test_limits(void **state)
                                                          buf_head(&fake->request));
     assert_int_equal(r->max_running_presence_case,
                      FUTURED__V1__SET_FUNCTION_LIMITS_REQUEST__MAX_RUNNING_PRESENCE__NOT_SET);
-    assert_int_equal(r->rate_presence_case,
-                     FUTURED__V1__SET_FUNCTION_LIMITS_REQUEST__RATE_PRESENCE__NOT_SET);
+    assert_int_equal(r->rate_presence_case, FUTURED__V1__SET_FUNCTION_LIMITS_REQUEST__RATE_PRESENCE__NOT_SET);
     assert_true(r->reset);
     futured__v1__set_function_limits_request__free_unpacked(r, NULL);
 }
@@ -234,7 +233,7 @@ int main(void)
 {
 #define WITH_FAKE(test) cmocka_unit_test_setup_teardown(test, fake_setup, fake_teardown)
     const struct CMUnitTest tests[] = {
-            WITH_FAKE(test_list),  WITH_FAKE(test_empty),  WITH_FAKE(test_pause),
+            WITH_FAKE(test_list),   WITH_FAKE(test_empty),         WITH_FAKE(test_pause),
             WITH_FAKE(test_limits), cmocka_unit_test(test_memory),
     };
 

@@ -27,7 +27,13 @@ static void test_without_daemon(void **state)
     assert_int_equal(run("--help", NULL, NULL, NULL), CTL_OK);
     written_has(&out, "Usage: futurectl [OPTION]... COMMAND");
     assert_int_equal(run("get", "--help", NULL, NULL), CTL_OK);
-    written_has(&out, "Usage: futurectl get [OPTION]... ID...");
+    written_has(&out, "Usage: futurectl get [OPTION]... [ID]...");
+    assert_int_equal(run("completion", "bash", NULL, NULL), CTL_OK);
+    written_has(&out, "complete -o default -F _futurectl futurectl\n");
+    assert_int_equal(run("completion", "words", "--", "pi"), CTL_OK);
+    written_expect(&out, "ping\tAsk whether the daemon is there and takes calls\n");
+    assert_int_equal(run("completion", "words", "--", "run"), CTL_OK);
+    written_expect(&out, "run\tRun a function and print its result\n");
     written_expect(&err, "");
 }
 
@@ -41,13 +47,34 @@ static void test_usage(void **state)
     assert_int_equal(run("get", "--wait", "1s", NULL), CTL_USAGE);
     written_expect(&err, "futurectl: get takes no --wait\nTry `futurectl get --help`.\n");
     assert_int_equal(run("wait", NULL, NULL, NULL), CTL_USAGE);
-    written_expect(&err, "futurectl: wait needs IDs or --group\n");
+    written_expect(&err, "futurectl: wait needs IDs, --group or --filter\n");
     assert_int_equal(run("watch", "x", "--group", "g"), CTL_USAGE);
-    written_expect(&err, "futurectl: both IDs and --group: give one of them\n");
+    written_expect(&err, "futurectl: IDs and --group: give one of them\n");
     assert_int_equal(run("annotate", "x", NULL, NULL), CTL_USAGE);
     written_expect(&err, "futurectl: annotate needs KEY=VALUE or --remove KEY, and at most 64 of them\n");
     assert_int_equal(run("annotate", "x", "novalue", NULL), CTL_USAGE);
     written_expect(&err, "futurectl: a label is KEY=VALUE with a key of 1 to 63 characters, not `novalue`\n");
+    assert_int_equal(run("get", NULL, NULL, NULL), CTL_USAGE);
+    written_expect(&err, "futurectl: get needs IDs or --key\n");
+    assert_int_equal(run("get", "x", "--key", "k"), CTL_USAGE);
+    written_expect(&err, "futurectl: IDs and --key: give one of them\n");
+    assert_int_equal(run("cancel", NULL, NULL, NULL), CTL_USAGE);
+    written_expect(&err, "futurectl: cancel needs IDs, --group or --filter\n");
+    assert_int_equal(run("delete", "x", "-fy", NULL), CTL_USAGE);
+    written_expect(&err, "futurectl: IDs and --filter: give one of them\n");
+    assert_int_equal(run("reschedule", "x", NULL, NULL), CTL_USAGE);
+    written_expect(&err, "futurectl: reschedule needs --priority, --in, --at, --deadline, --no-deadline or "
+                         "--retention\n");
+    assert_int_equal(run("reschedule", "x", "--deadline=1h", "--no-deadline"), CTL_USAGE);
+    written_expect(&err, "futurectl: --deadline and --no-deadline exclude each other\n");
+    assert_int_equal(run("submit", "F", "--in=1h", "--at=12:00"), CTL_USAGE);
+    written_expect(&err, "futurectl: --in and --at exclude each other\n");
+    assert_int_equal(run("submit", "F", "--key-policy=reject", NULL), CTL_USAGE);
+    written_expect(&err, "futurectl: --key-policy needs --key\n");
+    assert_int_equal(run("submit", "F", "--pass-results", NULL), CTL_USAGE);
+    written_expect(&err, "futurectl: --pass-results needs --depends-on\n");
+    assert_int_equal(run("completion", "csh", NULL, NULL), CTL_USAGE);
+    written_expect(&err, "futurectl: completion takes bash, zsh or fish, not `csh`\n");
     assert_int_equal(run("run", "F", "x", "--argument=y"), CTL_USAGE);
     written_expect(&err, "futurectl: both --argument and `x`: there is only one argument\n");
     written_expect(&out, "");
@@ -55,8 +82,9 @@ static void test_usage(void **state)
 
 static void test_unreachable(void **state)
 {
-    static const char *const commands_of_one[] = {"run",    "submit", "get",   "wait",
-                                                  "result", "cancel", "watch", "delete"};
+    static const char *const commands_of_one[] = {
+            "run",   "submit", "get",     "wait",    "result", "cancel", "watch",  "delete", "as-completed",
+            "count", "retry",  "explain", "workers", "stats",  "pause",  "resume", "limits"};
     static const char text[] =
             "futurectl: cannot connect to unix:/nowhere/s: No such file or directory; there is no "
             "such socket; start futured, or say with FUTURED_ADDRESS where it listens\n";

@@ -98,25 +98,30 @@ static void test_write_result(void **state)
     written_expect(&err, "futurectl: cannot write /dev/full: No space left on device\n");
 }
 
-static void test_selector(void **state)
+static void test_until(void **state)
 {
-    char id[] = "a", *ids[] = {id};
     struct ctl ctl = new_ctl();
-    struct futured_selector s = ctl_selector(&ctl, "*");
 
-    assert_string_equal(s.filter, "*");
-    assert_true(!s.ids && !s.n_ids && !s.group);
-    ctl.options.group = "g";
-    s = ctl_selector(&ctl, "*");
-    assert_string_equal(s.group, "g");
-    assert_null(s.filter);
-    ctl.options.group = NULL;
-    ctl.options.arguments = ids;
-    ctl.options.n_arguments = 1;
-    s = ctl_selector(&ctl, "*");
-    assert_int_equal(s.n_ids, 1);
-    assert_string_equal(s.ids[0], "a");
-    assert_null(s.filter);
+    assert_int_equal(ctl_until(&ctl), CLOCK_NEVER);
+    ctl_limit_call(&ctl, CLOCK_NEVER); /* needs no client */
+    ctl.options.timeout = (struct option_span){1, 3600 * NS_PER_S};
+    assert_true(ctl_until(&ctl) > clock_mono());
+}
+
+/* What has only its turn to wait for, or does not wait, is nobody told of; the rest needs a daemon. */
+static void test_not_waiting(void **state)
+{
+    struct futured_future f = {
+            .id = "ID", .state = FUTURED_STATE_PENDING, .pending_reason = FUTURED_PENDING_READY};
+    struct ctl ctl = new_ctl();
+
+    ctl_say_waiting(&ctl, &f);
+    f.pending_reason = FUTURED_PENDING_UNSPECIFIED;
+    ctl_say_waiting(&ctl, &f);
+    f.state = FUTURED_STATE_SUCCEEDED;
+    f.pending_reason = FUTURED_PENDING_PAUSED;
+    ctl_say_waiting(&ctl, &f);
+    written_expect(&err, "");
 }
 
 static int setup(void **state)
@@ -137,8 +142,8 @@ int main(void)
 {
 #define TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
     const struct CMUnitTest tests[] = {
-            TEST(test_complain),     TEST(test_exit_of),  TEST(test_outcome),
-            TEST(test_write_result), TEST(test_selector),
+            TEST(test_complain),     TEST(test_exit_of), TEST(test_outcome),
+            TEST(test_write_result), TEST(test_until),   TEST(test_not_waiting),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

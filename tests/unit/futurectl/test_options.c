@@ -74,23 +74,25 @@ static void test_all(void **state)
     struct line l;
 
     parses(&l, "f run F --argument -x --attempt-timeout 1s --cancel-on-disconnect --content-type T "
-               "--deadline 3s --delay 2s "
-               "--ephemeral --group G --key K --label a=b=c --label d= --max-attempts 3 --priority -7 "
+               "--deadline 3s --in 2s --concurrency-key C --fairness-key F --durable "
+               "--group G --key K --label a=b=c --label d= --retries 3 --priority -7 "
                "--retention 4s --tag T2 --view task -o OUT");
     assert_string_equal(l.o.argument, "-x");
     assert_int_equal(l.o.attempt_timeout.ns, INT64_C(1000000000));
     assert_true(l.o.cancel_on_disconnect);
     assert_string_equal(l.o.content_type, "T");
-    assert_int_equal(l.o.deadline.ns, INT64_C(3000000000));
-    assert_int_equal(l.o.delay.ns, INT64_C(2000000000));
-    assert_true(l.o.is_ephemeral);
+    assert_true(l.o.deadline.is_set && l.o.deadline.t > clock_wall());
+    assert_int_equal(l.o.in.ns, INT64_C(2000000000));
+    assert_string_equal(l.o.concurrency_key, "C");
+    assert_string_equal(l.o.fairness_key, "F");
+    assert_int_equal(l.o.durability, FUTURED_DURABLE);
     assert_string_equal(l.o.group, "G");
     assert_string_equal(l.o.key, "K");
     assert_int_equal(l.o.n_labels, 2);
     assert_string_equal(l.o.labels[0].value, "b=c");
     assert_string_equal(l.o.labels[1].value, "");
-    assert_int_equal(l.o.max_attempts, 3);
-    assert_int_equal(l.o.priority, -7);
+    assert_int_equal(l.o.retries, 3);
+    assert_true(l.o.priority.is_set && l.o.priority.n == -7);
     assert_int_equal(l.o.retention.ns, INT64_C(4000000000));
     assert_string_equal(l.o.tag, "T2");
     assert_int_equal(l.o.view, FUTURED_VIEW_TASK);
@@ -122,6 +124,26 @@ static void test_all(void **state)
     parses(&l, "f annotate x a=1 --remove b --remove c");
     assert_int_equal(l.o.n_remove, 2);
     assert_string_equal(l.o.remove[1], "c");
+    parses(&l, "f submit F --at 2026-01-31T12:00:00Z --deadline 2026-01-31T12:00:01Z --ephemeral");
+    assert_true(l.o.at.is_set && l.o.at.t == INT64_C(1769860800000000000));
+    assert_true(l.o.deadline.t == INT64_C(1769860801000000000));
+    assert_int_equal(l.o.durability, FUTURED_EPHEMERAL);
+    parses(&l, "f --group G count --by state");
+    assert_string_equal(l.o.group, "G");
+    assert_string_equal(l.o.by, "state");
+    parses(&l, "f cancel -f state=FAILED -g G -y --dry-run");
+    assert_string_equal(l.o.filter, "state=FAILED");
+    assert_true(l.o.is_yes && l.o.is_dry_run);
+    parses(&l, "f reschedule x --no-deadline --priority 0");
+    assert_true(l.o.is_without_deadline && l.o.priority.is_set && l.o.priority.n == 0);
+    parses(&l, "f limits F --max-running 0 --max-pending 5 --rate 0.5");
+    assert_true(l.o.max_running.is_set && l.o.max_running.n == 0);
+    assert_int_equal(l.o.max_pending.n, 5);
+    assert_true(l.o.rate == 0.5);
+    parses(&l, "f limits F --reset");
+    assert_true(l.o.is_reset && l.o.rate < 0 && !l.o.max_running.is_set);
+    parses(&l, "f wait -g G --expect 7");
+    assert_int_equal(l.o.expect, 7);
     parses(&l, "f ping --wait 10s");
     assert_int_equal(l.o.wait.ns, INT64_C(10000000000));
     parses(&l, "f");
@@ -151,7 +173,18 @@ static void test_refused(void **state)
     refuses("f get x --label a=b", "get takes no --label");
     refuses("f --label a=b get x", "get takes no --label");
     refuses("f run", "run needs FUNCTION [ARGUMENT | - | @FILE]");
-    refuses("f get", "get needs ID...");
+    refuses("f as-completed", "as-completed needs ID...");
+    refuses("f run F --durable --ephemeral", "--durable and --ephemeral exclude each other");
+    refuses("f run F --at noon", "--at takes a time such as 12:00, \"2026-01-31 12:00\" or "
+                                 "2026-01-31T12:00:00Z, not `noon`");
+    refuses("f run F --deadline noon", "--deadline takes 90s, 1.5h or 7d, or a time such as 12:00 or "
+                                       "2026-01-31T12:00:00Z, not `noon`");
+    refuses("f limits F --rate -1", "--rate takes a number such as 10 or 0.5, not `-1`");
+    refuses("f limits F --max-running -1",
+            "--max-running takes a whole number from 0 to 4294967295, not `-1`");
+    refuses("f count --group-by state", "there is no option --group-by; did you mean --group?");
+    refuses("f run F --max-attempts 3", "there is no option --max-attempts");
+    refuses("f cancel x --filtre y", "there is no option --filtre; did you mean --filter?");
     refuses("f run a b c", "run does not take so many arguments: `c` is too much");
     refuses("f ping x", "ping does not take so many arguments: `x` is too much");
     refuses("f run F --timeout", "--timeout needs a value: DURATION");
@@ -187,45 +220,31 @@ static void test_label(void **state)
     assert_int_equal(options_parse_label(text, &label), OPTIONS_E_USAGE);
 }
 
-static void test_help(void **state)
+/* Every option of every command is in the table, once; what a command takes is found by its name. */
+static void test_each(void **state)
 {
-    struct written w;
+    for (size_t i = 0; i < commands_n; i++) {
+        const struct option *o, *again;
 
-    written_init(&w);
-    options_print_help(w.to, &commands[commands_n - 1]);
-    written_expect(
-            &w,
-            "Usage: futurectl ping [OPTION]...\n"
-            "\n"
-            "Ask whether the daemon is there and takes calls.\n"
-            "\n"
-            "Examples:\n"
-            "  futurectl ping --wait 10s && start-what-needs-it\n"
-            "\n"
-            "Options:\n"
-            "      --wait DURATION             wait up to that time until it is there and takes calls\n"
-            "      --timeout DURATION          give up waiting after that time, with exit status 124\n"
-            "  -a, --address ADDRESS           unix:/path, 127.0.0.1:4740, [::1]:4740 or host:4740;\n"
-            "                                  default $FUTURED_ADDRESS, else the socket of the user's or\n"
-            "                                  of the system's daemon\n"
-            "      --json                      print JSON: one value, indented\n"
-            "      --jsonl                     print JSON: one value a line, as it comes\n"
-            "  -h, --help                      print this help\n"
-            "      --version                   print the version\n");
-    for (size_t i = 0; i < commands_n; i++) { /* every option of every command is in the table */
-        options_print_help(w.to, &commands[i]);
-        written_has(&w, commands[i].summary);
+        for (size_t at = 0; (o = options_each(&commands[i], at)); at++) {
+            assert_ptr_equal(options_find(&commands[i], o->name, strlen(o->name)), o);
+            for (size_t before = 0; before < at; before++) {
+                again = options_each(&commands[i], before);
+                assert_string_not_equal(again->name, o->name);
+                assert_true(!o->letter || again->letter != o->letter);
+            }
+        }
     }
-    options_print_commands(w.to, commands, commands_n);
-    written_has(&w, "\n  annotate    Set and remove labels of a future\n");
-    written_deinit(&w);
+    assert_null(options_find(NULL, "group", 5));
+    assert_string_equal(options_find(NULL, "jsonl", 5)->name, "jsonl");
+    assert_null(options_find(&commands[0], "labe", 4));
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
             cmocka_unit_test(test_places), cmocka_unit_test(test_all),  cmocka_unit_test(test_refused),
-            cmocka_unit_test(test_label),  cmocka_unit_test(test_help),
+            cmocka_unit_test(test_label),  cmocka_unit_test(test_each),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -72,6 +72,28 @@ static void test_lists(void **state)
     futured_future_free(f);
 }
 
+/* What is added up of several answers looks as one of them. */
+static void test_sums(void **state)
+{
+    static const struct futured_count_group groups[] = {{"FAILED", 10, INT64_C(1500000000)}, {"", 2, -1}};
+    const struct futured_changed changed = {.matched = 3, .changed = 2};
+    struct futured_count count = {.count = 12, .oldest_age_ns = INT64_C(1500000000)};
+
+    begin_test(OUTPUT_JSONL);
+    output_count(&out, &count);
+    written_expect(&w, "{\"count\":12,\"groups\":[],\"oldest_age\":\"1.500s\",\"next_page_token\":\"\"}\n");
+    count.n_groups = 2;
+    count.groups = groups;
+    output_count(&out, &count);
+    written_expect(&w, "{\"count\":12,\"groups\":["
+                       "{\"value\":\"FAILED\",\"count\":10,\"oldest_age\":\"1.500s\"},"
+                       "{\"value\":\"\",\"count\":2}],"
+                       "\"oldest_age\":\"1.500s\",\"next_page_token\":\"\"}\n");
+    output_changed(&out, &changed, "not shown");
+    written_expect(&w, "{\"matched\":3,\"changed\":2,\"next_page_token\":\"\"}\n");
+    assert_int_equal(output_close(&out), 0);
+}
+
 /* What cannot be read is no output, and is told. */
 static void test_malformed(void **state)
 {
@@ -98,7 +120,8 @@ static int teardown(void **state)
 int main(void)
 {
 #define TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
-    const struct CMUnitTest tests[] = {TEST(test_one), TEST(test_lists), TEST(test_malformed)};
+    const struct CMUnitTest tests[] = {TEST(test_one), TEST(test_lists), TEST(test_sums),
+                                       TEST(test_malformed)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,117 +6,29 @@
 static struct written w;
 static struct output out;
 
-static void test_whole(void **state)
-{
-    struct futured_future *f = sample_future_whole();
-
-    output_future(&out, f);
-    written_expect(
-            &w,
-            "future      0198c2f0-1111-7000-8000-000000000001\n"
-            "state       FAILED\n"
-            "function    crash\n"
-            "argument    11 bytes, text/plain\n"
-            "  | hello\n"
-            "  | world\n"
-            "labels      seen=yes\n"
-            "as asked    file=/usr/share/x\n"
-            "            n=3\n"
-            "group       nightly\n"
-            "tag         t1\n"
-            "namespace   blue\n"
-            "priority    9\n"
-            "not before  2026-01-31 12:00:01.000 +0000\n"
-            "next start  2026-01-31 12:01:01.500 +0000\n"
-            "deadline    2026-02-07 12:01:01.000 +0000\n"
-            "durability  ephemeral: lost when the daemon stops\n"
-            "attempts    2 at most\n"
-            "timeout     1.5 s\n"
-            "key         job-1\n"
-            "one at once disk\n"
-            "depends on  0198c2f0-1111-7000-8000-000000000009\n"
-            "submitted   2026-01-31 12:00:00.123 +0000 by alice\n"
-            "started     2026-01-31 12:00:01.000 +0000\n"
-            "ended       2026-01-31 12:01:01.500 +0000\n"
-            "kept until  2026-02-07 12:01:01.000 +0000\n"
-            "cancel      asked for at 2026-01-31 12:00:01.000 +0000 by alice: too slow\n"
-            "progress    5 of 10, half way\n"
-            "attempt 1   started 2026-01-31 12:00:01.000 +0000 on worker pool-3, ran 1.5 s, user 2 ms, "
-            "system 2 ms, "
-            "3.0 MiB, exit code 1; FUNCTION_ERROR (ValueError): exit code 1\n"
-            "attempt 2   started 2026-01-31 12:00:01.000 +0000 on worker pool-3, ran 1 m, killed by SIGSEGV; "
-            "CRASHED: the worker died\n"
-            "retry of    0198c2f0-1111-7000-8000-000000000000\n"
-            "retried by  0198c2f0-1111-7000-8000-000000000002\n"
-            "error       CRASHED: the worker died\n");
-    futured_future_free(f);
-}
-
-static void test_small(void **state)
-{
-    struct futured_future *f = sample_future_small(FUTURED__V1__STATE__STATE_SUCCEEDED, "out");
-
-    output_future(&out, f);
-    written_expect(&w, "future      0198c2f0-1111-7000-8000-000000000005\n"
-                       "state       SUCCEEDED\n"
-                       "result      3 bytes: out\n");
-    futured_future_free(f);
-}
-
-static struct futured_bytes bytes(const char *data, size_t n)
-{
-    return (struct futured_bytes){(const unsigned char *)data, n};
-}
-
-static void expect_result(struct futured_bytes data, uint64_t size, const char *type, const char *text)
-{
-    const struct futured_result result = {.data = data, .size = size, .content_type = type};
-    struct futured_future *f = sample_future_small(FUTURED__V1__STATE__STATE_SUCCEEDED, "");
-    char all[1000];
-
-    f->result = &result;
-    output_future(&out, f);
-    snprintf(all, sizeof all,
-             "future      0198c2f0-1111-7000-8000-000000000005\nstate       SUCCEEDED\nresult      %s\n",
-             text);
-    written_expect(&w, all);
-    futured_future_free(f);
-}
-
-static void test_results(void **state)
-{
-    char longer[5000];
-
-    memset(longer, 'x', sizeof longer);
-    expect_result(bytes("", 0), 0, "", "0 bytes");
-    expect_result(bytes("", 0), 77, "", "77 bytes (not in this view)");
-    expect_result(bytes("line\n", 5), 5, "text/plain", "5 bytes, text/plain: line\\n");
-    expect_result(bytes("a\nb", 3), 3, "", "3 bytes\n  | a\n  | b");
-    expect_result(bytes("a\n\nb\n", 5), 5, "", "5 bytes\n  | a\n  | \n  | b");
-    expect_result(bytes("\033[31m", 5), 5, "image/\033",
-                  "5 bytes, image/\\x1b (binary; `futurectl result 0198c2f0-1111-7000-8000-000000000005` "
-                  "writes it)");
-    expect_result(bytes(longer, sizeof longer), sizeof longer, "",
-                  "4.9 KiB (long; `futurectl result 0198c2f0-1111-7000-8000-000000000005` writes it)");
-}
+/* Younger than the clock is just now. */
+#define AHEAD INT64_MAX
 
 static void test_table(void **state)
 {
     struct futured_future *whole = sample_future_whole();
     struct futured_future *small = sample_future_small(FUTURED__V1__STATE__STATE_RUNNING, "");
 
+    whole->submit_time_ns = AHEAD;
     output_begin(&out, OUTPUT_FUTURES);
     output_row(&out, whole);
     output_row(&out, small);
     output_end(&out);
-    written_expect(&w, "ID                                    STATE      FUNCTION          SUBMITTED         "
-                       "             TOOK      "
-                       "LABELS\n"
-                       "0198c2f0-1111-7000-8000-000000000001  FAILED     crash             2026-01-31 "
-                       "12:00:00.123 +0000  1 m       "
-                       "seen=yes\n"
+    written_expect(&w, "ID                                    STATE    FUNCTION  AGE   TOOK  LABELS\n"
+                       "0198c2f0-1111-7000-8000-000000000001  FAILED   crash     0 ns  1 m   seen=yes\n"
                        "0198c2f0-1111-7000-8000-000000000005  RUNNING\n");
     assert_int_equal(out.n_items, 2);
+    out.is_colour = 1;
+    output_begin(&out, OUTPUT_FUTURES);
+    output_row(&out, small);
+    output_end(&out);
+    written_expect(&w, "ID                                    STATE    FUNCTION  AGE  TOOK  LABELS\n"
+                       "0198c2f0-1111-7000-8000-000000000005  \033[36mRUNNING\033[0m\n");
     futured_future_free(whole);
     futured_future_free(small);
 }
@@ -128,7 +40,8 @@ static void test_line(void **state)
     struct futured_future *f = sample_future_whole();
 
     output_line(&out, f);
-    written_expect(&w, "0198c2f0-1111-7000-8000-000000000001  FAILED CRASHED: the worker died\n");
+    written_expect(&w, "0198c2f0-1111-7000-8000-000000000001  FAILED CRASHED: the worker died, retry of "
+                       "0198c2f0-1111-7000-8000-000000000000\n");
     futured_future_free(f);
     f = sample_future_small(FUTURED__V1__STATE__STATE_SUCCEEDED, "12345");
     output_line(&out, f);
@@ -163,7 +76,7 @@ static void test_workers(void **state)
                                  .running = 2,
                                  .reserved = 3,
                                  .finished = 4,
-                                 .attach_time_ns = FUTURED_NO_TIME};
+                                 .attach_time_ns = AHEAD};
 
     output_begin(&out, OUTPUT_WORKERS);
     output_worker(&out, &w_1);
@@ -171,13 +84,9 @@ static void test_workers(void **state)
     w_1.n_functions = 0;
     output_worker(&out, &w_1);
     output_end(&out);
-    written_expect(&w,
-                   "WORKER    NAME                  STATE         SLOTS  RUNNING  RESERVED   FINISHED  SINCE"
-                   "                          FUNCTIONS\n"
-                   "w-1       pool-7                READY             1        2         3          4  "
-                   "                               echo sleep\n"
-                   "w-1       pool-7                ?                 1        2         3          4  "
-                   "                              \n");
+    written_expect(&w, "WORKER  NAME    STATE  SLOTS  RUNNING  RESERVED  FINISHED  AGE   FUNCTIONS\n"
+                       "w-1     pool-7  READY      1        2         3         4  0 ns  echo sleep\n"
+                       "w-1     pool-7  ?          1        2         3         4  0 ns\n");
 }
 
 static void test_functions(void **state)
@@ -212,15 +121,116 @@ static void test_functions(void **state)
     output_end(&out);
     written_expect(
             &w,
-            "FUNCTION              KIND      PENDING  RUNNING  SUCCEEDED  FAILED  MEAN RUN  WHAT IT DOES\n"
-            "sha256                plugin          1        2          3       4  1.5 ms    SHA-256 of the "
-            "argument as 64 "
+            "FUNCTION  KIND     PENDING  RUNNING  SUCCEEDED  FAILED  MEAN RUN  WHAT IT DOES\n"
+            "sha256    plugin         1        2          3       4  1.5 ms    SHA-256 of the argument as 64 "
             "hexadecimal characters, in low...\n"
-            "sha256                several         1        2          3       4            PAUSED: disk is "
-            "full\n"
-            "sha256                none            1        2          3       4            NOT SERVED: "
-            "CRASHED: dlopen: no "
+            "sha256    several        1        2          3       4            PAUSED: disk is full\n"
+            "sha256    none           1        2          3       4            NOT SERVED: CRASHED: dlopen: "
+            "no "
             "such file\n");
+}
+
+static void test_function_whole(void **state)
+{
+    static const enum futured_function_kind plugin[] = {FUTURED_FUNCTION_PLUGIN};
+    static const struct futured_error failure = {
+            .reason = "CRASHED", .type = "", .function_reason = "", .message = "dlopen: no such file"};
+    struct futured_function f = {.name = "sha256",
+                                 .doc = "",
+                                 .n_kinds = 1,
+                                 .kinds = plugin,
+                                 .pause_reason = "",
+                                 .limits_reason = "",
+                                 .n_workers = 2,
+                                 .pending = 3,
+                                 .running = 4};
+
+    output_function_whole(&out, &f);
+    written_expect(&w, "function    sha256\n"
+                       "kind        plugin\n"
+                       "max running any number\n"
+                       "max pending any number\n"
+                       "rate        any number\n"
+                       "workers     2\n"
+                       "pending     3\n"
+                       "running     4\n");
+    f.doc = "A digest.";
+    f.failure = &failure;
+    f.is_paused = 1;
+    f.pause_time_ns = f.limits_time_ns = INT64_C(1769860800123000000);
+    f.pause_principal = "alice";
+    f.pause_reason = "disk full";
+    f.limits_principal = "bob";
+    f.limits_reason = "slowly";
+    f.max_running = 2;
+    f.max_pending = 1000000;
+    f.rate = 0.5;
+    output_function_whole(&out, &f);
+    written_expect(&w, "function    sha256\n"
+                       "kind        plugin\n"
+                       "what        A digest.\n"
+                       "not served  CRASHED: dlopen: no such file\n"
+                       "paused      2026-01-31 12:00:00.123 +0000 by alice: disk full\n"
+                       "max running 2\n"
+                       "max pending 1000000\n"
+                       "rate        0.5 a second\n"
+                       "limits set  2026-01-31 12:00:00.123 +0000 by bob: slowly\n"
+                       "workers     2\n"
+                       "pending     3\n"
+                       "running     4\n");
+}
+
+static void test_explanation(void **state)
+{
+    static const char *const waits_for[] = {SAMPLE_ID "1", SAMPLE_ID "2"};
+    struct futured_explanation x = {.id = "", .function = "f", .text = "nothing waits", .limit = ""};
+
+    output_explanation(&out, &x);
+    written_expect(&w, "function    f\nwhy         nothing waits\npending     0\nrunning     0\n"
+                       "workers     0\nroom        0\n");
+    x.id = SAMPLE_ID "3";
+    x.state = FUTURED_STATE_PENDING;
+    x.pending_reason = FUTURED_PENDING_LIMITED;
+    x.text = "too many";
+    x.next_start_time_ns = INT64_C(1769860800123000000);
+    x.n_waits_for = 2;
+    x.waits_for = waits_for;
+    x.limit = "rate";
+    x.has_position = x.is_estimate = 1;
+    x.position = 5;
+    x.pending = 6;
+    output_explanation(&out, &x);
+    written_expect(&w, "future      " SAMPLE_ID "3\n"
+                       "state       PENDING (LIMITED)\n"
+                       "function    f\n"
+                       "why         too many\n"
+                       "next start  2026-01-31 12:00:00.123 +0000\n"
+                       "waits for   " SAMPLE_ID "1\n"
+                       "            " SAMPLE_ID "2\n"
+                       "limit       rate\n"
+                       "before it   about 5\n"
+                       "pending     6\n"
+                       "running     0\n"
+                       "workers     0\n"
+                       "room        0\n");
+}
+
+static void test_counts(void **state)
+{
+    static const struct futured_count_group groups[] = {{"FAILED", 10, 5000}, {"", 2, FUTURED_NO_SPAN}};
+    const struct futured_changed changed = {.matched = 3, .changed = 2};
+    struct futured_count count = {.count = 12, .oldest_age_ns = 5000};
+
+    output_count(&out, &count);
+    written_expect(&w, "12\n");
+    count.groups = groups;
+    output_count(&out, &count);
+    written_expect(&w, "VALUE  COUNT  OLDEST\n");
+    count.n_groups = 2;
+    output_count(&out, &count);
+    written_expect(&w, "VALUE   COUNT  OLDEST\nFAILED     10  5 us\n-           2\n");
+    output_changed(&out, &changed, "2 of 3 cancelled");
+    written_expect(&w, "2 of 3 cancelled\n");
 }
 
 static void test_events(void **state)
@@ -288,6 +298,7 @@ static void test_colour(void **state)
     struct futured_future *f = sample_future_whole();
 
     out.is_colour = 1;
+    f->retry_of = "";
     output_line(&out, f);
     written_expect(&w,
                    "0198c2f0-1111-7000-8000-000000000001  \033[31mFAILED\033[0m CRASHED: the worker died\n");
@@ -316,9 +327,9 @@ int main(void)
 {
 #define TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
     const struct CMUnitTest tests[] = {
-            TEST(test_whole),  TEST(test_small),     TEST(test_results), TEST(test_table),
-            TEST(test_line),   TEST(test_functions), TEST(test_workers), TEST(test_events),
-            TEST(test_waited), TEST(test_colour),
+            TEST(test_table),          TEST(test_line),        TEST(test_functions), TEST(test_workers),
+            TEST(test_function_whole), TEST(test_explanation), TEST(test_counts),    TEST(test_events),
+            TEST(test_waited),         TEST(test_colour),
     };
 
     setenv("TZ", "UTC", 1);

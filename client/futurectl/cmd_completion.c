@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "client/futurectl/cmd_completion.h"
+
+#include "base/clock.h"
+#include "client/futurectl/commands.h"
+#include "client/futurectl/completion.h"
+#include "client/futurectl/ctl.h"
+
+#include <string.h>
+
+enum { IDS_SHOWN = 50 };
+
+/* Somebody waits at a prompt. */
+#define ASK_NS (2 * NS_PER_S)
+
+static void show(void *arg, const char *word, const char *what)
+{
+    struct ctl *ctl = arg;
+
+    fprintf(ctl->out.to, *what ? "%s\t%s\n" : "%s\n", word, what);
+}
+
+static void show_functions(struct ctl *ctl, struct futured_client *client, const char *prefix)
+{
+    struct futured_functions *functions;
+
+    if (futured_list_functions(client, *prefix ? prefix : NULL, NULL, &functions))
+        return;
+    for (size_t i = 0; i < functions->n_functions; i++) {
+        const struct futured_function *f = functions->functions[i];
+        char what[60];
+
+        snprintf(what, sizeof what, "%.*s", (int)strcspn(f->doc, "\n\t"), f->doc);
+        show(ctl, f->name, what);
+    }
+    futured_functions_free(functions);
+}
+
+static void show_ids(struct ctl *ctl, struct futured_client *client, const char *prefix)
+{
+    const struct futured_selector all = {.filter = "*"};
+    struct futured_list_options list = FUTURED_LIST_OPTIONS_INIT;
+    struct futured_page *page;
+
+    list.page_size = IDS_SHOWN;
+    if (futured_list(client, &all, &list, &page))
+        return;
+    for (size_t i = 0; i < page->n_futures; i++) {
+        const struct futured_future *f = page->futures[i];
+        char what[300];
+
+        snprintf(what, sizeof what, "%s %s", f->task ? f->task->function : "", futured_state_name(f->state));
+        if (strncmp(f->id, prefix, strlen(prefix)) == 0)
+            show(ctl, f->id, what);
+    }
+    futured_page_free(page);
+}
+
+/* What cannot be asked is not offered; a prompt is no place to complain. */
+static void show_live(struct ctl *ctl, const struct completion_live *live)
+{
+    struct futured_client *client;
+
+    if (live->kind != ARGUMENT_FUNCTION && live->kind != ARGUMENT_ID)
+        return;
+    client = futured_client_new(live->address ? live->address : ctl->options.address);
+    if (!client)
+        return;
+    futured_client_set_timeout(client, ASK_NS);
+    if (live->kind == ARGUMENT_FUNCTION)
+        show_functions(ctl, client, live->prefix);
+    else
+        show_ids(ctl, client, live->prefix);
+    futured_client_free(client);
+}
+
+int cmd_completion(struct ctl *ctl)
+{
+    const struct options *o = &ctl->options;
+    const char *script = completion_script(o->arguments[0]);
+    struct completion_live live;
+
+    if (strcmp(o->arguments[0], "words") == 0) {
+        completion_find(commands, commands_n, o->arguments + 1, o->n_arguments - 1, show, ctl, &live);
+        show_live(ctl, &live);
+        return CTL_OK;
+    }
+    if (!script || o->n_arguments > 1) {
+        ctl_complain(ctl, "completion takes bash, zsh or fish, not `%s`", o->arguments[script ? 1 : 0]);
+        return CTL_USAGE;
+    }
+    fputs(script, ctl->out.to);
+    return CTL_OK;
+}

@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/* The daemon itself: workers, stats, ping. */
+struct ctl;
+
+int cmd_daemon_workers(struct ctl *ctl);
+int cmd_daemon_stats(struct ctl *ctl);
+int cmd_daemon_ping(struct ctl *ctl);
