@@ -86,7 +86,8 @@ int cmd_change_reschedule(struct ctl *ctl)
         ctl_complain(ctl, "--deadline and --no-deadline exclude each other");
     else if (!o->priority.is_set && !o->in.is_set && !o->at.is_set && !o->deadline.is_set &&
              !o->is_without_deadline && !o->retention.is_set)
-        ctl_complain(ctl, "reschedule needs --priority, --in, --at, --deadline, --no-deadline or --retention");
+        ctl_complain(ctl,
+                     "reschedule needs --priority, --in, --at, --deadline, --no-deadline or --retention");
     else
         return change_one(ctl, reschedule);
     return CTL_USAGE;

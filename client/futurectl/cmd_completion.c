@@ -5,10 +5,11 @@
 #include "client/futurectl/commands.h"
 #include "client/futurectl/completion.h"
 #include "client/futurectl/ctl.h"
+#include "client/futurectl/text.h"
 
 #include <string.h>
 
-enum { IDS_SHOWN = 50 };
+enum { IDS_SHOWN = 50, WHAT_BYTES = 80 };
 
 /* Somebody waits at a prompt. */
 #define ASK_NS (2 * NS_PER_S)
@@ -17,7 +18,11 @@ static void show(void *arg, const char *word, const char *what)
 {
     struct ctl *ctl = arg;
 
-    fprintf(ctl->out.to, *what ? "%s\t%s\n" : "%s\n", word, what);
+    text_put_string(ctl->out.to, word);
+    if (*what)
+        fputc('\t', ctl->out.to);
+    text_put(ctl->out.to, (struct span){(const uint8_t *)what, strcspn(what, "\n")}, WHAT_BYTES);
+    fputc('\n', ctl->out.to);
 }
 
 static void show_functions(struct ctl *ctl, struct futured_client *client, const char *prefix)
@@ -26,13 +31,8 @@ static void show_functions(struct ctl *ctl, struct futured_client *client, const
 
     if (futured_list_functions(client, *prefix ? prefix : NULL, NULL, &functions))
         return;
-    for (size_t i = 0; i < functions->n_functions; i++) {
-        const struct futured_function *f = functions->functions[i];
-        char what[60];
-
-        snprintf(what, sizeof what, "%.*s", (int)strcspn(f->doc, "\n\t"), f->doc);
-        show(ctl, f->name, what);
-    }
+    for (size_t i = 0; i < functions->n_functions; i++)
+        show(ctl, functions->functions[i]->name, functions->functions[i]->doc);
     futured_functions_free(functions);
 }
 

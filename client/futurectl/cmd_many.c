@@ -46,7 +46,7 @@ static int retry(struct ctl *ctl, const char *id)
     return show_line(ctl, future);
 }
 
-static int delete(struct ctl *ctl, const char *id)
+static int delete (struct ctl *ctl, const char *id)
 {
     char text[80];
 
@@ -115,7 +115,8 @@ static int ask(struct ctl *ctl, const struct verb *verb, const struct futured_ch
 
     if (!isatty(STDIN_FILENO) || !isatty(fileno(ctl->err))) {
         ctl_complain(ctl,
-                     "%" PRIu64 " of %" PRIu64 " futures would be %s, and there is no terminal to ask at: -y does it "
+                     "%" PRIu64 " of %" PRIu64
+                     " futures would be %s, and there is no terminal to ask at: -y does it "
                      "without asking, --dry-run only counts",
                      what->changed, what->matched, verb->past);
         return CTL_USAGE;

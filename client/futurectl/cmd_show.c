@@ -124,7 +124,8 @@ static int count(struct ctl *ctl, const struct futured_selector *selector)
 
     tally_init(&tally, ctl->options.by != NULL);
     do {
-        if (futured_count(ctl->client, selector, ctl->options.by, page ? page->next_page_token : NULL, &next)) {
+        if (futured_count(ctl->client, selector, ctl->options.by, page ? page->next_page_token : NULL,
+                          &next)) {
             futured_count_free(page);
             tally_deinit(&tally);
             return ctl_fail(ctl);

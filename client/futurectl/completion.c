@@ -45,12 +45,13 @@ static const struct script {
                 "else\n"
                 "    compdef _futurectl futurectl\n"
                 "fi\n"},
-        {"fish", "# fish: futurectl completion fish | source\n"
-                 "function __futurectl_words\n"
-                 "    set -l words (commandline -opc) (commandline -ct)\n"
-                 "    $words[1] completion words -- $words[2..-1] 2>/dev/null\n"
-                 "end\n"
-                 "complete -c futurectl -n 'count (__futurectl_words) >/dev/null' -f -a '(__futurectl_words)'\n"},
+        {"fish",
+         "# fish: futurectl completion fish | source\n"
+         "function __futurectl_words\n"
+         "    set -l words (commandline -opc) (commandline -ct)\n"
+         "    $words[1] completion words -- $words[2..-1] 2>/dev/null\n"
+         "end\n"
+         "complete -c futurectl -n 'count (__futurectl_words) >/dev/null' -f -a '(__futurectl_words)'\n"},
 };
 
 const char *completion_script(const char *shell)

@@ -146,22 +146,16 @@ static void say_waiting(struct ctl *ctl, const struct futured_explanation *x)
                  x->n_waits_for ? ", first for " : "", x->n_waits_for ? x->waits_for[0] : "");
 }
 
-static int is_waiting(enum futured_state state, enum futured_pending_reason reason)
-{
-    return state == FUTURED_STATE_PENDING && reason != FUTURED_PENDING_READY &&
-           reason != FUTURED_PENDING_UNSPECIFIED;
-}
-
+/* Asked of the daemon also where the answer to the submission knew no reason yet: a limit shows when its turn comes. */
 void ctl_say_waiting(struct ctl *ctl, const struct futured_future *future)
 {
     struct futured_explanation *x;
 
-    if (!is_waiting(future->state, future->pending_reason))
+    if (future->state != FUTURED_STATE_PENDING ||
+        futured_explain(ctl->client, future->id, &x)) /* it is gone, or nobody answers: the next call tells */
         return;
-    if (futured_explain(ctl->client, future->id,
-                        &x)) /* it has ended and is gone, or nobody answers any more */
-        return;
-    if (is_waiting(x->state, x->pending_reason))
+    if (x->state == FUTURED_STATE_PENDING && x->pending_reason != FUTURED_PENDING_READY &&
+        x->pending_reason != FUTURED_PENDING_UNSPECIFIED)
         say_waiting(ctl, x);
     futured_explanation_free(x);
 }

@@ -45,7 +45,8 @@ void help_print_program(FILE *to, const struct command *commands, size_t n_comma
     for (size_t i = 0; i < n_commands; i++)
         fprintf(to, "  %-14s%s\n", commands[i].name, commands[i].summary);
     print_options(to, NULL);
-    fputs("\n`futurectl COMMAND --help` says more of a command. An ID may be cut short, to as much of its beginning\n"
+    fputs("\n`futurectl COMMAND --help` says more of a command. An ID may be cut short, to as much of its "
+          "beginning\n"
           "as names only one future.\n"
           "\nExit status: 0 ok, 1 the task failed or the daemon refused, 2 usage, 3 cancelled, 4 not found,\n"
           "69 the daemon is not reachable, 124 timed out.\n",

@@ -111,7 +111,9 @@ int select_init(struct ctl *ctl, const char *everything, struct selection *ret)
         return code;
     ret->selector = (struct futured_selector){
             .group = o->group,
-            .filter = o->filter ? o->filter : n || o->group ? NULL : everything,
+            .filter = o->filter       ? o->filter
+                      : n || o->group ? NULL
+                                      : everything,
     };
     if (n == 0)
         return CTL_OK;

@@ -8,7 +8,8 @@
  * the only future's whose ID begins so, in @text. What is no ID at all is left to the daemon to refuse.
  * Return: CTL_OK, or another exit status, with the complaint made. */
 enum { SELECT_PREFIX_MIN = 4 };
-MUST_CHECK int select_id(struct ctl *ctl, const char *word, char text[static ID_TEXT_LEN + 1], const char **ret);
+MUST_CHECK int select_id(struct ctl *ctl, const char *word, char text[static ID_TEXT_LEN + 1],
+                         const char **ret);
 
 /* select_bounds: the least and the greatest ID that begins with @prefix. 0; SELECT_E_NO_PREFIX: no ID does. */
 enum { SELECT_E_NO_PREFIX = 1 };

@@ -49,11 +49,11 @@ static const char *limit_name(enum explain_limit limit)
     return names[limit];
 }
 
-/* "alice: because", cut to what a sentence bears. */
+/* " by alice: because", cut to what a sentence bears; of both only what there is. */
 static void put_who(char *to, size_t size, const struct change *c)
 {
-    snprintf(to, size, "%.*s%s%.*s", (int)MIN(c->who->len, 255U), (const char *)c->who->data,
-             c->why ? ": " : "", c->why ? (int)MIN(c->why->len, 500U) : 0,
+    snprintf(to, size, "%s%.*s%s%.*s", c->who->len ? " by " : "", (int)MIN(c->who->len, 255U),
+             (const char *)c->who->data, c->why ? ": " : "", c->why ? (int)MIN(c->why->len, 500U) : 0,
              c->why ? (const char *)c->why->data : "");
 }
 
@@ -105,7 +105,7 @@ static void say_pending(char *to, size_t size, const struct function *fn, const 
     case PENDING_NO_WORKER: snprintf(to, size, "no worker serves the function"); break;
     case PENDING_PAUSED:
         put_who(who, sizeof who, fn->gate.paused);
-        snprintf(to, size, "the function is paused by %s", who);
+        snprintf(to, size, "the function is paused%s", who);
         break;
     case PENDING_LIMITED: say_limited(to, size, fn, x); break;
     case PENDING_DELAYED: snprintf(to, size, "it is not to start before next_start_time"); break;

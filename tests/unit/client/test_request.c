@@ -175,7 +175,7 @@ static void test_run(void **state)
 
     futured_request_set_tag(request, "mine");
     futured_request_set_cancel_on_disconnect(request, 1);
-    futured_request_write_run(request, &w, "3");
+    futured_request_write_run(request, &w, "3", 1);
     run = futured__v1__run_request__unpack(NULL, buf_len(&out), buf_head(&out));
     assert_non_null(run);
     assert_string_equal(run->submit->task->function, "f");

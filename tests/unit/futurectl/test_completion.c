@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "client/futurectl/completion.h"
-
 #include "client/futurectl/commands.h"
+#include "client/futurectl/completion.h"
 #include "tests/unit/futurectl/written.h"
 
 static struct written w;

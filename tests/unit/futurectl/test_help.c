@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "client/futurectl/help.h"
-
 #include "client/futurectl/commands.h"
+#include "client/futurectl/help.h"
 #include "tests/unit/futurectl/written.h"
 
 static const struct command *find(const char *name)

@@ -91,7 +91,8 @@ static int teardown(void **state)
 int main(void)
 {
 #define TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
-    const struct CMUnitTest tests[] = {TEST(test_lines), TEST(test_change), TEST(test_error), TEST(test_state)};
+    const struct CMUnitTest tests[] = {TEST(test_lines), TEST(test_change), TEST(test_error),
+                                       TEST(test_state)};
 
     setenv("TZ", "UTC", 1);
     return cmocka_run_group_tests(tests, NULL, NULL);

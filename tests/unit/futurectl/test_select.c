@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* What needs no daemon; IDs that are cut short are looked up in tests/integration/test_cli.py. */
-#include "client/futurectl/select.h"
-
 #include "client/futurectl/commands.h"
+#include "client/futurectl/select.h"
 #include "tests/unit/futurectl/written.h"
 
 static void test_bounds(void **state)
@@ -12,14 +11,21 @@ static void test_bounds(void **state)
     } cases[] = {
             {"01a2", "01a20000-0000-7000-8000-000000000000", "01a2ffff-ffff-7fff-bfff-ffffffffffff"},
             {"01A20680-", "01a20680-0000-7000-8000-000000000000", "01a20680-ffff-7fff-bfff-ffffffffffff"},
-            {"01a20680-6131-7", "01a20680-6131-7000-8000-000000000000", "01a20680-6131-7fff-bfff-ffffffffffff"},
+            {"01a20680-6131-7", "01a20680-6131-7000-8000-000000000000",
+             "01a20680-6131-7fff-bfff-ffffffffffff"},
             {"01a20680-6131-7000-9", "01a20680-6131-7000-9000-000000000000",
              "01a20680-6131-7000-9fff-ffffffffffff"},
             {"01a20680-6131-7000-97ed-92cd206d097", "01a20680-6131-7000-97ed-92cd206d0970",
              "01a20680-6131-7000-97ed-92cd206d097f"},
     };
-    static const char *const none[] = {"", "01a", "nonsense", "01a20680-6131-4", "01a20680-6131-7000-c",
-                                       "01a206806", "0-a2", "01a20680-6131-7000-97ed-92cd206d097c",
+    static const char *const none[] = {"",
+                                       "01a",
+                                       "nonsense",
+                                       "01a20680-6131-4",
+                                       "01a20680-6131-7000-c",
+                                       "01a206806",
+                                       "0-a2",
+                                       "01a20680-6131-7000-97ed-92cd206d097c",
                                        "01a20680-6131-7000-97ed-92cd206d097cx"};
     char least[ID_TEXT_LEN + 1], greatest[ID_TEXT_LEN + 1];
 
@@ -33,7 +39,8 @@ static void test_bounds(void **state)
 }
 
 static struct written err;
-static char whole[] = "01a20680-6131-7000-97ed-92cd206d097c", nonsense[] = "nonsense", *words[] = {whole, nonsense};
+static char whole[] = "01a20680-6131-7000-97ed-92cd206d097c", nonsense[] = "nonsense",
+            *words[] = {whole, nonsense};
 
 static void test_selection(void **state)
 {

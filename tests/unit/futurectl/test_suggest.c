@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "client/futurectl/suggest.h"
-
 #include "tests/support/testing.h"
 
 static const char *best_of(const char *word)
 {
-    static const char *const names[] = {"run", "result", "resume", "retry", "reschedule", "as-completed", "get"};
+    static const char *const names[] = {"run",        "result",       "resume", "retry",
+                                        "reschedule", "as-completed", "get"};
     struct suggest s = suggest_for(word, strlen(word));
 
     for (size_t i = 0; i < ARRAY_LEN(names); i++)

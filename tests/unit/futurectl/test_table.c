@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "client/futurectl/table.h"
-
 #include "tests/unit/futurectl/written.h"
 
 static const struct table_column columns[] = {{"NAME", 0}, {"N", 1}, {"MORE", 0}};
@@ -21,13 +20,17 @@ static void test_widths(void **state)
     table_begin(&t, w.to, columns, ARRAY_LEN(columns));
     put_row(&t, "a", "1", "x");
     put_row(&t, "", "1000", "");
-    put_row(&t, "gr\xc3\xb6\xc3\x9f" "er", "", "y");
+    put_row(&t,
+            "gr\xc3\xb6\xc3\x9f"
+            "er",
+            "", "y");
     put_row(&t, "b", "", "");
     assert_int_equal(table_end(&t), 0);
     written_expect(&w, "NAME       N  MORE\n"
                        "a          1  \033[32mx\033[0m\n"
                        "        1000\n"
-                       "gr\xc3\xb6\xc3\x9f" "er        \033[32my\033[0m\n"
+                       "gr\xc3\xb6\xc3\x9f"
+                       "er        \033[32my\033[0m\n"
                        "b\n");
     table_begin(&t, w.to, columns, ARRAY_LEN(columns));
     assert_int_equal(table_end(&t), 0);

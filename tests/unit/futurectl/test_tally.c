@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "client/futurectl/tally.h"
-
 #include "tests/support/testing.h"
 
 static const struct futured_count_group first[] = {{"FAILED", 5, 100}, {"", 2, 50}},

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "client/futurectl/when.h"
-
 #include "tests/support/testing.h"
 
 #include <time.h>
@@ -39,8 +38,17 @@ static void test_times(void **state)
 
 static void test_refused(void **state)
 {
-    static const char *const texts[] = {"", "noon", "-2h", "2h", "25:00", "12:60", "2026-13-01", "2026-01-31 noon",
-                                        "2026-01-31T12:00:00Zx", "12:00 tomorrow", "1769860800"};
+    static const char *const texts[] = {"",
+                                        "noon",
+                                        "-2h",
+                                        "2h",
+                                        "25:00",
+                                        "12:60",
+                                        "2026-13-01",
+                                        "2026-01-31 noon",
+                                        "2026-01-31T12:00:00Zx",
+                                        "12:00 tomorrow",
+                                        "1769860800"};
     wall_ns_t t = 7;
 
     for (size_t i = 0; i < ARRAY_LEN(texts); i++)
