@@ -3,7 +3,7 @@
 
 #include "client/futurectl/ctl.h"
 
-int cmd_functions(struct ctl *ctl)
+int cmd_function_list(struct ctl *ctl)
 {
     const struct options *o = &ctl->options;
     struct futured_functions *page = NULL, *next;

@@ -257,7 +257,7 @@ const struct command commands[] = {
                 .min_arguments = 0,
                 .max_arguments = 1,
                 .options = {OPTION_TIMEOUT, OPTION_END},
-                .run = cmd_functions,
+                .run = cmd_function_list,
         },
         {
                 .name = "workers",

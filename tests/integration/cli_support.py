@@ -22,6 +22,7 @@ PLAIN = [
     (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", "TIME"),
     (r"unix:uid=\d+,pid=\d+", "PEER"),
     (r"\bw-\d+\b", "WORKER"),
+    (r'"\d+(\.\d+)?s"', '"SPAN"'),
     (r"^room        \d+$", "room        N"),
     (r"ran [^;\n]*?(?=, killed|, exit|;|$)", "ran SPAN"),
     (r"\b\d+(\.\d+)? (ns|us|ms|s|m)( \d+ s)?(?![\w.])", "SPAN"),
@@ -47,15 +48,13 @@ def table(text):
 
 
 class CliCase(harness.ServerCase):
-    store = "none"
-
     def setUp(self):
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="futured-cli-"))
         self.addCleanup(subprocess.run, ["rm", "-rf", self.directory], check=True)
         self.fifo = self.directory / "gate"
         os.mkfifo(self.fifo)
         self.server = self.start(program="futured", listen=("unix:@s",), arguments=("--workers", "2"), config={
-            "futured": {"store": self.store},
+            "futured": {"store": "none"},
             "function.crash": {"command": "kill -SEGV $$", "shell": "yes", "doc": "Dies."},
             "function.exit7": {"command": "echo partly; exit 7", "shell": "yes"},
             # Runs until the test has opened the other end; what is written there is the result.

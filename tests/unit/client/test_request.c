@@ -181,7 +181,7 @@ static void test_run(void **state)
     assert_string_equal(run->submit->task->function, "f");
     assert_string_equal(run->submit->tag, "3");
     assert_true(run->cancel_on_disconnect);
-    assert_false(run->announce);
+    assert_true(run->announce);
     futured__v1__run_request__free_unpacked(run, NULL);
     buf_deinit(&out);
     futured_request_free(request);
