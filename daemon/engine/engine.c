@@ -116,6 +116,7 @@ struct engine *engine_free(struct engine *e)
     slab_deinit(&e->leases);
     slab_deinit(&e->edges);
     slab_deinit(&e->futures);
+    ring_deinit(&e->ring);
     mem_free(e->collected.at);
     mem_free(e->handed_out.at);
     mem_free(e->forgotten.at);
@@ -461,9 +462,7 @@ int engine_annotate(struct engine *e, struct future *f, struct labels *labels, c
     limits_discharge(&e->account, f->scope, was);
     limits_charge(&e->account, f->scope, is);
     cache_resize(e, f, was, is);
-    mem_free(f->labels);
-    f->labels = labels;
-    turn_change(e, f);
+    turn_relabel(e, f, labels);
     return 0;
 }
 

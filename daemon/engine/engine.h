@@ -38,6 +38,7 @@
 #include "engine/defaults.h"
 #include "engine/future.h"
 #include "engine/gate.h"
+#include "engine/ring.h"
 #include "engine/sched.h"
 #include "engine/waiter.h"
 

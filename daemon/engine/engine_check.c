@@ -296,6 +296,25 @@ static void check_scopes(const struct engine *e, const struct walk *w)
     ASSERT(n_futures == e->account.n_futures && n_bytes == w->n_bytes);
 }
 
+static void check_ring(const struct engine *e)
+{
+    const struct ring *r = &e->ring;
+    uint64_t revision = 0;
+    size_t bytes = 0;
+
+    ASSERT(r->base <= r->head && r->head - r->base <= r->size);
+    for (uint64_t n = r->base + 1; n <= r->head; n++) {
+        const struct ring_event *event = ring_at(r, n);
+        const struct future *f = engine_find_any(e, &event->id);
+
+        ASSERT(event->revision > revision && event->revision <= e->revision);
+        ASSERT(!f || f->revision >= event->revision);
+        revision = event->revision;
+        bytes += event->labels_before ? event->labels_before->bytes : 0;
+    }
+    ASSERT(bytes == r->labels_bytes && bytes <= RING_LABELS_BYTES);
+}
+
 void engine_check(const struct engine *e)
 {
     struct walk w = {0};
@@ -307,6 +326,7 @@ void engine_check(const struct engine *e)
     table_check(&e->groups.table);
     table_check(&e->idems.table);
     table_check(&e->resends.table);
+    check_ring(e);
     for (const struct future *f = order_seek(&e->order, 0, 0, &place); f;
          f = order_step(&e->order, &place, 0)) {
         check_future(e, f, &w);

@@ -32,9 +32,22 @@ int64_t engine_filter_queue_time(wall_ns_t submit, wall_ns_t start, wall_ns_t en
     return MAX((start ? start : end ? end : now) - submit, INT64_C(0));
 }
 
-static int get_text(const struct future *f, enum filter_field field, struct span *ret)
+static int state_of(const struct filter_future *s)
 {
-    const struct future_error *error = f->outcome ? f->outcome->error : NULL;
+    return s->before ? s->before->state_before : s->future->state;
+}
+
+/* How it has ended. NULL: it has not. */
+static const struct outcome *outcome_of(const struct filter_future *s)
+{
+    return state_of(s) >= FUTURE_SUCCEEDED ? s->future->outcome : NULL;
+}
+
+static int get_text(const struct filter_future *s, enum filter_field field, struct span *ret)
+{
+    const struct outcome *outcome = outcome_of(s);
+    const struct future_error *error = outcome ? outcome->error : NULL;
+    const struct future *f = s->future;
 
     switch (field) {
     case FILTER_FUNCTION: *ret = future_function_name(f); return 1;
@@ -56,13 +69,15 @@ static int get_text(const struct future *f, enum filter_field field, struct span
     }
 }
 
-static int get_number(const struct future *f, wall_ns_t now, enum filter_field field, int64_t *ret)
+static int get_number(const struct filter_future *s, enum filter_field field, int64_t *ret)
 {
-    wall_ns_t start, end = future_end_time(f);
+    const struct outcome *outcome = outcome_of(s);
+    const struct future *f = s->future;
+    wall_ns_t start, end = outcome ? outcome->end_time : 0;
     int64_t n;
 
     switch (field) {
-    case FILTER_STATE: *ret = f->state; return 1;
+    case FILTER_STATE: *ret = state_of(s); return 1;
     case FILTER_PENDING_REASON: *ret = (int64_t)future_pending_reason(f); return 1;
     case FILTER_PRIORITY: *ret = f->priority; return 1;
     case FILTER_SUBMIT_TIME: *ret = f->submit_time; return 1;
@@ -73,8 +88,8 @@ static int get_number(const struct future *f, wall_ns_t now, enum filter_field f
     switch (field) {
     case FILTER_ATTEMPTS: *ret = n; return 1;
     case FILTER_START_TIME: *ret = start; return start != 0;
-    case FILTER_DURATION: *ret = engine_filter_duration(start, end, now); return *ret >= 0;
-    case FILTER_QUEUE_TIME: *ret = engine_filter_queue_time(f->submit_time, start, end, now); return 1;
+    case FILTER_DURATION: *ret = engine_filter_duration(start, end, s->now); return *ret >= 0;
+    case FILTER_QUEUE_TIME: *ret = engine_filter_queue_time(f->submit_time, start, end, s->now); return 1;
     default: return 0;
     }
 }
@@ -90,13 +105,16 @@ static int get_worker(const struct future *f, uint32_t i, struct span *ret)
     return a != NULL;
 }
 
-static int get_label(const struct future *f, struct span key, struct span *ret)
+static int get_label(const struct filter_future *s, struct span key, struct span *ret)
 {
-    if (!f->labels)
-        return filter_task_label(SPAN_OF_BYTES(f->task), key, ret);
-    for (uint32_t i = 0; i < f->labels->n; i++)
-        if (span_eq(f->labels->at[i].key, key)) {
-            *ret = f->labels->at[i].value;
+    const struct labels *labels =
+            s->before && s->before->kind == RING_LABELS ? s->before->labels_before : s->future->labels;
+
+    if (!labels)
+        return filter_task_label(SPAN_OF_BYTES(s->future->task), key, ret);
+    for (uint32_t i = 0; i < labels->n; i++)
+        if (span_eq(labels->at[i].key, key)) {
+            *ret = labels->at[i].value;
             return 1;
         }
     return 0;
@@ -113,9 +131,9 @@ int engine_filter_get(const void *record, enum filter_field field, struct span l
     if (i > 0)
         return 0;
     switch (field) {
-    case FILTER_LABEL: return get_label(f, label, &ret->text);
+    case FILTER_LABEL: return get_label(subject, label, &ret->text);
     case FILTER_ID: ret->id = f->id; return 1;
-    default: return get_text(f, field, &ret->text) || get_number(f, subject->now, field, &ret->number);
+    default: return get_text(subject, field, &ret->text) || get_number(subject, field, &ret->number);
     }
 }
 
@@ -139,7 +157,7 @@ static int is_behind(const struct filter_walk *w, uint64_t key)
 /* Look at @f. */
 static int matches(const struct filter_walk *w, const struct future *f, uint32_t *budget)
 {
-    struct filter_future record = {f, w->now};
+    struct filter_future record = {.future = f, .now = w->now};
     struct filter_subject subject = {engine_filter_get, &record};
     uint32_t cost = 0;
     int is = f->scope->realm == w->scope->realm;

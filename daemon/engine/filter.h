@@ -9,10 +9,11 @@
 #include "engine/engine.h"
 #include "filter/filter.h"
 
-/* A future as struct filter_subject.record. */
+/* A future as struct filter_subject.record: as it is, or, by its state and its labels, as it was before a change. */
 struct filter_future {
     const struct future *future;
     wall_ns_t now;
+    const struct ring_event *before; /* NULL: as it is. It was there then */
 };
 
 /* engine_filter_get: filter_get_fn of a struct filter_future. */

@@ -243,6 +243,7 @@ struct future {
     uint8_t stored; /* enum stored */
     uint8_t armed;  /* enum armed */
     uint8_t place;  /* enum place */
+    uint8_t last_event; /* enum ring_kind of its newest event, while they are kept; 0 = not known */
 };
 
 static inline int future_is_terminal(const struct future *f)

@@ -89,6 +89,7 @@ struct engine {
     mono_ns_t commit_by;  /* that commit is made then; CLOCK_NEVER = not by itself */
     struct id_list forgotten;
     uint64_t last_delete_seq;
+    struct ring ring;
     struct effects effects;
 
     uint32_t n_holders;

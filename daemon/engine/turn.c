@@ -75,17 +75,43 @@ static void note(struct engine *e, struct future *f, int is_lazy)
     f->fact = (uint8_t)MAX(f->fact, is_lazy ? FACT_LAZY : FACT_NOW);
 }
 
-void turn_change(struct engine *e, struct future *f)
+/* For who follows the changes: @f has just been noted. */
+static inline void keep(struct engine *e, struct future *f, int state_before)
 {
-    note(e, f, 0);
+    if (UNLIKELY(e->ring.at))
+        ring_add(&e->ring, f, RING_STATE, state_before, NULL, e->wall);
+}
+
+/* Not the end of it. */
+static void change(struct engine *e, struct future *f, int is_lazy, int state_before)
+{
+    note(e, f, is_lazy);
+    keep(e, f, state_before);
     if (UNLIKELY(f->edges))
         edge_fire(e, f, 0);
 }
 
+void turn_change(struct engine *e, struct future *f)
+{
+    change(e, f, 0, f->state);
+}
+
 void turn_change_lazily(struct engine *e, struct future *f)
 {
-    note(e, f, 1);
-    if (UNLIKELY(f->edges))
+    change(e, f, 1, f->state);
+}
+
+void turn_relabel(struct engine *e, struct future *f, struct labels *labels)
+{
+    struct labels *before = f->labels;
+
+    f->labels = labels;
+    note(e, f, 0);
+    if (e->ring.at)
+        ring_add(&e->ring, f, RING_LABELS, f->state, before, e->wall);
+    else
+        mem_free(before);
+    if (f->edges)
         edge_fire(e, f, 0);
 }
 
@@ -117,13 +143,12 @@ static void move(struct engine *e, struct future *f, enum future_state to)
 
 void turn_move(struct engine *e, struct future *f, enum future_state to)
 {
+    int before = f->state;
+
     move(e, f, to);
     timing_update(e, f);
     ASSERT(!future_is_terminal(f));
-    if (to == FUTURE_RUNNING)
-        turn_change_lazily(e, f);
-    else
-        turn_change(e, f);
+    change(e, f, to == FUTURE_RUNNING, before);
 }
 
 void turn_accept(struct engine *e, struct future *f)
@@ -131,6 +156,7 @@ void turn_accept(struct engine *e, struct future *f)
     ASSERT(!f->state && !f->edges);
     move(e, f, FUTURE_PENDING);
     note(e, f, 1);
+    keep(e, f, 0);
     if (f->durability == DURABILITY_DURABLE && e->commit_by == CLOCK_NEVER)
         e->commit_by = clock_add(e->mono, STATE_LAZY_NS);
 }
@@ -160,6 +186,8 @@ static int64_t retention_of(const struct engine *e, const struct future *f)
 
 void turn_settle(struct engine *e, struct future *f, enum future_state to, struct outcome *outcome)
 {
+    int before = f->state;
+
     ASSERT(!f->outcome && outcome);
     move(e, f, to);
     ASSERT(future_is_terminal(f));
@@ -175,6 +203,7 @@ void turn_settle(struct engine *e, struct future *f, enum future_state to, struc
     cache_add(e, f);
     timing_update(e, f);
     note(e, f, 0);
+    keep(e, f, before);
     if (UNLIKELY(f->rare))
         depend_settled(e, f);
     if (f->edges)

@@ -22,6 +22,9 @@ void turn_change(struct engine *e, struct future *f);
  * shown. */
 void turn_change_lazily(struct engine *e, struct future *f);
 
+/* turn_relabel: @labels (taken; NULL = those of the task) in place of those of @f, and turn_change. */
+void turn_relabel(struct engine *e, struct future *f, struct labels *labels);
+
 /* turn_accept: @f, which is new, is PENDING. As turn_change_lazily, but it is committed within STATE_LAZY_NS. */
 void turn_accept(struct engine *e, struct future *f);
 

@@ -170,7 +170,7 @@ static int visit(struct search *s, const struct search_hit *hit)
 
 static int visit_future(struct search *s, struct future *f)
 {
-    struct filter_future record = {f, s->now};
+    struct filter_future record = {.future = f, .now = s->now};
     struct search_hit hit = {.id = f->id, .future = f, .subject = {engine_filter_get, &record}};
 
     return visit(s, &hit);
@@ -178,7 +178,7 @@ static int visit_future(struct search *s, struct future *f)
 
 int search_still_matches(const struct search *s, const struct future *f)
 {
-    struct filter_future record = {f, s->now};
+    struct filter_future record = {.future = f, .now = s->now};
     struct filter_subject subject = {engine_filter_get, &record};
     uint32_t cost = 0;
 

@@ -6,7 +6,7 @@
 
 static int matches(const struct fixture *x, const struct future *f, const char *text)
 {
-    struct filter_future record = {f, x->wall};
+    struct filter_future record = {.future = f, .now = x->wall};
     struct filter_subject subject = {engine_filter_get, &record};
     struct filter_problem problem;
     struct filter *filter;

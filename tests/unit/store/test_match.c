@@ -14,7 +14,7 @@ static void assert_same(const struct sample *s)
     struct record record;
     const struct span keys[] = {SPAN_LIT("team"), SPAN_LIT("empty"), SPAN_LIT("none")};
     wall_ns_t now = s->future.submit_time + 60 * NS_PER_S;
-    struct filter_future future = {&s->future, now};
+    struct filter_future future = {.future = &s->future, .now = now};
     struct match_record with_now = {&record, now};
 
     assert_int_equal(record_encode(&s->future, &bytes, &place), 0);
