@@ -50,6 +50,7 @@ struct config {
     uint32_t max_connections;
     struct h2_config h2; /* of a stranger's connection */
     int64_t drain_timeout_ns;
+    int64_t watch_keepalive_ns;
     uint32_t workers;
     const char **plugins; /* paths, or names of files in the plugins' folder */
     size_t n_plugins;

@@ -67,6 +67,11 @@ const struct config_key config_keys[] = {
      .doc = "Names of functions that are known."},
     {"limits", "scan", CONFIG_COUNT, AT(limits.scan_limit), 1000, 100000000, .preset = "100000",
      .doc = "Futures that one List, Count or ...Many looks at before it answers with a page token."},
+    {"limits", "filter_watches", CONFIG_COUNT, AT(limits.max_filter_watches), 1, 10000, .preset = "64",
+     .doc = "Watches of a group or a filter at a time."},
+    {"limits", "watch_events", CONFIG_COUNT, AT(limits.watch_events), 1, 100000000, .preset = "65536",
+     .doc = "The newest events, which are kept for Watches of a group or a filter from the first one on, at 48 bytes each. "
+            "Who falls further behind, or comes back later, begins anew with how it is."},
 
     {"store", "cache", CONFIG_SIZE, AT(cache_bytes), 0, 1024 * T, .preset = "256M",
      .doc = "Finished futures that stay in memory although the store has them."},
@@ -89,6 +94,8 @@ const struct config_key config_keys[] = {
      .doc = "Silence of a connection before it is asked for a sign of life; 0 is never."},
     {"timeouts", "keepalive_timeout", CONFIG_SPAN, AT(h2.keepalive_timeout_ns), 100 * MS, 1 * DAY, .preset = "20s",
      .doc = "How long that sign of life may take."},
+    {"timeouts", "watch_keepalive", CONFIG_SPAN, AT(watch_keepalive_ns), 1 * S, 1 * DAY, .zero = "never", .preset = "30s",
+     .doc = "A Watch that nothing was sent on for so long is sent a keepalive event; 0 is never."},
     {"timeouts", "drain", CONFIG_SPAN, AT(drain_timeout_ns), 100 * MS, 1 * DAY, .zero = "no time at all",
      .preset = "30s",
      .doc = "How long open calls may go on after SIGTERM; 0 ends them at once."},

@@ -550,6 +550,17 @@ static int say_options(void *context, struct function *f, struct span options, s
     return functions_say_options(x->functions, f, options, st);
 }
 
+static void limit_futures(struct executor *x)
+{
+    const struct config *config = x->config.config;
+    const struct futures_watches watches = {.max_filter_watches = config->limits.max_filter_watches,
+                                            .n_events = config->limits.watch_events,
+                                            .keepalive_ns = config->watch_keepalive_ns};
+
+    futures_limit_scans(x->futures, config->limits.scan_limit);
+    futures_limit_watches(x->futures, &watches);
+}
+
 static int new_services(struct executor *x, const struct hash_seed *seed)
 {
     size_t max_message = x->config.config->limits.max_message_bytes;
@@ -566,7 +577,7 @@ static int new_services(struct executor *x, const struct hash_seed *seed)
     int r = futures_new(&x->futures, x->engine, max_message, seed);
 
     if (r == 0)
-        futures_limit_scans(x->futures, x->config.config->limits.scan_limit);
+        limit_futures(x);
     if (r == 0)
         r = functions_new(&x->functions, x->futures, &log);
     if (r == 0)

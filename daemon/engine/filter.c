@@ -34,7 +34,7 @@ int64_t engine_filter_queue_time(wall_ns_t submit, wall_ns_t start, wall_ns_t en
 
 static int state_of(const struct filter_future *s)
 {
-    return s->before ? s->before->state_before : s->future->state;
+    return s->before ? s->before->state : s->future->state;
 }
 
 /* How it has ended. NULL: it has not. */
@@ -107,8 +107,7 @@ static int get_worker(const struct future *f, uint32_t i, struct span *ret)
 
 static int get_label(const struct filter_future *s, struct span key, struct span *ret)
 {
-    const struct labels *labels =
-            s->before && s->before->kind == RING_LABELS ? s->before->labels_before : s->future->labels;
+    const struct labels *labels = s->before ? s->before->labels : s->future->labels;
 
     if (!labels)
         return filter_task_label(SPAN_OF_BYTES(s->future->task), key, ret);

@@ -13,7 +13,7 @@
 struct filter_future {
     const struct future *future;
     wall_ns_t now;
-    const struct ring_event *before; /* NULL: as it is. It was there then */
+    const struct ring_before *before; /* NULL: as it is. It was there then */
 };
 
 /* engine_filter_get: filter_get_fn of a struct filter_future. */

@@ -6,6 +6,8 @@
 
 #include <errno.h>
 
+enum { LOOKED_THROUGH = 16 };
+
 static size_t bytes_of(const struct labels *labels)
 {
     return labels ? labels->bytes : 0;
@@ -51,6 +53,26 @@ void ring_deinit(struct ring *r)
 const struct ring_event *ring_at(const struct ring *r, uint64_t number)
 {
     return number > r->base && number <= r->head ? &r->at[number % r->size] : NULL;
+}
+
+/* What the labels were is told by the next event of labels, if there is one. */
+struct ring_before ring_before(const struct ring *r, uint64_t number, const struct future *f,
+                               uint32_t *budget)
+{
+    const struct ring_event *event = ring_at(r, number), *next = event;
+    struct ring_before before = {event->state_before, f->labels};
+
+    if (f->revision == event->revision && event->kind != RING_LABELS)
+        return before;
+    for (; next; next = ring_at(r, ++number)) {
+        if (next->kind == RING_LABELS && id_compare(&next->id, &event->id) == 0) {
+            before.labels = next->labels_before;
+            break;
+        }
+        if (number % LOOKED_THROUGH == 0 && (*budget == 0 || --*budget == 0))
+            break;
+    }
+    return before;
 }
 
 const struct ring *engine_ring(const struct engine *e)

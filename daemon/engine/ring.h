@@ -47,6 +47,16 @@ const struct ring *engine_ring(const struct engine *e);
  * happened. */
 const struct ring_event *ring_at(const struct ring *r, uint64_t number);
 
+/* How a future was before an event. */
+struct ring_before {
+    int state; /* 0: it was not there */
+    const struct labels *labels;
+};
+/* ring_before: how @f, as it is now, was before the event @number, which is one of it. *budget is counted down by 1 for every
+ * 16 events that were looked through for that, and nothing more is looked through where it is 0. */
+struct ring_before ring_before(const struct ring *r, uint64_t number, const struct future *f,
+                               uint32_t *budget);
+
 /* ring_add, for the engine alone: @f has just changed, and got its revision. Takes @labels_before. ring_deinit: frees it all. */
 void ring_add(struct ring *r, struct future *f, enum ring_kind kind, int state_before,
               struct labels *labels_before, wall_ns_t now);

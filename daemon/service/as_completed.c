@@ -28,16 +28,9 @@ static void on_news(struct waiting *waiting)
 
     while ((edge = waiter_first_done(&waiting->waiter)) && grpc_call_is_writable(call)) {
         struct writer w;
-        struct buf *out;
 
-        if (futures_show(call, edge->future) < 0)
+        if (futures_begin(call, edge->future, &w) < 0)
             return;
-        out = grpc_call_begin(call);
-        w = writer_to(out);
-        if (!out) {
-            grpc_call_fail(call, convert_no_memory(&(struct grpc_status){0}));
-            return;
-        }
         convert_future_field(
                 &w, AS_COMPLETED_FUTURE, edge->future,
                 convert_fit(edge->future, (enum view)edge->cookie, futures_room(ac->service, 0)));

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "service/internal.h"
 #include "service/operations.h"
+#include "service/watcher.h"
 
 #include <errno.h>
 #include <string.h>
@@ -86,19 +87,27 @@ int futures_may_change(const struct futures *s, enum durability durability, int 
     return REQUEST_E_BAD;
 }
 
+int futures_begin(struct grpc_call *call, struct future *f, struct writer *ret)
+{
+    struct buf *out;
+
+    if (f && futures_show(call, f) < 0)
+        return -ENOMEM;
+    out = grpc_call_begin(call);
+    if (!out) {
+        grpc_call_fail(call, convert_no_memory(&(struct grpc_status){0}));
+        return -ENOMEM;
+    }
+    *ret = writer_to(out);
+    return 0;
+}
+
 void futures_reply(struct grpc_call *call, struct future *f, enum view view)
 {
     struct writer w;
-    struct buf *out;
 
-    if (futures_show(call, f) < 0)
+    if (futures_begin(call, f, &w) < 0)
         return;
-    out = grpc_call_begin(call);
-    w = writer_to(out);
-    if (!out) {
-        grpc_call_fail(call, convert_no_memory(&(struct grpc_status){0}));
-        return;
-    }
     if (!futures_is_operation(call)) /* CancelOperation answers nothing */
         convert_future(&w, f, convert_fit(f, view, futures_of(call)->max_message_bytes));
     futures_send(call, &w);
@@ -510,7 +519,11 @@ int futures_new(struct futures **ret, struct engine *e, size_t max_message_bytes
     caller_cache_init(&s->callers, e, seed);
     list_init(&s->waitings);
     list_init(&s->searches);
+    list_init(&s->quiet);
+    list_init(&s->feeds);
+    s->feeds_at = CLOCK_NEVER;
     s->scan_limit = LIMITS_DEFAULT.scan_limit;
+    s->watches = (struct futures_watches){LIMITS_DEFAULT.max_filter_watches, LIMITS_DEFAULT.watch_events, 0};
     list_init(&s->preloads);
     list_init(&s->announcing[0]);
     list_init(&s->announcing[1]);
@@ -551,6 +564,11 @@ void futures_limit_scans(struct futures *s, uint32_t limit)
     s->scan_limit = limit;
 }
 
+void futures_limit_watches(struct futures *s, const struct futures_watches *watches)
+{
+    s->watches = *watches;
+}
+
 void futures_refuse(struct futures *s, enum futures_refusal why)
 {
     s->refusal = why;
@@ -575,8 +593,9 @@ void futures_shutdown(struct futures *s)
 
 mono_ns_t futures_tick(struct futures *s, mono_ns_t now)
 {
-    mono_ns_t waits = wait_tick(s, now), runs = run_tick(s, now), next = search_tick(s, now);
+    mono_ns_t next = MIN(wait_tick(s, now), run_tick(s, now));
 
-    next = MIN(next, waits);
-    return MIN(next, runs);
+    next = MIN(next, search_tick(s, now));
+    next = MIN(next, feed_tick(s, now));
+    return MIN(next, watcher_tick(s, now)); /* the last: it notes what was sent before */
 }

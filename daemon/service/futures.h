@@ -6,7 +6,7 @@
  *   futures.c  the table of methods, and the short ones: Get, Cancel, Annotate, Delete
  *   submit.c   Submit, SubmitStream; accepting one request, for run.c too
  *   run.c      Run, RunStream
- *   wait.c     Wait        as_completed.c  AsCompleted        watch.c  Watch        list.c  List        count.c  Count
+ *   wait.c     Wait        as_completed.c  AsCompleted        watch.c feed.c  Watch   list.c  List        count.c  Count
  *
  * A method that must wait embeds a struct waiter in its call's state; the engine lists it among the turn's answers, and
  * futures_answer gives it back to its method, which pulls what is ready as far as the client reads.
@@ -26,13 +26,21 @@ struct futures *futures_free(struct futures *s);
 /* futures_limit_scans: how many futures one call of List, Count or ...Many looks at before it answers with a token. */
 void futures_limit_scans(struct futures *s, uint32_t limit);
 
+/* futures_limit_watches: how many Watches of a group or a filter there may be, how many events are kept for them, and how long
+ * a Watch is quiet before it is sent a keepalive; 0: for ever. */
+struct futures_watches {
+    uint32_t max_filter_watches, n_events;
+    int64_t keepalive_ns;
+};
+void futures_limit_watches(struct futures *s, const struct futures_watches *watches);
+
 /* futures_methods: the rows for grpc_server_add; they live as long as @s. */
 const struct grpc_method *futures_methods(const struct futures *s, size_t *ret_n);
 
 /* futures_answer: deliver one waiter of effects.answers (already taken out of the list). */
 void futures_answer(struct waiter *w);
 
-/* futures_tick: end the Waits whose timeout has come, tell the IDs of Runs that last. Returns when it wants to be called next. */
+/* futures_tick: end the Waits whose timeout has come, tell the IDs of Runs that last, go on with searches and Watches. Returns when it wants to be called next. */
 mono_ns_t futures_tick(struct futures *s, mono_ns_t now);
 
 /*

@@ -27,6 +27,11 @@ struct futures {
     struct list announcing
             [2]; /* of struct run.announcing, the durable ones in [1]; who is due first at the head */
     struct list waitings; /* of struct waiting.link: all calls that wait for futures */
+    struct futures_watches watches;
+    struct list quiet; /* of struct watcher.quiet, who was quiet longest at the head */
+    struct list feeds; /* of struct feed.link */
+    uint32_t n_feeds;
+    mono_ns_t feeds_at;   /* when they have their next turn; CLOCK_NEVER: there is nothing for them */
     struct list searches; /* of struct search.link: those that go on */
     uint32_t scan_limit;  /* of what one call may cost that answers with a token where it ends */
     uint32_t search_left; /* of what all of them may cost in this turn */
@@ -79,6 +84,10 @@ MUST_CHECK int futures_show_seq(struct grpc_call *call, uint64_t seq);
 /* futures_may_change: whether what has this durability may be changed (or, @is_new, accepted) now. 0; REQUEST_E_BAD. */
 MUST_CHECK int futures_may_change(const struct futures *s, enum durability durability, int is_new,
                                   struct grpc_status *st);
+
+/* futures_begin: open a message that shows @f (NULL: no future), for futures_send. 0; < 0: no memory, and the call has been
+ * ended. */
+MUST_CHECK int futures_begin(struct grpc_call *call, struct future *f, struct writer *ret);
 
 /* futures_reply: answer a unary call with one future under @view, cut so that it fits. */
 void futures_reply(struct grpc_call *call, struct future *f, enum view view);

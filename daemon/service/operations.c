@@ -141,16 +141,9 @@ void operations_put_field(struct writer *w, uint32_t number, const struct future
 void operations_reply(struct grpc_call *call, struct future *f)
 {
     struct writer w;
-    struct buf *out;
 
-    if (futures_show(call, f) < 0)
+    if (futures_begin(call, f, &w) < 0)
         return;
-    out = grpc_call_begin(call);
-    w = writer_to(out);
-    if (!out) {
-        grpc_call_fail(call, convert_no_memory(&(struct grpc_status){0}));
-        return;
-    }
     operations_put(&w, f, futures_of(call)->max_message_bytes);
     futures_send(call, &w);
     grpc_call_finish(call);

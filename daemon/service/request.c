@@ -50,6 +50,12 @@ static const struct codec_row watch_request_rows[] = {
 };
 const struct codec_table watch_request_table = {watch_request_rows, ARRAY_LEN(watch_request_rows)};
 
+static const struct codec_row cursor_rows[] = {
+        CODEC_ROW(1, CODEC_UINT, struct cursor, epoch),
+        CODEC_ROW(2, CODEC_UINT, struct cursor, event),
+};
+const struct codec_table cursor_table = {cursor_rows, ARRAY_LEN(cursor_rows)};
+
 static const struct codec_row list_request_rows[] = {
         CODEC_ROW(1, CODEC_MESSAGE, struct list_request, selector),
         CODEC_ROW(2, CODEC_STRING, struct list_request, order_by),

@@ -46,6 +46,10 @@ struct watch_request {
 };
 enum { WATCH_KINDS = 4 };
 
+struct cursor {
+    uint64_t epoch, event;
+};
+
 struct list_request {
     struct codec_bytes selector;
     struct span order_by, page_token;
@@ -101,9 +105,9 @@ struct delete_request {
 };
 
 extern const struct codec_table selector_table, get_request_table, wait_request_table,
-        as_completed_request_table, watch_request_table, list_request_table, count_request_table,
-        cancel_many_request_table, delete_many_request_table, annotate_request_table, cancel_request_table,
-        reschedule_request_table, delete_request_table;
+        as_completed_request_table, watch_request_table, cursor_table, list_request_table,
+        count_request_table, cancel_many_request_table, delete_many_request_table, annotate_request_table,
+        cancel_request_table, reschedule_request_table, delete_request_table;
 
 /* request_read: decode @message; a failure becomes INVALID_ARGUMENT naming the field.
  *   Return: 0; REQUEST_E_BAD (@ret_status says what). */

@@ -218,23 +218,16 @@ static void put_run_response(struct grpc_call *call, uint32_t field, struct futu
                              struct span tag, const struct grpc_status *st)
 {
     struct writer w;
-    struct buf *out;
 
-    if (f && futures_show(call, f) < 0)
+    if (futures_begin(call, f, &w) < 0)
         return;
-    out = grpc_call_begin(call);
-    w = writer_to(out);
-    if (!out) {
-        grpc_call_fail(call, convert_no_memory(&(struct grpc_status){0}));
-        return;
-    }
     if (f) {
         convert_future_field(&w, field, f, convert_fit(f, view, futures_room(futures_of(call), tag.len)));
     } else {
         struct writer_mark m = writer_begin(&w, field, 256);
 
         if (!w.failed)
-            w.failed = status_encode(st, out);
+            w.failed = status_encode(st, w.out);
         writer_end(&w, m);
     }
     writer_bytes(&w, RUN_RESPONSE_TAG, tag);

@@ -36,7 +36,7 @@ static void put_limits(struct writer *w, const struct system *s)
     writer_uint(w, 7, LIMIT_DEPENDS_ON);
     writer_uint(w, 8, LIMIT_SELECTOR_IDS);
     writer_uint(w, 9, LIMIT_PAGE_SIZE);
-    writer_uint(w, 10, LIMIT_FILTER_WATCHES);
+    writer_uint(w, 10, s->config.limits.max_filter_watches);
     writer_uint(w, 11, s->config.limits.scan_limit);
     writer_uint(w, 12, s->config.max_result_bytes);
     writer_end(w, m);

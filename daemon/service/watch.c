@@ -1,60 +1,34 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Watch of one future. Level-triggered: the waiter says that the revision moved; what is sent is the state as it is when
- * the client can take it, so states between may be skipped but the last one never is. The terminal state ends the
- * stream.
+ * Watch: its request, and Watch of IDs; of a group or a filter: feed.c.
+ *
+ * Level-triggered: the waiter says of which futures the revision moved; what is sent is the state as it is when the client can
+ * take it, so states between may be skipped but the last one never is. One that has ended is let go when that is sent; when
+ * none is left the stream ends.
  */
 #include "base/mem.h"
-#include "service/internal.h"
 #include "service/preload.h"
+#include "service/watcher.h"
 
-enum {
-    EVENT_ID = 1,
-    EVENT_TIME = 3,
-    EVENT_SNAPSHOT = 4,
-    EVENT_STATE = 5,
-    EVENT_LABELS = 9,
+#include <errno.h>
+
+/* One of the futures, as it was sent last. */
+struct watched {
+    struct future *future; /* pinned by the waiter's edge, whose cookie is its index, until that is dropped */
+    uint64_t revision;
+    const struct attempt *attempt;
+    uint64_t labels; /* their digest */
+    uint8_t state;
+    uint8_t is_cancel_requested;
+    uint8_t is_ended; /* its end is sent */
 };
-
-enum event_kind { KIND_STATE = 1, KIND_PROGRESS = 2, KIND_OUTPUT = 3, KIND_LOG = 4, KIND_LABELS = 5 };
 
 struct watch {
-    struct waiting waiting;
-    struct futures *service;
-    struct future *future; /* pinned by the waiter's edge */
-    enum view view;
-    unsigned int kinds; /* bit 1 << enum event_kind */
-    int is_opened;      /* the snapshot is sent, or was not asked for */
-    uint64_t revision;  /* of what was sent last, and ... */
-    uint8_t state;      /* ... what it was then */
-    const struct attempt *attempt;
-    int is_cancel_requested;
-    uint64_t labels; /* their digest */
+    struct watcher w;
+    uint64_t after_revision;
+    uint32_t n, n_opened; /* their snapshots are sent, or were not asked for */
+    struct watched *at;
 };
-
-static void put_event(struct watch *watch, uint32_t field)
-{
-    struct grpc_call *call = watch->waiting.call;
-    struct future *f = watch->future;
-    char id[ID_TEXT_LEN + 1];
-    struct writer w;
-    struct buf *out;
-
-    if (futures_show(call, f) < 0)
-        return;
-    out = grpc_call_begin(call);
-    w = writer_to(out);
-    if (!out) {
-        grpc_call_fail(call, convert_no_memory(&(struct grpc_status){0}));
-        return;
-    }
-    id_format(&f->id, id);
-    writer_text(&w, EVENT_ID, id);
-    writer_timestamp(&w, EVENT_TIME, engine_wall(watch->service->engine));
-    convert_future_field(&w, field, f,
-                         convert_fit(f, watch->view, futures_room(watch->service, ID_TEXT_LEN + 32)));
-    futures_send(call, &w);
-}
 
 static int is_cancel_requested(const struct future *f)
 {
@@ -62,65 +36,93 @@ static int is_cancel_requested(const struct future *f)
 }
 
 /* Of the future's own labels; those of the task do not change. */
-static uint64_t digest_labels(const struct watch *watch)
+static uint64_t digest_labels(const struct hash_seed *seed, const struct future *f)
 {
-    const struct labels *labels = watch->future->labels;
+    const struct labels *labels = f->labels;
     uint64_t digest = labels ? 1 : 0;
 
     for (uint32_t i = 0; labels && i < labels->n; i++) {
         uint64_t parts[] = {
                 digest,
-                hash_bytes(&watch->service->seed, labels->at[i].key.p, labels->at[i].key.len),
-                hash_bytes(&watch->service->seed, labels->at[i].value.p, labels->at[i].value.len),
+                hash_bytes(seed, labels->at[i].key.p, labels->at[i].key.len),
+                hash_bytes(seed, labels->at[i].value.p, labels->at[i].value.len),
         };
 
-        digest = hash_bytes(&watch->service->seed, parts, sizeof parts);
+        digest = hash_bytes(seed, parts, sizeof parts);
     }
     return digest;
 }
 
-/* Which kinds of change there are between what was sent last and now. */
-static unsigned int changes(const struct watch *watch)
+/* Which kinds of change there are between what was sent last and now: what is none of labels is one of state. */
+static unsigned int changes(const struct hash_seed *seed, const struct watched *one)
 {
-    const struct future *f = watch->future;
-    int is_state = watch->state != f->state || watch->attempt != f->attempts ||
-                   watch->is_cancel_requested != is_cancel_requested(f);
+    const struct future *f = one->future;
+    int is_labels, is_state;
 
-    if (f->revision <= watch->revision)
+    if (f->revision <= one->revision)
         return 0;
-    return (is_state ? 1U << KIND_STATE : 0) |
-           (!is_state || watch->labels != digest_labels(watch) ? 1U << KIND_LABELS : 0);
+    is_labels = one->labels != digest_labels(seed, f);
+    is_state = !is_labels || one->state != f->state || one->attempt != f->attempts ||
+               one->is_cancel_requested != is_cancel_requested(f);
+    return (is_state ? 1U << KIND_STATE : 0) | (is_labels ? 1U << KIND_LABELS : 0);
 }
 
-static void remember(struct watch *watch)
+static void remember(const struct hash_seed *seed, struct watched *one)
 {
-    const struct future *f = watch->future;
+    const struct future *f = one->future;
 
-    watch->is_opened = 1;
-    watch->revision = f->revision;
-    watch->state = f->state;
-    watch->attempt = f->attempts;
-    watch->is_cancel_requested = is_cancel_requested(f);
-    watch->labels = digest_labels(watch);
+    one->revision = f->revision;
+    one->state = f->state;
+    one->attempt = f->attempts;
+    one->is_cancel_requested = (uint8_t)is_cancel_requested(f);
+    one->labels = digest_labels(seed, f);
+    one->is_ended = (uint8_t)future_is_terminal(f);
+}
+
+/* The next snapshot. */
+static void open_one(struct watch *watch)
+{
+    struct watched *one = &watch->at[watch->n_opened++];
+
+    if (one->future->revision > watch->after_revision)
+        watcher_put(&watch->w, EVENT_SNAPSHOT, one->future, engine_wall(watch->w.service->engine));
+    remember(&watch->w.service->seed, one);
+}
+
+/* What @edge has news of. */
+static void tell(struct watch *watch, struct edge *edge)
+{
+    struct watched *one = &watch->at[edge->cookie];
+    struct futures *s = watch->w.service;
+    unsigned int news;
+
+    if (!one->is_ended) {
+        news = changes(&s->seed, one) & watch->w.kinds;
+        if (news) /* one event shows both, if both are new */
+            watcher_put(&watch->w, news & 1U << KIND_STATE ? EVENT_STATE : EVENT_LABELS, one->future,
+                        engine_wall(s->engine));
+        remember(&s->seed, one);
+    }
+    if (one->is_ended)
+        engine_unwait(s->engine, edge);
+    else
+        waiter_seen(edge);
 }
 
 static void on_news(struct waiting *waiting)
 {
-    struct watch *watch = CONTAINER_OF(waiting, struct watch, waiting);
-    struct edge *edge = waiter_first_done(&waiting->waiter);
-    const struct future *f = watch->future;
-    unsigned int news;
+    struct watch *watch = CONTAINER_OF(waiting, struct watch, w.waiting);
+    struct edge *edge;
 
-    if (!grpc_call_is_writable(waiting->call))
-        return;
-    if (edge)
-        waiter_seen(edge);
-    if (!watch->is_opened)
-        put_event(watch, EVENT_SNAPSHOT);
-    else if ((news = changes(watch) & watch->kinds)) /* one event shows both, if both are new */
-        put_event(watch, news & 1U << KIND_STATE ? EVENT_STATE : EVENT_LABELS);
-    remember(watch);
-    if (future_is_terminal(f))
+    while (!watch->w.is_over && grpc_call_is_writable(waiting->call)) {
+        if (watch->n_opened < watch->n)
+            open_one(watch);
+        else if ((edge = waiter_first_done(&waiting->waiter)))
+            tell(watch, edge);
+        else
+            break;
+    }
+    if (watch->n_opened == watch->n && waiting->waiter.n_pending + waiting->waiter.n_done == 0)
         grpc_call_finish(waiting->call);
 }
 
@@ -130,6 +132,7 @@ static int read_kinds(struct span message, unsigned int *ret, struct grpc_status
     struct wire_reader r = wire_reader(message);
     struct wire_field f;
 
+    *ret = 0;
     while (wire_next(&r, &f) == 0) {
         struct wire_reader packed = wire_reader(f.bytes);
         uint64_t kind = f.value;
@@ -152,73 +155,119 @@ static int read_kinds(struct span message, unsigned int *ret, struct grpc_status
     return 0;
 }
 
-static int read_watch(struct span message, struct watch *watch, struct id *ret_id, uint64_t *ret_after,
-                      struct grpc_status *st)
+/* Follow the future that @text names, unless it is one of @seen. 0; REQUEST_E_BAD; or, with the call ended, -ENOENT. */
+static int add(struct watch *watch, struct span text, struct idset *seen, struct grpc_status *st)
 {
-    struct watch_request request = {0};
-    struct selector selector;
-    struct wire_reader r;
-    struct span text;
+    struct grpc_call *call = watch->w.waiting.call;
+    struct futures *s = watch->w.service;
+    const struct caller *caller = caller_of(&s->callers, call);
+    struct future *f;
+    struct id id;
+    int r;
 
-    if (request_read(&watch_request_table, message, &request, st) ||
-        request_selector(&request.selector, &selector, st) ||
-        request_view(request.view, VIEW_BASIC, "view", &watch->view, st) ||
-        read_kinds(message, &watch->kinds, st))
+    if (request_id(text, "selector.ids", &id, st))
         return REQUEST_E_BAD;
-    if (selector.group.len || selector.filter.len)
-        return request_unbuilt_field(st, selector.group.len ? "selector.group" : "selector.filter");
-    if (selector.ids > 1)
-        return request_unbuilt_field(st, "selector.ids"); /* Watch follows one */
-    if (request.cursor.is_set)
-        return request_bad_field(st, "cursor", "goes with a group or a filter");
-    r = wire_reader(request.selector.data);
-    if (!codec_each(&r, SELECTOR_IDS, &text))
-        return request_bad_field(st, "selector.ids", "is required");
-    if (!watch->kinds)
-        watch->kinds = ~0U;
-    *ret_after = request.after_revision;
-    return request_id(text, "selector.ids", ret_id, st);
+    r = caller ? idset_add(seen, &id) : -ENOMEM;
+    if (r == IDSET_E_EXISTS)
+        return 0;
+    f = r == 0 ? engine_find(s->engine, caller->scope, &id) : NULL;
+    if (r == 0 && !f) {
+        if (futures_show(call, NULL) == 0)
+            grpc_call_fail(call, convert_not_found(st, &id));
+        return -ENOENT;
+    }
+    if (r == 0)
+        r = engine_wait(s->engine, &watch->w.waiting.waiter, f, NULL, watch->n);
+    if (r == 0) {
+        watch->at[watch->n++].future = f;
+        return 0;
+    }
+    convert_engine_error(st, r, (struct span){0});
+    return REQUEST_E_BAD;
 }
 
-static void do_watch(struct grpc_call *call, struct span message)
+static int add_all(struct watch *watch, struct span ids, uint32_t n, struct grpc_status *st)
+{
+    struct wire_reader r = wire_reader(ids);
+    struct idset seen;
+    struct span text;
+    int result = 0;
+
+    watch->at = mem_zalloc(n * sizeof *watch->at);
+    if (!watch->at) {
+        convert_no_memory(st);
+        return REQUEST_E_BAD;
+    }
+    idset_init(&seen, &watch->w.service->seed);
+    while (result == 0 && codec_each(&r, SELECTOR_IDS, &text))
+        result = add(watch, text, &seen, st);
+    idset_deinit(&seen);
+    return result;
+}
+
+static void free_watch(struct watcher *w)
+{
+    struct watch *watch = CONTAINER_OF(w, struct watch, w);
+
+    watcher_deinit(w);
+    mem_free(watch->at);
+    mem_free(watch);
+}
+
+static void watch_ids(struct grpc_call *call, const struct watch_request *request, uint32_t n, enum view view,
+                      unsigned int kinds)
 {
     struct watch *watch = mem_zalloc(sizeof *watch);
-    const struct caller *caller;
     struct grpc_status st;
-    uint64_t after = 0;
-    struct id id;
     int r;
 
     if (!watch) {
         grpc_call_fail(call, convert_no_memory(&st));
         return;
     }
-    watch->service = futures_of(call);
-    waiting_init(&watch->waiting, &watch->service->waitings, WAITER_WATCH, 0, call, on_news);
-    grpc_call_set_user(call, watch);
-    if (read_watch(message, watch, &id, &after, &st)) {
+    watcher_init(&watch->w, call, on_news, free_watch);
+    watch->w.view = view;
+    watch->w.kinds = kinds ? kinds : ~0U;
+    watch->after_revision = request->after_revision;
+    r = add_all(watch, request->selector.data, n, &st);
+    if (r == 0 && grpc_call_send_headers(call) < 0) {
+        convert_no_memory(&st);
+        r = REQUEST_E_BAD;
+    }
+    if (r == REQUEST_E_BAD)
+        watcher_fail(&watch->w, &st);
+    watch->w.is_over |= r != 0;
+    if (r == 0)
+        on_news(&watch->w.waiting);
+}
+
+static int check_watch(const struct watch_request *request, const struct selector *selector,
+                       struct grpc_status *st)
+{
+    if (selector->ids && request->cursor.is_set)
+        return request_bad_field(st, "cursor", "goes with a group or a filter");
+    if (!selector->ids && request->after_revision)
+        return request_bad_field(st, "after_revision", "goes with IDs");
+    return 0;
+}
+
+static void do_watch(struct grpc_call *call, struct span message)
+{
+    struct watch_request request = {0};
+    struct selector selector;
+    struct grpc_status st;
+    unsigned int kinds;
+    enum view view;
+
+    if (request_read(&watch_request_table, message, &request, &st) ||
+        request_selector(&request.selector, &selector, &st) ||
+        request_view(request.view, VIEW_BASIC, "view", &view, &st) || read_kinds(message, &kinds, &st) ||
+        check_watch(&request, &selector, &st))
         grpc_call_fail(call, &st);
-        return;
-    }
-    caller = caller_of(&watch->service->callers, call);
-    watch->future = caller ? engine_find(watch->service->engine, caller->scope, &id) : NULL;
-    if (!watch->future) {
-        if (futures_show(call, NULL) == 0)
-            grpc_call_fail(call, caller ? convert_not_found(&st, &id) : convert_no_memory(&st));
-        return;
-    }
-    r = engine_wait(watch->service->engine, &watch->waiting.waiter, watch->future, NULL, 0);
-    if (r) {
-        grpc_call_fail(call, convert_engine_error(&st, r, (struct span){0}));
-        return;
-    }
-    if (after && after >= watch->future->revision)
-        remember(watch); /* the caller has seen this one */
-    if (grpc_call_send_headers(call) < 0) {
-        grpc_call_fail(call, convert_no_memory(&st));
-        return;
-    }
-    on_news(&watch->waiting);
+    else if (selector.ids)
+        watch_ids(call, &request, selector.ids, view, kinds);
+    else
+        feed_begin(call, &request, view, kinds);
 }
 
 static void on_watch(struct grpc_call *call, struct span message)
@@ -234,21 +283,19 @@ static void on_watch(struct grpc_call *call, struct span message)
 
 static void on_watch_writable(struct grpc_call *call)
 {
-    struct watch *watch = grpc_call_user(call);
+    struct watcher *w = grpc_call_user(call);
 
-    if (watch && watch->future)
-        on_news(&watch->waiting);
+    if (w && !w->is_over)
+        w->waiting.on_news(&w->waiting);
 }
 
 static void on_watch_done(struct grpc_call *call, enum grpc_end end)
 {
-    struct watch *watch = grpc_call_user(call);
+    struct watcher *w = grpc_call_user(call);
 
     preload_drop(call);
-    if (!watch)
-        return;
-    waiting_deinit(&watch->waiting, watch->service->engine);
-    mem_free(watch);
+    if (w)
+        w->free(w);
 }
 
 const struct grpc_handler watch_handler = {

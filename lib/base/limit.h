@@ -22,7 +22,6 @@ enum {
     LIMIT_RETRY_TYPES = 64, /* RetryPolicy.non_retryable_types, of LIMIT_KEY_BYTES each */
     LIMIT_SELECTOR_IDS = 10000,
     LIMIT_PAGE_SIZE = 1000,
-    LIMIT_FILTER_WATCHES = 64,
     LIMIT_STREAM_UNREAD_REPLIES = 65536,
     LIMIT_STREAM_UNREAD_BYTES = 8 * 1024 * 1024,
     LIMIT_STREAM_STUCK_S = 60,
@@ -31,12 +30,14 @@ enum {
 #define LIMIT_MAX_MESSAGE_BYTES ((size_t)64 * 1024 * 1024) /* the most that max_message may be set to */
 
 struct limits {
-    size_t max_message_bytes;  /* of one request or reply */
-    uint64_t max_memory_bytes; /* of all futures held in memory */
-    uint64_t max_futures;      /* in memory */
-    uint64_t max_waiter_edges; /* (waiter, future) pairs of Run, Wait, AsCompleted, Watch */
-    uint32_t max_functions;    /* known names */
-    uint32_t scan_limit;       /* futures that one search looks at before it answers with a token */
+    size_t max_message_bytes;    /* of one request or reply */
+    uint64_t max_memory_bytes;   /* of all futures held in memory */
+    uint64_t max_futures;        /* in memory */
+    uint64_t max_waiter_edges;   /* (waiter, future) pairs of Run, Wait, AsCompleted, Watch */
+    uint32_t max_functions;      /* known names */
+    uint32_t scan_limit;         /* futures that one search looks at before it answers with a token */
+    uint32_t max_filter_watches; /* of a group or a filter, at a time */
+    uint32_t watch_events;       /* that are kept for them */
 };
 
 #define LIMITS_DEFAULT                                               \
@@ -45,4 +46,6 @@ struct limits {
                      .max_futures = UINT64_C(50) * 1000 * 1000,      \
                      .max_waiter_edges = UINT64_C(10) * 1000 * 1000, \
                      .max_functions = 10000,                         \
-                     .scan_limit = 100000})
+                     .scan_limit = 100000,                           \
+                     .max_filter_watches = 64,                       \
+                     .watch_events = 65536})

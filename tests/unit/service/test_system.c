@@ -23,7 +23,10 @@ static uint32_t say_measures(void *context, struct metrics *m)
 static struct system *system_of(struct harness *h, size_t max_message_bytes)
 {
     const struct system_config config = {
-            .limits = {.max_message_bytes = max_message_bytes, .max_futures = 10, .scan_limit = 1234},
+            .limits = {.max_message_bytes = max_message_bytes,
+                       .max_futures = 10,
+                       .scan_limit = 1234,
+                       .max_filter_watches = 5},
             .max_result_bytes = 4000,
             .has_store = 1,
             .start_time = 17 * NS_PER_S,
@@ -112,7 +115,7 @@ static void test_info(void **state)
     assert_int_equal(r->limits->max_depends_on, LIMIT_DEPENDS_ON);
     assert_int_equal(r->limits->max_selector_ids, LIMIT_SELECTOR_IDS);
     assert_int_equal(r->limits->max_page_size, LIMIT_PAGE_SIZE);
-    assert_int_equal(r->limits->max_filter_watches, LIMIT_FILTER_WATCHES);
+    assert_int_equal(r->limits->max_filter_watches, 5);
     assert_int_equal(r->limits->scan_limit, 1234);
     assert_int_equal(r->limits->max_result_bytes, 4000);
     assert_string_equal(r->principal, "");

@@ -96,6 +96,105 @@ static void test_life(void **state)
     harness_deinit(&h);
 }
 
+/* What is neither labels nor state counts as the latter. */
+static void test_rescheduled(void **state)
+{
+    struct harness_id id;
+    struct loopback_call c, r;
+    struct harness h;
+
+    harness_init(&h, NULL);
+    id = harness_submit(&h, "task { function: 'echo' }");
+    harness_unary(&h, &c, "Watch", "selector { ids: '%s' }", id.text);
+    harness_unary(&h, &r, "Reschedule", "id: '%s' priority: 2", id.text);
+    assert_int_equal(r.status.code, GRPC_OK);
+    loopback_call_deinit(&r);
+    assert_int_equal(c.n_messages, 2);
+    expect_event(&h, &c, 1, id.text, STATE, FUTURE_PENDING);
+    leave(&h, &c);
+    harness_deinit(&h);
+}
+
+/* Several: a snapshot of each in the order in which they were named, each to its end, the call to that of the last. */
+static void test_several(void **state)
+{
+    struct harness_id ids[4];
+    struct loopback_call c, d;
+    struct harness h;
+
+    harness_init(&h, NULL);
+    for (int i = 0; i < 4; i++)
+        ids[i] = harness_submit(&h, "task { function: 'echo' }");
+    harness_succeed(&h, ids[2].text, "r");
+    harness_unary(&h, &c, "Watch", "selector { ids: '%s' ids: '%s' ids: '%s' ids: '%s' }", ids[1].text,
+                  ids[2].text, ids[0].text, ids[1].text); /* one of them twice */
+    assert_int_equal(c.n_messages, 3);
+    expect_event(&h, &c, 0, ids[1].text, SNAPSHOT, FUTURE_PENDING);
+    expect_event(&h, &c, 1, ids[2].text, SNAPSHOT, FUTURE_SUCCEEDED);
+    expect_event(&h, &c, 2, ids[0].text, SNAPSHOT, FUTURE_PENDING);
+    assert_int_equal(engine_stats(h.engine).n_edges, 2); /* what has ended is let go */
+    harness_unary(&h, &d, "Delete", "id: '%s'", ids[2].text);
+    assert_int_equal(d.status.code, GRPC_OK);
+    loopback_call_deinit(&d);
+    harness_start(&h, ids[0].text);
+    harness_cancel(&h, ids[1].text);
+    annotate(&h, ids[1].text, "v");
+    harness_succeed(&h, ids[3].text, "not watched");
+    assert_int_equal(c.n_messages, 5);
+    expect_event(&h, &c, 3, ids[0].text, STATE, FUTURE_RUNNING);
+    expect_event(&h, &c, 4, ids[1].text, STATE, FUTURE_CANCELLED);
+    assert_false(c.is_done);
+    harness_fail(&h, ids[0].text, "no");
+    expect_event(&h, &c, 5, ids[0].text, STATE, FUTURE_FAILED);
+    expect_end(&c, 6);
+    loopback_call_deinit(&c);
+    assert_int_equal(engine_stats(h.engine).n_edges, 0);
+    harness_unary(&h, &c, "Watch", "selector { ids: '%s' ids: '" NOBODY "' ids: '%s' }", ids[0].text,
+                  ids[1].text);
+    harness_expect(&c, GRPC_NOT_FOUND, "NO_SUCH_FUTURE", NULL);
+    loopback_call_deinit(&c);
+    harness_deinit(&h);
+}
+
+/* More snapshots than the client takes at once; what happens meanwhile is not forgotten. */
+static void test_several_unread(void **state)
+{
+    enum { N = 300 };
+    static char request[N * (ID_TEXT_LEN + 10) + 100];
+    struct harness_id ids[N];
+    struct loopback_call c;
+    struct harness h;
+    size_t n = 0, n_ended = 0;
+
+    harness_init(&h, NULL);
+    n += (size_t)snprintf(request, sizeof request, "view: VIEW_FULL selector {");
+    for (size_t i = 0; i < N; i++) {
+        ids[i] = harness_submit(&h, "task { function: 'echo' argument: x3000 }");
+        n += (size_t)snprintf(request + n, sizeof request - n, " ids: '%s'", ids[i].text);
+    }
+    snprintf(request + n, sizeof request - n, " }");
+    harness_call(&h, &c, "Watch");
+    grpc_client_call_pause(c.call, 1);
+    harness_send(&c, "Watch", "%s", request);
+    loopback_half_close(&c);
+    harness_settle(&h);
+    for (size_t i = 0; i < N; i++)
+        harness_cancel(&h, ids[i].text);
+    grpc_client_call_pause(c.call, 0);
+    harness_settle(&h);
+    expect_end(&c, c.n_messages);
+    for (size_t i = 0; i < c.n_messages; i++) {
+        event_t *e = event(&h, &c, i);
+
+        n_ended += (e->event_case == FUTURED__V1__FUTURE_EVENT__EVENT_SNAPSHOT ? e->snapshot : e->state)
+                           ->state == FUTURED__V1__STATE__STATE_CANCELLED;
+        harness_free(e);
+    }
+    assert_int_equal(n_ended, N); /* each end once */
+    loopback_call_deinit(&c);
+    harness_deinit(&h);
+}
+
 static void test_terminal(void **state)
 {
     struct harness_id id;
@@ -318,9 +417,9 @@ static void test_pins(void **state)
 static const struct harness_refusal bad_watches[] = {
         {"", GRPC_INVALID_ARGUMENT, "INVALID_FIELD", "selector"},
         {"selector { ids: 'x' }", GRPC_INVALID_ARGUMENT, "INVALID_FIELD", "selector.ids"},
-        {"selector { 2 * ids: '" NOBODY "' }", GRPC_UNIMPLEMENTED, "UNIMPLEMENTED_FIELD", "selector.ids"},
-        {"selector { group: 'g' }", GRPC_UNIMPLEMENTED, "UNIMPLEMENTED_FIELD", "selector.group"},
-        {"selector { filter: '*' }", GRPC_UNIMPLEMENTED, "UNIMPLEMENTED_FIELD", "selector.filter"},
+        {"selector { 2 * ids: '" NOBODY "' }", GRPC_NOT_FOUND, "NO_SUCH_FUTURE", NULL},
+        {"selector { group: 'g' } after_revision: 1", GRPC_INVALID_ARGUMENT, "INVALID_FIELD",
+         "after_revision"},
         {"selector { ids: '" NOBODY "' group: 'g' }", GRPC_INVALID_ARGUMENT, "INVALID_FIELD", "selector"},
         {"selector { ids: '" NOBODY "' } cursor {}", GRPC_INVALID_ARGUMENT, "INVALID_FIELD", "cursor"},
         {"selector { ids: '" NOBODY "' } kinds: 0", GRPC_INVALID_ARGUMENT, "INVALID_FIELD", "kinds"},
@@ -404,13 +503,14 @@ static void test_no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-            cmocka_unit_test(test_life),           cmocka_unit_test(test_terminal),
-            cmocka_unit_test(test_after_revision), cmocka_unit_test(test_kinds),
-            cmocka_unit_test(test_merged_kinds),   cmocka_unit_test(test_views),
-            cmocka_unit_test(test_unread),         cmocka_unit_test(test_too_large),
-            cmocka_unit_test(test_pins),           cmocka_unit_test(test_refused),
-            cmocka_unit_test(test_full_edges),     cmocka_unit_test(test_shutdown),
-            cmocka_unit_test(test_no_memory),
+            cmocka_unit_test(test_life),      cmocka_unit_test(test_rescheduled),
+            cmocka_unit_test(test_several),   cmocka_unit_test(test_several_unread),
+            cmocka_unit_test(test_terminal),  cmocka_unit_test(test_after_revision),
+            cmocka_unit_test(test_kinds),     cmocka_unit_test(test_merged_kinds),
+            cmocka_unit_test(test_views),     cmocka_unit_test(test_unread),
+            cmocka_unit_test(test_too_large), cmocka_unit_test(test_pins),
+            cmocka_unit_test(test_refused),   cmocka_unit_test(test_full_edges),
+            cmocka_unit_test(test_shutdown),  cmocka_unit_test(test_no_memory),
     };
 
     return cmocka_run_group_tests_name("service/watch", tests, NULL, NULL);
