@@ -128,7 +128,8 @@ class Load:
             f = stub.Submit(request).future
             self.hear(f)
             for event in stub.Watch(futures_pb2.WatchRequest(selector=selector(f.id), view=FULL)):
-                self.hear(getattr(event, event.WhichOneof("event")))
+                if not event.HasField("keepalive"):
+                    self.hear(getattr(event, event.WhichOneof("event")))
 
     def change_for_ever(self, stub):
         """One thread does all the changing, so that it is known what comes after what."""

@@ -74,7 +74,7 @@ class Reader {
 
 async function finished(id, view = 'VIEW_FULL') {
   const events = await all(futures.Watch({ selector: { ids: [id] }, view }, deadline()));
-  const last = events.at(-1);
+  const last = events.at(-1); // never a keepalive: the end ends the stream
   return last[last.event];
 }
 
@@ -292,12 +292,42 @@ describe('look up, wait, change', () => {
 
   it('Watch ends with the terminal event', async () => {
     const { id } = (await ask('Submit', submit('sleep', '20'))).future;
-    const events = await all(futures.Watch({ selector: { ids: [id] } }, deadline()));
+    const events = (await all(futures.Watch({ selector: { ids: [id] } }, deadline()))).filter((e) => e.event !== 'keepalive');
     assert.equal(events[0].event, 'snapshot');
     assert.ok(events.slice(1).every((e) => e.event === 'state'));
     const states = events.map((e) => e[e.event].state);
     assert.deepEqual([...new Set(states)], states);
     assert.equal(states.at(-1), 'STATE_SUCCEEDED');
+  });
+
+  it('Watch of a group goes on from its cursor', async () => {
+    const [old] = await ids(1, { group: 'watched' });
+    const call = futures.Watch({ selector: { group: 'watched' } }, deadline());
+    call.on('error', () => {}); // that we leave
+    let reader = new Reader(call);
+    const opening = [await reader.next(), await reader.next()];
+    assert.deepEqual(opening.map((e) => [e.event, e.id, e.cursor !== null]), [['snapshot', old, false], ['keepalive', '', true]]);
+    call.cancel();
+    const [added] = await ids(1, { group: 'watched' });
+    await ask('Annotate', { id: old, set_labels: { k: 'v' } });
+    const again = futures.Watch({ selector: { group: 'watched' }, cursor: opening[1].cursor }, deadline());
+    again.on('error', () => {});
+    reader = new Reader(again);
+    const seen = new Map();
+    while (seen.get(added) !== 'STATE_SUCCEEDED' || !seen.has(old)) {
+      const event = await reader.next();
+      assert.ok(['state', 'labels', 'keepalive'].includes(event.event), event.event);
+      if (event.event !== 'keepalive')
+        seen.set(event.id, event[event.event].state);
+    }
+    assert.deepEqual([...seen.keys()].sort(), [old, added].sort());
+    again.cancel();
+    const lost = futures.Watch({ selector: { filter: 'group = watched' }, cursor: { epoch: 99, event: 1 } }, deadline());
+    lost.on('error', () => {});
+    reader = new Reader(lost);
+    const anew = [await reader.next(), await reader.next(), await reader.next(), await reader.next()];
+    assert.deepEqual(anew.map((e) => [e.event, e.id]), [['lost', ''], ['snapshot', old], ['snapshot', added], ['keepalive', '']]);
+    lost.cancel();
   });
 
   it('List in pages', async () => {

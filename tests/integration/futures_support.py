@@ -332,6 +332,8 @@ class FuturesCase(harness.ServerCase):
         watch = self.futures.Watch(futures_pb2.WatchRequest(selector=selector(id_), view=view))
         try:
             for event in watch:
+                if event.HasField("keepalive"):
+                    continue
                 shown = getattr(event, event.WhichOneof("event"))
                 if predicate(shown):
                     return shown

@@ -132,6 +132,20 @@ def _(w):
         return False
     w.talk.server_stream(FUTURES + "Watch", f.WatchRequest(selector=ids(id_), view=RESULT, kinds=[f.EVENT_KIND_STATE]),
                          f.FutureEvent, until)
+    later = future_pb2.TaskOptions(delay=seconds(600))
+    first = w.submit("echo", b"x", group="nightly", options=later)
+    seen = []
+
+    def until_both(event):
+        seen.append(event)
+        if event.HasField("keepalive"):
+            w.talk.note("the future is cancelled, and another one joins the group")
+            w.stub.Cancel(f.CancelRequest(id=first))
+            w.submit("echo", b"y", group="nightly", options=later)
+        return len(seen) == 4
+    w.talk.server_stream(FUTURES + "Watch", f.WatchRequest(selector=ids(group="nightly"), view=RESULT), f.FutureEvent, until_both)
+    w.talk.server_stream(FUTURES + "Watch", f.WatchRequest(selector=ids(group="nightly"), cursor=f.Cursor(epoch=99, event=7),
+                                                           view=RESULT), f.FutureEvent, lambda event: event.HasField("keepalive"))
 
 
 @scene(FUTURES + "List", workers=0)
