@@ -386,7 +386,8 @@ static int prepare(struct feed *feed, const struct watch_request *request, struc
         return REQUEST_E_BAD;
     if (s->n_feeds >= s->watches.max_filter_watches) {
         status_set(st, GRPC_RESOURCE_EXHAUSTED, "TOO_MANY_WATCHES",
-                   "there are %" PRIu32 " Watches of groups and filters, as many as [limits] filter_watches allows",
+                   "there are %" PRIu32
+                   " Watches of groups and filters, as many as [limits] filter_watches allows",
                    s->watches.max_filter_watches);
         status_set_quota(st, "limits.filter_watches", "Watches of groups and filters");
         status_set_retry(st, 1000);

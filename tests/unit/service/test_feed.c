@@ -75,15 +75,27 @@ static void expect_events(struct harness *h, const struct loopback_call *c, size
     }
     assert_false(c->is_done);
 }
-#define EXPECT(h, c, i, ...)                                        \
-    do {                                                            \
-        const struct expected list[] = {__VA_ARGS__};               \
-        expect_events(h, c, i, list, ARRAY_LEN(list));              \
+#define EXPECT(h, c, i, ...)                           \
+    do {                                               \
+        const struct expected list[] = {__VA_ARGS__};  \
+        expect_events(h, c, i, list, ARRAY_LEN(list)); \
     } while (0)
-#define OPENED                {KEEPALIVE, NULL, 0, 1}
-#define SHOWN(id, state)      {SNAPSHOT, (id).text, state, 0}
-#define CHANGED(id, state)    {STATE, (id).text, state, 1}
-#define RELABELLED(id, state) {LABELS, (id).text, state, 1}
+#define OPENED                \
+    {                         \
+        KEEPALIVE, NULL, 0, 1 \
+    }
+#define SHOWN(id, state)              \
+    {                                 \
+        SNAPSHOT, (id).text, state, 0 \
+    }
+#define CHANGED(id, state)         \
+    {                              \
+        STATE, (id).text, state, 1 \
+    }
+#define RELABELLED(id, state)       \
+    {                               \
+        LABELS, (id).text, state, 1 \
+    }
 static void expect_nothing(struct harness *h, const struct loopback_call *c, size_t i)
 {
     expect_events(h, c, &i, NULL, 0);
@@ -399,7 +411,8 @@ static void test_unread(void **state)
 
         n_lost += (int)e->event_case == LOST;
         n_snapshots += (int)e->event_case == SNAPSHOT && n_lost > 0;
-        n_state += (int)e->event_case == SNAPSHOT && e->snapshot->state == FUTURED__V1__STATE__STATE_SUCCEEDED;
+        n_state +=
+                (int)e->event_case == SNAPSHOT && e->snapshot->state == FUTURED__V1__STATE__STATE_SUCCEEDED;
         harness_free(e);
     }
     assert_int_equal(n_lost, 1);
@@ -682,7 +695,8 @@ struct model {
 
 static int is_match(const struct question *q, int is_member, int state, char label)
 {
-    return (!q->is_group || is_member) && (!q->state || q->state == state) && (!q->label || q->label == label);
+    return (!q->is_group || is_member) && (!q->state || q->state == state) &&
+           (!q->label || q->label == label);
 }
 
 static char label_of(const Futured__V1__Future *f)
@@ -703,7 +717,8 @@ static void read_events(struct model *m, struct client *c)
             c->number = e->cursor->event;
         }
         if ((int)e->event_case == LOST) {
-            memset(c->known, 0, sizeof c->known); /* everything anew; of what is not shown again nothing is known */
+            memset(c->known, 0,
+                   sizeof c->known); /* everything anew; of what is not shown again nothing is known */
             c->is_opening = 1;
             c->number = 0;
             m->n_lost++;
@@ -716,7 +731,8 @@ static void read_events(struct model *m, struct client *c)
             if (strcmp(m->ids[i].text, f->id) != 0)
                 continue;
             assert_true(f->revision >= k->revision); /* never back */
-            k->is_match = is_match(c->question, f->group && strcmp(f->group, "g") == 0, (int)f->state, label_of(f));
+            k->is_match =
+                    is_match(c->question, f->group && strcmp(f->group, "g") == 0, (int)f->state, label_of(f));
             if ((int)e->event_case == SNAPSHOT)
                 assert_true(k->is_match);
             k->is_shown = 1;
@@ -731,8 +747,8 @@ static void watch(struct model *m, struct client *c)
 {
     harness_call(&m->h, &c->call, "Watch");
     if (c->number) {
-        harness_send(&c->call, "Watch", "%s cursor { epoch: %" PRIu64 " event: %" PRIu64 " }", c->question->request,
-                     c->epoch, c->number);
+        harness_send(&c->call, "Watch", "%s cursor { epoch: %" PRIu64 " event: %" PRIu64 " }",
+                     c->question->request, c->epoch, c->number);
         m->n_resumed++;
     } else {
         harness_send(&c->call, "Watch", "%s", c->question->request);
@@ -876,13 +892,13 @@ static void test_model(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-            cmocka_unit_test(test_group),    cmocka_unit_test(test_empty),
-            cmocka_unit_test(test_merged),   cmocka_unit_test(test_leaves),
-            cmocka_unit_test(test_kinds),    cmocka_unit_test(test_deleted),
-            cmocka_unit_test(test_resume),   cmocka_unit_test(test_lost_cursor),
-            cmocka_unit_test(test_unread),   cmocka_unit_test(test_unread_snapshots),
+            cmocka_unit_test(test_group),     cmocka_unit_test(test_empty),
+            cmocka_unit_test(test_merged),    cmocka_unit_test(test_leaves),
+            cmocka_unit_test(test_kinds),     cmocka_unit_test(test_deleted),
+            cmocka_unit_test(test_resume),    cmocka_unit_test(test_lost_cursor),
+            cmocka_unit_test(test_unread),    cmocka_unit_test(test_unread_snapshots),
             cmocka_unit_test(test_held_back), cmocka_unit_test(test_evicted),
-            cmocka_unit_test(test_limit),    cmocka_unit_test(test_shutdown),
+            cmocka_unit_test(test_limit),     cmocka_unit_test(test_shutdown),
             cmocka_unit_test(test_no_memory), cmocka_unit_test(test_model),
     };
 

@@ -2,9 +2,13 @@
 /* What all Watches have in common: a keepalive where nothing was sent for a while. */
 #include "tests/unit/service/harness.h"
 
-enum { KEEPALIVE = FUTURED__V1__FUTURE_EVENT__EVENT_KEEPALIVE, STATE = FUTURED__V1__FUTURE_EVENT__EVENT_STATE };
+enum {
+    KEEPALIVE = FUTURED__V1__FUTURE_EVENT__EVENT_KEEPALIVE,
+    STATE = FUTURED__V1__FUTURE_EVENT__EVENT_STATE
+};
 
-static void expect_last(const struct harness *h, const struct loopback_call *c, size_t n, int kind, int has_cursor)
+static void expect_last(const struct harness *h, const struct loopback_call *c, size_t n, int kind,
+                        int has_cursor)
 {
     Futured__V1__FutureEvent *e;
 
