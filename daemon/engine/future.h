@@ -239,10 +239,10 @@ struct future {
     uint8_t state;     /* enum future_state */
     uint8_t durability;
     uint8_t on_lost;
-    uint8_t fact;   /* enum fact */
-    uint8_t stored; /* enum stored */
-    uint8_t armed;  /* enum armed */
-    uint8_t place;  /* enum place */
+    uint8_t fact;       /* enum fact */
+    uint8_t stored;     /* enum stored */
+    uint8_t armed;      /* enum armed */
+    uint8_t place;      /* enum place */
     uint8_t last_event; /* enum ring_kind of its newest event, while they are kept; 0 = not known */
 };
 

@@ -31,7 +31,7 @@ void watcher_fail(struct watcher *w, const struct grpc_status *st)
 }
 
 /* What all events begin with. */
-static int begin(struct watcher *w, const struct future *f, wall_ns_t time, struct writer *ret)
+static int begin(struct watcher *w, struct future *f, wall_ns_t time, struct writer *ret)
 {
     char id[ID_TEXT_LEN + 1];
 
@@ -63,7 +63,7 @@ static void end(struct watcher *w, const struct writer *out)
     list_push_back(&w->service->quiet, &w->quiet);
 }
 
-void watcher_put(struct watcher *w, enum event_field field, const struct future *f, wall_ns_t time)
+void watcher_put(struct watcher *w, enum event_field field, struct future *f, wall_ns_t time)
 {
     struct writer out;
 

@@ -41,7 +41,7 @@ void watcher_fail(struct watcher *w, const struct grpc_status *st);
 
 /* watcher_put: the event @field of @f, which happened at @time. watcher_put_lost: of @n missing ones. watcher_put_keepalive.
  * Where memory is short the call is over afterwards. */
-void watcher_put(struct watcher *w, enum event_field field, const struct future *f, wall_ns_t time);
+void watcher_put(struct watcher *w, enum event_field field, struct future *f, wall_ns_t time);
 void watcher_put_lost(struct watcher *w, uint64_t n);
 void watcher_put_keepalive(struct watcher *w);
 
