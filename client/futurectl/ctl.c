@@ -132,18 +132,21 @@ void ctl_limit_call(struct ctl *ctl, mono_ns_t until)
         futured_client_set_timeout(ctl->client, MAX(until - clock_mono(), INT64_C(1)));
 }
 
-/* One sentence: `ID waits (PAUSED): the function is paused by alice`. A time that only the answer has stands in front. */
+/* One sentence: `ID waits (PAUSED): the function is paused by alice`. A time that only the answer has stands in front, what it
+ * depends on behind. */
 static void say_waiting(struct ctl *ctl, const struct futured_explanation *x)
 {
     int is_time = x->next_start_time_ns != FUTURED_NO_TIME,
-        is_only_time = is_time && x->pending_reason != FUTURED_PENDING_LIMITED;
+        is_only_time = is_time && x->pending_reason != FUTURED_PENDING_LIMITED,
+        is_named = x->pending_reason == FUTURED_PENDING_BLOCKED && x->n_waits_for;
     char time[TEXT_TIME_BYTES] = "";
 
     if (is_time)
         text_time(x->next_start_time_ns, time);
-    ctl_complain(ctl, "%s waits (%s)%s%s%s%s%s%s", x->id, futured_pending_reason_name(x->pending_reason),
+    ctl_complain(ctl, "%s waits (%s)%s%s%s%s%s%s%s", x->id, futured_pending_reason_name(x->pending_reason),
                  is_time ? " until " : "", time, is_only_time ? "" : ": ", is_only_time ? "" : x->text,
-                 x->n_waits_for ? ", first for " : "", x->n_waits_for ? x->waits_for[0] : "");
+                 is_named ? ": " : "", is_named ? x->waits_for[0] : "",
+                 is_named && x->n_waits_for > 1 ? ", ..." : "");
 }
 
 /* Asked of the daemon also where the answer to the submission knew no reason yet: a limit shows when its turn comes. */

@@ -73,17 +73,32 @@ int futured_client_ensure(struct futured_client *client)
     return FUTURED_OK;
 }
 
+/* @n bytes as hexadecimal digits, without a NUL. */
+static char *put_hex(char *to, const uint8_t *p, size_t n)
+{
+    static const char digits[] = "0123456789abcdef";
+
+    for (size_t i = 0; i < n; i++) {
+        *to++ = digits[p[i] >> 4];
+        *to++ = digits[p[i] & 15];
+    }
+    return to;
+}
+
 int futured_client_fresh_id(struct futured_client *client, char id[static FUTURED_CLIENT_ID_BYTES])
 {
-    uint8_t random[12];
+    uint8_t number[4], random[sizeof client->id_prefix / 2];
 
     if (client->n_ids == 0) {
         if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random)
             return errno ? -errno : -EIO;
-        for (size_t i = 0; i < sizeof random; i++)
-            snprintf(client->id_prefix + 2 * i, 3, "%02x", random[i]);
+        put_hex(client->id_prefix, random, sizeof random);
     }
-    snprintf(id, FUTURED_CLIENT_ID_BYTES, "%s%08x", client->id_prefix, client->n_ids++);
+    for (size_t i = 0; i < sizeof number; i++)
+        number[i] = (uint8_t)(client->n_ids >> (8 * i));
+    client->n_ids++; /* from 0 again it is behind another prefix */
+    memcpy(id, client->id_prefix, sizeof client->id_prefix);
+    *put_hex(id + sizeof client->id_prefix, number, sizeof number) = '\0';
     return 0;
 }
 

@@ -15,7 +15,7 @@ struct futured_client {
     struct futured_conn *conn; /* NULL before the first call */
     int64_t timeout_ns;        /* <= 0: none */
     struct futured_status_box last;
-    char id_prefix[25]; /* of request IDs made on this connection: 96 random bits */
+    char id_prefix[24]; /* of request IDs made on this connection: 96 random bits */
     uint32_t n_ids;     /* how many; 0: there is no prefix yet */
     /* How to wait: ppoll(2) but for tests, which let the other side run instead. As ppoll: < 0 sets errno. */
     int (*wait)(void *arg, struct pollfd *fd, const struct timespec *timeout);

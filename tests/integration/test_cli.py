@@ -96,11 +96,11 @@ class Run(CliCase):
         self.submit("sha256", "x", "--in", "1h", err="futurectl: ID1 waits (DELAYED) until TIME\n")
         self.submit("sha256", "x", "--at", "2250-01-01T00:00:00Z", err="futurectl: ID1 waits (DELAYED) until TIME\n")
         self.submit("sha256", "x", "--depends-on", paused,
-                    err="futurectl: ID1 waits (BLOCKED): it waits for futures that it depends on\n")
+                    err="futurectl: ID1 waits (BLOCKED): it depends on 1 future that has not ended: ID2\n")
         gate = self.submit("gate", "--concurrency-key", "k")
         self.wait_running(gate)
         self.submit("gate", "--concurrency-key", "k", err=(
-            "futurectl: ID1 waits (LIMITED): the future ID2 has the same concurrency_key and comes first, first for ID2\n"))
+            "futurectl: ID1 waits (LIMITED): the future ID2 has the same concurrency_key and comes first\n"))
         run = self.start_ctl("run", "echo", "y")
         self.assertEqual(plain(run.stderr.readline()),
                          "futurectl: ID1 waits (PAUSED): the function is paused: disk full\n")
@@ -142,6 +142,8 @@ class Terminal(CliCase):
         self.assertNotIn("\033", self.on_terminal("get", id_, TERM="dumb"))
         self.assertNotIn("\033", self.text("get", id_))
         self.assertNotIn("\033", self.on_terminal("get", id_, "--json"))
+        self.assertIn(f"{id_}  \033[32mSUCCEEDED\033[0m  sha256    ", self.on_terminal("list"))
+        self.assertNotIn("\033", self.on_terminal("list", NO_COLOR="1"))
 
 
 class Daemon(CliCase):

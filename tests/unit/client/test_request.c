@@ -142,6 +142,11 @@ static void test_id(void **state)
     assert_string_equal(s->request_id, "mine");
     assert_string_equal(futured_request_made_id(request), "");
     futured__v1__submit_request__free_unpacked(s, NULL);
+    futured_request_set_request_id(request, ""); /* none at all */
+    assert_int_equal(futured_request_identify(request, client), 0);
+    s = round_trip(request, NULL);
+    assert_string_equal(s->request_id, "");
+    futured__v1__submit_request__free_unpacked(s, NULL);
     futured_request_free(request);
     futured_request_set_request_id(NULL, "x");
     futured_request_on_accepted(NULL, NULL, NULL);
