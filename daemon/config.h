@@ -51,6 +51,7 @@ struct config {
     struct h2_config h2; /* of a stranger's connection */
     int64_t drain_timeout_ns;
     int64_t watch_keepalive_ns;
+    int64_t lease_ttl_ns; /* of workers on a stream that is not the pool's */
     uint32_t workers;
     const char **plugins; /* paths, or names of files in the plugins' folder */
     size_t n_plugins;

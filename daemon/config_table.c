@@ -99,6 +99,8 @@ const struct config_key config_keys[] = {
     {"timeouts", "drain", CONFIG_SPAN, AT(drain_timeout_ns), 100 * MS, 1 * DAY, .zero = "no time at all",
      .preset = "30s",
      .doc = "How long open calls may go on after SIGTERM; 0 ends them at once."},
+    {"timeouts", "lease_ttl", CONFIG_SPAN, AT(lease_ttl_ns), 1 * S, S * 3600, .preset = "10s",
+     .doc = "Silence of a worker that is not of the pool before what it holds is lost."},
 
     {"pool", "workers", CONFIG_COUNT, AT(workers), 0, 4096, .sample = "4", .flag = "workers", .argument = "N",
      .doc = "Processes that run functions. Default: one for each processor."},

@@ -176,6 +176,30 @@ static void term_worker(void *context, uint64_t key)
     pool_term(x->pool, key);
 }
 
+static void stop_worker(void *context, uint64_t key)
+{
+    struct executor *x = context;
+
+    pool_stop(x->pool, key, loop_now(x->config.loop));
+    loop_timer_set(&x->pool_timer, loop_now(x->config.loop));
+}
+
+/* What somebody else said, in a line of the log. */
+static void on_worker_told(void *context, const char *event, struct span worker, struct span name,
+                           struct span who, struct span why)
+{
+    char id[32], text[256], by[256], reason[LIMIT_REASON_BYTES + 1];
+
+    snprintf(id, sizeof id, "%.*s", (int)MIN(worker.len, sizeof id - 1), (const char *)worker.p);
+    snprintf(text, sizeof text, "%.*s", (int)MIN(name.len, sizeof text - 1),
+             name.len ? (const char *)name.p : "");
+    snprintf(by, sizeof by, "%.*s", (int)MIN(who.len, sizeof by - 1), who.len ? (const char *)who.p : "");
+    snprintf(reason, sizeof reason, "%.*s", (int)MIN(why.len, sizeof reason - 1),
+             why.len ? (const char *)why.p : "");
+    LOG_EVENT(LOG_INFO, event, LOG_STR("worker", id), LOG_STR("name", text), LOG_STR("principal", by),
+              LOG_STR("why", reason));
+}
+
 /* ---- the turn */
 
 static void on_turn_timer(void *arg, mono_ns_t now)
@@ -568,7 +592,15 @@ static int new_services(struct executor *x, const struct hash_seed *seed)
             .max_message_bytes = max_message,
             .max_result_bytes =
                     max_message - MIN((size_t)RESULT_RESERVE_BYTES, max_message / RESULT_RESERVE_PART),
-            .pool = {.page = page_of, .kill = kill_worker, .term = term_worker, .pid = pid_of, .context = x},
+            .lease_ttl_ns = x->config.config->lease_ttl_ns,
+            .seed = *seed,
+            .pool = {.page = page_of,
+                     .kill = kill_worker,
+                     .term = term_worker,
+                     .stop = stop_worker,
+                     .pid = pid_of,
+                     .context = x},
+            .log = {.told = on_worker_told, .context = x},
             .say_options = say_options,
             .context = x,
     };

@@ -7,6 +7,12 @@
 #include "dispatch/internal.h"
 
 enum { ATTACH_PAYLOAD = 2, ATTACH_ASSIGN = 3 };
+enum {
+    ITEM_BYTES = 2048, /* of an Assignment, at most, without its payloads: */
+    UPSTREAM_BYTES =
+            1024 +
+            DISPATCH_UPSTREAM_TEXT_BYTES, /* group, principal, peer, traceparent; of an upstream likewise */
+};
 
 /* It runs a task that takes long: nothing is reserved behind that. Its leases are run in their order, so only the
  * oldest can be started. */
@@ -71,28 +77,27 @@ static const struct depend *passed(const struct lease *lease)
     return LIKELY(!rare || !rare->depend) || !rare->depend->passes_results ? NULL : rare->depend;
 }
 
-/* Results that together have no more than DISPATCH_CHUNK_BYTES are in the item, the others come ahead. *inline_bytes: of
- * those before. */
-static const struct bytes *ahead(const struct depend_edge *edge, size_t *inline_bytes)
+/* Results that together have no more than *room bytes are in the item, which is counted down; the others come ahead. */
+static const struct bytes *ahead(const struct depend_edge *edge, size_t *room)
 {
     const struct bytes *data =
             edge->upstream && edge->upstream->outcome ? edge->upstream->outcome->data : NULL;
 
     if (!data)
         return NULL;
-    if (data->len > DISPATCH_CHUNK_BYTES - MIN(*inline_bytes, (size_t)DISPATCH_CHUNK_BYTES))
+    if (data->len > *room)
         return data;
-    *inline_bytes += data->len;
+    *room -= data->len;
     return NULL;
 }
 
 static int send_upstreams(struct worker *w, const struct lease *lease)
 {
     const struct depend *d = passed(lease);
-    size_t inline_bytes = 0;
+    size_t room = DISPATCH_CHUNK_BYTES;
 
     for (uint32_t i = 0; d && i < d->n; i++) {
-        const struct bytes *data = ahead(&d->at[i], &inline_bytes);
+        const struct bytes *data = ahead(&d->at[i], &room);
 
         if (data && send_pieces(w, lease, i + 1, data) < 0)
             return -1;
@@ -120,10 +125,10 @@ static void put_error(struct writer *w, const struct future_error *error)
     writer_end(w, m);
 }
 
-static void put_upstream(struct writer *w, const struct depend_edge *edge, size_t *inline_bytes)
+static void put_upstream(struct writer *w, const struct depend_edge *edge, size_t *room)
 {
     const struct outcome *o = edge->upstream ? edge->upstream->outcome : NULL;
-    int is_ahead = ahead(edge, inline_bytes) != NULL;
+    int is_ahead = ahead(edge, room) != NULL;
     struct writer_mark m = writer_begin(w, 7, 512 + (o && o->data && !is_ahead ? o->data->len : 0)), result;
     char id[ID_TEXT_LEN + 1];
 
@@ -143,10 +148,8 @@ static void put_upstream(struct writer *w, const struct depend_edge *edge, size_
     writer_end(w, m);
 }
 
-static void put_upstreams(struct writer *w, const struct depend *d)
+static void put_upstreams(struct writer *w, const struct depend *d, size_t inline_bytes)
 {
-    size_t inline_bytes = 0;
-
     for (uint32_t i = 0; i < d->n; i++)
         put_upstream(w, &d->at[i], &inline_bytes);
 }
@@ -159,11 +162,12 @@ static void put_times(struct writer *w, const struct timing *t)
         writer_timestamp(w, 6, t->deadline);
 }
 
-static void put_item(struct writer *w, const struct dispatch *d, const struct lease *lease)
+void assign_put_item(struct writer *w, const struct dispatch *d, const struct lease *lease,
+                     size_t inline_bytes)
 {
     const struct future *f = lease->future;
     struct lease_ref ref = ref_of(d, lease);
-    int is_chunked = f->task->len > DISPATCH_CHUNK_BYTES;
+    int is_chunked = f->task->len > inline_bytes;
     struct writer_mark m = writer_begin(w, 1, 192 + (is_chunked ? 0 : f->task->len)), submitter;
     char id[ID_TEXT_LEN + 1];
 
@@ -175,7 +179,7 @@ static void put_item(struct writer *w, const struct dispatch *d, const struct le
     writer_uint(w, 4, lease->attempt);
     put_times(w, future_timing(f));
     if (UNLIKELY(passed(lease)))
-        put_upstreams(w, passed(lease));
+        put_upstreams(w, passed(lease), inline_bytes);
     if (f->rare)
         writer_bytes(w, 8, SPAN_OF_BYTES(f->rare->traceparent));
     writer_bytes(w, 9, future_group(f));
@@ -186,6 +190,20 @@ static void put_item(struct writer *w, const struct dispatch *d, const struct le
     writer_end(w, submitter);
     writer_uint(w, 12, is_chunked != 0);
     writer_end(w, m);
+}
+
+size_t assign_item_bytes(const struct lease *lease)
+{
+    const struct future *f = lease->future;
+    const struct depend *d = passed(lease);
+    size_t n = ITEM_BYTES + f->task->len;
+
+    for (uint32_t i = 0; d && i < d->n; i++) {
+        const struct outcome *o = d->at[i].upstream ? d->at[i].upstream->outcome : NULL;
+
+        n += UPSTREAM_BYTES + (o && o->data ? o->data->len : 0);
+    }
+    return n;
 }
 
 /* One Assign for leases[0..n). < 0: none of it was sent. */
@@ -199,7 +217,7 @@ static int send_items(struct worker *w, struct lease **leases, uint32_t n)
         return -1;
     m = writer_begin(&wr, ATTACH_ASSIGN, 16384);
     for (uint32_t i = 0; i < n; i++)
-        put_item(&wr, w->dispatch, leases[i]);
+        assign_put_item(&wr, w->dispatch, leases[i], DISPATCH_CHUNK_BYTES);
     writer_end(&wr, m);
     if (wr.failed) {
         grpc_call_undo(w->call);

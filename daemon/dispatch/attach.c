@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * The Attach stream: what a worker says, in the order of field numbers within one message (workers.proto). A worker that
- * breaks the protocol has its call failed, and a child of the pool is killed for it; what it held goes back.
+ * breaks the protocol has its call failed, and a child of the pool is killed for it; what it held goes back. One from elsewhere
+ * is known from its Hello on, and loses what it holds when it breaks the protocol, or half-closes.
  */
 #include "base/mem.h"
-#include "base/utf8.h"
+#include "dispatch/finish.h"
 #include "dispatch/internal.h"
+#include "dispatch/session.h"
 
 #include <errno.h>
-#include <stdio.h>
 
 enum {
     REQUEST_HELLO = 1,
@@ -23,7 +24,9 @@ enum {
     RESPONSE_CANCEL_ATTEMPT = 4,
     RESPONSE_RECALL = 5,
     RESPONSE_REFUSED = 6,
+    RESPONSE_DRAIN = 7,
 };
+enum { WELCOME_KEPT = 5, WELCOME_DROPPED = 6 };
 
 struct attach_request {
     struct codec_bytes hello, ready;
@@ -41,12 +44,14 @@ static const struct codec_row attach_request_rows[] = {
 };
 static const struct codec_table attach_request_table = {attach_request_rows, ARRAY_LEN(attach_request_rows)};
 
-/* Messages whose only field of interest is `lease = 1`. */
+/* Messages whose only field of interest is `lease = 1`; some have a reason for people. */
 struct lease_message {
     struct codec_bytes lease;
+    struct span reason;
 };
 static const struct codec_row lease_message_rows[] = {
         CODEC_ROW(1, CODEC_MESSAGE, struct lease_message, lease),
+        CODEC_ROW(2, CODEC_STRING, struct lease_message, reason),
 };
 static const struct codec_table lease_message_table = {lease_message_rows, ARRAY_LEN(lease_message_rows)};
 
@@ -72,29 +77,56 @@ static const struct codec_row ready_rows[] = {
 };
 static const struct codec_table ready_table = {ready_rows, ARRAY_LEN(ready_rows)};
 
-/* The current lease that @message names under field 1; NULL: stale or nonsense, which is counted. */
-static struct lease *find_lease(struct worker *w, struct span ref_message, struct lease_ref *ret_ref)
+int attach_read_lease(struct span message, struct lease_ref *ret)
+{
+    struct lease_message m = {0};
+    const char *field;
+
+    if (codec_read(&lease_message_table, message, &m, &field) != 0 || lease_ref_read(m.lease.data, ret) != 0)
+        return -EBADMSG;
+    return 0;
+}
+
+void attach_put_refused(struct writer *wr, uint32_t number, const struct lease_ref *ref)
+{
+    struct writer_mark m = writer_begin(wr, number, 64);
+
+    lease_ref_write(wr, 1, ref);
+    writer_text(wr, 2, "STALE_LEASE");
+    writer_end(wr, m);
+}
+
+/* The current lease @ref; NULL: stale or nonsense, which is counted. */
+static struct lease *find_lease_of(struct worker *w, const struct lease_ref *ref)
 {
     struct lease *lease = NULL;
 
-    *ret_ref = (struct lease_ref){0};
-    if (lease_ref_read(ref_message, ret_ref) == 0 && ret_ref->epoch <= UINT32_MAX)
-        lease = engine_lease_find(w->dispatch->engine, w->holder, &ret_ref->id, ret_ref->attempt,
-                                  (uint32_t)ret_ref->epoch);
+    if (ref->epoch <= UINT32_MAX)
+        lease = engine_lease_find(w->dispatch->engine, w->holder, &ref->id, ref->attempt,
+                                  (uint32_t)ref->epoch);
     if (!lease)
         w->n_refused++;
     return lease;
 }
 
+/* The same, and read. */
+static struct lease *find_lease(struct worker *w, struct span ref_message, struct lease_ref *ret_ref)
+{
+    *ret_ref = (struct lease_ref){0};
+    if (lease_ref_read(ref_message, ret_ref) == 0)
+        return find_lease_of(w, ret_ref);
+    w->n_refused++;
+    return NULL;
+}
+
 static struct lease *find_lease_in(struct worker *w, struct span message)
 {
-    struct lease_message m = {0};
     struct lease_ref ref;
-    const char *field;
 
-    if (codec_read(&lease_message_table, message, &m, &field) != 0)
-        return NULL;
-    return find_lease(w, m.lease.data, &ref);
+    if (attach_read_lease(message, &ref) == 0)
+        return find_lease_of(w, &ref);
+    w->n_refused++;
+    return NULL;
 }
 
 /* One message of @wr was written since grpc_call_begin. 0, -ENOMEM. */
@@ -112,18 +144,38 @@ static int refuse(struct worker *w, const struct lease_ref *ref)
 {
     struct buf *out = grpc_call_is_writable(w->call) ? grpc_call_begin(w->call) : NULL;
     struct writer wr = writer_to(out);
-    struct writer_mark m;
 
     if (!out)
         return grpc_call_is_writable(w->call) ? -ENOMEM : -EBADMSG;
-    m = writer_begin(&wr, RESPONSE_REFUSED, 64);
-    lease_ref_write(&wr, 1, ref);
-    writer_text(&wr, 2, "STALE_LEASE");
-    writer_end(&wr, m);
+    attach_put_refused(&wr, RESPONSE_REFUSED, ref);
     return send(w, &wr);
 }
 
-static int send_welcome(struct worker *w)
+/* ---- Hello */
+
+/* Which of the leases that a worker holds from a lost stream are current is in its Welcome; those are marked, by a pointer to
+ * the dispatch. */
+static void put_held(struct worker *w, struct writer *wr, const struct hello *hello)
+{
+    struct wire_reader r = wire_reader(hello->message);
+    struct span message;
+    struct lease_ref ref;
+
+    while (hello->held_leases && codec_each(&r, HELLO_HELD_LEASES, &message)) {
+        struct lease *lease = NULL;
+
+        if (lease_ref_read(message, &ref) != 0)
+            continue;
+        if (ref.epoch == hello->epoch && ref.epoch == engine_epoch(w->dispatch->engine))
+            lease = engine_lease_find(w->dispatch->engine, w->holder, &ref.id, ref.attempt,
+                                      (uint32_t)ref.epoch);
+        if (lease)
+            lease->user = w->dispatch;
+        lease_ref_write(wr, lease ? WELCOME_KEPT : WELCOME_DROPPED, &ref);
+    }
+}
+
+static int send_welcome(struct worker *w, const struct hello *hello)
 {
     struct dispatch *d = w->dispatch;
     struct buf *out = grpc_call_begin(w->call);
@@ -137,6 +189,11 @@ static int send_welcome(struct worker *w)
     m = writer_begin(&wr, RESPONSE_WELCOME, 64);
     writer_text(&wr, 1, id);
     writer_uint(&wr, 2, engine_epoch(d->engine));
+    if (hello) {
+        writer_duration(&wr, 3, session_heartbeat_ns(w->remote->ttl_ns));
+        writer_duration(&wr, 4, w->remote->ttl_ns);
+        put_held(w, &wr, hello);
+    }
     writer_uint(&wr, 7, d->config.max_message_bytes);
     writer_uint(&wr, 8, d->config.max_result_bytes);
     writer_text(&wr, 9, FUTURED_VERSION);
@@ -144,128 +201,24 @@ static int send_welcome(struct worker *w)
     return send(w, &wr);
 }
 
-/* ---- Finish */
-
-static struct span cut(struct span text, size_t max)
+/* After a Welcome: what it does not hold is lost; of what it holds it is told again what it may not have heard. */
+static int sort_held(struct worker *w, mono_ns_t now)
 {
-    return (struct span){text.p, utf8_cut(text.p, text.len, max)};
-}
+    int r = 0;
 
-/* The details of an Error, as whole fields, into @to; none where they are too many. 0, -ENOMEM. */
-static int read_details(struct span message, struct buf *to)
-{
-    struct wire_reader r = wire_reader(message);
-    struct wire_field f;
+    for (struct list *l = w->holder->leases.prev, *prev = l->prev; r == 0 && l != &w->holder->leases;
+         l = prev, prev = l->prev) {
+        struct lease *lease = LIST_ENTRY(l, struct lease, of_holder);
 
-    while (wire_next(&r, &f) == 0) {
-        if (f.number != ERROR_DETAILS)
+        if (lease->user != w->dispatch) {
+            r = session_lose(w, lease);
             continue;
-        if (buf_len(to) + f.raw.len > DISPATCH_TEXT_BYTES) {
-            buf_clear(to);
-            return 0;
         }
-        if (buf_append(to, f.raw.p, f.raw.len) < 0)
-            return -ENOMEM;
+        lease->user = NULL;
+        if (lease->stop != STOP_NOT)
+            attach_cancel(w, lease, now);
     }
-    return 0;
-}
-
-/* Whether another attempt could end in another way, where the worker does not say. */
-static int may_succeed_later(enum future_reason reason)
-{
-    return reason == REASON_FUNCTION_ERROR || reason == REASON_CRASHED || reason == REASON_TIMEOUT ||
-           reason == REASON_MEMORY_LIMIT || reason == REASON_CPU_LIMIT;
-}
-
-/* Shortened where it is too long to be shown with a future. 0, -ENOMEM, -EBADMSG. */
-static int read_error(struct span message, int is_final, struct future_error **ret)
-{
-    struct error_message m = {0};
-    struct future_error error = {0};
-    struct buf details = BUF_INIT;
-    const char *field;
-
-    if (codec_read(&error_table, message, &m, &field) != 0)
-        return -EBADMSG;
-    error.code = m.code > 0 && m.code <= GRPC_UNAUTHENTICATED ? (int)m.code : GRPC_UNKNOWN;
-    error.reason = future_reason_parse(m.reason);
-    if (error.reason == REASON_NONE)
-        error.reason = REASON_FUNCTION_ERROR;
-    error.retryable = m.retryable || (!is_final && may_succeed_later(error.reason));
-    error.type = cut(m.type, LIMIT_KEY_BYTES);
-    error.message = cut(m.message, DISPATCH_TEXT_BYTES);
-    error.traceback = cut(m.traceback, DISPATCH_TEXT_BYTES);
-    error.function_reason = cut(m.function_reason, LIMIT_KEY_BYTES);
-    *ret = NULL;
-    if (m.details == 0 || read_details(message, &details) == 0) {
-        error.details = (struct span){buf_head(&details), buf_len(&details)};
-        *ret = future_error_new(&error);
-    }
-    buf_deinit(&details);
-    return *ret ? 0 : -ENOMEM;
-}
-
-static void read_usage(const struct finish_message *m, struct usage *ret)
-{
-    struct usage_message usage = {0};
-    const char *field;
-
-    *ret = (struct usage){-1, -1, -1, -1};
-    if (!m->usage.is_set || codec_read(&usage_table, m->usage.data, &usage, &field) != 0)
-        return;
-    if (usage.user_cpu.is_set)
-        ret->user_cpu_ns = usage.user_cpu.ns;
-    if (usage.system_cpu.is_set)
-        ret->system_cpu_ns = usage.system_cpu.ns;
-    if (usage.wall.is_set)
-        ret->wall_ns = usage.wall.ns;
-    if (usage.max_rss_bytes.is_set && usage.max_rss_bytes.value <= INT64_MAX)
-        ret->max_rss_bytes = (int64_t)usage.max_rss_bytes.value;
-}
-
-static struct future_error *too_large(size_t size, size_t limit)
-{
-    struct future_error error = {.code = GRPC_RESOURCE_EXHAUSTED, .reason = REASON_RESULT_TOO_LARGE};
-    char text[128];
-
-    snprintf(text, sizeof text, "the result has %zu bytes; at most %zu are allowed", size, limit);
-    error.message = span_of_string(text);
-    return future_error_new(&error);
-}
-
-static int is_same_lease(const struct lease_ref *a, const struct lease_ref *b)
-{
-    return a->attempt == b->attempt && a->epoch == b->epoch && id_compare(&a->id, &b->id) == 0;
-}
-
-/* Result or error of one Finish into @ret. 0, -ENOMEM, -EBADMSG. */
-static int read_outcome(struct worker *w, const struct lease_ref *ref, const struct finish_message *m,
-                        struct finish *ret)
-{
-    struct result_message result = {0};
-    size_t limit = w->dispatch->config.max_result_bytes;
-    const char *field;
-
-    if (m->error.is_set)
-        return read_error(m->error.data, m->final != 0, &ret->error);
-    if (codec_read(&result_table, m->result.data, &result, &field) != 0)
-        return -EBADMSG;
-    if (m->chunked) {
-        if (!is_same_lease(&w->payload_lease, ref) || result.size_bytes != buf_len(&w->payload))
-            return -EBADMSG;
-        ret->data = bytes_dup(buf_head(&w->payload), buf_len(&w->payload));
-    } else if (result.data.data.len > limit) {
-        ret->error = too_large(result.data.data.len, limit);
-        return ret->error ? 0 : -ENOMEM;
-    } else {
-        ret->data = bytes_dup(result.data.data.p, result.data.data.len);
-    }
-    result.content_type = cut(result.content_type, LIMIT_CONTENT_TYPE_BYTES);
-    if (ret->data && result.content_type.len)
-        ret->content_type = bytes_dup(result.content_type.p, result.content_type.len);
-    if (!ret->data || (result.content_type.len && !ret->content_type))
-        return -ENOMEM;
-    return 0;
+    return r;
 }
 
 /* Nothing more will come for the result in pieces. */
@@ -276,11 +229,44 @@ static void drop_payload(struct worker *w)
     w->payload_lease = (struct lease_ref){0};
 }
 
-static void drop_finish(struct finish *finish)
+/* The first message of a worker from elsewhere. 0, -ENOMEM; WORKER_E_BAD: the call has been ended. */
+static int on_remote_hello(struct grpc_call *call, struct span message, struct worker **ret)
 {
-    bytes_unref(finish->data);
-    bytes_unref(finish->content_type);
-    future_error_unref(finish->error);
+    struct dispatch *d = grpc_call_context(call);
+    struct grpc_status st;
+    struct hello hello;
+    struct worker *w;
+    int r;
+
+    if (hello_read(message, HELLO_OF_STREAM, &hello, &st) ||
+        session_open(d, call, &hello, WORKER_STREAM, &w, &st)) {
+        grpc_call_fail(call, &st);
+        return WORKER_E_BAD;
+    }
+    if (w->call) {
+        grpc_call_set_user(w->call, NULL);
+        status_set(&st, GRPC_ABORTED, "SESSION_MOVED", "the worker has said hello on another stream");
+        grpc_call_fail(w->call, &st);
+    }
+    w->call = call;
+    w->credit = 0;
+    drop_payload(w);
+    grpc_call_set_user(call, w);
+    *ret = w;
+    dispatch_tell(w, "worker_attached", (struct span){0}, (struct span){0});
+    r = send_welcome(w, &hello);
+    if (r == 0)
+        r = sort_held(w, grpc_call_now(call));
+    if (r == 0 && w->is_draining)
+        attach_drain(w, (struct span){0}, 0);
+    return r;
+}
+
+/* ---- Finish */
+
+static int is_same_lease(const struct lease_ref *a, const struct lease_ref *b)
+{
+    return a->attempt == b->attempt && a->epoch == b->epoch && id_compare(&a->id, &b->id) == 0;
 }
 
 static int on_finish(struct worker *w, struct span message)
@@ -298,20 +284,12 @@ static int on_finish(struct worker *w, struct span message)
     if (!lease)
         return refuse(w, &ref);
     worker_started(w, lease);
-    read_usage(&m, &finish.usage);
-    if (m.exit_code.is_set) {
-        finish.has_exit_code = 1;
-        finish.exit_code = (int32_t)m.exit_code.value;
-    }
-    if (m.signal.is_set) {
-        finish.has_signal = 1;
-        finish.signal = (int32_t)m.signal.value;
-    }
-    r = read_outcome(w, &ref, &m, &finish);
+    r = finish_read(&m, is_same_lease(&w->payload_lease, &ref) ? &w->payload : NULL,
+                    w->dispatch->config.max_result_bytes, engine_wall(w->dispatch->engine), &finish);
     if (r == 0)
         r = engine_finish(w->dispatch->engine, lease, &finish);
     if (r < 0) {
-        drop_finish(&finish);
+        finish_drop(&finish);
         return r;
     }
     w->n_finished++;
@@ -347,8 +325,17 @@ static int on_payload(struct worker *w, struct span message)
 
 static int on_started(struct worker *w, struct span message)
 {
-    struct lease *lease = find_lease_in(w, message);
+    struct engine *e = w->dispatch->engine;
+    struct lease_ref ref = {0};
+    struct lease *lease;
 
+    if (attach_read_lease(message, &ref) < 0) {
+        w->n_refused++;
+        return 0;
+    }
+    lease = find_lease_of(w, &ref);
+    if (!worker_is_pool(w))
+        return lease ? engine_start(e, lease, engine_wall(e)) : refuse(w, &ref);
     if (lease && !worker_started(w, lease))
         return -EBADMSG; /* it says so, but its page does not */
     if (lease)
@@ -392,70 +379,120 @@ static int for_each(struct worker *w, struct span message, uint32_t number, uint
     return e;
 }
 
-static int on_parts(struct worker *w, const struct attach_request *m, struct span message)
+/* @ret_field: what the result is about. */
+static int on_parts(struct worker *w, const struct attach_request *m, struct span message,
+                    const char **ret_field)
 {
-    int e = for_each(w, message, REQUEST_STARTED, m->started, on_started);
+    const struct {
+        const char *name;
+        uint32_t number, n;
+        int (*on_item)(struct worker *, struct span);
+    } parts[] = {
+            {"started", REQUEST_STARTED, m->started, on_started},
+            {"payload", REQUEST_PAYLOAD, m->payload, on_payload},
+            {"finish", REQUEST_FINISH, m->finish, on_finish},
+            {"release", REQUEST_RELEASE, m->release, on_given_back},
+            {"returned", REQUEST_RETURNED, m->returned, on_given_back},
+    };
+    int e = 0;
 
-    if (e == 0)
-        e = for_each(w, message, REQUEST_PAYLOAD, m->payload, on_payload);
-    if (e == 0)
-        e = for_each(w, message, REQUEST_FINISH, m->finish, on_finish);
-    if (e == 0)
-        e = for_each(w, message, REQUEST_RELEASE, m->release, on_given_back);
-    if (e == 0)
-        e = for_each(w, message, REQUEST_RETURNED, m->returned, on_given_back);
-    if (e == 0 && m->ready.is_set)
+    for (size_t i = 0; i < ARRAY_LEN(parts) && e == 0; i++) {
+        *ret_field = parts[i].name;
+        e = for_each(w, message, parts[i].number, parts[i].n, parts[i].on_item);
+    }
+    if (e == 0 && m->ready.is_set) {
+        *ret_field = "ready";
         e = on_ready(w, m->ready.data);
+    }
     return e;
+}
+
+/* It has broken the rules: its call ends, and with it whatever ties us to one from elsewhere. @w may be NULL, or freed. */
+static void cut_off(struct grpc_call *call, struct worker *w, const struct grpc_status *st)
+{
+    if (!w || worker_is_pool(w)) {
+        grpc_call_fail(call, st);
+        return;
+    }
+    dispatch_tell(w, "worker_cut_off", (struct span){0}, span_of_string(st->message));
+    session_cut(w, st);
+}
+
+static void fail_parts(struct grpc_call *call, struct worker *w, int e, const char *field)
+{
+    struct grpc_status st;
+
+    if (e == -EBADMSG)
+        hello_bad_field(&st, field,
+                        "the message breaks the rules of Attach, which are at the top of workers.proto");
+    else if (e == -EOPNOTSUPP)
+        hello_unbuilt_field(&st, "ready.by_function");
+    else
+        worker_no_memory(&st);
+    if (e == -EBADMSG || e == -EOPNOTSUPP)
+        cut_off(call, w, &st);
+    else
+        grpc_call_fail(call, &st); /* one from elsewhere may come again */
 }
 
 static void on_message(struct grpc_call *call, struct span message)
 {
     struct worker *w = grpc_call_user(call);
     struct attach_request m = {0};
+    const char *field = "hello";
     struct grpc_status st;
-    const char *field;
-    int e;
+    int e = 0;
 
+    if (codec_read(&attach_request_table, message, &m, &field) != 0) {
+        cut_off(call, w,
+                status_set(&st, GRPC_INVALID_ARGUMENT, "MALFORMED_MESSAGE", "the message is malformed"));
+        return;
+    }
+    if (!m.hello.is_set && (!w || !w->holder)) {
+        status_set(&st, GRPC_FAILED_PRECONDITION, "NO_HELLO", "the first message must hold hello");
+        cut_off(call, w, status_set_precondition(&st, "HELLO", "hello"));
+        return;
+    }
+    if (m.hello.is_set && w && worker_hello(w, m.hello.data, &st)) {
+        cut_off(call, w, &st);
+        return;
+    }
+    if (m.hello.is_set)
+        e = w ? send_welcome(w, NULL) : on_remote_hello(call, m.hello.data, &w);
+    if (e == WORKER_E_BAD)
+        return;
     w->is_heard = 1;
     w->heard_at = grpc_call_now(call);
-    if (codec_read(&attach_request_table, message, &m, &field) != 0) {
-        grpc_call_fail_code(call, GRPC_INVALID_ARGUMENT, "the message is malformed");
-        return;
-    }
-    if (m.hello.is_set && worker_hello(w, m.hello.data, &st)) {
-        grpc_call_fail(call, &st);
-        return;
-    }
-    if (!w->holder) {
-        grpc_call_fail_code(call, GRPC_FAILED_PRECONDITION, "the first message must hold hello");
-        return;
-    }
-    e = m.hello.is_set ? send_welcome(w) : 0;
+    if (w->remote)
+        session_heard(w, w->heard_at);
     if (e == 0)
-        e = on_parts(w, &m, message);
-    if (e == -EBADMSG)
-        grpc_call_fail_code(call, GRPC_INVALID_ARGUMENT, "the message breaks the rules of Attach");
-    else if (e == -EOPNOTSUPP)
-        grpc_call_fail_code(call, GRPC_UNIMPLEMENTED, "this version of the daemon has no credit by function");
-    else if (e < 0)
-        grpc_call_fail_code(call, GRPC_RESOURCE_EXHAUSTED, "the daemon could not allocate memory");
+        e = on_parts(w, &m, message, &field);
+    if (e < 0)
+        fail_parts(call, w, e, field);
     else
         worker_has_room(w);
 }
 
 static void on_start(struct grpc_call *call)
 {
-    struct worker *w = worker_attach(grpc_call_context(call), call);
+    int is_pool = grpc_call_peer(call)->is_pool_worker;
+    struct worker *w = is_pool ? worker_attach(grpc_call_context(call), call) : NULL;
 
     grpc_call_set_user(call, w);
-    if (w && grpc_call_send_headers(call) < 0)
-        grpc_call_fail_code(call, GRPC_RESOURCE_EXHAUSTED, "the daemon could not allocate memory");
+    if ((w || !is_pool) && grpc_call_send_headers(call) < 0)
+        grpc_call_fail(call, worker_no_memory(&(struct grpc_status){0}));
 }
 
 static void on_half_close(struct grpc_call *call)
 {
-    grpc_call_finish(call);
+    struct worker *w = grpc_call_user(call);
+
+    if (!w || worker_is_pool(w)) {
+        grpc_call_finish(call);
+        return;
+    }
+    dispatch_tell(w, "worker_left", (struct span){0}, (struct span){0});
+    session_cut(w, NULL);
 }
 
 static void on_writable(struct grpc_call *call)
@@ -488,26 +525,48 @@ static struct lease_ref ref_of(const struct worker *w, const struct lease *lease
             .id = lease->future->id, .attempt = lease->attempt, .epoch = engine_epoch(w->dispatch->engine)};
 }
 
-/* What cannot be said for want of memory is not said: what really happens decides. */
-void attach_cancel(struct worker *w, const struct lease *lease, mono_ns_t now)
+void attach_put_cancel(struct writer *wr, uint32_t number, const struct worker *w, const struct lease *lease,
+                       mono_ns_t now)
 {
     const struct future_rare *rare = lease->future->rare;
     struct lease_ref ref = ref_of(w, lease);
+    struct writer_mark m = writer_begin(wr, number, 64);
+
+    lease_ref_write(wr, 1, &ref);
+    if (lease->stop == STOP_CANCELLED && rare->cancel_requested)
+        writer_bytes(wr, 2, SPAN_OF_BYTES(rare->cancel_requested->reason));
+    else
+        writer_text(
+                wr, 2,
+                future_reason_text(lease->stop == STOP_TIMEOUT ? REASON_TIMEOUT : REASON_DEADLINE_EXCEEDED));
+    writer_duration(wr, 3, MAX(lease->kill_at - now, INT64_C(0)));
+    writer_end(wr, m);
+}
+
+/* What cannot be said for want of memory is not said: what really happens decides. */
+void attach_cancel(struct worker *w, const struct lease *lease, mono_ns_t now)
+{
+    struct buf *out = w->call ? grpc_call_begin(w->call) : NULL;
+    struct writer wr = writer_to(out);
+
+    if (!out)
+        return;
+    attach_put_cancel(&wr, RESPONSE_CANCEL_ATTEMPT, w, lease, now);
+    (void)!send(w, &wr);
+}
+
+void attach_drain(struct worker *w, struct span why, int64_t timeout_ns)
+{
     struct buf *out = w->call ? grpc_call_begin(w->call) : NULL;
     struct writer wr = writer_to(out);
     struct writer_mark m;
 
     if (!out)
         return;
-    m = writer_begin(&wr, RESPONSE_CANCEL_ATTEMPT, 64);
-    lease_ref_write(&wr, 1, &ref);
-    if (lease->stop == STOP_CANCELLED && rare->cancel_requested)
-        writer_bytes(&wr, 2, SPAN_OF_BYTES(rare->cancel_requested->reason));
-    else
-        writer_text(
-                &wr, 2,
-                future_reason_text(lease->stop == STOP_TIMEOUT ? REASON_TIMEOUT : REASON_DEADLINE_EXCEEDED));
-    writer_duration(&wr, 3, MAX(lease->kill_at - now, INT64_C(0)));
+    m = writer_begin(&wr, RESPONSE_DRAIN, 64);
+    writer_bytes(&wr, 1, why);
+    if (timeout_ns)
+        writer_duration(&wr, 2, timeout_ns);
     writer_end(&wr, m);
     (void)!send(w, &wr);
 }

@@ -2,15 +2,24 @@
 #include "dispatch/dispatch.h"
 
 #include "base/mem.h"
+#include "dispatch/claim.h"
 #include "dispatch/internal.h"
+#include "dispatch/report.h"
 #include "dispatch/roster.h"
+#include "dispatch/session.h"
+#include "dispatch/steer.h"
 
 #include <errno.h>
 #include <string.h>
 
 static const struct grpc_method rows[] = {
         {"/futured.v1.Workers/Attach", GRPC_BIDI, &attach_handler, NULL},
+        {"/futured.v1.Workers/Claim", GRPC_UNARY, &claim_handler, NULL},
+        {"/futured.v1.Workers/Renew", GRPC_UNARY, &report_renew_handler, NULL},
+        {"/futured.v1.Workers/Finish", GRPC_UNARY, &report_finish_handler, NULL},
         {"/futured.v1.Workers/ListWorkers", GRPC_UNARY, &roster_handler, NULL},
+        {"/futured.v1.Workers/DrainWorker", GRPC_UNARY, &steer_drain_handler, NULL},
+        {"/futured.v1.Workers/KillWorker", GRPC_UNARY, &steer_kill_handler, NULL},
 };
 
 int dispatch_new(struct dispatch **ret, struct engine *e, const struct dispatch_config *config)
@@ -22,6 +31,8 @@ int dispatch_new(struct dispatch **ret, struct engine *e, const struct dispatch_
     d->engine = e;
     d->config = *config;
     list_init(&d->workers);
+    list_init(&d->claims);
+    map_init(&d->sessions, &config->seed);
     d->n_methods = ARRAY_LEN(rows);
     _Static_assert(ARRAY_LEN(rows) <= ARRAY_LEN(d->methods), "room for every method");
     memcpy(d->methods, rows, sizeof rows);
@@ -41,6 +52,7 @@ struct dispatch *dispatch_free(struct dispatch *d)
         ASSERT(!w->call);
         worker_forget(w);
     }
+    map_deinit(&d->sessions);
     return mem_free(d);
 }
 
@@ -50,14 +62,25 @@ const struct grpc_method *dispatch_methods(const struct dispatch *d, size_t *ret
     return d->methods;
 }
 
-/* Two passes: first the slots of every worker, so that no task waits behind another while a worker is idle; then, for
- * functions known to be fast, what credit allows, in rounds so that the workers share it. */
+void dispatch_tell(const struct worker *w, const char *event, struct span who, struct span why)
+{
+    const struct dispatch_log *log = &w->dispatch->config.log;
+    char id[32];
+
+    worker_id(w, id);
+    if (log->told)
+        log->told(log->context, event, span_of_string(id), worker_name(w), who, why);
+}
+
+/* Two passes: first the slots of every worker and the Claims that wait, so that no task waits behind another while a worker is
+ * idle; then, for functions known to be fast, what credit allows, in rounds so that the workers share it. */
 static void hand_out(struct dispatch *d)
 {
     uint32_t sent;
 
     LIST_FOREACH (l, &d->workers)
         assign_to(LIST_ENTRY(l, struct worker, link), DISPATCH_CLAIM_MAX, 0);
+    claim_hand_out(d);
     do {
         sent = 0;
         LIST_FOREACH (l, &d->workers)
@@ -112,6 +135,10 @@ static mono_ns_t tick_living(struct worker *w, mono_ns_t now)
 {
     const struct dispatch_pool *pool = &w->dispatch->config.pool;
 
+    if (UNLIKELY(w->is_draining && !w->is_stopped && w->holder && w->holder->n_leases == 0)) {
+        w->is_stopped = 1;
+        pool->stop(pool->context, w->key);
+    }
     if (w->call || w->kill_at > now)
         return w->call ? CLOCK_NEVER : w->kill_at;
     w->kill_at = CLOCK_NEVER;
@@ -132,18 +159,32 @@ static mono_ns_t tick_dead(struct worker *w, mono_ns_t now)
     return CLOCK_NEVER;
 }
 
+/* The same of one that is not dead. @w may be freed. */
+static mono_ns_t tick(struct worker *w, mono_ns_t now)
+{
+    mono_ns_t ladder, at, end_at = w->end_at;
+
+    if (UNLIKELY(now >= w->end_at)) {
+        w->end_at = CLOCK_NEVER;
+        dispatch_tell(w, "worker_drain_over", (struct span){0}, SPAN_LIT("it runs something still"));
+        steer_kill(w, "its drain takes too long");
+        return now; /* it may be gone */
+    }
+    ladder = w->holder ? ladder_tick(w, now) : CLOCK_NEVER;
+    at = worker_is_pool(w) ? tick_living(w, now) : session_tick(w, now);
+    at = MIN(at, end_at);
+    return MIN(at, ladder);
+}
+
 mono_ns_t dispatch_tick(struct dispatch *d, mono_ns_t now)
 {
-    mono_ns_t next = CLOCK_NEVER;
+    mono_ns_t next = claim_tick(d, now);
 
     LIST_FOREACH_SAFE (l, &d->workers) {
         struct worker *w = LIST_ENTRY(l, struct worker, link);
-
-        mono_ns_t step = w->is_dead ? CLOCK_NEVER : ladder_tick(w, now);
-        mono_ns_t at = w->is_dead ? tick_dead(w, now) : tick_living(w, now);
+        mono_ns_t at = w->is_dead ? tick_dead(w, now) : tick(w, now);
 
         next = MIN(next, at);
-        next = MIN(next, step);
     }
     return next;
 }
@@ -151,6 +192,27 @@ mono_ns_t dispatch_tick(struct dispatch *d, mono_ns_t now)
 void dispatch_drain(struct dispatch *d)
 {
     d->is_draining = 1;
+    claim_drain(d);
+    LIST_FOREACH (l, &d->workers)
+        worker_recall_unstarted(LIST_ENTRY(l, struct worker, link), NULL);
+}
+
+void dispatch_resume(struct dispatch *d)
+{
+    d->is_draining = 0;
+    d->is_room_new = 1;
+}
+
+void dispatch_leave(struct dispatch *d, int64_t timeout_ns)
+{
+    LIST_FOREACH (l, &d->workers) {
+        struct worker *w = LIST_ENTRY(l, struct worker, link);
+
+        if (worker_is_pool(w))
+            continue;
+        w->is_draining = 1;
+        attach_drain(w, SPAN_LIT("the daemon ends"), timeout_ns);
+    }
 }
 
 uint64_t dispatch_n_leases(const struct dispatch *d)
@@ -174,7 +236,7 @@ uint64_t dispatch_credit(const struct dispatch *d, const struct function *fn)
         const struct worker *w = LIST_ENTRY(l, struct worker, link);
 
         if (w->holder && holder_serves(w->holder, fn))
-            n += MAX(assign_room(w, 0), is_fast ? assign_room(w, 1) : 0U);
+            n += MAX(assign_room(w, 0), is_fast ? assign_room(w, 1) : 0U) + claim_room(w);
     }
     return n;
 }

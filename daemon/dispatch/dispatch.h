@@ -3,7 +3,7 @@
 /*
  * Between the engine and the workers: the Workers service's Attach stream, credit, prefetch, leases. Local and remote
  * workers are served alike; what differs is who says that a worker is dead: the pool for its children
- * (dispatch_worker_died), the stream for the others.
+ * (dispatch_worker_died), their silence for the others (session.h), of whom some hold no stream but claim (claim.h).
  *
  * Work is claimed from the engine when a worker has room: at most its credit, and more than one per slot only while the
  * function's mean run time is below PREFETCH_MAX_RUN_NS. Assign reserves; a pool worker's starts are read from its
@@ -24,15 +24,28 @@ struct dispatch_pool {
     void (*kill)(void *context, uint64_t key, const char *why);
     /* SIGTERM to its process group: it ends what it runs, hands back the rest and goes. */
     void (*term)(void *context, uint64_t key);
+    /* SIGTERM to the process alone, SIGKILL if that does not help: it holds nothing any more. */
+    void (*stop)(void *context, uint64_t key);
     /* The process ID of worker @key. */
     uint32_t (*pid)(void *context, uint64_t key);
+    void *context;
+};
+
+/* For the log: @event, such as "worker_attached", happened to the worker with the ID @worker and that name; @who wanted it, or
+ * nobody did; @why. None of the texts is trusted, nor ends with a NUL. */
+struct dispatch_log {
+    void (*told)(void *context, const char *event, struct span worker, struct span name, struct span who,
+                 struct span why);
     void *context;
 };
 
 struct dispatch_config {
     size_t max_message_bytes; /* of an Assign, and what a worker is told */
     size_t max_result_bytes;
+    int64_t lease_ttl_ns;  /* how long a worker on a stream from elsewhere may be silent */
+    struct hash_seed seed; /* of the table of session tokens */
     struct dispatch_pool pool;
+    struct dispatch_log log;
     /* A worker says which options tasks of @f have where these do not say otherwise: an encoded TaskOptions. 0; > 0: @st says
      * why not. */
     int (*say_options)(void *context, struct function *f, struct span options, struct grpc_status *st);
@@ -59,8 +72,11 @@ void dispatch_worker_died(struct dispatch *d, uint64_t key, int wait_status, int
  * called next. */
 mono_ns_t dispatch_tick(struct dispatch *d, mono_ns_t now);
 
-/* dispatch_drain: claim nothing more. */
+/* dispatch_drain: hand out nothing more, and ask back what has not begun. dispatch_resume: as before. */
 void dispatch_drain(struct dispatch *d);
+void dispatch_resume(struct dispatch *d);
+/* dispatch_leave: the daemon ends: tell workers from elsewhere to finish what they run and go, within @timeout_ns. */
+void dispatch_leave(struct dispatch *d, int64_t timeout_ns);
 /* dispatch_n_leases: attempts that workers still hold. dispatch_n_ready: workers that have said Hello. */
 uint64_t dispatch_n_leases(const struct dispatch *d);
 uint32_t dispatch_n_ready(const struct dispatch *d);

@@ -7,8 +7,12 @@
  *
  * A command is a process of its own, which its worker ends in time by the same rules; so its worker is killed
  * only if that has failed.
+ *
+ * A worker from elsewhere cannot be signalled. It has to end the attempt by itself; when the grace, and a little more, is over
+ * the lease is taken from it, and what it says under that later is refused.
  */
 #include "dispatch/internal.h"
+#include "dispatch/session.h"
 
 mono_ns_t ladder_begin(struct worker *w, struct lease *lease, mono_ns_t now)
 {
@@ -17,11 +21,24 @@ mono_ns_t ladder_begin(struct worker *w, struct lease *lease, mono_ns_t now)
     return w->ladder_at;
 }
 
+/* The same of a worker from elsewhere. @lease may be over. */
+static mono_ns_t step_remote(struct worker *w, struct lease *lease, mono_ns_t now)
+{
+    mono_ns_t end_at = clock_add(lease->kill_at, DISPATCH_COMMAND_SLACK_NS);
+
+    if (lease->stop == STOP_NOT || lease->kill_at == CLOCK_NEVER)
+        return CLOCK_NEVER;
+    if (now < end_at)
+        return end_at;
+    return session_overdue(w, lease) < 0 ? clock_add(now, DISPATCH_RETRY_NS) : CLOCK_NEVER;
+}
+
 /* The step of @lease that is due, if one is. When to look again. */
 static mono_ns_t step(struct worker *w, struct lease *lease, mono_ns_t now)
 {
     const struct dispatch_pool *pool = &w->dispatch->config.pool;
-    int is_command = lease->future->function->kinds == WORKER_KIND_COMMAND;
+    int is_command = (lease->future->function->kinds & (WORKER_KIND_PLUGIN | WORKER_KIND_COMMAND)) ==
+                     WORKER_KIND_COMMAND;
     mono_ns_t kill_at = lease->kill_at;
 
     if (lease->stop == STOP_NOT || kill_at == CLOCK_NEVER)
@@ -50,8 +67,9 @@ mono_ns_t ladder_tick(struct worker *w, mono_ns_t now)
 
     if (LIKELY(w->ladder_at > now))
         return w->ladder_at;
-    for (struct list *l = w->holder->leases.next; l != &w->holder->leases; l = l->next) {
-        mono_ns_t at = step(w, LIST_ENTRY(l, struct lease, of_holder), now);
+    LIST_FOREACH_SAFE (l, &w->holder->leases) {
+        struct lease *lease = LIST_ENTRY(l, struct lease, of_holder);
+        mono_ns_t at = worker_is_pool(w) ? step(w, lease, now) : step_remote(w, lease, now);
 
         next = MIN(next, at);
     }

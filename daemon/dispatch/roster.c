@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "dispatch/internal.h"
+#include "dispatch/session.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -40,7 +41,7 @@ struct question {
 
 static uint32_t state_of(const struct worker *w)
 {
-    if (!w->call)
+    if (w->is_dead || (!w->call && w->kind != WORKER_UNARY))
         return STATE_DISCONNECTED;
     if (!w->is_ready)
         return STATE_STARTING;
@@ -58,7 +59,8 @@ static int serves(const struct worker *w, const struct function *f)
 
 static size_t size_of(const struct worker *w)
 {
-    return FIXED_BYTES + buf_len(&w->about) + w->functions_bytes + (size_t)RUNNING_IDS_MAX * ID_FIELD_BYTES;
+    return FIXED_BYTES + (w->remote ? sizeof w->remote->peer : 0) + buf_len(&w->about) + w->functions_bytes +
+           (size_t)RUNNING_IDS_MAX * ID_FIELD_BYTES;
 }
 
 /* Whether there is room for @n more bytes, which are then taken. */
@@ -79,9 +81,23 @@ static void put_functions(struct writer *wr, const struct worker *w, size_t *roo
             writer_bytes(wr, 8, SPAN_OF_BYTES(f->name));
 }
 
-static void put_leases(struct grpc_call *call, struct writer *wr, struct worker *w, size_t *room)
+int roster_show(struct grpc_call *call, struct worker *w)
 {
-    struct engine *e = w->dispatch->engine;
+    int r = 0;
+
+    if (!w->holder)
+        return 0;
+    LIST_FOREACH (l, &w->holder->leases) {
+        struct lease *lease = LIST_ENTRY(l, struct lease, of_holder);
+
+        if (r == 0 && worker_started(w, lease))
+            r = grpc_call_stamp(call, engine_shown(w->dispatch->engine, lease->future));
+    }
+    return r;
+}
+
+static void put_leases(struct writer *wr, const struct worker *w, size_t *room)
+{
     uint32_t n_running = 0;
 
     if (!w->holder)
@@ -90,37 +106,39 @@ static void put_leases(struct grpc_call *call, struct writer *wr, struct worker 
         struct lease *lease = LIST_ENTRY(l, struct lease, of_holder);
         char id[ID_TEXT_LEN + 1];
 
-        if (!worker_started(w, lease) || n_running++ >= RUNNING_IDS_MAX || !takes(room, ID_FIELD_BYTES))
+        if (!lease->is_started || n_running++ >= RUNNING_IDS_MAX || !takes(room, ID_FIELD_BYTES))
             continue;
         id_format(&lease->future->id, id);
         writer_text(wr, 20, id);
-        if (grpc_call_stamp(call, engine_shown(e, lease->future)) < 0)
-            wr->failed = -ENOMEM;
     }
     writer_uint(wr, 12, w->holder->n_leases - n_running);
     writer_uint(wr, 13, n_running);
 }
 
-/* What there is no room for is left out; a worker alone may be more than a message holds. */
-static void put_worker(struct grpc_call *call, struct writer *wr, struct worker *w, size_t room)
+void roster_put(const struct grpc_call *call, struct writer *wr, uint32_t number, const struct worker *w,
+                size_t room)
 {
-    struct writer_mark m = writer_begin(wr, LIST_WORKERS, size_of(w));
+    struct writer_mark m = writer_begin(wr, number, size_of(w));
     wall_ns_t wall = engine_wall(w->dispatch->engine);
     char id[32];
 
-    room -= MIN(room, (size_t)FIXED_BYTES);
+    room -= MIN(room, FIXED_BYTES + (w->remote ? sizeof w->remote->peer : 0));
     worker_id(w, id);
     writer_text(wr, 1, id);
     writer_bytes(wr, 2, worker_name(w));
     writer_uint(wr, 3, state_of(w));
-    writer_uint(wr, 4, 1);
+    writer_uint(wr, 4, worker_is_pool(w) != 0);
     writer_uint(wr, 5, w->pid);
+    if (w->remote) {
+        writer_text(wr, 6, w->remote->peer.address);
+        writer_text(wr, 7, w->remote->peer.principal);
+    }
     put_functions(wr, w, &room);
     if (w->is_ready)
         writer_bytes_always(wr, 9, (struct span){0}); /* the default namespace is served, and no other */
     writer_uint(wr, 10, w->slots);
     writer_uint(wr, 11, w->credit);
-    put_leases(call, wr, w, &room);
+    put_leases(wr, w, &room);
     writer_uint(wr, 14, w->n_finished);
     writer_uint(wr, 15, w->n_refused);
     if (takes(&room, worker_labels(w).len))
@@ -145,21 +163,6 @@ static int is_wanted(const struct worker *w, const struct question *q)
     return w->number > q->behind && !q->is_nothing && (!q->of || serves(w, q->of));
 }
 
-static int read_number(struct span token, uint64_t *ret)
-{
-    uint64_t v = 0;
-
-    if (token.len < 3 || token.len > 20 || token.p[0] != 'w' || token.p[1] != '-')
-        return -1;
-    for (size_t i = 2; i < token.len; i++) {
-        if (token.p[i] < '0' || token.p[i] > '9')
-            return -1;
-        v = v * 10 + (uint64_t)(token.p[i] - '0');
-    }
-    *ret = v;
-    return 0;
-}
-
 static int read_question(const struct dispatch *d, struct span message, struct question *ret,
                          struct grpc_status *st)
 {
@@ -172,16 +175,16 @@ static int read_question(const struct dispatch *d, struct span message, struct q
         return WORKER_E_BAD;
     }
     if (e)
-        return worker_bad_field(st, field, codec_error_text(e));
+        return hello_bad_field(st, field, codec_error_text(e));
     if (request.page_size > LIMIT_PAGE_SIZE)
-        return worker_bad_field(st, "page_size", "is more than 1000");
+        return hello_bad_field(st, "page_size", "is more than 1000");
     ret->page_size = request.page_size ? request.page_size : PAGE_DEFAULT;
-    if (request.page_token.len && read_number(request.page_token, &ret->behind) < 0)
-        return worker_bad_field(st, "page_token", "is not one that this daemon gave");
+    if (request.page_token.len && worker_parse_id(request.page_token, &ret->behind) < 0)
+        return hello_bad_field(st, "page_token", "is not one that this daemon gave");
     if (request.function.len == 0)
         return 0;
-    if (!worker_is_function_name(request.function))
-        return worker_bad_field(st, "function", "is no name of a function: 1 to 255 of [A-Za-z0-9._-]");
+    if (!hello_is_function_name(request.function))
+        return hello_bad_field(st, "function", "is no name of a function: 1 to 255 of [A-Za-z0-9._-]");
     ret->of = engine_function_find(d->engine, request.function);
     ret->is_nothing = !ret->of;
     return 0;
@@ -190,11 +193,17 @@ static int read_question(const struct dispatch *d, struct span message, struct q
 static void put_page(struct grpc_call *call, struct worker **found, size_t n, size_t page_size)
 {
     const struct dispatch *d = grpc_call_context(call);
-    struct buf *out = grpc_call_begin(call);
-    struct writer wr = writer_to(out);
     size_t room = d->config.max_message_bytes - RESERVE_BYTES, start, i;
+    struct writer wr = {0};
+    struct buf *out = NULL;
     char token[32];
+    int r = 0;
 
+    for (i = 0; r == 0 && i < n && i < page_size; i++)
+        r = roster_show(call, found[i]);
+    if (r == 0)
+        out = grpc_call_begin(call);
+    wr = writer_to(out);
     if (!out) {
         grpc_call_fail(call, worker_no_memory(&(struct grpc_status){0}));
         return;
@@ -205,7 +214,7 @@ static void put_page(struct grpc_call *call, struct worker **found, size_t n, si
 
         if (i > 0 && size_of(found[i]) > left)
             break;
-        put_worker(call, &wr, found[i], left);
+        roster_put(call, &wr, LIST_WORKERS, found[i], left);
     }
     if (i < n && i > 0) {
         worker_id(found[i - 1], token);

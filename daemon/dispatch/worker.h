@@ -1,28 +1,34 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 /*
- * One attached worker. It lives from its Attach call to the later of the call's end and, for a child of the pool, its burial
- * (worker_bury), because the leases of a child end with its process, not with its stream.
+ * One worker. A child of the pool lives from its Attach call to the later of the call's end and its burial (worker_bury),
+ * because its leases end with its process, not with its stream. One from elsewhere lives as long as its session (session.h).
  */
+#include "base/map.h"
 #include "dispatch/dispatch.h"
-#include "grpc/messages.h"
+#include "dispatch/hello.h"
 
 enum {
     WORKER_CREDIT_MAX = 65536,
-    WORKER_SLOTS_MAX = 1024,
-    WORKER_FUNCTIONS_MAX = 10000,
-    WORKER_TEXT_BYTES = 255,     /* name, version */
     WORKER_KIND_PLUGIN = 1 << 1, /* in function.kinds */
     WORKER_KIND_COMMAND = 1 << 2,
+    WORKER_KIND_REMOTE = 1 << 3,
     WORKER_FUNCTION_FIELD_BYTES = 4, /* what its name as a field of a message takes beside it */
+};
+
+enum worker_kind {
+    WORKER_POOL,   /* a child, on the stream of its socketpair */
+    WORKER_STREAM, /* from elsewhere, by Attach */
+    WORKER_UNARY,  /* from elsewhere, by Claim, Renew, Finish */
 };
 
 struct worker {
     struct list link; /* in dispatch.workers, most recently free first */
     struct dispatch *dispatch;
-    struct grpc_call *call; /* NULL: the stream is over */
+    enum worker_kind kind;
+    struct grpc_call *call; /* its stream; NULL: that is over, or there never was one */
     struct holder *holder;  /* NULL until Hello */
-    uint64_t key;           /* of the pool's child */
+    uint64_t key;           /* of the pool's child; 0 = from elsewhere */
     uint64_t number;        /* w-NUMBER is its ID */
     uint32_t slots, credit, pid;
     uint64_t n_refused; /* finishes under no current lease */
@@ -32,9 +38,11 @@ struct worker {
     struct buf about; /* of Hello: its name, its version, its labels as fields of WorkerInfo */
     uint8_t name_bytes, version_bytes;
     size_t functions_bytes; /* of the names of what it serves, as fields of WorkerInfo */
-    int is_draining;
-    int is_ready; /* has said Hello */
-    int is_dead;  /* the process is gone: bury when the stream is drained */
+    int is_draining;        /* it gets nothing more */
+    int is_stopped;         /* and, a child of the pool that holds nothing any more, has been told to end */
+    mono_ns_t end_at;       /* its drain ends then, whatever it runs; CLOCK_NEVER */
+    int is_ready;           /* has said Hello */
+    int is_dead;            /* the process is gone, or the session is over: bury when the stream is drained */
     int wait_status, is_asked;
     mono_ns_t kill_at;   /* without a stream and not known to be dead: its process has until then to end */
     int is_heard;        /* a message came since the last tick */
@@ -42,7 +50,13 @@ struct worker {
     struct runpage *last_page;      /* a copy, taken at its death */
     struct buf payload;             /* a result that comes in pieces ... */
     struct lease_ref payload_lease; /* ... under this lease */
+    struct remote *remote;          /* what there is of a worker from elsewhere (session.h); else NULL */
 };
+
+static inline int worker_is_pool(const struct worker *w)
+{
+    return w->kind == WORKER_POOL;
+}
 
 /* What its Hello said of it. */
 static inline struct span worker_name(const struct worker *w)
@@ -63,18 +77,24 @@ static inline struct span worker_labels(const struct worker *w)
 /* worker_attach: a new call of Attach. NULL with the call failed. */
 struct worker *worker_attach(struct dispatch *d, struct grpc_call *call);
 
-/* worker_hello: it says who it is and what it serves. 0; WORKER_E_BAD (@st says why). */
-enum { WORKER_E_BAD = 1 };
-MUST_CHECK int worker_hello(struct worker *w, struct span message, struct grpc_status *st);
+/* worker_new: as worker_attach, of any kind; NULL: no memory. */
+struct worker *worker_new(struct dispatch *d, enum worker_kind kind, mono_ns_t now);
 
-/* worker_is_function_name: whether it may be one. worker_bad_field: INVALID_ARGUMENT naming @field; WORKER_E_BAD.
- * worker_no_memory: RESOURCE_EXHAUSTED; @st. */
-MUST_CHECK int worker_is_function_name(struct span name);
-int worker_bad_field(struct grpc_status *st, const char *field, const char *what);
+/* worker_hello: it says who it is and what it serves. worker_describe: that holds from now on, in place of what it said
+ * before. 0; WORKER_E_BAD (@st says why). */
+enum { WORKER_E_BAD = HELLO_E_BAD };
+MUST_CHECK int worker_hello(struct worker *w, struct span message, struct grpc_status *st);
+MUST_CHECK int worker_describe(struct worker *w, const struct hello *hello, struct grpc_status *st);
+
+/* worker_no_memory: RESOURCE_EXHAUSTED; @st. */
 struct grpc_status *worker_no_memory(struct grpc_status *st);
 
 /* worker_find: by the pool's key, or NULL. */
 struct worker *worker_find(const struct dispatch *d, uint64_t key);
+
+/* worker_find_number: by its number, or NULL. worker_parse_id: the number in an ID as clients see it. 0; -EINVAL. */
+struct worker *worker_find_number(const struct dispatch *d, uint64_t number);
+MUST_CHECK int worker_parse_id(struct span text, uint64_t *ret);
 
 /* worker_started: whether @lease has been started, by what the engine knows or the worker's page says; tells the engine. */
 int worker_started(struct worker *w, struct lease *lease);
@@ -92,7 +112,7 @@ void worker_recall_unstarted(struct worker *w, const struct lease *busy);
  * is often heard of after its stream's end, and only its own death tells how what it ran has ended. */
 void worker_detach(struct worker *w);
 
-/* worker_bury: settle every lease of a dead child and free it. Not while its call lives.
+/* worker_bury: settle every lease of a dead child, or of a session that is over, and free it. Not while its call lives.
  *   Return: 0; -ENOMEM (some are settled, and it lives on: call again later). */
 MUST_CHECK int worker_bury(struct worker *w);
 

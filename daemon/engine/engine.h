@@ -316,7 +316,7 @@ void engine_unwait(struct engine *e, struct edge *edge);
 void engine_waiter_drop(struct engine *e, struct waiter *w);
 
 /* A claim on one future. Made by engine_claim, ended by finish, release or the holder's loss. Read-only
- * outside; `user` is the holder's. */
+ * outside; `user` and `user_at` are the holder's. */
 struct lease {
     struct list of_holder;
     struct list revoke; /* in the turn's revokes */
@@ -329,6 +329,7 @@ struct lease {
     uint8_t is_past_timeout, is_past_deadline; /* and that has been acted on */
     mono_ns_t term_at, kill_at; /* when it must be made to, first gently; CLOCK_NEVER while it need not */
     void *user;
+    mono_ns_t user_at; /* likewise */
 };
 
 /* A worker as the engine sees it: a name, what it serves, what it holds. */
@@ -347,9 +348,11 @@ static inline int holder_serves(const struct holder *h, const struct function *f
     return word < h->n_serves_words && (h->serves[word] >> (f->index % 64) & 1);
 }
 
-/* engine_holder_new: 0, -ENOMEM. engine_holder_serve: add a function to what it serves: 0, -ENOMEM. */
+/* engine_holder_new: 0, -ENOMEM. engine_holder_serve: add a function to what it serves: 0, -ENOMEM.
+ * engine_holder_serve_none: it serves nothing any more; what it holds it keeps. */
 MUST_CHECK int engine_holder_new(struct engine *e, struct span name, void *user, struct holder **ret);
 MUST_CHECK int engine_holder_serve(struct engine *e, struct holder *h, struct function *f);
+void engine_holder_serve_none(struct engine *e, struct holder *h);
 
 /* engine_claim: reserve up to @max ready tasks for @h, functions it serves taking turns, best first within each. Only
  * of functions whose mean run time is known and below @max_run_ns (CLOCK_NEVER: of any). @ret_leases has room for

@@ -517,6 +517,7 @@ int grpc_call_stamp(struct grpc_call *call, uint64_t seq)
     if (LIKELY(!call->hold)) {
         if (seq <= gate->durable_seq)
             return 0;
+        ASSERT(!call->has_begun); /* its message would be half in one buffer, half in another */
         call->hold = hold_new(call, seq);
         if (!call->hold)
             return -ENOMEM;

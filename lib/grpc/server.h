@@ -140,7 +140,8 @@ void grpc_call_undo(struct grpc_call *call);
 MUST_CHECK int grpc_call_send(struct grpc_call *call, struct span message);
 
 /* grpc_call_stamp: what is said from now on shows what commit @seq makes durable: it is held back, with all that comes after
- * it, until grpc_server_release has been told of @seq. Without effect when that is durable already. 0, -ENOMEM.
+ * it, until grpc_server_release has been told of @seq. Without effect when that is durable already. Not between
+ * grpc_call_begin and _end. 0, -ENOMEM.
  * grpc_server_release: commits up to @seq are durable; sends what waited for that. From the loop, outside of events. */
 MUST_CHECK int grpc_call_stamp(struct grpc_call *call, uint64_t seq);
 void grpc_server_release(struct grpc_server *server, uint64_t seq);

@@ -19,7 +19,7 @@ SERVICES = [*futures_pb2.DESCRIPTOR.services_by_name.values(), *functions_pb2.DE
             *operations_pb2.DESCRIPTOR.services_by_name.values()]
 STREAMS = {"Attach"}  # no request of a client: what a worker says has tests of its own
 # Parts of a Task that the daemon hands on to the worker as they came, and answers that clients send back for nobody to read.
-UNREAD = {"futured.v1.Hello", "futured.v1.Started", "futured.v1.AttemptProgress", "futured.v1.Output", "futured.v1.Log"}
+UNREAD = {"futured.v1.AttemptProgress", "futured.v1.Output", "futured.v1.Log"}
 DEPTH = 4
 
 
@@ -56,6 +56,9 @@ def wrong_values(f):
         yield "value", field(f.number, field(1, b"k") + field(2, b"\xff"))
 
 
+TOKEN = "t" * 16
+
+
 def valid(kind, id_):
     """A request with what a request of this kind must have, so that nothing else is wrong with it. @id_: of some future."""
     m = kind._concrete_class()
@@ -70,6 +73,13 @@ def valid(kind, id_):
         m.id = id_
     if "function" in names:
         m.function = "echo"
+    if "hello" in names:
+        m.hello.session_token = TOKEN
+        m.hello.functions.add(name="resize")
+    if "session_token" in names:
+        m.session_token = TOKEN
+    if "worker_id" in names:
+        m.worker_id = "w-1"
     if "name" in names:
         m.name = f"futures/{id_}" if len(names) < 4 else "futures"
     return m

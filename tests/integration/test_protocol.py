@@ -10,6 +10,7 @@ import sys
 os.environ["FUTURED_TEST_STORE"] = "sqlite"  # what a daemon does unless told otherwise
 import futures_support  # noqa: E402
 import transcript  # noqa: E402
+import worker_support  # noqa: E402
 from futures_support import *  # noqa: E402,F403: the words of the contract
 from harness import ROOT  # noqa: E402
 
@@ -258,11 +259,33 @@ def _(w):
 
 # --- futured.v1.Workers
 
+HELLO = workers_pb2.Hello(name="a worker", session_token="t" * 16, functions=[functions_pb2.FunctionSpec(name="resize")])
+
+
 @scene(WORKERS + "Attach", workers=0)
 def _(w):
-    hello = workers_pb2.Hello(name="a worker", session_token="t" * 16, slots=1,
-                              functions=[functions_pb2.FunctionSpec(name="resize")])
-    w.talk.bidi(WORKERS + "Attach", [workers_pb2.AttachRequest(hello=hello)], workers_pb2.AttachResponse)
+    stream = worker_support.Stream(w.case.channel(w.server.address))
+
+    def say(**fields):
+        w.talk.sent(workers_pb2.AttachRequest(**fields))
+        stream.say(**fields)
+
+    hello = workers_pb2.Hello(slots=1)
+    hello.MergeFrom(HELLO)
+    say(hello=hello, ready=workers_pb2.Ready(credit=1))
+    w.talk.came(stream.next())
+    w.talk.note("somebody submits")
+    id_ = w.submit("resize", b"x")
+    item = w.talk.came(stream.next()).assign.items[0]
+    say(started=[workers_pb2.Started(lease=item.lease)])
+    finish = workers_pb2.Finish(lease=item.lease)
+    finish.result.data, finish.result.size_bytes = b"smaller", 7
+    say(finish=[finish], ready=workers_pb2.Ready(credit=1))
+    w.talk.note("the future has SUCCEEDED; the worker goes: it half-closes")
+    w.case.futures = w.stub
+    w.case.finished(id_)
+    stream.half_close()
+    w.talk.read(stream.call, lambda answer: False)
 
 
 def _unary(path, request, response, workers=0):
@@ -271,9 +294,40 @@ def _unary(path, request, response, workers=0):
         w.talk.unary(path, request, response)
 
 
-_unary(WORKERS + "Claim", workers_pb2.ClaimRequest(hello=workers_pb2.Hello(session_token="t" * 16)), workers_pb2.ClaimResponse)
-_unary(WORKERS + "Renew", workers_pb2.RenewRequest(session_token="t" * 16), workers_pb2.RenewResponse)
-_unary(WORKERS + "Finish", workers_pb2.FinishRequest(session_token="t" * 16), workers_pb2.FinishResponse)
+def _claimed(w, n=1):
+    """A worker that claims, and what it has claimed."""
+    claiming = worker_support.Claiming(w.case.channel(w.server.address), "t" * 16, "resize")
+    claiming.claim()
+    for _ in range(n):
+        w.submit("resize", b"x")
+    return claiming.claim(max_items=10)
+
+
+@scene(WORKERS + "Claim", workers=0)
+def _(w):
+    _claimed(w, 0)
+    w.submit("resize", b"x")
+    w.talk.unary(WORKERS + "Claim", workers_pb2.ClaimRequest(hello=HELLO, max_items=10, wait=seconds(30)), workers_pb2.ClaimResponse)
+    w.talk.unary(WORKERS + "Claim", workers_pb2.ClaimRequest(hello=HELLO), workers_pb2.ClaimResponse)
+
+
+@scene(WORKERS + "Renew", workers=0)
+def _(w):
+    item, = _claimed(w).items
+    gone = workers_pb2.Lease(id=item.lease.id, attempt=7, epoch=item.lease.epoch)
+    w.talk.unary(WORKERS + "Renew", workers_pb2.RenewRequest(session_token="t" * 16, leases=[item.lease, gone]), workers_pb2.RenewResponse)
+    w.talk.unary(WORKERS + "Renew", workers_pb2.RenewRequest(session_token="u" * 16), workers_pb2.RenewResponse)
+
+
+@scene(WORKERS + "Finish", workers=0)
+def _(w):
+    first, second = _claimed(w, 2).items
+    request = workers_pb2.FinishRequest(session_token="t" * 16)
+    request.finish.add(lease=first.lease).result.data = b"smaller"
+    request.finish.add(lease=second.lease).error.message = "no such luck"
+    w.talk.unary(WORKERS + "Finish", request, workers_pb2.FinishResponse)
+    del request.finish[1]
+    w.talk.unary(WORKERS + "Finish", request, workers_pb2.FinishResponse)
 
 
 @scene(WORKERS + "ListWorkers")
@@ -282,8 +336,18 @@ def _(w):
     w.talk.unary(WORKERS + "ListWorkers", workers_pb2.ListWorkersRequest(), workers_pb2.ListWorkersResponse)
 
 
-_unary(WORKERS + "DrainWorker", workers_pb2.DrainWorkerRequest(worker_id="w-1"), workers_pb2.DrainWorkerResponse)
-_unary(WORKERS + "KillWorker", workers_pb2.KillWorkerRequest(worker_id="w-1"), workers_pb2.KillWorkerResponse)
+@scene(WORKERS + "DrainWorker")
+def _(w):
+    w.run("echo", b"x")
+    w.talk.unary(WORKERS + "DrainWorker", workers_pb2.DrainWorkerRequest(worker_id="w-1", reason="maintenance"),
+                 workers_pb2.DrainWorkerResponse)
+
+
+@scene(WORKERS + "KillWorker")
+def _(w):
+    w.run("echo", b"x")
+    w.talk.unary(WORKERS + "KillWorker", workers_pb2.KillWorkerRequest(worker_id="w-1", reason="it hangs"), workers_pb2.KillWorkerResponse)
+    w.talk.unary(WORKERS + "KillWorker", workers_pb2.KillWorkerRequest(worker_id="w-4711"), workers_pb2.KillWorkerResponse)
 
 
 # --- futured.v1.System

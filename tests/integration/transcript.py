@@ -3,6 +3,7 @@
 what differs from run to run has a name: ID1, ID2 ... in the order of their appearance, TIME, SPAN, N."""
 import base64
 import re
+import uuid
 
 import futures_support
 from futures_support import DEADLINE, grpc, status_of
@@ -50,6 +51,8 @@ class Talk:
     def scalar(self, field, value):
         if field.type == FD.TYPE_ENUM:
             return field.enum_type.values_by_number[value].name
+        if field.type == FD.TYPE_BYTES and field.containing_type.name == "Lease":
+            return f'"{self.name_of(str(uuid.UUID(bytes=value)))}"'
         if field.type == FD.TYPE_BYTES:
             return '"' + value.decode("ascii", "backslashreplace").replace('"', '\\"').replace("\n", "\\n") + '"'
         if field.type == FD.TYPE_STRING:

@@ -172,6 +172,7 @@ static void test_defaults(void **state)
     assert_int_equal(c->max_connections, 10000);
     assert_h2_equal(&c->h2, &h2);
     assert_true(c->drain_timeout_ns == 30 * NS_PER_S);
+    assert_true(c->lease_ttl_ns == 10 * NS_PER_S);
     assert_int_equal(sched_getaffinity(0, sizeof cpus, &cpus), 0);
     assert_int_equal(c->workers, CPU_COUNT(&cpus));
     assert_int_equal(c->n_functions, 0);
@@ -258,6 +259,7 @@ static void test_every_key(void **state)
                "keepalive = 0\n"
                "keepalive_timeout = 3s\n"
                "drain = 1d\n"
+               "lease_ttl = 1min\n"
                "[pool]\n"
                "workers = 0\n"
                "plugin = /usr/lib/a.so\n"
@@ -296,6 +298,7 @@ static void test_every_key(void **state)
     assert_true(c->h2.keepalive_ns == 0);
     assert_true(c->h2.keepalive_timeout_ns == 3 * NS_PER_S);
     assert_true(c->drain_timeout_ns == 86400 * NS_PER_S);
+    assert_true(c->lease_ttl_ns == 60 * NS_PER_S);
     assert_int_equal(c->workers, 0);
     assert_int_equal(c->n_plugins, 2);
     assert_string_equal(c->plugins[0], "/usr/lib/a.so");
@@ -311,7 +314,7 @@ static void test_every_key(void **state)
     assert_string_equal(c->functions[0].doc, "makes = things: small; really");
     assert_int_equal(c->functions[0].max_running, 4);
     assert_string_equal(c->functions[0].file, path);
-    assert_int_equal(c->functions[0].line, 32);
+    assert_int_equal(c->functions[0].line, 33);
     assert_string_equal(c->functions[1].name, "b");
     assert_string_equal(c->functions[1].doc, "");
     assert_int_equal(c->functions[1].shell, 0);
@@ -456,6 +459,7 @@ static void test_wrong_values(void **state)
             {"timeouts", "preface", "10sec", "a time from 100ms to 1d", span, ""},
             {"timeouts", "preface", "999999999999d", "a time from 100ms to 1d", span, ""},
             {"timeouts", "idle", "never", "a time from 1s to 365d", span, ", or 0 for never"},
+            {"timeouts", "lease_ttl", "2h", "a time from 1s to 1h", span, ""},
             {"timeouts", "drain", "1ms", "a time from 100ms to 1d", span, ", or 0 for no time at all"},
             {"pool", "workers", "many", "a whole number from 0 to 4096", "", ""},
             {"function.f", "shell", "maybe", "yes or no", "", ""},

@@ -50,7 +50,24 @@ static int say_options(void *context, struct function *f, struct span options, s
 
     snprintf(h->said_options, sizeof h->said_options, "%.*s: %zu bytes", (int)f->name->len,
              (const char *)f->name->data, options.len);
-    return h->refuses_options ? worker_bad_field(st, "hello.functions.default_options", "is refused") : 0;
+    return h->refuses_options ? hello_bad_field(st, "hello.functions.default_options", "is refused") : 0;
+}
+
+static void stop_child(void *context, uint64_t key)
+{
+    struct child *w = child_of(context, key);
+
+    assert_non_null(w);
+    w->n_stops++;
+}
+
+static void on_told(void *context, const char *event, struct span worker, struct span name, struct span who,
+                    struct span why)
+{
+    struct harness *h = context;
+
+    snprintf(h->told, sizeof h->told, "%s %.*s %.*s", event, (int)worker.len, (const char *)worker.p,
+             (int)why.len, why.len ? (const char *)why.p : "");
 }
 
 static uint32_t pid_of(void *context, uint64_t key)
@@ -67,7 +84,15 @@ void harness_init(struct harness *h)
     const struct dispatch_config dispatch_config = {
             .max_message_bytes = server_config.max_message_bytes,
             .max_result_bytes = HARNESS_MAX_RESULT,
-            .pool = {.page = page_of, .kill = kill_child, .term = term_child, .pid = pid_of, .context = h},
+            .lease_ttl_ns = 10 * NS_PER_S,
+            .seed = seed,
+            .pool = {.page = page_of,
+                     .kill = kill_child,
+                     .term = term_child,
+                     .stop = stop_child,
+                     .pid = pid_of,
+                     .context = h},
+            .log = {.told = on_told, .context = h},
             .say_options = say_options,
             .context = h,
     };
@@ -194,7 +219,8 @@ static void tell(struct child *w, Futured__V1__Lease **lease, const char *reason
 static void take_response(struct child *w, Futured__V1__AttachResponse *m)
 {
     if (m->welcome) {
-        assert_null(w->welcome);
+        if (w->welcome)
+            futured__v1__welcome__free_unpacked(w->welcome, NULL);
         w->welcome = m->welcome;
         m->welcome = NULL;
         w->n_welcomes++;
@@ -202,6 +228,7 @@ static void take_response(struct child *w, Futured__V1__AttachResponse *m)
     for (size_t i = 0; i < m->n_payload; i++)
         take_payload(w, m->payload[i]);
     w->n_assigns += m->assign ? 1 : 0;
+    w->n_drains += m->drain ? 1 : 0;
     for (size_t i = 0; m->assign && i < m->assign->n_items; i++)
         take_item(w, m->assign->items[i]);
     for (size_t i = 0; i < m->n_cancel_attempt; i++, w->n_cancels++) {
@@ -396,6 +423,52 @@ struct child *harness_spawn(struct harness *h, uint64_t key)
     harness_attach(h, w, 1);
     harness_settle(h);
     return w;
+}
+
+struct child *harness_remote(struct harness *h)
+{
+    struct child *w = child_new(h, 0);
+
+    harness_attach(h, w, 0);
+    harness_settle(h);
+    return w;
+}
+
+void harness_call(struct child *w, struct loopback_call *c, const char *method,
+                  const ProtobufCMessageDescriptor *request, const char *format, ...)
+{
+    struct buf message = BUF_INIT;
+    char path[128];
+    va_list args;
+
+    snprintf(path, sizeof path, "/futured.v1.Workers/%s", method);
+    va_start(args, format);
+    text_encode_v(&message, request, format, args);
+    va_end(args);
+    loopback_call(&w->lo, c, path, 0);
+    loopback_send(c, buf_head(&message), buf_len(&message));
+    loopback_half_close(c);
+    buf_deinit(&message);
+    harness_settle(w->harness);
+}
+
+struct span harness_reply(const struct loopback_call *c)
+{
+    assert_true(c->is_done);
+    if (c->status.code != GRPC_OK)
+        fail_msg("%s: %s", status_name(c->status.code), c->status.message);
+    assert_int_equal(c->n_messages, 1);
+    return loopback_message(c, 0);
+}
+
+void harness_expect_refused(struct loopback_call *c, enum grpc_code code, const char *reason,
+                            const char *what)
+{
+    assert_true(c->is_done);
+    if (c->status.code != code || strcmp(c->status.reason, reason) != 0 || !strstr(c->status.message, what))
+        fail_msg("%s %s, not %s %s: \"%s\" without \"%s\"", status_name(c->status.code), c->status.reason,
+                 status_name(code), reason, c->status.message, what);
+    loopback_call_deinit(c);
 }
 
 void harness_say(struct child *w, const char *format, ...)

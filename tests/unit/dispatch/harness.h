@@ -45,7 +45,7 @@ struct child {
     struct loopback lo;
     struct loopback_call call;
     int has_stream, is_alive; /* to the pool */
-    int n_kills, n_terms;
+    int n_kills, n_terms, n_stops;
     char why[128];
     struct runpage page;
     size_t n_read; /* messages of the call that were looked at */
@@ -54,7 +54,7 @@ struct child {
     struct buf pieces; /* of the task to come */
     struct passed_on passed_on[HARNESS_PASSED_ON];
     size_t n_passed_on;
-    uint32_t n_welcomes, n_assigns, n_recalls, n_cancels, n_refused;
+    uint32_t n_welcomes, n_assigns, n_recalls, n_cancels, n_refused, n_drains;
     size_t largest;           /* message */
     Futured__V1__Lease *told; /* the lease of the last recall, cancel or refusal */
     char told_reason[128];
@@ -75,6 +75,7 @@ struct harness {
     int has_failed;
     char said_options[128]; /* of which function a worker said options last, and how long they are */
     int refuses_options;
+    char told[256]; /* the last line for the log: event, worker, why */
 };
 
 /* The daemon's max_result here. */
@@ -95,6 +96,16 @@ void harness_arm(struct harness *h);
 /* harness_spawn: the pool has a child @key, which opens its stream. harness_attach: a (further) stream of @key. */
 struct child *harness_spawn(struct harness *h, uint64_t key);
 void harness_attach(struct harness *h, struct child *w, int is_pool_worker);
+
+/* harness_remote: a worker from elsewhere, with its stream; harness_call: a unary call of it, with its request as text; settles.
+ * harness_reply: the only message that came back. */
+struct child *harness_remote(struct harness *h);
+void harness_call(struct child *w, struct loopback_call *c, const char *method,
+                  const ProtobufCMessageDescriptor *request, const char *format, ...) PRINTF_LIKE(5, 6);
+struct span harness_reply(const struct loopback_call *c);
+/* harness_expect_refused: as harness_expect_cut, of a unary call, which is freed; its reason is @reason. */
+void harness_expect_refused(struct loopback_call *c, enum grpc_code code, const char *reason,
+                            const char *what);
 
 /* harness_say: one AttachRequest, as text. harness_hello: with @more of Hello, and credit; settles. */
 void harness_say(struct child *w, const char *format, ...) PRINTF_LIKE(2, 3);

@@ -20,11 +20,11 @@ static void test_methods(void **state)
 
     harness_init(&h);
     rows = dispatch_methods(h.dispatch, &n);
-    assert_int_equal(n, 2);
+    assert_int_equal(n, 7);
     assert_string_equal(rows[0].path, "/futured.v1.Workers/Attach");
     assert_int_equal(rows[0].kind, GRPC_BIDI);
-    assert_string_equal(rows[1].path, "/futured.v1.Workers/ListWorkers");
-    assert_int_equal(rows[1].kind, GRPC_UNARY);
+    for (size_t i = 1; i < n; i++)
+        assert_int_equal(rows[i].kind, GRPC_UNARY);
     harness_deinit(&h);
 }
 

@@ -275,12 +275,52 @@ static void test_no_memory(void **state)
     assert_true(n > 2);
 }
 
+/* Workers from elsewhere: who they are, and what they are doing. */
+static void test_remote(void **state)
+{
+    Futured__V1__ListWorkersResponse *r;
+    struct loopback_call c;
+    struct child *w, *claims;
+    struct harness h;
+
+    start(&h);
+    w = harness_remote(&h);
+    harness_say(w, "hello { name: 'far' session_token: 'abcdefghijklmnop' slots: 3 functions { name: 'echo' "
+                   "} } ready { "
+                   "credit: 7 }");
+    claims = harness_remote(&h);
+    harness_call(claims, &c, "Claim", &futured__v1__claim_request__descriptor,
+                 "hello { session_token: 'another-another-' functions { name: 'slow' } }");
+    harness_reply(&c);
+    loopback_call_deinit(&c);
+    r = list(&h, "");
+    assert_int_equal(r->n_workers, 3);
+    assert_string_equal(r->workers[1]->name, "far");
+    assert_false(r->workers[1]->pool);
+    assert_int_equal(r->workers[1]->pid, 0);
+    assert_string_equal(r->workers[1]->peer, "worker:1");
+    assert_int_equal(r->workers[1]->state, FUTURED__V1__WORKER_STATE__WORKER_STATE_READY);
+    assert_int_equal(r->workers[1]->slots, 3);
+    assert_int_equal(r->workers[1]->credit, 7);
+    assert_int_equal(r->workers[2]->state, FUTURED__V1__WORKER_STATE__WORKER_STATE_READY);
+    assert_int_equal(r->workers[2]->slots, 0);
+    assert_string_equal(r->workers[2]->functions[0], "slow");
+    list_free(r);
+    harness_hang_up(w);
+    r = list(&h, "function: 'echo'");
+    assert_int_equal(r->n_workers, 1);
+    assert_int_equal(r->workers[0]->state, FUTURED__V1__WORKER_STATE__WORKER_STATE_DISCONNECTED);
+    list_free(r);
+    harness_deinit(&h);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-            cmocka_unit_test(test_info),    cmocka_unit_test(test_gone),
-            cmocka_unit_test(test_pages),   cmocka_unit_test(test_full_pages),
-            cmocka_unit_test(test_refused), cmocka_unit_test(test_no_memory),
+            cmocka_unit_test(test_remote),     cmocka_unit_test(test_info),
+            cmocka_unit_test(test_gone),       cmocka_unit_test(test_pages),
+            cmocka_unit_test(test_full_pages), cmocka_unit_test(test_refused),
+            cmocka_unit_test(test_no_memory),
     };
 
     return cmocka_run_group_tests_name("dispatch/roster", tests, NULL, NULL);

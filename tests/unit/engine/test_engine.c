@@ -549,36 +549,6 @@ static void test_new_fails_each_allocation(void **state)
     }
 }
 
-static int holder_failing(uint64_t nth)
-{
-    struct holder *h = NULL;
-    struct fixture x;
-    int r, failed;
-
-    fixture_init(&x);
-    mem_fail_at(nth);
-    r = engine_holder_new(x.e, SPAN_LIT("w"), NULL, &h);
-    if (r == 0)
-        r = engine_holder_serve(x.e, h, x.fn);
-    failed = !mem_fail_pending();
-    mem_fail_at(0);
-    assert_int_equal(r, failed ? -ENOMEM : 0);
-    assert_int_equal(x.fn->n_holders, 1 + (r == 0));
-    engine_holder_free(x.e, h);
-    assert_int_equal(x.fn->n_holders, 1);
-    fixture_deinit(&x);
-    return failed;
-}
-
-static void test_holder_fails_each_allocation(void **state)
-{
-    uint64_t nth = 1;
-
-    while (holder_failing(nth))
-        nth++;
-    assert_int_equal(nth, 4);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -591,7 +561,6 @@ int main(void)
             cmocka_unit_test(test_counts),
             cmocka_unit_test(test_may_wait),
             cmocka_unit_test(test_new_fails_each_allocation),
-            cmocka_unit_test(test_holder_fails_each_allocation),
     };
 
     test_seed();
