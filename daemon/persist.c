@@ -629,14 +629,14 @@ static int read_limits(struct span value, struct function_limits *ret, unsigned 
     return *ret_which ? 0 : -EBADMSG;
 }
 
-static int restore_options(struct function *fn, struct span value)
+static int restore_options(struct engine *e, struct function *fn, struct span value)
 {
     struct function_defaults defaults;
     struct schedule_room room;
     struct grpc_status st;
 
     if (options_read_defaults(value, 1, &room, &defaults, &st) == 0)
-        return MIN(defaults_set(&fn->defaults, DEFAULTS_SAID, &defaults), 0);
+        return engine_defaults_restore(e, fn, &defaults);
     LOG_EVENT(LOG_ERROR, "options_damaged", LOG_STR("hint", "a worker that says them again repairs them"));
     return 0;
 }
@@ -654,7 +654,7 @@ static int on_setting(void *user, const struct store_setting *setting)
         return engine_restore_pause(p->engine, fn, setting->at, setting->who, setting->why);
     fn = function_of(p, setting->name, OPTIONS_PREFIX, (struct span){0});
     if (fn)
-        return restore_options(fn, setting->value);
+        return restore_options(p->engine, fn, setting->value);
     fn = function_of(p, setting->name, LIMITS_PREFIX, (struct span){0});
     if (!fn)
         return 0;

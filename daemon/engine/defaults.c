@@ -114,12 +114,28 @@ int defaults_set(struct defaults *d, enum defaults_source source, const struct f
     return 1;
 }
 
+int engine_defaults_restore(struct engine *e, struct function *f, const struct function_defaults *from)
+{
+    e->functions.has_defaults = 1;
+    return MIN(defaults_set(&f->defaults, DEFAULTS_SAID, from), 0);
+}
+
 int engine_defaults(struct engine *e, struct function *f, enum defaults_source source,
                     const struct function_defaults *defaults)
 {
     int r = defaults_set(&f->defaults, source, defaults);
 
+    if (r > 0)
+        e->functions.has_defaults = 1;
     if (r > 0 && source == DEFAULTS_SAID)
         gate_store(e, f);
     return MIN(r, 0);
+}
+
+const struct function_defaults *engine_defaults_find(const struct engine *e, struct span name)
+{
+    const struct function *f =
+            UNLIKELY(e->functions.has_defaults) ? function_find(&e->functions, name) : NULL;
+
+    return f ? f->defaults.all : NULL;
 }

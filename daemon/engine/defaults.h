@@ -28,6 +28,15 @@ void defaults_deinit(struct defaults *d);
 /* defaults_is_nothing: whether @d says nothing. */
 MUST_CHECK int defaults_is_nothing(const struct function_defaults *d);
 
+/* engine_defaults_find: what holds for tasks of the function @name; NULL = nothing. Costs nothing where no function has
+ * defaults. */
+const struct function_defaults *engine_defaults_find(const struct engine *e, struct span name);
+
+/* engine_defaults_restore: what a worker of an earlier start said of @f. 0, -ENOMEM (as before). */
+struct function;
+MUST_CHECK int engine_defaults_restore(struct engine *e, struct function *f,
+                                       const struct function_defaults *from);
+
 /* defaults_set: @from, copied, is what @source says. 1: that is new; 0: it is what was said before; -ENOMEM (as before). */
 MUST_CHECK int defaults_set(struct defaults *d, enum defaults_source source,
                             const struct function_defaults *from);

@@ -9,6 +9,7 @@ struct function_set {
     struct map by_name;
     struct function **at; /* by index */
     uint32_t n, cap;
+    int has_defaults;      /* some function has some, or had */
     struct function *last; /* tried first: submissions come in runs; who submits sets it */
 };
 

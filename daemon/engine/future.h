@@ -286,6 +286,15 @@ static inline struct timing *future_timing(const struct future *f)
     return f->rare ? f->rare->timing : NULL;
 }
 
+/* future_has_seldom: whether @rare has more than texts that came with the submission: one test for many, where each would
+ * cost something. */
+static inline int future_has_seldom(const struct future_rare *rare)
+{
+    return ((uintptr_t)rare->timing | (uintptr_t)rare->fairness_key | (uintptr_t)rare->idem |
+            (uintptr_t)rare->depend | (uintptr_t)rare->upstream | (uintptr_t)rare->slot |
+            (uintptr_t)rare->cancel_requested) != 0;
+}
+
 /* retry_policy_new: one allocation with a copy of @from. NULL: no memory. mem_free. */
 MUST_CHECK struct retry_policy *retry_policy_new(const struct retry_policy *from);
 

@@ -53,20 +53,27 @@ uint64_t limits_timing(const struct timing *timing)
     return n;
 }
 
-uint64_t limits_rare(const struct future_rare *rare)
+/* What even those with a rare part seldom have. */
+static uint64_t limits_seldom(const struct future_rare *rare)
 {
-    const struct cancel_request *cancel;
+    const struct cancel_request *cancel = rare->cancel_requested;
 
-    if (!rare)
-        return 0;
-    cancel = rare->cancel_requested;
-    return sizeof *rare + limits_timing(rare->timing) + limits_bytes(rare->traceparent) +
-           limits_bytes(rare->tag) + limits_bytes(rare->fairness_key) + slot_bytes(rare->slot) +
-           idem_bytes(rare->idem) + limits_bytes(rare->request_id) + depend_bytes(rare->depend) +
-           depend_upstream_bytes(rare->upstream) +
+    return limits_timing(rare->timing) + limits_bytes(rare->fairness_key) + slot_bytes(rare->slot) +
+           idem_bytes(rare->idem) + depend_bytes(rare->depend) + depend_upstream_bytes(rare->upstream) +
            (cancel ? sizeof *cancel + LIMITS_MALLOC_BYTES + limits_bytes(cancel->principal) +
                              limits_bytes(cancel->reason) + limits_outcome(cancel->outcome)
                    : 0);
+}
+
+uint64_t limits_rare(const struct future_rare *rare)
+{
+    uint64_t n;
+
+    if (!rare)
+        return 0;
+    n = sizeof *rare + limits_bytes(rare->traceparent) + limits_bytes(rare->tag) +
+        limits_bytes(rare->request_id);
+    return UNLIKELY(future_has_seldom(rare)) ? n + limits_seldom(rare) : n;
 }
 
 uint64_t limits_future(const struct future *f)

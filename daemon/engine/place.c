@@ -18,11 +18,14 @@ void place_drop(struct engine *e, const struct future *f)
 
 static enum place belongs(const struct engine *e, const struct future *f)
 {
-    const struct timing *t = future_timing(f);
+    const struct timing *t;
 
-    if (UNLIKELY(depend_is_open(f)))
+    if (LIKELY(!f->rare) || (!f->rare->timing && !f->rare->depend))
+        return PLACE_READY;
+    if (depend_is_open(f))
         return PLACE_BLOCKED;
-    if (LIKELY(!t))
+    t = f->rare->timing;
+    if (!t)
         return PLACE_READY;
     if (t->not_before > e->wall ||
         (t->deadline && t->deadline <= e->wall)) /* which ends it at the next turn */

@@ -191,7 +191,7 @@ void turn_settle(struct engine *e, struct future *f, enum future_state to, struc
     ASSERT(!f->outcome && outcome);
     move(e, f, to);
     ASSERT(future_is_terminal(f));
-    if (UNLIKELY(f->rare) && f->rare->slot) {
+    if (UNLIKELY(f->rare) && UNLIKELY(f->rare->slot)) {
         limits_discharge(&e->account, f->scope, slot_bytes(f->rare->slot));
         slot_drop(e, f);
     }
@@ -204,7 +204,7 @@ void turn_settle(struct engine *e, struct future *f, enum future_state to, struc
     timing_update(e, f);
     note(e, f, 0);
     keep(e, f, before);
-    if (UNLIKELY(f->rare))
+    if (UNLIKELY(f->rare) && (f->rare->depend || f->rare->upstream))
         depend_settled(e, f);
     if (f->edges)
         edge_fire(e, f, 1);
@@ -265,25 +265,33 @@ struct cancel_request *turn_cancel_free(struct engine *e, struct cancel_request 
     return NULL;
 }
 
+static void free_seldom(struct engine *e, struct future *f)
+{
+    struct future_rare *rare = f->rare;
+
+    slot_drop(e, f);
+    turn_cancel_free(e, rare->cancel_requested);
+    timing_free(e, rare->timing);
+    bytes_unref(rare->fairness_key);
+    depend_free(rare->depend);
+    depend_upstream_free(rare->upstream);
+    idem_free(&e->idems, rare->idem);
+}
+
 void turn_rare_free(struct engine *e, struct future *f)
 {
     struct future_rare *rare = f->rare;
 
     if (!rare)
         return;
-    slot_drop(e, f);
+    if (UNLIKELY(future_has_seldom(rare)))
+        free_seldom(e, f);
     f->rare = NULL;
-    turn_cancel_free(e, rare->cancel_requested);
     if (rare->retention_ns >= 0 || rare->is_custom)
         retention_unreserve(&e->retention);
-    timing_free(e, rare->timing);
     bytes_unref(rare->traceparent);
     bytes_unref(rare->tag);
-    bytes_unref(rare->fairness_key);
     bytes_unref(rare->request_id);
-    depend_free(rare->depend);
-    depend_upstream_free(rare->upstream);
-    idem_free(&e->idems, rare->idem);
     slab_free(&e->rares, rare);
 }
 

@@ -66,7 +66,7 @@ static int check_task(const struct futures *s, struct span raw, struct schedule_
                       struct engine_submit *in, struct accepted *ret, struct grpc_status *st)
 {
     struct task_options options = {0};
-    const struct function *function;
+    const struct function_defaults *defaults;
     struct task task = {0};
 
     if (request_read_in(&task_table, raw, &task, "task", st))
@@ -97,9 +97,9 @@ static int check_task(const struct futures *s, struct span raw, struct schedule_
                                                                                 : DURABILITY_EPHEMERAL;
     in->on_lost = options.on_lost == ON_LOST_FAIL ? ON_LOST_FAIL : ON_LOST_RETRY;
     in->retention_ns = options.retention.is_set ? options.retention.ns : -1;
-    function = engine_function_find(s->engine, task.function);
-    if (UNLIKELY(function && function->defaults.all))
-        options_complete(function->defaults.all, &options, in);
+    defaults = engine_defaults_find(s->engine, task.function);
+    if (UNLIKELY(defaults))
+        options_complete(defaults, &options, in);
     if (options.depends_on && check_depends(&options, task.options.data, in, st))
         return REQUEST_E_BAD;
     if (options.depends_on) {
