@@ -441,6 +441,7 @@ static void test_pinned_over_restarts(void **state)
     assert_int_equal(engine_pause(x.e, engine_function_find(x.e, SPAN_LIT("echo")), x.scope, SPAN_LIT("")),
                      0);
     assert_int_equal(engine_submit(x.e, &in, &dependent), 0);
+    engine_shown(x.e, dependent); /* so it must be durable */
     engine_resume(x.e, engine_function_find(x.e, SPAN_LIT("echo")));
     ids[0] = up->id;
     ids[1] = alone->id;
