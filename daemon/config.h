@@ -22,6 +22,7 @@ struct config_function {
     const char *name;
     const char *command;               /* the line as written; NULL: it is none */
     const char *doc;                   /* "" = none */
+    const char *directory;             /* where the command runs; NULL: where the daemon does */
     uint32_t max_running;              /* 0 = no limit */
     uint64_t max_pending;              /* likewise */
     double rate;                       /* starts a second; likewise */

@@ -111,10 +111,12 @@ const struct config_key config_keys[] = {
     {"function", "command", CONFIG_TEXT, FUNCTION_AT(command), 1, 4096,
      .sample = "/usr/bin/convert - -resize 128x128 png:-",
      .doc = "The program and its arguments, quoted as in a shell but run without one. The argument of the task comes "
-            "on standard input, the result goes to standard output. Needed, unless the section only sets limits of a "
-            "function from elsewhere."},
+            "on standard input, the result goes to standard output; {argument}, {label.KEY} and others are replaced in its "
+            "words (docs/plugins.md). Needed, unless the section only sets limits of a function from elsewhere."},
     {"function", "shell", CONFIG_BOOL, FUNCTION_AT(shell), .preset = "no",
      .doc = "Whether the command is a line for /bin/sh."},
+    {"function", "directory", CONFIG_PATH, FUNCTION_AT(directory), .sample = "/srv/pictures",
+     .doc = "Where the command runs. Default: where the daemon does."},
     {"function", "doc", CONFIG_TEXT, FUNCTION_AT(doc), 0, 4096, .preset = "",
      .doc = "What the function does, for those who list functions."},
     {"function", "max_running", CONFIG_COUNT, FUNCTION_AT(max_running), 0, 1000000, .preset = "0",

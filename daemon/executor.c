@@ -722,10 +722,12 @@ static int write_spec(struct executor *x)
         return -ENOMEM;
     for (size_t i = 0; i < config->n_functions; i++)
         if (config->functions[i].command)
-            spec.commands[spec.n_commands++] = (struct spec_command){.name = config->functions[i].name,
-                                                                     .line = config->functions[i].command,
-                                                                     .doc = config->functions[i].doc,
-                                                                     .is_shell = config->functions[i].shell};
+            spec.commands[spec.n_commands++] =
+                    (struct spec_command){.name = config->functions[i].name,
+                                          .line = config->functions[i].command,
+                                          .doc = config->functions[i].doc,
+                                          .directory = config->functions[i].directory,
+                                          .is_shell = config->functions[i].shell};
     r = spec_write(&spec, &x->spec_fd);
     mem_free(spec.commands);
     if (r > 0) {

@@ -24,7 +24,7 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
-enum { STACK_BYTES = 64 * 1024, EXIT_NO_EXEC = 127 };
+enum { STACK_BYTES = 64 * 1024, EXIT_NO_EXEC = 127, CPU_MORE_S = 2 };
 
 /* clone by its other name: the thread sanitizer takes clone for a fork, and forgets in the shared memory what descriptors
  * have synchronised. */
@@ -34,10 +34,36 @@ struct birth {
     const char *path;
     char *const *argv, *const *env;
     int in, out, err; /* the child's ends; all above 2 */
-    int guard_fd;
+    struct child_setup *setup;
     pid_t parent;
     int error; /* of the child; 0 = the exec happened */
 };
+
+__attribute__((no_sanitize("address", "thread", "undefined"))) static int limit(int resource, uint64_t soft,
+                                                                                uint64_t hard)
+{
+    const struct rlimit limit = {.rlim_cur = soft, .rlim_max = hard};
+
+    return soft ? setrlimit((__rlimit_resource_t)resource, &limit) : 0;
+}
+
+/* 0; -1 with errno. */
+__attribute__((no_sanitize("address", "thread", "undefined"))) static int set_up(struct birth *b)
+{
+    struct child_setup *s = b->setup;
+
+    if (s->cgroup_fd >= 0 && write(s->cgroup_fd, "0", 1) != 1)
+        return -1;
+    if (s->directory && chdir(s->directory) < 0) {
+        s->is_directory_bad = 1;
+        return -1;
+    }
+    return limit(RLIMIT_CPU, s->cpu_seconds, s->cpu_seconds + s->cpu_seconds / 4 + CPU_MORE_S) ||
+                           limit(RLIMIT_AS, s->memory_bytes, s->memory_bytes) ||
+                           limit(RLIMIT_NOFILE, s->open_files, s->open_files)
+                   ? -1
+                   : 0;
+}
 
 __attribute__((no_sanitize("address", "thread", "undefined"))) static int born(void *arg)
 {
@@ -49,10 +75,10 @@ __attribute__((no_sanitize("address", "thread", "undefined"))) static int born(v
     sigemptyset(&none);
     for (int i = 1; i < NSIG; i++)
         sigaction(i, &standard, NULL); /* what is ignored would stay so; some cannot be set */
-    if (b->guard_fd >= 0)
-        (void)!write(b->guard_fd, &group, sizeof group);
+    if (b->setup->guard_fd >= 0)
+        (void)!write(b->setup->guard_fd, &group, sizeof group);
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || setpgid(0, 0) < 0 || dup2(b->in, STDIN_FILENO) < 0 ||
-        dup2(b->out, STDOUT_FILENO) < 0 || dup2(b->err, STDERR_FILENO) < 0 ||
+        dup2(b->out, STDOUT_FILENO) < 0 || dup2(b->err, STDERR_FILENO) < 0 || set_up(b) < 0 ||
         close_range(STDERR_FILENO + 1, UINT_MAX, 0) < 0 || sigprocmask(SIG_SETMASK, &none, NULL) < 0) {
         b->error = errno;
         _exit(EXIT_NO_EXEC);
@@ -119,11 +145,12 @@ static void close_all(struct child *c)
     err_close(&c->err);
 }
 
-int child_start(const char *path, char *const *argv, char *const *env, int guard_fd, struct child *ret)
+int child_start(const char *path, char *const *argv, char *const *env, struct child_setup *setup,
+                struct child *ret)
 {
     int in CLEANUP(err_close) = -1, out CLEANUP(err_close) = -1, err CLEANUP(err_close) = -1;
     struct child c = {.pidfd = -1, .in = -1, .out = -1, .err = -1};
-    struct birth b = {.path = path, .argv = argv, .env = env, .guard_fd = guard_fd, .parent = getpid()};
+    struct birth b = {.path = path, .argv = argv, .env = env, .setup = setup, .parent = getpid()};
     int r;
 
     r = make_pipe(1, &c.in, &in);

@@ -14,11 +14,23 @@ struct child {
     int in, out, err; /* our ends, non-blocking; -1 once closed */
 };
 
+/* What is different from us in it; 0, NULL and -1: nothing. */
+struct child_setup {
+    const char *directory; /* its working directory */
+    int guard_fd;          /* it writes its pid there (guard.h) */
+    int cgroup_fd;         /* and "0" there (base/cgroup.h) */
+    uint64_t
+            cpu_seconds; /* SIGXCPU after so much time of the processor, later SIGKILL; each of its processes */
+    uint64_t memory_bytes; /* of address space; likewise */
+    uint64_t open_files;
+    int is_directory_bad; /* told: it could not be entered */
+};
+
 /* child_start: run @path (no search) with @argv and @env. It dies with the calling thread, sees no descriptor but its
- * three, and has all signals at their defaults. Before its exec it writes its pid to @guard_fd (guard.h), if not -1.
+ * three, and has all signals at their defaults.
  *   Owns:   the caller gets @ret, to be ended by child_reap.
- *   Return: 0; -errno, also where the exec itself failed (-ENOENT, -EACCES). */
-MUST_CHECK int child_start(const char *path, char *const *argv, char *const *env, int guard_fd,
+ *   Return: 0; -errno, also where the exec itself failed (-ENOENT, -EACCES, -E2BIG), or what comes before it. */
+MUST_CHECK int child_start(const char *path, char *const *argv, char *const *env, struct child_setup *setup,
                            struct child *ret);
 
 /* child_signal: to its whole group. Before child_reap only. */

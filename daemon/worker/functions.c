@@ -2,7 +2,6 @@
 #include "worker/functions.h"
 
 #include "base/mem.h"
-#include "worker/words.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -138,7 +137,11 @@ static int add_command(struct functions *f, const struct spec_command *c)
         return -ENOMEM;
     r = command_init(&item->command, &f->arena, c->line, c->is_shell);
     if (r > 0)
-        return problem(f, "function %s: its command cannot be used: %s", c->name, words_error_text(r));
+        return problem(f, "function %s: its command cannot be used: %s", c->name, command_error_text(r));
+    if (r == 0 && c->directory && *c->directory) {
+        item->command.directory = keep(f, c->directory);
+        r = item->command.directory ? 0 : -ENOMEM;
+    }
     if (r == 0)
         r = add(f);
     return r == MAP_E_EXISTS ? problem(f, "function %s is there already", c->name) : r;
@@ -199,12 +202,12 @@ const struct function *functions_find(const struct functions *f, struct span nam
     return item ? CONTAINER_OF(item, struct function, item) : NULL;
 }
 
-void functions_run(const struct function *function, struct futured_call *call)
+void functions_run(struct functions *f, const struct function *function, struct futured_call *call)
 {
     int r;
 
     if (!function->plugin) {
-        command_run(&function->command, call);
+        command_run(&function->command, &function->limits, &f->cgroups, call);
         return;
     }
     r = function->plugin->run(&attempt_host, call, function->state);

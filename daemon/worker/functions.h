@@ -20,6 +20,7 @@ struct function {
     struct futured_options options;               /* of a plugin's */
     void *state;
     struct command command;
+    struct pump_limits limits;
 };
 
 struct functions {
@@ -33,6 +34,7 @@ struct functions {
     uint32_t n_problems;
     struct arena arena;
     struct runpage *page;
+    struct cgroup_home cgroups; /* where attempts may have a group; whoever inits may find it */
 };
 
 /* functions_init: load what @spec says. A plugin without a slash in its path is looked for in the NULL-terminated
@@ -49,5 +51,5 @@ void functions_deinit(struct functions *f);
 /* functions_find: the function of that name, or NULL. */
 const struct function *functions_find(const struct functions *f, struct span name);
 
-/* functions_run: one attempt of @function; what came of it is in @call. */
-void functions_run(const struct function *function, struct futured_call *call);
+/* functions_run: one attempt of @function, which is in @f; what came of it is in @call. */
+void functions_run(struct functions *f, const struct function *function, struct futured_call *call);

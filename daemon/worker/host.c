@@ -309,7 +309,7 @@ static void run_user_code(struct host *h)
     h->call.function = h->last->name;
     h->running = &h->call;
     baton_lend(&h->baton);
-    functions_run(h->last, &h->call);
+    functions_run(h->config.functions, h->last, &h->call);
     check_mark(h);
     baton_take(&h->baton);
     h->running = NULL;

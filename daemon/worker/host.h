@@ -12,7 +12,7 @@ struct host_config {
     int fd; /* the connected socket; borrowed */
     struct runpage *page;
     int signal_fd; /* readable: finish what runs, hand the rest back, end; -1 = none. Never read */
-    const struct functions *functions;
+    struct functions *functions;
     const char *name, *session_token; /* of Hello */
     const char *guard_program;        /* see guard_init; may be NULL */
     /* The daemon is gone while a task runs; from the monitor's thread. It may end the process. May be NULL. */

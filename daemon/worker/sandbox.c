@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "worker/sandbox.h"
 
+#include "base/orphans.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -71,6 +73,9 @@ int sandbox_enter(struct sandbox *ret)
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || setrlimit(RLIMIT_CORE, &none) < 0 ||
         close_range(SANDBOX_SPEC_FD + 1, UINT_MAX, 0) < 0 || signal(SIGPIPE, SIG_IGN) == SIG_ERR)
         return -errno;
+    r = orphans_adopt();
+    if (r < 0)
+        return r;
     r = map_page(&s.page);
     if (r != 0)
         return r;

@@ -14,7 +14,8 @@ struct sandbox {
     struct runpage *page;
 };
 
-/* sandbox_enter: die with the daemon, never gain privileges, leave no core, have no descriptor that was not meant.
+/* sandbox_enter: die with the daemon, never gain privileges, leave no core, have no descriptor that was not meant, and be
+ * the one to whom orphans of what runs here come.
  *   Return: 0; SANDBOX_E_ORPHAN (the daemon has died already); SANDBOX_E_FDS (fd 3 to 5 are not what the pool gives);
  *           -errno. */
 enum { SANDBOX_E_ORPHAN = 1, SANDBOX_E_FDS };

@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 
 enum { SPEC_VERSION_FIELD = 1, SPEC_PLUGIN = 2, SPEC_COMMAND = 3 };
-enum { COMMAND_NAME = 1, COMMAND_LINE = 2, COMMAND_SHELL = 3, COMMAND_DOC = 4 };
+enum { COMMAND_NAME = 1, COMMAND_LINE = 2, COMMAND_SHELL = 3, COMMAND_DOC = 4, COMMAND_DIRECTORY = 5 };
 
 struct spec_message {
     uint64_t version;
@@ -27,7 +27,7 @@ static const struct codec_row spec_rows[] = {
 static const struct codec_table spec_table = {spec_rows, ARRAY_LEN(spec_rows)};
 
 struct command_message {
-    struct span name, line, doc;
+    struct span name, line, doc, directory;
     uint64_t shell;
 };
 static const struct codec_row command_rows[] = {
@@ -35,6 +35,7 @@ static const struct codec_row command_rows[] = {
         CODEC_ROW(COMMAND_LINE, CODEC_STRING, struct command_message, line),
         CODEC_ROW(COMMAND_SHELL, CODEC_UINT, struct command_message, shell),
         CODEC_ROW(COMMAND_DOC, CODEC_STRING, struct command_message, doc),
+        CODEC_ROW(COMMAND_DIRECTORY, CODEC_STRING, struct command_message, directory),
 };
 static const struct codec_table command_table = {command_rows, ARRAY_LEN(command_rows)};
 
@@ -65,6 +66,7 @@ static int encode(const struct spec *spec, struct buf *out)
         writer_text(&w, COMMAND_LINE, c->line);
         writer_uint(&w, COMMAND_SHELL, c->is_shell != 0);
         writer_text(&w, COMMAND_DOC, c->doc ? c->doc : "");
+        writer_text(&w, COMMAND_DIRECTORY, c->directory ? c->directory : "");
         writer_end(&w, m);
     }
     return w.failed;
@@ -125,8 +127,9 @@ static int decode_command(struct span message, struct arena *a, struct spec_comm
     *ret = (struct spec_command){.name = text(a, m.name),
                                  .line = text(a, m.line),
                                  .doc = text(a, m.doc),
+                                 .directory = text(a, m.directory),
                                  .is_shell = m.shell != 0};
-    return ret->name && ret->line && ret->doc ? 0 : -ENOMEM;
+    return ret->name && ret->line && ret->doc && ret->directory ? 0 : -ENOMEM;
 }
 
 static int decode(struct span message, struct spec *ret)

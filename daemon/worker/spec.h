@@ -5,7 +5,7 @@
  * once by the daemon into a sealed memfd that every worker gets as fd 5; read by each at its start.
  *
  * Format: one protobuf message {version = 1, plugin = 2 (repeated string), command = 3 (repeated {name = 1, line = 2,
- * shell = 3, doc = 4})}. A reader refuses a version that it does not know; fields are only ever added, so the version
+ * shell = 3, doc = 4, directory = 5})}. A reader refuses a version that it does not know; fields are only ever added, so the version
  * changes only when an old worker would do wrong by skipping one. Both sides come from one build, but a daemon may be
  * replaced on disk while it runs.
  */
@@ -22,8 +22,8 @@ enum {
 };
 
 struct spec_command {
-    const char *name, *line, *doc; /* never NULL once read; doc may be when written */
-    int is_shell;                  /* the line is for /bin/sh -c; else split into words here */
+    const char *name, *line, *doc, *directory; /* never NULL once read; the last two may be when written */
+    int is_shell;                              /* the line is for /bin/sh -c; else split into words here */
 };
 
 struct spec {

@@ -134,6 +134,9 @@ class Commands(WorkersCase):
         "term": {"command": "kill -TERM $$", "shell": "yes"}, "segv": {"command": "kill -SEGV $$", "shell": "yes"},
         "both": {"command": "echo why >&2; kill -ABRT $$", "shell": "yes"},
         "orphan": {"command": "sleep 1000 & echo $!", "shell": "yes"},
+        "runaway": {"command": "setsid sh -c 'setsid sleep 1000 & exec sleep 1000' >/dev/null 2>&1 & echo $!", "shell": "yes"},
+        "words-of": "printf <%s> {argument} {label.a} {group} {attempt} {{id}} {}", "first": "{argument} x",
+        "there": {"command": "pwd", "directory": "/usr/bin"}, "nowhere": {"command": "pwd", "directory": "/no/such"},
     }
 
     def test_input_and_output(self):
@@ -158,6 +161,31 @@ class Commands(WorkersCase):
         self.assertEqual(fds, ["0", "1", "2"])
         self.assertTrue(folder)
 
+    def test_templates(self):
+        """What is known of the attempt as words, each one word whatever is in it."""
+        asked = task("words-of", b"a 'b' $HOME {id}", labels={"a": "one; two"})
+        got = self.futures.Run(futures_pb2.RunRequest(submit=futures_pb2.SubmitRequest(task=asked, group="g h")))
+        self.assert_future(got, succeeded(asked, b"<a 'b' $HOME {id}><one; two><g h><1><{id}><{}>", exit_code=0, group="g h"))
+        for argument, error in ((b"a\0b", function_error("{argument} has a NUL byte in it, which no word of a command can have",
+                                                         INVALID, "INVALID_ARGUMENT", retryable=False)),
+                                (b"x" * 131072, future_pb2.Error(
+                                    code=INVALID, reason="ARGUMENT_TOO_LARGE", message="{argument} makes a word of over 131,071 "
+                                    "bytes, which the system does not take; standard input takes more"))):
+            self.failure("words-of", argument, error)
+        self.assertEqual(len(self.result("words-of", b"x" * 131071).data), 131071 + len("<><><><1><{id}><{}>"))
+        self.assertEqual(len(self.server.log.find("function first: its command cannot be used: its program is a template")),
+                         self.workers)
+
+    def test_directory(self):
+        self.assertEqual(self.result("there").data, b"/usr/bin\n")
+        self.failure("nowhere", None, function_error("cannot enter the directory /no/such: No such file or directory",
+                                                     code_pb2.NOT_FOUND, "NOT_FOUND", retryable=False))
+
+    def test_traceparent(self):
+        trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+        got = self.futures.Run(run("show"), metadata=[("traceparent", trace)])
+        self.assertEqual((json.loads(got.result.data)[1]["TRACEPARENT"], got.traceparent), (trace, trace))
+
     def test_exit_codes(self):
         for code in (1, 2, 42, 126, 127, 128, 139, 255):
             self.failure("exit", str(code).encode(), function_error(f"exit code {code}", type_="EXIT_CODE"), exit_code=code)
@@ -171,8 +199,10 @@ class Commands(WorkersCase):
         got = self.futures.Run(run("errors"))
         said = ("0123456789\n" * 100000)[:1000000]
         self.assertEqual(got.error.message, "exit code 1: " + said[-1])
-        self.assertTrue(said.endswith(got.error.traceback))
-        self.assertIn(len(got.error.traceback), range(1000, 70000))
+        note, _, tail = got.error.traceback.partition("\n")
+        self.assertTrue(said.endswith(tail))
+        self.assertIn(len(tail), range(1000, 65536))
+        self.assertEqual(note, f"({len(said) - len(tail)} bytes of standard error before this are left out)")
         got = self.futures.Run(run("binary"))
         self.assertEqual(got.attempts[0].exit_code, 1)
         self.assertIn("end", got.error.message)
@@ -219,6 +249,13 @@ class Commands(WorkersCase):
         """Goes with its group, and is not waited for."""
         pid = int(self.result("orphan").data)
         self.poll(lambda: name_of(pid) in (None, ""), "the end of the orphan")
+
+    def test_what_leaves_its_group(self):
+        """And its session, and its parent: it is found and ended before the attempt is over."""
+        pid = int(self.result("runaway").data)
+        self.assertIsNone(name_of(pid))
+        for worker in self.worker_pids():
+            self.assertEqual([name_of(c) for c in children(worker) if name_of(c) != "futured-worker"], [])
 
     def test_many_at_once(self):
         requests = [run("cat" if i % 5 else "segv", b"%d" % i, tag=str(i), view=RESULT) for i in range(200)]

@@ -21,6 +21,8 @@ static int count_fds(void)
     return n;
 }
 
+static struct child_setup setup = {.guard_fd = -1, .cgroup_fd = -1};
+
 static struct child start(const char *script)
 {
     char sh[] = "sh", c[] = "-c", text[1024], path[] = "PATH=/usr/bin:/bin";
@@ -28,7 +30,7 @@ static struct child start(const char *script)
     struct child child;
 
     snprintf(text, sizeof text, "%s", script);
-    assert_int_equal(child_start("/bin/sh", argv, env, -1, &child), 0);
+    assert_int_equal(child_start("/bin/sh", argv, env, &setup, &child), 0);
     return child;
 }
 
@@ -124,11 +126,44 @@ static void test_cannot_start(void **state)
     int before = count_fds();
     struct child c;
 
-    assert_int_equal(child_start("/no/such/program", argv, env, -1, &c), -ENOENT);
-    assert_int_equal(child_start("/dev/null", argv, env, -1, &c), -EACCES);
-    assert_int_equal(child_start("/", argv, env, -1, &c), -EACCES);
+    assert_int_equal(child_start("/no/such/program", argv, env, &setup, &c), -ENOENT);
+    assert_int_equal(child_start("/dev/null", argv, env, &setup, &c), -EACCES);
+    assert_int_equal(child_start("/", argv, env, &setup, &c), -EACCES);
     assert_int_equal(count_fds(), before);
     assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+}
+
+/* Its directory, its limits, and its name in a file of a control group. */
+static void test_setup(void **state)
+{
+    char *text = NULL, said[512], wanted[512];
+    struct rusage usage;
+    int cgroup[2];
+    struct child c;
+
+    assert_int_equal(pipe(cgroup), 0);
+    setup = (struct child_setup){.directory = "/usr/bin",
+                                 .guard_fd = -1,
+                                 .cgroup_fd = cgroup[1],
+                                 .cpu_seconds = 7,
+                                 .memory_bytes = (uint64_t)1 << 30,
+                                 .open_files = 33};
+    c = start("pwd; ulimit -t; ulimit -v; ulimit -n; ulimit -H -t");
+    read_all(c.out, said, sizeof said);
+    assert_string_equal(said, "/usr/bin\n7\n1048576\n33\n10\n");
+    wait_death(&c);
+    assert_int_equal(child_reap(&c, &usage), 0);
+    assert_int_equal(read(cgroup[0], wanted, sizeof wanted), 1);
+    assert_int_equal(wanted[0], '0');
+    setup = (struct child_setup){.directory = "/no/such", .guard_fd = -1, .cgroup_fd = -1};
+    assert_int_equal(child_start("/bin/true", &text, &text, &setup, &c), -ENOENT);
+    assert_true(setup.is_directory_bad);
+    setup = (struct child_setup){.guard_fd = -1, .cgroup_fd = cgroup[0]}; /* cannot be written to */
+    assert_int_equal(child_start("/bin/true", &text, &text, &setup, &c), -EBADF);
+    assert_false(setup.is_directory_bad);
+    setup = (struct child_setup){.guard_fd = -1, .cgroup_fd = -1};
+    close(cgroup[0]);
+    close(cgroup[1]);
 }
 
 static void test_no_descriptors_left(void **state)
@@ -144,7 +179,7 @@ static void test_no_descriptors_left(void **state)
     few = old;
     for (few.rlim_cur = 4; r < 0; few.rlim_cur++) {
         assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
-        r = child_start("/bin/true", argv, env, -1, &c);
+        r = child_start("/bin/true", argv, env, &setup, &c);
         assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
         if (r < 0) {
             assert_true(r == -EMFILE || r == -EINVAL);
@@ -233,6 +268,7 @@ int main(void)
             cmocka_unit_test(test_pipes),
             cmocka_unit_test(test_sees_nothing_else),
             cmocka_unit_test(test_cannot_start),
+            cmocka_unit_test(test_setup),
             cmocka_unit_test(test_no_descriptors_left),
             cmocka_unit_test(test_group_is_killed),
             cmocka_unit_test(test_group_is_signalled),

@@ -13,6 +13,7 @@
 
 enum { MAX_RESULT = 4 * 1024 * 1024 };
 
+static const struct pump_limits no_limits;
 static struct test_call t;
 
 static void run_bytes(const char *line, int is_shell, struct span argument, const char *const *labels,
@@ -24,7 +25,7 @@ static void run_bytes(const char *line, int is_shell, struct span argument, cons
     arena_init(&a, 0);
     assert_int_equal(command_init(&command, &a, line, is_shell), 0);
     test_call_begin(&t, argument, labels, max);
-    command_run(&command, &t.call);
+    command_run(&command, &no_limits, NULL, &t.call);
     assert_int_equal(waitpid(-1, NULL, WNOHANG), -1); /* no child is left */
     arena_deinit(&a);
 }
@@ -150,13 +151,22 @@ static void test_result_too_large(void **state)
 
 static void test_tail_of_stderr(void **state)
 {
-    struct span said;
+    struct span said, note;
+    char wanted[128];
+    size_t n = 0;
 
+    for (int i = 0; i < 30000; i++)
+        n += (size_t)snprintf(wanted, sizeof wanted, "line %d\n", i);
     run_shell("i=0; while [ $i -lt 30000 ]; do echo line $i >&2; i=$((i+1)); done; exit 1", "");
     test_call_expect_failure(&t, "", GRPC_UNKNOWN, "EXIT_CODE", "exit code 1: line 29999");
     said = t.call.failure.traceback;
-    assert_true(said.len <= COMMAND_STDERR_BYTES && said.len > COMMAND_STDERR_BYTES / 2);
-    assert_memory_equal(said.p, "line ", 5); /* whole lines */
+    assert_true(said.len <= ATTEMPT_TEXT_MAX_BYTES && said.len > PUMP_STDERR_BYTES / 2);
+    note = said;
+    note.len = (size_t)((const uint8_t *)memchr(said.p, '\n', said.len) + 1 - said.p);
+    snprintf(wanted, sizeof wanted, "(%zu bytes of standard error before this are left out)\n",
+             n - (said.len - note.len));
+    assert_true(span_eq(note, span_of_string(wanted)));
+    assert_memory_equal(said.p + note.len, "line ", 5); /* whole lines */
     assert_memory_equal(said.p + said.len - 11, "line 29999\n", 11);
     run_shell("printf '\\377 bad' >&2; exit 1", "");
     assert_true(span_eq(t.call.failure.traceback, SPAN_LIT("\xef\xbf\xbd bad")));
@@ -267,6 +277,52 @@ static void test_result_in_spite_of_a_cancel(void **state)
     test_call_expect(&t, "all the same\n");
 }
 
+/* In words, and what stands for itself. */
+static void test_templates(void **state)
+{
+    static const char *const labels[] = {"color", "red; rm", NULL};
+    char wanted[256];
+
+    run_bytes("printf '<%s>' {argument} {label.color} x{label.none}y {group} {function} {attempt} "
+              "{content_type}",
+              0, SPAN_LIT("a b'\"$HOME {id}"), labels, MAX_RESULT);
+    test_call_expect(&t, "<a b'\"$HOME {id}><red; rm><xy><group 1><f><2><text/plain>");
+    run("printf '<%s>' {id}", "x");
+    snprintf(wanted, sizeof wanted, "<%s>", attempt_host.id(&t.call));
+    test_call_expect(&t, wanted);
+    run("printf '<%s>' {{id}} {} {unknown} {print} {{x}}", "x");
+    test_call_expect(&t, "<{id}><{}><{unknown}><{print}><{{x}}>");
+    run("sh -c 'cat; echo \"$0\"' {argument}", "x"); /* not on standard input as well */
+    test_call_expect(&t, "x\n");
+    run_shell("cat; echo ' {argument}'", "x"); /* nothing is put into a line of the shell */
+    test_call_expect(&t, "x {argument}\n");
+    run("true {argument}", "");
+    test_call_expect(&t, "");
+    run_bytes("true {argument}", 0, SPAN_LIT("a\0b"), NULL, MAX_RESULT);
+    test_call_expect_failure(&t, "", GRPC_INVALID_ARGUMENT, "INVALID_ARGUMENT",
+                             "{argument} has a NUL byte in it");
+    assert_true(t.call.failure.is_retryable < 0);
+}
+
+static void test_directory(void **state)
+{
+    struct command command;
+    struct arena a;
+
+    arena_init(&a, 0);
+    assert_int_equal(command_init(&command, &a, "pwd", 0), 0);
+    command.directory = "/usr/bin";
+    test_call_begin(&t, SPAN_LIT(""), NULL, MAX_RESULT);
+    command_run(&command, &no_limits, NULL, &t.call);
+    test_call_expect(&t, "/usr/bin\n");
+    command.directory = "/no/such";
+    test_call_begin(&t, SPAN_LIT(""), NULL, MAX_RESULT);
+    command_run(&command, &no_limits, NULL, &t.call);
+    test_call_expect_failure(&t, "", GRPC_NOT_FOUND, "NOT_FOUND",
+                             "cannot enter the directory /no/such: No such file");
+    arena_deinit(&a);
+}
+
 static void test_init(void **state)
 {
     struct command command;
@@ -278,6 +334,9 @@ static void test_init(void **state)
     assert_string_equal(command.words[0], "/bin/sh");
     assert_string_equal(command.words[2], "echo 'x");
     assert_null(command.words[3]);
+    assert_int_equal(command_init(&command, &a, "{argument} x", 0), COMMAND_E_PROGRAM);
+    assert_string_equal(command_error_text(COMMAND_E_PROGRAM), "its program is a template");
+    assert_string_equal(command_error_text(WORDS_E_QUOTE), "a quote is not closed");
     arena_deinit(&a);
 }
 
@@ -296,7 +355,7 @@ static void test_without_memory(void **state)
         test_call_init(&other);
         test_call_begin(&other, SPAN_LIT("abc"), NULL, MAX_RESULT);
         mem_fail_at(nth);
-        command_run(&command, &other.call);
+        command_run(&command, &no_limits, NULL, &other.call);
         assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
         if (!other.call.has_failed)
             test_call_expect(&other, "abc");
@@ -321,6 +380,8 @@ int main(void)
             cmocka_unit_test(test_background_processes_end),
             cmocka_unit_test(test_cancel),
             cmocka_unit_test(test_result_in_spite_of_a_cancel),
+            cmocka_unit_test(test_templates),
+            cmocka_unit_test(test_directory),
             cmocka_unit_test(test_init),
             cmocka_unit_test(test_without_memory),
     };

@@ -34,8 +34,7 @@ static void expect_problems(const struct functions *f, uint32_t n, const char *c
             fail_msg("<%s> is not among <%s>", texts[i], said);
 }
 
-static void expect_run(const struct functions *f, const char *name, const char *argument,
-                       const char *expected)
+static void expect_run(struct functions *f, const char *name, const char *argument, const char *expected)
 {
     const struct function *function = functions_find(f, span_of_string(name));
     struct test_call t;
@@ -43,7 +42,7 @@ static void expect_run(const struct functions *f, const char *name, const char *
     assert_non_null(function);
     test_call_init(&t);
     test_call_begin(&t, span_of_string(argument), NULL, 1000);
-    functions_run(function, &t.call);
+    functions_run(f, function, &t.call);
     test_call_expect(&t, expected);
     test_call_deinit(&t);
 }

@@ -13,7 +13,7 @@ static void run_bytes(const char *name, struct span argument, size_t max)
 
     assert_non_null(f);
     test_call_begin(&t, argument, NULL, max);
-    functions_run(f, &t.call);
+    functions_run(&functions, f, &t.call);
 }
 
 static void run(const char *name, const char *argument)
@@ -58,7 +58,7 @@ static void test_sleep(void **state)
     assert_true(clock_mono() - before >= 25 * NS_PER_MS);
     test_call_begin(&t, SPAN_LIT("999999999"), NULL, 10); /* eleven days */
     attempt_cancel(&t.call, 0);
-    functions_run(functions_find(&functions, SPAN_LIT("sleep")), &t.call);
+    functions_run(&functions, functions_find(&functions, SPAN_LIT("sleep")), &t.call);
     test_call_expect_failure(&t, "CANCELLED", GRPC_CANCELLED, "CANCELLED", "the sleep was cancelled");
 }
 

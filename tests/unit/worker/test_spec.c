@@ -29,7 +29,7 @@ static void test_round_trip(void **state)
 {
     const char *plugins[] = {"/usr/lib/a.so", "b.so"};
     struct spec_command commands[] = {
-            {.name = "thumb", .line = "/usr/bin/convert - 'png:-'", .doc = "small"},
+            {.name = "thumb", .line = "/usr/bin/convert - 'png:-'", .doc = "small", .directory = "/srv"},
             {.name = "upper", .line = "tr a-z A-Z | cat", .is_shell = 1},
             {.name = "empty", .line = ""},
     };
@@ -51,6 +51,8 @@ static void test_round_trip(void **state)
             assert_string_equal(read.commands[k].name, commands[k].name);
             assert_string_equal(read.commands[k].line, commands[k].line);
             assert_string_equal(read.commands[k].doc, commands[k].doc ? commands[k].doc : "");
+            assert_string_equal(read.commands[k].directory,
+                                commands[k].directory ? commands[k].directory : "");
             assert_int_equal(read.commands[k].is_shell, commands[k].is_shell);
         }
         spec_deinit(&read);
