@@ -26,6 +26,11 @@ struct config_function {
     uint32_t max_running;              /* 0 = no limit */
     uint64_t max_pending;              /* likewise */
     double rate;                       /* starts a second; likewise */
+    uint64_t memory_max_bytes;         /* likewise, of an attempt */
+    int64_t cpu_time_max_ns;           /* likewise */
+    uint64_t max_result_bytes;         /* likewise */
+    uint32_t open_files;               /* likewise */
+    int isolate;                       /* each attempt in a process of its own */
     int shell;                         /* the command is a line for /bin/sh */
     struct function_defaults defaults; /* of its tasks; its retry is NULL, and instead: */
     struct retry_policy retry;         /* max_attempts 0 = not said */
@@ -56,10 +61,15 @@ struct config {
     uint32_t workers;
     const char **plugins; /* paths, or names of files in the plugins' folder */
     size_t n_plugins;
+    uint64_t max_tasks_per_worker;     /* 0 = no limit */
+    int64_t max_worker_age_ns;         /* likewise */
     struct config_function *functions; /* in the order of reading */
     size_t n_functions;
     const char *port_file; /* NULL = none */
 };
+
+/* config_function_has_attempt_limits: whether something is said of what an attempt of it may use, or where it runs. */
+int config_function_has_attempt_limits(const struct config_function *f);
 
 /* config_load: the configuration for the command line @argv (without the program's name). @errors gets one
  * line for each thing that is wrong.

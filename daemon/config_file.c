@@ -76,9 +76,15 @@ static int is_function_name(const char *name)
            strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") == n;
 }
 
+int config_function_has_attempt_limits(const struct config_function *f)
+{
+    return f->memory_max_bytes > 0 || f->cpu_time_max_ns > 0 || f->max_result_bytes > 0 ||
+           f->open_files > 0 || f->isolate;
+}
+
 static int has_limit(const struct config_function *f)
 {
-    return f->max_running > 0 || f->max_pending > 0 || f->rate > 0;
+    return f->max_running > 0 || f->max_pending > 0 || f->rate > 0 || config_function_has_attempt_limits(f);
 }
 
 /* What belongs to a retry policy that there is not. */

@@ -108,6 +108,11 @@ const struct config_key config_keys[] = {
      .doc = "A shared object with functions (docs/plugins.md): its path, or the name of a file in the folder where the "
             "shipped one is. May be given more than once."},
 
+    {"pool", "max_tasks_per_worker", CONFIG_COUNT64, AT(max_tasks_per_worker), 0, UINT64_C(1000000000000), .preset = "0",
+     .doc = "After so many tasks a worker ends, and another takes its place; 0 is no limit."},
+    {"pool", "max_worker_age", CONFIG_SPAN, AT(max_worker_age_ns), 1 * S, 365 * DAY, .zero = "no limit", .preset = "0",
+     .doc = "So old a worker ends, once what it runs has ended, and another takes its place; 0 is no limit."},
+
     {"function", "command", CONFIG_TEXT, FUNCTION_AT(command), 1, 4096,
      .sample = "/usr/bin/convert - -resize 128x128 png:-",
      .doc = "The program and its arguments, quoted as in a shell but run without one. The argument of the task comes "
@@ -117,6 +122,19 @@ const struct config_key config_keys[] = {
      .doc = "Whether the command is a line for /bin/sh."},
     {"function", "directory", CONFIG_PATH, FUNCTION_AT(directory), .sample = "/srv/pictures",
      .doc = "Where the command runs. Default: where the daemon does."},
+    {"function", "memory_max", CONFIG_SIZE, FUNCTION_AT(memory_max_bytes), 1 * M, 1024 * T, .zero = "no limit", .preset = "0",
+     .doc = "Memory of an attempt. Where there are control groups all its processes have so much together, swap included, and "
+            "the attempt fails with MEMORY_LIMIT; else each has so much address space. 0 is no limit."},
+    {"function", "cpu_time_max", CONFIG_SPAN, FUNCTION_AT(cpu_time_max_ns), 1 * S, 365 * DAY, .zero = "no limit", .preset = "0",
+     .doc = "Processor time of each process of an attempt, rounded up to seconds; then it fails with CPU_LIMIT. 0 is no limit."},
+    {"function", "max_result", CONFIG_SIZE, FUNCTION_AT(max_result_bytes), 1, LIMIT_MAX_MESSAGE_BYTES, .zero = "what a message holds",
+     .preset = "0",
+     .doc = "The largest result of an attempt; a larger one fails with RESULT_TOO_LARGE. 0 is what a message holds."},
+    {"function", "open_files", CONFIG_COUNT, FUNCTION_AT(open_files), 8, 1 << 20, .zero = "no limit", .preset = "0",
+     .doc = "Files that a process of an attempt may have open; 0 is what the daemon may."},
+    {"function", "isolate", CONFIG_BOOL, FUNCTION_AT(isolate), .preset = "no",
+     .doc = "Whether each attempt of a plugin's function has a process of its own, as it has in any case with memory_max, "
+            "cpu_time_max or open_files, and as every command has."},
     {"function", "doc", CONFIG_TEXT, FUNCTION_AT(doc), 0, 4096, .preset = "",
      .doc = "What the function does, for those who list functions."},
     {"function", "max_running", CONFIG_COUNT, FUNCTION_AT(max_running), 0, 1000000, .preset = "0",

@@ -23,7 +23,7 @@ enum config_type {
     CONFIG_TYPES,      /* the types of a struct retry_policy */
 };
 
-enum { CONFIG_WHY_BYTES = 1024, CONFIG_KEYS_MAX = 64 };
+enum { CONFIG_WHY_BYTES = 1024, CONFIG_KEYS_MAX = 96 };
 
 struct config_key {
     const char *section; /* "function" stands for each [function.NAME] */

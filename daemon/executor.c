@@ -5,6 +5,7 @@
  */
 #include "daemon/executor.h"
 
+#include "base/cgroup.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "daemon/loader.h"
@@ -711,15 +712,60 @@ static int find_worker(char *path, size_t size)
     return access(path, X_OK) == 0 ? 0 : -errno;
 }
 
+/* The limits of an attempt, where there are any. */
+static void spec_add_limits(struct spec *spec, const struct config_function *c)
+{
+    const struct spec_limits limits = {
+            .name = c->name,
+            .memory_bytes = c->memory_max_bytes,
+            .cpu_seconds = (uint64_t)((c->cpu_time_max_ns + NS_PER_S - 1) / NS_PER_S),
+            .result_bytes = c->max_result_bytes,
+            .open_files = c->open_files,
+            .is_isolated = c->isolate,
+    };
+
+    if (config_function_has_attempt_limits(c))
+        spec->limits[spec->n_limits++] = limits;
+}
+
+/* Before the first worker: control groups of version 2 have to be made room for. */
+static void make_groups(const struct executor *x)
+{
+    const struct config *config = x->config.config;
+    char own[CGROUP_OWN_BYTES];
+    size_t i = 0;
+    int r;
+
+    while (i < config->n_functions && !config->functions[i].memory_max_bytes)
+        i++;
+    if (i == config->n_functions)
+        return;
+    cgroup_own(own);
+    r = cgroup_delegate("/sys/fs/cgroup", own);
+    if (r < 0 && r != -ENOENT)
+        LOG_EVENT(LOG_WARNING, "no_control_groups", LOG_ERRNO(r),
+                  LOG_STR("hint", "memory_max limits address space only; the unit needs Delegate=memory and "
+                                  "ProtectControlGroups=no"));
+}
+
 static int write_spec(struct executor *x)
 {
     const struct config *config = x->config.config;
-    struct spec spec = {.plugins = config->plugins, .n_plugins = (uint32_t)config->n_plugins};
+    struct spec spec = {.plugins = config->plugins,
+                        .n_plugins = (uint32_t)config->n_plugins,
+                        .max_tasks = config->max_tasks_per_worker,
+                        .max_age_ms = (uint64_t)(config->max_worker_age_ns / NS_PER_MS)};
     int r;
 
     spec.commands = mem_zalloc((config->n_functions + 1) * sizeof *spec.commands);
-    if (!spec.commands)
+    spec.limits = mem_zalloc((config->n_functions + 1) * sizeof *spec.limits);
+    if (!spec.commands || !spec.limits) {
+        mem_free(spec.commands);
+        mem_free(spec.limits);
         return -ENOMEM;
+    }
+    for (size_t i = 0; i < config->n_functions; i++)
+        spec_add_limits(&spec, &config->functions[i]);
     for (size_t i = 0; i < config->n_functions; i++)
         if (config->functions[i].command)
             spec.commands[spec.n_commands++] =
@@ -730,6 +776,7 @@ static int write_spec(struct executor *x)
                                           .is_shell = config->functions[i].shell};
     r = spec_write(&spec, &x->spec_fd);
     mem_free(spec.commands);
+    mem_free(spec.limits);
     if (r > 0) {
         LOG_EVENT(LOG_ERROR, "too_many_functions", LOG_STR("text", spec_error_text(r)));
         return -E2BIG;
@@ -760,6 +807,7 @@ int executor_start(struct executor *x)
         return r;
     }
     config.worker_path = path;
+    make_groups(x);
     r = write_spec(x);
     if (r < 0)
         return r;

@@ -7,7 +7,8 @@
  *      |   `--pool_stop: SIGTERM, kill_at = now + grace--> stopping --kill_at--> SIGKILL to the group
  *      |--pool_term: SIGTERM to the group, nothing more
  *      `--pool_kill: SIGKILL to the group
- *   any of these --dies--> the rest of its group is killed, on_exit, the slot is empty
+ *   any of these --dies--> the rest of its group is killed, on_exit, the slot is empty; what has left the group comes to us
+ *                          and is killed as well
  *
  * Throttle: an early death is one of a child that was not proven and not asked to go. After `burst` of them in a row
  * (n_early; a child that proves itself starts the row again) nothing is spawned for 1 s, then one child is tried; when
@@ -24,6 +25,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/orphans.h"
 #include "pool/spawn.h"
 
 #include <errno.h>
@@ -41,6 +43,7 @@ enum {
     EXIT_NOT_SPAWNED = 127, /* as a shell says it */
 };
 #define EARLY_NS     NS_PER_S
+#define SWEEP_NS     (10 * NS_PER_MS)  /* between looks at what is killed and not yet gone */
 #define ASK_NS       (100 * NS_PER_MS) /* between questions after a child without a pidfd */
 #define DELAY_MIN_NS NS_PER_S
 #define DELAY_MAX_NS (30 * NS_PER_S)
@@ -62,6 +65,8 @@ struct pool {
     struct pool_ops ops;
     char *path;
     struct slot *slots; /* config.n_workers of them */
+    pid_t *known;       /* room for their pids */
+    int has_orphans;    /* a worker has died: what it left behind may have come to us */
     uint32_t n_alive;
     uint32_t n_early; /* early deaths in a row */
     int epoll_fd;
@@ -75,24 +80,28 @@ int pool_new(struct pool **ret, const struct pool_config *config, const struct p
 {
     struct sigaction children;
     struct pool *p;
+    int r;
 
     ASSERT(config->n_workers > 0 && config->spec_fd >= 0 && config->burst > 0);
     /* where SIGCHLD is ignored (it is inherited so) the kernel reaps our children before we can ask how they ended */
     if (sigaction(SIGCHLD, NULL, &children) == 0 && children.sa_handler == SIG_IGN)
         signal(SIGCHLD, SIG_DFL);
+    r = orphans_adopt();
+    if (r < 0)
+        return r;
     p = mem_zalloc(sizeof *p);
     if (!p)
         return -ENOMEM;
     *p = (struct pool){.config = *config, .ops = *ops, .epoll_fd = epoll_create1(EPOLL_CLOEXEC)};
     if (p->epoll_fd < 0) {
-        int r = -errno;
-
+        r = -errno;
         pool_free(p);
         return r;
     }
     p->path = mem_strndup(config->worker_path, strlen(config->worker_path));
     p->slots = mem_zalloc(config->n_workers * sizeof *p->slots);
-    if (!p->path || !p->slots) {
+    p->known = mem_zalloc(config->n_workers * sizeof *p->known);
+    if (!p->path || !p->slots || !p->known) {
         pool_free(p);
         return -ENOMEM;
     }
@@ -179,6 +188,7 @@ static void reap(struct pool *p, struct slot *s, mono_ns_t now)
     status = wait_status_of(s, WNOHANG);
     if (status < 0)
         return;
+    p->has_orphans = 1;
     prove(p, s, now);
     is_early = !s->is_proven && !s->is_asked;
     p->ops.on_exit(p->ops.context, s->key, s->pid, status, s->is_asked);
@@ -207,6 +217,20 @@ static void reap_all(struct pool *p, mono_ns_t now)
         if (s)
             reap(p, s, now);
     }
+}
+
+/* What has left the group of a worker that died comes to us (base/orphans.h), and is killed. When to go on. */
+static mono_ns_t sweep(struct pool *p, mono_ns_t now)
+{
+    size_t n = 0;
+
+    if (!p->has_orphans)
+        return CLOCK_NEVER;
+    for (uint32_t i = 0; i < p->config.n_workers; i++)
+        if (p->slots[i].key)
+            p->known[n++] = p->slots[i].pid;
+    p->has_orphans = orphans_sweep(p->known, n, 0) > 0;
+    return p->has_orphans ? clock_add(now, SWEEP_NS) : CLOCK_NEVER;
 }
 
 /* --- births */
@@ -335,7 +359,7 @@ mono_ns_t pool_turn(struct pool *p, mono_ns_t now)
         if (p->slots[i].key)
             prove(p, &p->slots[i], now);
     }
-    next = spawn_missing(p, now);
+    next = MIN(sweep(p, now), spawn_missing(p, now));
     for (uint32_t i = 0; i < p->config.n_workers; i++) {
         struct slot *s = &p->slots[i];
 
@@ -393,9 +417,13 @@ struct pool *pool_free(struct pool *p)
         if (p->slots[i].key) {
             (void)wait_status_of(&p->slots[i], 0);
             slot_clear(p, &p->slots[i]);
+            p->has_orphans = 1;
         }
+    if (p->has_orphans)
+        (void)orphans_sweep(NULL, 0, 1);
     err_close(&p->epoll_fd);
     mem_free(p->slots);
+    mem_free(p->known);
     mem_free(p->path);
     return mem_free(p);
 }

@@ -98,6 +98,12 @@ static inline int attempt_is_cancelled(const struct futured_call *c)
     return atomic_load_explicit(&c->is_cancelled, memory_order_acquire);
 }
 
+/* attempt_output: all that is in the room for the result, of who writes it as it comes. */
+static inline struct span attempt_output(const struct futured_call *c)
+{
+    return (struct span){buf_head(&c->result), buf_len(&c->result)};
+}
+
 static inline struct span attempt_result(const struct futured_call *c)
 {
     return (struct span){buf_head(&c->result), c->n_result};

@@ -2,6 +2,7 @@
 #include "worker/functions.h"
 
 #include "base/mem.h"
+#include "worker/isolate.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -53,6 +54,7 @@ static int add_plugin_function(struct functions *f, const struct plugin *p, size
     item->version = p->descriptor->version ? p->descriptor->version : "";
     item->content_types = pf->content_types;
     item->options = plugin_options(p, i);
+    item->file = f->paths[p - f->plugins];
     if (functions_find(f, span_of_string(pf->name)))
         return problem(f, "%s: function %s is there already", p->descriptor->name, pf->name);
     if (pf->init) {
@@ -147,6 +149,22 @@ static int add_command(struct functions *f, const struct spec_command *c)
     return r == MAP_E_EXISTS ? problem(f, "function %s is there already", c->name) : r;
 }
 
+/* Of a function that is not served there are none to be set. */
+static void set_limits(struct functions *f, const struct spec_limits *from)
+{
+    struct map_item *found = map_find(&f->map, span_of_string(from->name));
+    struct function *item = found ? CONTAINER_OF(found, struct function, item) : NULL;
+
+    if (!item)
+        return;
+    item->limits = (struct pump_limits){.memory_bytes = from->memory_bytes,
+                                        .cpu_seconds = from->cpu_seconds,
+                                        .result_bytes = from->result_bytes,
+                                        .open_files = from->open_files};
+    item->is_isolated = item->plugin &&
+                        (from->is_isolated || from->memory_bytes || from->cpu_seconds || from->open_files);
+}
+
 static int add_all(struct functions *f, const struct spec *spec)
 {
     int r = 0;
@@ -156,6 +174,8 @@ static int add_all(struct functions *f, const struct spec *spec)
             r = add_plugin_function(f, &f->plugins[i], k);
     for (uint32_t i = 0; i < spec->n_commands && r == 0; i++)
         r = add_command(f, &spec->commands[i]);
+    for (uint32_t i = 0; i < spec->n_limits && r == 0; i++)
+        set_limits(f, &spec->limits[i]);
     return r;
 }
 
@@ -206,13 +226,19 @@ void functions_run(struct functions *f, const struct function *function, struct 
 {
     int r;
 
+    if (function->limits.result_bytes)
+        call->max_result_bytes = MIN(call->max_result_bytes, (size_t)function->limits.result_bytes);
     if (!function->plugin) {
         command_run(&function->command, &function->limits, &f->cgroups, call);
         return;
     }
-    r = function->plugin->run(&attempt_host, call, function->state);
-    if (r != 0 && !call->has_failed)
-        attempt_fail(call, "", GRPC_UNKNOWN, "", "the function returned %d", r);
+    if (function->is_isolated) {
+        isolate_run(function->file, function->name, &function->limits, &f->cgroups, call);
+    } else {
+        r = function->plugin->run(&attempt_host, call, function->state);
+        if (r != 0 && !call->has_failed)
+            attempt_fail(call, "", GRPC_UNKNOWN, "", "the function returned %d", r);
+    }
     if (call->has_failed && attempt_is_cancelled(call)) { /* as it was told to */
         call->failure.reason = "CANCELLED";
         call->failure.code = GRPC_CANCELLED;

@@ -20,7 +20,9 @@ struct function {
     struct futured_options options;               /* of a plugin's */
     void *state;
     struct command command;
+    const char *file; /* of its plugin */
     struct pump_limits limits;
+    int is_isolated; /* a plugin's that runs in a process of its own */
 };
 
 struct functions {

@@ -31,6 +31,7 @@
 #include "worker/outbox.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -58,6 +59,8 @@ struct host {
     int is_ended; /* and so is host_run */
     int is_stopping, is_half_closed;
     uint64_t max_result_bytes;
+    uint64_t n_run;      /* tasks, of config.max_tasks */
+    mono_ns_t stop_at;   /* by its age; CLOCK_NEVER */
     uint32_t n_unsent;   /* started, finish not in the kernel */
     uint32_t n_in_link;  /* of these, with their finish in the link */
     mono_ns_t looked_at; /* when the socket was last looked at */
@@ -189,6 +192,13 @@ static void on_message(void *context, struct span message)
         end(h, HOST_E_PROTOCOL, "the daemon has sent %s", why);
     else if (h->inbox.n_queued > HOST_CREDIT)
         end(h, HOST_E_PROTOCOL, "the daemon has sent more than its credit");
+}
+
+/* It has run as many tasks as it may, or is too old: it ends as if it were drained. */
+static void retire(struct host *h)
+{
+    h->is_stopping = 1;
+    hand_back(h);
 }
 
 /* --- waiting, by the runner or the monitor */
@@ -335,6 +345,8 @@ static void run_item(struct host *h, const struct item *item, mono_ns_t began)
         send_pieces(h);
     outbox_finish(&h->outbox, &h->call, clock_mono());
     attempt_end(&h->call);
+    if (UNLIKELY(++h->n_run == h->config.max_tasks))
+        retire(h);
 }
 
 static int may_start(const struct host *h)
@@ -400,10 +412,23 @@ static void half_close(struct host *h)
     push(h, clock_mono());
 }
 
+/* How long nothing but its age makes it look up, as poll has it. */
+static int until_old(const struct host *h)
+{
+    mono_ns_t left;
+
+    if (h->stop_at == CLOCK_NEVER || h->is_stopping)
+        return -1;
+    left = h->stop_at - clock_mono();
+    return left <= 0 ? 0 : (int)MIN(left / NS_PER_MS + 1, (mono_ns_t)INT_MAX);
+}
+
 static void run(struct host *h)
 {
     flush(h, clock_mono());
     while (!h->is_ended) {
+        if (UNLIKELY(h->looked_at >= h->stop_at && !h->is_stopping))
+            retire(h);
         if (may_start(h)) {
             run_next(h);
             continue;
@@ -411,7 +436,7 @@ static void run(struct host *h)
         flush(h, clock_mono());
         half_close(h);
         if (!h->is_ended && !may_start(h))
-            look(h, -1, -1);
+            look(h, -1, until_old(h));
     }
 }
 
@@ -432,6 +457,7 @@ int host_run(const struct host_config *config, char why[static HOST_TEXT_BYTES])
         return -ENOMEM;
     ops.context = h;
     h->config = *config;
+    h->stop_at = config->max_age_ns ? clock_add(clock_mono(), config->max_age_ns) : CLOCK_NEVER;
     h->why = why;
     why[0] = '\0';
     inbox_init(&h->inbox, &ops);

@@ -15,6 +15,8 @@ struct host_config {
     struct functions *functions;
     const char *name, *session_token; /* of Hello */
     const char *guard_program;        /* see guard_init; may be NULL */
+    uint64_t max_tasks;               /* after so many it ends in order; 0: no limit */
+    int64_t max_age_ns;               /* and so, when nothing runs, after this; 0: no limit */
     /* The daemon is gone while a task runs; from the monitor's thread. It may end the process. May be NULL. */
     void (*on_gone)(void *context);
     void *context;

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "worker/guard.h"
 #include "worker/host.h"
+#include "worker/isolate.h"
 #include "worker/sandbox.h"
 #include "worker/spec.h"
 
@@ -66,7 +67,9 @@ static int load_spec(const struct spec *spec, struct runpage *page, struct funct
     const struct spec all = {.plugins = plugins,
                              .n_plugins = spec->n_plugins + 1,
                              .commands = spec->commands,
-                             .n_commands = spec->n_commands};
+                             .n_commands = spec->n_commands,
+                             .limits = spec->limits,
+                             .n_limits = spec->n_limits};
     char folder[PATH_MAX];
     const char *const folders[] = {folder, FUTURED_PLUGIN_DIR, NULL};
 
@@ -76,7 +79,22 @@ static int load_spec(const struct spec *spec, struct runpage *page, struct funct
     return functions_init(ret, &all, folders, page);
 }
 
-static int load(const struct sandbox *sandbox, struct functions *ret)
+/* Functions with a limit on memory may have control groups of their own. */
+static void find_groups(const struct spec *spec, struct functions *f)
+{
+    char own[CGROUP_OWN_BYTES];
+    uint32_t i = 0;
+
+    while (i < spec->n_limits && !spec->limits[i].memory_bytes)
+        i++;
+    if (i == spec->n_limits)
+        return;
+    cgroup_own(own);
+    cgroup_find(&f->cgroups, "/sys/fs/cgroup", own);
+}
+
+/* @ret_life: how long it may live. */
+static int load(const struct sandbox *sandbox, struct functions *ret, struct host_config *ret_life)
 {
     struct spec spec;
     int r;
@@ -86,6 +104,10 @@ static int load(const struct sandbox *sandbox, struct functions *ret)
     if (r != 0)
         return fail(EX_CONFIG, "worker_spec_unreadable", r < 0 ? log_errno_text(r) : spec_error_text(r));
     r = load_spec(&spec, sandbox->page, ret);
+    if (r == 0)
+        find_groups(&spec, ret);
+    ret_life->max_tasks = spec.max_tasks;
+    ret_life->max_age_ns = (int64_t)spec.max_age_ms * NS_PER_MS;
     spec_deinit(&spec);
     if (r < 0)
         return fail(EX_OSERR, "worker_functions_not_loaded", log_errno_text(r));
@@ -106,7 +128,7 @@ static void exit_at_once(void *context)
     _exit(0);
 }
 
-static int serve(const struct sandbox *sandbox, struct functions *functions)
+static int serve(const struct sandbox *sandbox, struct functions *functions, const struct host_config *life)
 {
     char token[2 * TOKEN_BYTES + 1], name[32], why[HOST_TEXT_BYTES];
     struct host_config config = {
@@ -117,6 +139,8 @@ static int serve(const struct sandbox *sandbox, struct functions *functions)
             .name = name,
             .session_token = token,
             .guard_program = "/proc/self/exe",
+            .max_tasks = life->max_tasks,
+            .max_age_ns = life->max_age_ns,
             .on_gone = exit_at_once,
     };
     int r;
@@ -136,6 +160,7 @@ static int serve(const struct sandbox *sandbox, struct functions *functions)
 
 int main(int argc, char **argv)
 {
+    struct host_config life = {0};
     struct functions functions;
     struct sandbox sandbox;
     int r;
@@ -146,6 +171,8 @@ int main(int argc, char **argv)
     }
     if (argc > 1 && strcmp(argv[1], "--guard") == 0)
         return guard_main(STDIN_FILENO);
+    if (argc > 1 && strcmp(argv[1], "--call") == 0)
+        return isolate_main();
     r = sandbox_enter(&sandbox);
     if (r != 0) {
         fail(0, "worker_not_started",
@@ -154,10 +181,10 @@ int main(int argc, char **argv)
                                      : "futured-worker is started by futured only");
         return r < 0 ? EX_OSERR : r == SANDBOX_E_ORPHAN ? EX_UNAVAILABLE : EX_USAGE;
     }
-    r = load(&sandbox, &functions);
+    r = load(&sandbox, &functions, &life);
     if (r != 0)
         return r;
-    r = serve(&sandbox, &functions);
+    r = serve(&sandbox, &functions, &life);
     functions_deinit(&functions);
     return r;
 }

@@ -53,6 +53,10 @@ static void write_input(struct pump *p)
         p->to_write.len = 0;
     else
         p->to_write = (struct span){p->to_write.p + n, p->to_write.len - (size_t)n};
+    if (p->to_write.len == 0) {
+        p->to_write = n < 0 ? (struct span){0} : p->to_write_next;
+        p->to_write_next = (struct span){0};
+    }
     if (p->to_write.len == 0)
         err_close(&p->child.in);
 }
@@ -291,6 +295,9 @@ static void fail_by_status(struct pump *p)
         const char *name = sigabbrev_np(WTERMSIG(p->status));
 
         attempt_fail(call, "CRASHED", GRPC_INTERNAL, "", "killed by SIG%s", name ? name : "RT");
+    } else if (p->is_plugin) {
+        attempt_fail(call, "CRASHED", GRPC_INTERNAL, "", "its process ended with exit code %d",
+                     WEXITSTATUS(p->status));
     } else {
         line = text_clean(&call->texts, text_last_line(said), 512);
         attempt_fail(call, "", GRPC_UNKNOWN, "EXIT_CODE", "exit code %d%s%.*s", WEXITSTATUS(p->status),
@@ -341,7 +348,7 @@ int pump_judge(struct pump *p)
                      "the kernel has ended it because it used the %" PRIu64
                      " s of processor time that it may have",
                      p->limits->cpu_seconds);
-    else if (p->status != 0)
+    else if (p->status != 0 || p->is_plugin)
         fail_by_status(p);
     else
         return 0;

@@ -33,7 +33,9 @@ struct pump {
     struct futured_call *call;
     const struct pump_limits *limits;
     struct cgroup_home *cgroups; /* where it may have a group of its own; NULL: nowhere */
-    struct span to_write;        /* to its standard input */
+    struct span to_write;        /* to its standard input, and then this: */
+    struct span to_write_next;
+    int is_plugin; /* it is this program with a function of a plugin: exit codes are none of the function's */
     size_t max_output_bytes;
     struct child child;
     struct buf err; /* at least the last PUMP_STDERR_BYTES */

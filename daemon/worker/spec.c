@@ -12,17 +12,21 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
-enum { SPEC_VERSION_FIELD = 1, SPEC_PLUGIN = 2, SPEC_COMMAND = 3 };
+enum { SPEC_VERSION_FIELD = 1, SPEC_PLUGIN, SPEC_COMMAND, SPEC_LIMITS, SPEC_MAX_TASKS, SPEC_MAX_AGE };
+enum { LIMITS_NAME = 1, LIMITS_MEMORY, LIMITS_CPU, LIMITS_RESULT, LIMITS_OPEN_FILES, LIMITS_ISOLATE };
 enum { COMMAND_NAME = 1, COMMAND_LINE = 2, COMMAND_SHELL = 3, COMMAND_DOC = 4, COMMAND_DIRECTORY = 5 };
 
 struct spec_message {
-    uint64_t version;
-    uint32_t plugin, command;
+    uint64_t version, max_tasks, max_age_ms;
+    uint32_t plugin, command, limits;
 };
 static const struct codec_row spec_rows[] = {
         CODEC_ROW(SPEC_VERSION_FIELD, CODEC_UINT, struct spec_message, version),
         CODEC_ROW(SPEC_PLUGIN, CODEC_REPEATED_STRING, struct spec_message, plugin),
         CODEC_ROW(SPEC_COMMAND, CODEC_REPEATED_MESSAGE, struct spec_message, command),
+        CODEC_ROW(SPEC_LIMITS, CODEC_REPEATED_MESSAGE, struct spec_message, limits),
+        CODEC_ROW(SPEC_MAX_TASKS, CODEC_UINT, struct spec_message, max_tasks),
+        CODEC_ROW(SPEC_MAX_AGE, CODEC_UINT, struct spec_message, max_age_ms),
 };
 static const struct codec_table spec_table = {spec_rows, ARRAY_LEN(spec_rows)};
 
@@ -39,6 +43,20 @@ static const struct codec_row command_rows[] = {
 };
 static const struct codec_table command_table = {command_rows, ARRAY_LEN(command_rows)};
 
+struct limits_message {
+    struct span name;
+    uint64_t memory_bytes, cpu_seconds, result_bytes, open_files, isolate;
+};
+static const struct codec_row limits_rows[] = {
+        CODEC_ROW(LIMITS_NAME, CODEC_STRING, struct limits_message, name),
+        CODEC_ROW(LIMITS_MEMORY, CODEC_UINT, struct limits_message, memory_bytes),
+        CODEC_ROW(LIMITS_CPU, CODEC_UINT, struct limits_message, cpu_seconds),
+        CODEC_ROW(LIMITS_RESULT, CODEC_UINT, struct limits_message, result_bytes),
+        CODEC_ROW(LIMITS_OPEN_FILES, CODEC_UINT, struct limits_message, open_files),
+        CODEC_ROW(LIMITS_ISOLATE, CODEC_UINT, struct limits_message, isolate),
+};
+static const struct codec_table limits_table = {limits_rows, ARRAY_LEN(limits_rows)};
+
 const char *spec_error_text(int error)
 {
     switch (error) {
@@ -50,6 +68,19 @@ const char *spec_error_text(int error)
 }
 
 /* --- writing */
+
+static void put_limits(struct writer *w, const struct spec_limits *l)
+{
+    struct writer_mark m = writer_begin(w, SPEC_LIMITS, 100);
+
+    writer_text(w, LIMITS_NAME, l->name);
+    writer_uint(w, LIMITS_MEMORY, l->memory_bytes);
+    writer_uint(w, LIMITS_CPU, l->cpu_seconds);
+    writer_uint(w, LIMITS_RESULT, l->result_bytes);
+    writer_uint(w, LIMITS_OPEN_FILES, l->open_files);
+    writer_uint(w, LIMITS_ISOLATE, l->is_isolated != 0);
+    writer_end(w, m);
+}
 
 static int encode(const struct spec *spec, struct buf *out)
 {
@@ -69,6 +100,10 @@ static int encode(const struct spec *spec, struct buf *out)
         writer_text(&w, COMMAND_DIRECTORY, c->directory ? c->directory : "");
         writer_end(&w, m);
     }
+    for (uint32_t i = 0; i < spec->n_limits; i++)
+        put_limits(&w, &spec->limits[i]);
+    writer_uint(&w, SPEC_MAX_TASKS, spec->max_tasks);
+    writer_uint(&w, SPEC_MAX_AGE, spec->max_age_ms);
     return w.failed;
 }
 
@@ -92,7 +127,8 @@ int spec_write(const struct spec *spec, int *ret_fd)
     struct buf bytes CLEANUP(buf_deinit) = BUF_INIT;
     int fd, r;
 
-    if (spec->n_plugins > SPEC_PLUGINS_MAX || spec->n_commands > SPEC_COMMANDS_MAX)
+    if (spec->n_plugins > SPEC_PLUGINS_MAX || spec->n_commands > SPEC_COMMANDS_MAX ||
+        spec->n_limits > SPEC_COMMANDS_MAX)
         return SPEC_E_LIMIT;
     r = encode(spec, &bytes);
     if (r < 0)
@@ -132,6 +168,22 @@ static int decode_command(struct span message, struct arena *a, struct spec_comm
     return ret->name && ret->line && ret->doc && ret->directory ? 0 : -ENOMEM;
 }
 
+static int decode_limits(struct span message, struct arena *a, struct spec_limits *ret)
+{
+    struct limits_message m = {0};
+    const char *field;
+
+    if (codec_read(&limits_table, message, &m, &field) != 0)
+        return SPEC_E_MALFORMED;
+    *ret = (struct spec_limits){.name = text(a, m.name),
+                                .memory_bytes = m.memory_bytes,
+                                .cpu_seconds = m.cpu_seconds,
+                                .result_bytes = m.result_bytes,
+                                .open_files = m.open_files,
+                                .is_isolated = m.isolate != 0};
+    return ret->name ? 0 : -ENOMEM;
+}
+
 static int decode(struct span message, struct spec *ret)
 {
     struct spec_message m = {0};
@@ -144,12 +196,15 @@ static int decode(struct span message, struct spec *ret)
         return SPEC_E_MALFORMED;
     if (m.version != SPEC_VERSION)
         return SPEC_E_VERSION;
-    if (m.plugin > SPEC_PLUGINS_MAX || m.command > SPEC_COMMANDS_MAX)
+    if (m.plugin > SPEC_PLUGINS_MAX || m.command > SPEC_COMMANDS_MAX || m.limits > SPEC_COMMANDS_MAX)
         return SPEC_E_LIMIT;
     ret->plugins = arena_alloc(&ret->arena, m.plugin * sizeof *ret->plugins);
     ret->commands = arena_alloc(&ret->arena, m.command * sizeof *ret->commands);
-    if (!ret->plugins || !ret->commands)
+    ret->limits = arena_alloc(&ret->arena, m.limits * sizeof *ret->limits);
+    if (!ret->plugins || !ret->commands || !ret->limits)
         return -ENOMEM;
+    ret->max_tasks = m.max_tasks;
+    ret->max_age_ms = m.max_age_ms;
     while (codec_each(&r, SPEC_PLUGIN, &item)) {
         ret->plugins[ret->n_plugins] = text(&ret->arena, item);
         if (!ret->plugins[ret->n_plugins++])
@@ -158,6 +213,12 @@ static int decode(struct span message, struct spec *ret)
     r = wire_reader(message);
     while (codec_each(&r, SPEC_COMMAND, &item)) {
         e = decode_command(item, &ret->arena, &ret->commands[ret->n_commands++]);
+        if (e != 0)
+            return e;
+    }
+    r = wire_reader(message);
+    while (codec_each(&r, SPEC_LIMITS, &item)) {
+        e = decode_limits(item, &ret->arena, &ret->limits[ret->n_limits++]);
         if (e != 0)
             return e;
     }

@@ -5,7 +5,8 @@
  * once by the daemon into a sealed memfd that every worker gets as fd 5; read by each at its start.
  *
  * Format: one protobuf message {version = 1, plugin = 2 (repeated string), command = 3 (repeated {name = 1, line = 2,
- * shell = 3, doc = 4, directory = 5})}. A reader refuses a version that it does not know; fields are only ever added, so the version
+ * shell = 3, doc = 4, directory = 5}), limits = 4 (repeated {name = 1, memory_bytes = 2, cpu_seconds = 3, result_bytes = 4,
+ * open_files = 5, isolate = 6}), max_tasks = 5, max_age_ms = 6}. A reader refuses a version that it does not know; fields are only ever added, so the version
  * changes only when an old worker would do wrong by skipping one. Both sides come from one build, but a daemon may be
  * replaced on disk while it runs.
  */
@@ -26,12 +27,22 @@ struct spec_command {
     int is_shell;                              /* the line is for /bin/sh -c; else split into words here */
 };
 
+/* Of a command, or of a plugin's function; 0: none. */
+struct spec_limits {
+    const char *name;
+    uint64_t memory_bytes, cpu_seconds, result_bytes, open_files;
+    int is_isolated; /* in a process of its own, also where no limit asks for that */
+};
+
 struct spec {
     const char **plugins; /* paths */
     uint32_t n_plugins;
     struct spec_command *commands;
     uint32_t n_commands;
-    struct arena arena; /* of a spec that was read */
+    struct spec_limits *limits;
+    uint32_t n_limits;
+    uint64_t max_tasks, max_age_ms; /* of a worker, which then ends; 0: no limit */
+    struct arena arena;             /* of a spec that was read */
 };
 
 /* spec_write: a new sealed, CLOEXEC memfd with @spec in it.

@@ -91,3 +91,35 @@ int upstream_read(struct span assignment, uint32_t number, uint32_t n, struct sp
         *ret = list;
     return e;
 }
+
+static void write_error(struct writer *w, const struct error_message *e)
+{
+    struct writer_mark m = writer_begin(w, 3, 100);
+
+    if (e->code)
+        writer_int_always(w, 1, e->code);
+    writer_bytes(w, 2, e->reason);
+    writer_bytes(w, 3, e->type);
+    writer_bytes(w, 4, e->message);
+    writer_bytes(w, 5, e->traceback);
+    writer_bytes(w, 6, e->function_reason);
+    writer_uint(w, 7, e->retryable);
+    writer_end(w, m);
+}
+
+void upstream_write(struct writer *w, uint32_t number, const struct upstream *u)
+{
+    struct writer_mark m = writer_begin(w, number, u->data.len + 100), r;
+
+    writer_bytes(w, 1, u->id);
+    if (u->is_result) {
+        r = writer_begin(w, 2, u->data.len + 50);
+        writer_bytes_always(w, 1, u->data);
+        writer_bytes(w, 3, u->content_type);
+        writer_uint(w, 4, u->data.len);
+        writer_end(w, r);
+    } else {
+        write_error(w, &u->error);
+    }
+    writer_end(w, m);
+}

@@ -33,3 +33,6 @@ MUST_CHECK int upstream_read(struct span assignment, uint32_t number, uint32_t n
 /* upstream_part_find: the bytes of payload @part. 0; UPSTREAM_E_MALFORMED: it did not come. */
 MUST_CHECK int upstream_part_find(struct span pieces, const struct upstream_part *parts, uint32_t n_parts,
                                   uint32_t part, struct span *ret);
+
+/* upstream_write: one as field @number, for upstream_read. */
+void upstream_write(struct writer *w, uint32_t number, const struct upstream *u);

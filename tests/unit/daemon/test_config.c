@@ -264,6 +264,8 @@ static void test_every_key(void **state)
                "workers = 0\n"
                "plugin = /usr/lib/a.so\n"
                "plugin = b.so\n"
+               "max_tasks_per_worker = 1000\n"
+               "max_worker_age = 1h\n"
                "[function.thumb-1.x_Y]\n"
                "command = sh -c \"a ; b # c\"\n"
                "shell = yes\n"
@@ -271,6 +273,11 @@ static void test_every_key(void **state)
                "max_running = 4\n"
                "max_pending = 500000000\n"
                "rate = 0.25\n"
+               "memory_max = 1G\n"
+               "cpu_time_max = 1500ms\n"
+               "max_result = 100K\n"
+               "open_files = 64\n"
+               "isolate = yes\n"
                "[function.b]\n"
                "command = b\n"
                "[function.c]\n"
@@ -300,6 +307,15 @@ static void test_every_key(void **state)
     assert_true(c->drain_timeout_ns == 86400 * NS_PER_S);
     assert_true(c->lease_ttl_ns == 60 * NS_PER_S);
     assert_int_equal(c->workers, 0);
+    assert_int_equal(c->max_tasks_per_worker, 1000);
+    assert_true(c->max_worker_age_ns == 3600 * NS_PER_S);
+    assert_int_equal(c->functions[0].memory_max_bytes, 1 << 30);
+    assert_true(c->functions[0].cpu_time_max_ns == 1500 * NS_PER_MS);
+    assert_int_equal(c->functions[0].max_result_bytes, 100 * 1024);
+    assert_int_equal(c->functions[0].open_files, 64);
+    assert_int_equal(c->functions[0].isolate, 1);
+    assert_true(config_function_has_attempt_limits(&c->functions[0]));
+    assert_false(config_function_has_attempt_limits(&c->functions[1]));
     assert_int_equal(c->n_plugins, 2);
     assert_string_equal(c->plugins[0], "/usr/lib/a.so");
     assert_string_equal(c->plugins[1], "b.so");
@@ -314,7 +330,7 @@ static void test_every_key(void **state)
     assert_string_equal(c->functions[0].doc, "makes = things: small; really");
     assert_int_equal(c->functions[0].max_running, 4);
     assert_string_equal(c->functions[0].file, path);
-    assert_int_equal(c->functions[0].line, 33);
+    assert_int_equal(c->functions[0].line, 35);
     assert_string_equal(c->functions[1].name, "b");
     assert_string_equal(c->functions[1].doc, "");
     assert_int_equal(c->functions[1].shell, 0);

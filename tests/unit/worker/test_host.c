@@ -114,6 +114,9 @@ static const struct futured_plugin_function plugin_functions[] = {
 
 /* --- the fixture */
 
+static uint64_t max_tasks; /* of the next one */
+static int64_t max_age_ns;
+
 struct fixture {
     struct functions functions;
     struct function items[ARRAY_LEN(plugin_functions)];
@@ -176,6 +179,8 @@ static void start(struct fixture *f)
                                      .functions = &f->functions,
                                      .name = "pool-1",
                                      .session_token = "0123456789abcdef",
+                                     .max_tasks = max_tasks,
+                                     .max_age_ns = max_age_ns,
                                      .on_gone = on_gone};
     f->daemon = fake_new(pair[0]);
     assert_int_equal(pthread_create(&f->thread, NULL, run_host, f), 0);
@@ -636,6 +641,43 @@ static void test_signal_is_a_drain(void **state)
     stop(&f);
 }
 
+static void test_max_tasks(void **state)
+{
+    struct fixture f;
+
+    max_tasks = 3;
+    start_welcomed(&f);
+    max_tasks = 0;
+    fake_assign_n(f.daemon, 1, 5, "echo", SPAN_LIT("x"));
+    FAKE_UNTIL(f.daemon, f.daemon->is_over);
+    assert_int_equal(f.daemon->n_finishes, 3);
+    assert_int_equal(f.daemon->n_released, 2); /* what waited goes back */
+    join(&f);
+    assert_int_equal(f.result, 0);
+    stop(&f);
+}
+
+/* With and without something to do. */
+static void test_max_age(void **state)
+{
+    for (uint32_t n = 0; n < 2; n++) {
+        struct fixture f;
+
+        max_age_ns = 20 * NS_PER_MS;
+        start_welcomed(&f);
+        max_age_ns = 0;
+        if (n)
+            fake_assign(f.daemon, 1, "gated", "");
+        open_gate(1);
+        FAKE_UNTIL(f.daemon, f.daemon->is_over);
+        assert_true((uint32_t)(f.daemon->n_finishes + f.daemon->n_released) <=
+                    n); /* what comes after its end is not heard */
+        join(&f);
+        assert_int_equal(f.result, 0);
+        stop(&f);
+    }
+}
+
 static void test_signal_while_idle(void **state)
 {
     struct fixture f;
@@ -753,6 +795,8 @@ int main(void)
             cmocka_unit_test(test_recall_drops_pieces),
             cmocka_unit_test(test_drain_releases_what_waits),
             cmocka_unit_test(test_signal_is_a_drain),
+            cmocka_unit_test(test_max_tasks),
+            cmocka_unit_test(test_max_age),
             cmocka_unit_test(test_signal_while_idle),
             cmocka_unit_test(test_daemon_gone_while_idle),
             cmocka_unit_test(test_daemon_gone_while_a_task_runs),

@@ -32,7 +32,7 @@ static void start(struct program *p)
     const char *plugins[] = {TEST_PLUGINS "/wild.so"};
     struct spec_command commands[] = {
             {.name = "upper", .line = "tr a-z A-Z"},
-            {.name = "forever", .line = "echo x >&2; exec tail -f /dev/null", .is_shell = 1}};
+            {.name = "tail", .line = "echo x >&2; exec tail -f /dev/null", .is_shell = 1}};
     const struct spec spec = {.plugins = plugins, .n_plugins = 1, .commands = commands, .n_commands = 2};
 
     start_with(p, &spec);
@@ -77,7 +77,9 @@ static void test_serves(void **state)
     assert_int_equal(p.daemon->token.n, 32);
     assert_string_equal(p.daemon->function_names.s,
                         "echo sleep sha256 gzip gunzip fail exit_0 abort segv close_small "
-                        "fork sandbox hello upper forever ");
+                        "fork sandbox hello forever deaf nap stop children close_all write_sockets leak "
+                        "flood which upstreams upper "
+                        "tail ");
     assert_int_equal(p.daemon->load_error.n, 0);
     fake_assign(p.daemon, 1, "sha256", "abc");
     fake_assign(p.daemon, 2, "hello", "");
@@ -187,7 +189,7 @@ static void test_sigterm(void **state)
 /* The daemon is gone: nothing of the worker stays, whatever it was doing. */
 static void test_daemon_gone(void **state)
 {
-    static const char *const doing[] = {NULL, "forever", "sleep"};
+    static const char *const doing[] = {NULL, "tail", "sleep"};
 
     for (size_t i = 0; i < ARRAY_LEN(doing); i++) {
         struct program p;
@@ -215,7 +217,7 @@ static void test_cancelled_command(void **state)
     struct program p;
 
     start(&p);
-    fake_assign(p.daemon, 1, "forever", "");
+    fake_assign(p.daemon, 1, "tail", "");
     FAKE_UNTIL_STARTED(p.daemon, 1);
     fake_order(p.daemon, 4, 1, 3600 * NS_PER_S);
     FAKE_UNTIL(p.daemon, p.daemon->n_finishes == 1);

@@ -33,7 +33,22 @@ static void test_round_trip(void **state)
             {.name = "upper", .line = "tr a-z A-Z | cat", .is_shell = 1},
             {.name = "empty", .line = ""},
     };
-    const struct spec spec = {.plugins = plugins, .n_plugins = 2, .commands = commands, .n_commands = 3};
+    struct spec_limits limits[] = {
+            {.name = "thumb",
+             .memory_bytes = 1 << 30,
+             .cpu_seconds = 60,
+             .result_bytes = 1000,
+             .open_files = 64},
+            {.name = "echo", .is_isolated = 1},
+    };
+    const struct spec spec = {.plugins = plugins,
+                              .n_plugins = 2,
+                              .commands = commands,
+                              .n_commands = 3,
+                              .limits = limits,
+                              .n_limits = 2,
+                              .max_tasks = 100,
+                              .max_age_ms = 60000};
     struct spec read;
     int fd, seals;
 
@@ -55,6 +70,16 @@ static void test_round_trip(void **state)
                                 commands[k].directory ? commands[k].directory : "");
             assert_int_equal(read.commands[k].is_shell, commands[k].is_shell);
         }
+        assert_int_equal(read.n_limits, 2);
+        assert_string_equal(read.limits[0].name, "thumb");
+        assert_int_equal(read.limits[0].memory_bytes, 1 << 30);
+        assert_int_equal(read.limits[0].cpu_seconds, 60);
+        assert_int_equal(read.limits[0].result_bytes, 1000);
+        assert_int_equal(read.limits[0].open_files, 64);
+        assert_false(read.limits[0].is_isolated);
+        assert_true(read.limits[1].is_isolated);
+        assert_int_equal(read.max_tasks, 100);
+        assert_int_equal(read.max_age_ms, 60000);
         spec_deinit(&read);
     }
     close(fd);

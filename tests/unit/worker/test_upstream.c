@@ -48,6 +48,45 @@ static void test_what_makes_no_sense(void **state)
         assert_int_equal(read_text(cases[i].bytes, cases[i].n, 2, &list), UPSTREAM_E_MALFORMED);
 }
 
+/* What is written is read as it was. */
+static void test_write(void **state)
+{
+    const struct upstream one = {.id = SPAN_LIT("id-1"),
+                                 .is_result = 1,
+                                 .data = SPAN_LIT("da\0ta"),
+                                 .content_type = SPAN_LIT("a/b")},
+                          two = {.id = SPAN_LIT("id-2"),
+                                 .error = {.code = 13,
+                                           .reason = SPAN_LIT("CRASHED"),
+                                           .type = SPAN_LIT("T"),
+                                           .message = SPAN_LIT("m"),
+                                           .traceback = SPAN_LIT("tb"),
+                                           .function_reason = SPAN_LIT("fr"),
+                                           .retryable = 1}};
+    struct upstream_list *list;
+    struct buf bytes = BUF_INIT;
+    struct writer w = writer_to(&bytes);
+
+    upstream_write(&w, 7, &one);
+    upstream_write(&w, 7, &two);
+    assert_int_equal(w.failed, 0);
+    assert_int_equal(read_text((const char *)buf_head(&bytes), buf_len(&bytes), 2, &list), 0);
+    assert_int_equal(list->n, 2);
+    assert_true(list->at[0].is_result && span_eq(list->at[0].id, one.id) &&
+                span_eq(list->at[0].data, one.data));
+    assert_true(span_eq(list->at[0].content_type, one.content_type));
+    assert_true(!list->at[1].is_result && span_eq(list->at[1].id, two.id));
+    assert_int_equal(list->at[1].error.code, 13);
+    assert_true(span_eq(list->at[1].error.reason, two.error.reason) &&
+                span_eq(list->at[1].error.type, two.error.type));
+    assert_true(span_eq(list->at[1].error.message, two.error.message) &&
+                span_eq(list->at[1].error.traceback, two.error.traceback) &&
+                span_eq(list->at[1].error.function_reason, two.error.function_reason) &&
+                list->at[1].error.retryable);
+    mem_free(list);
+    buf_deinit(&bytes);
+}
+
 static void test_without_memory(void **state)
 {
     static const char bytes[] = "\x3a\x02\x12\x00\x3a\x02\x1a\x00\x3a\x06\x12\x02\x20\x05\x20\x01";
@@ -73,6 +112,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
             cmocka_unit_test(test_parts),
             cmocka_unit_test(test_what_makes_no_sense),
+            cmocka_unit_test(test_write),
             cmocka_unit_test(test_without_memory),
     };
 
