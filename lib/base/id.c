@@ -23,18 +23,38 @@ uint64_t id_next_key(uint64_t last, wall_ns_t now)
     return fresh > last ? fresh : last + 1;
 }
 
+/* The 8 hexadecimal digits of @v as the bytes of a word: a nibble a byte, then 10 and more get the distance of the letters from the digits.
+ * All bytes at once, as none of them carries into the next. */
+static uint64_t hex_word(uint32_t v)
+{
+    uint64_t x = __builtin_bswap64(v) >> 32, letters;
+
+    x = ((x & 0xffff0000) << 16) | (x & 0xffff);
+    x = ((x & UINT64_C(0x0000ff000000ff00)) << 8) | (x & UINT64_C(0x000000ff000000ff));
+    x = ((x & UINT64_C(0x000f000f000f000f)) << 8) | (x >> 4 & UINT64_C(0x000f000f000f000f));
+    letters = (x + UINT64_C(0x0606060606060606)) >> 4 & UINT64_C(0x0101010101010101);
+    return x + UINT64_C(0x3030303030303030) + letters * ('a' - '0' - 10);
+}
+
 void id_format(const struct id *id, char text[static ID_TEXT_LEN + 1])
 {
-    static const char hex[] = "0123456789abcdef";
-    char *at = text;
+    uint32_t words[4];
+    uint64_t hex[4];
 
-    for (int i = 0; i < ID_BYTES; i++) {
-        if (i == 4 || i == 6 || i == 8 || i == 10)
-            *at++ = '-';
-        *at++ = hex[id->b[i] >> 4];
-        *at++ = hex[id->b[i] & 0x0f];
-    }
-    *at = '\0';
+    memcpy(words, id->b, sizeof words);
+    for (int i = 0; i < 4; i++)
+        hex[i] = hex_word(__builtin_bswap32(words[i]));
+    memcpy(text, &hex[0], 8);
+    text[8] = '-';
+    memcpy(text + 9, &hex[1], 4);
+    text[13] = '-';
+    memcpy(text + 14, (char *)&hex[1] + 4, 4);
+    text[18] = '-';
+    memcpy(text + 19, &hex[2], 4);
+    text[23] = '-';
+    memcpy(text + 24, (char *)&hex[2] + 4, 4);
+    memcpy(text + 28, &hex[3], 8);
+    text[ID_TEXT_LEN] = '\0';
 }
 
 static int hex_digit(char c)

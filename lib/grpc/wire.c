@@ -5,9 +5,8 @@
 
 enum { VARINT_MORE = 0x80, TAG_TYPE_BITS = 3 };
 
-/* Read a varint of at most @max_bytes; excess bits of the last byte are dropped, as every decoder does.
- * NULL: cut off or too long. */
-static const uint8_t *get_varint(const uint8_t *at, const uint8_t *end, unsigned int max_bytes, uint64_t *ret)
+static const uint8_t *get_long_varint(const uint8_t *at, const uint8_t *end, unsigned int max_bytes,
+                                      uint64_t *ret)
 {
     uint64_t v = 0;
 
@@ -23,6 +22,18 @@ static const uint8_t *get_varint(const uint8_t *at, const uint8_t *end, unsigned
     return NULL;
 }
 
+/* Read a varint of at most @max_bytes; excess bits of the last byte are dropped, as every decoder does. Nearly all have one
+ * byte. NULL: cut off or too long. */
+static inline const uint8_t *get_varint(const uint8_t *at, const uint8_t *end, unsigned int max_bytes,
+                                        uint64_t *ret)
+{
+    if (LIKELY(at < end && !(*at & VARINT_MORE))) {
+        *ret = *at;
+        return at + 1;
+    }
+    return get_long_varint(at, end, max_bytes, ret);
+}
+
 /* Little-endian, at any alignment. */
 static uint64_t get_fixed(const uint8_t *at, unsigned int n_bytes)
 {
@@ -35,43 +46,44 @@ static uint64_t get_fixed(const uint8_t *at, unsigned int n_bytes)
 
 int wire_next(struct wire_reader *r, struct wire_field *ret)
 {
-    const uint8_t *at = r->at;
-    struct wire_field f = {0};
-    uint64_t tag, n = 0;
+    const uint8_t *at = r->at, *end = r->end;
+    uint64_t tag, value = 0, n = 0;
+    struct span bytes = {0};
 
-    if (at == r->end)
+    if (at == end)
         return WIRE_E_END;
-    at = get_varint(at, r->end, WIRE_TAG_MAX, &tag);
+    at = get_varint(at, end, WIRE_TAG_MAX, &tag);
     if (!at || tag > UINT32_MAX || tag >> TAG_TYPE_BITS == 0)
         return WIRE_E_MALFORMED;
-    f.number = (uint32_t)(tag >> TAG_TYPE_BITS);
-    f.type = (enum wire_type)(tag & 7);
     switch (tag & 7) {
     case WIRE_VARINT:
-        at = get_varint(at, r->end, WIRE_VARINT_MAX, &f.value);
+        at = get_varint(at, end, WIRE_VARINT_MAX, &value);
         if (!at)
             return WIRE_E_MALFORMED;
         break;
     case WIRE_BYTES:
-        at = get_varint(at, r->end, WIRE_VARINT_MAX, &n);
-        if (!at || n > (size_t)(r->end - at))
+        at = get_varint(at, end, WIRE_VARINT_MAX, &n);
+        if (!at || n > (size_t)(end - at))
             return WIRE_E_MALFORMED;
-        f.bytes = (struct span){at, (size_t)n};
+        bytes = (struct span){at, (size_t)n};
         at += n;
         break;
     case WIRE_FIXED32:
     case WIRE_FIXED64:
         n = (tag & 7) == WIRE_FIXED32 ? 4 : 8;
-        if (n > (size_t)(r->end - at))
+        if (n > (size_t)(end - at))
             return WIRE_E_MALFORMED;
-        f.value = get_fixed(at, (unsigned int)n);
+        value = get_fixed(at, (unsigned int)n);
         at += n;
         break;
     default: return WIRE_E_MALFORMED;
     }
-    f.raw = (struct span){r->at, (size_t)(at - r->at)};
+    ret->number = (uint32_t)(tag >> TAG_TYPE_BITS);
+    ret->type = (enum wire_type)(tag & 7);
+    ret->value = value;
+    ret->bytes = bytes;
+    ret->raw = (struct span){r->at, (size_t)(at - r->at)};
     r->at = at;
-    *ret = f;
     return 0;
 }
 
