@@ -250,6 +250,24 @@ class Wait(CliCase):
         self.assertEqual(watch.wait(DEADLINE), 0)
         self.ctl("watch", NO_SUCH_ID, status=4, err=None)
 
+    def test_watch_group(self):
+        """What is there first, then what happens, in the group and nowhere else; it goes on."""
+        gate = self.submit("gate", "--group", "g")
+        self.wait_running(gate)
+        watch = self.start_ctl("watch", "--group", "g")
+        self.assertEqual(plain(watch.stdout.readline()), "TIME  ID1  RUNNING attempt 1\n")
+        self.open_gate(b"12345")
+        self.assertEqual(plain(watch.stdout.readline()), "TIME  ID1  SUCCEEDED with a result of 5 bytes\n")
+        self.submit("echo", "x", "--group", "other")
+        bad = self.submit("fail", "no", "--group", "g")
+        for line in watch.stdout:  # states between may be told, or not
+            self.assertIn(bad, line)
+            if "FAILED" in line:
+                break
+        self.assertEqual(plain(line), "TIME  ID1  FAILED FUNCTION_ERROR (FAIL): no\n")
+        failed = self.start_ctl("watch", "-f", "state = FAILED", "--jsonl")
+        self.assertEqual(json.loads(failed.stdout.readline())["snapshot"]["id"], bad)
+
 
 if __name__ == "__main__":
     harness.main()

@@ -48,7 +48,7 @@ static void test_nothing(void **state)
 
 static void test_many(void **state)
 {
-    char texts[100][8];
+    char texts[100][16];
     struct tally t;
 
     tally_init(&t, 1);
