@@ -107,6 +107,7 @@ class CliCase(harness.ServerCase):
                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=self.environment())
         self.addCleanup(process.stdout.close)
         self.addCleanup(process.stderr.close)
+        self.addCleanup(process.wait)
         self.addCleanup(process.kill)
         return process
 

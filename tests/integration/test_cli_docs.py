@@ -24,11 +24,11 @@ def blocks(text):
 
 
 class Page(harness.ServerCase):
-    def start_daemon(self):
+    def setUp(self):
         config = configparser.ConfigParser(interpolation=None)
         config.read_string(re.search(r"```ini\n(.*?)```\n", PAGE.read_text(encoding="utf-8"), re.S)[1])
-        return self.start(program="futured", listen=("unix:@s",), arguments=("--workers", "2"), store="sqlite",
-                          config={name: dict(config[name]) for name in config.sections()})
+        self.server = self.start(program="futured", listen=("unix:@s",), arguments=("--workers", "2"), store="sqlite",
+                                 config={name: dict(config[name]) for name in config.sections()})
 
     def outputs(self, commands):
         """What the commands of one shell print, one by one."""
@@ -40,7 +40,6 @@ class Page(harness.ServerCase):
         return done.stdout.replace(self.server.address, ADDRESS).split(MARK)[1:]
 
     def test_page(self):
-        self.server = self.start_daemon()
         while len(self.outputs(["futurectl workers"])[0].splitlines()) < 3:  # ready with the first; the command paces this
             pass
         old = PAGE.read_text(encoding="utf-8")
