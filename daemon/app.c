@@ -47,6 +47,8 @@ enum {
     WORKER_MESSAGE_BYTES = 8 << 20, /* what a child gathers, and its Hello, do not depend on max_message */
 };
 
+#define ANSWER_NS (NS_PER_S / 2) /* beyond the timeout of a System.Drain, for its answer to arrive */
+
 static const int handled_signals[] = {SIGTERM, SIGINT, SIGHUP};
 
 struct app {
@@ -65,6 +67,8 @@ struct app {
     size_t n_listeners;
     int has_port_file;
     int is_draining, is_failed, is_read_only;
+    int is_ready, is_closed; /* closed: nothing is accepted, by System.Drain */
+    int64_t exit_timeout_ns; /* the daemon is to end by System.Drain, and its time is not over; else -1 */
 };
 
 /* A step of the start failed; the place that knows more has said it already. */
@@ -96,6 +100,11 @@ static void on_drain_over(void *arg, mono_ns_t now)
 {
     struct app *app = arg;
 
+    if (app->exit_timeout_ns >= 0) { /* whoever asked for it by System.Drain is answered in this turn */
+        app->exit_timeout_ns = -1;
+        loop_timer_set(&app->drain_timer, clock_add(now, ANSWER_NS));
+        return;
+    }
     LOG_EVENT(LOG_WARNING, "drain_timeout", LOG_NUM("connections", conn_set_stats(app->conns).n_open),
               LOG_STR("hint", "raise [timeouts] drain, and TimeoutStopSec= with it"));
     stop_now(app);
@@ -109,17 +118,17 @@ static void stop_listening(struct app *app)
     app->listeners = mem_free(app->listeners);
 }
 
-static void drain(struct app *app)
+static void drain(struct app *app, int64_t timeout_ns)
 {
     app->is_draining = 1;
     LOG_EVENT(LOG_NOTICE, "draining", LOG_NUM("connections", conn_set_stats(app->conns).n_open),
-              LOG_NUM("timeout_ms", app->config->drain_timeout_ns / NS_PER_MS));
+              LOG_NUM("timeout_ms", timeout_ns / NS_PER_MS));
     sd_notify(0, "STOPPING=1\nSTATUS=Draining");
     health_shutdown(app->health);
     stop_listening(app);
     conn_set_drain(app->conns);
-    executor_drain(app->executor);
-    loop_timer_set(&app->drain_timer, clock_add(loop_now(app->loop), app->config->drain_timeout_ns));
+    executor_drain(app->executor, timeout_ns);
+    loop_timer_set(&app->drain_timer, clock_add(loop_now(app->loop), timeout_ns));
     stop_if_empty(app);
 }
 
@@ -131,7 +140,7 @@ static void on_signal(void *arg, int signo)
         LOG_EVENT(LOG_NOTICE, "reload_ignored",
                   LOG_STR("hint", "restart the daemon to read its configuration"));
     } else if (!app->is_draining) {
-        drain(app);
+        drain(app, app->config->drain_timeout_ns);
     } else {
         LOG_EVENT(LOG_NOTICE, "stopping_at_once", LOG_NUM("connections", conn_set_stats(app->conns).n_open));
         stop_now(app);
@@ -163,6 +172,8 @@ static void on_turn(void *arg, mono_ns_t now)
     if (!app->executor)
         return;
     executor_turn(app->executor, now);
+    if (app->exit_timeout_ns >= 0 && !app->is_draining)
+        drain(app, app->exit_timeout_ns);
     if (app->is_draining)
         stop_if_empty(app);
 }
@@ -337,6 +348,14 @@ static void tell_ready(const struct app *app)
               LOG_STR("address", first));
 }
 
+static void show_health(struct app *app)
+{
+    int is_serving = app->is_ready && !app->is_read_only && !app->is_closed;
+
+    if (!app->is_draining)
+        health_set_all(app->health, is_serving ? HEALTH_SERVING : HEALTH_NOT_SERVING);
+}
+
 /* Somebody can take work: say so to whoever waits for it. */
 static void on_ready(void *arg)
 {
@@ -344,9 +363,28 @@ static void on_ready(void *arg)
 
     if (app->is_draining)
         return;
-    if (!app->is_read_only)
-        health_set_all(app->health, HEALTH_SERVING);
+    app->is_ready = 1;
+    show_health(app);
     tell_ready(app);
+}
+
+static void on_accepting(void *arg, int is_accepting)
+{
+    struct app *app = arg;
+
+    if (app->is_closed == !is_accepting)
+        return;
+    app->is_closed = !is_accepting;
+    sd_notify(0, is_accepting ? "STATUS=Serving" : "STATUS=Drained: nothing is accepted");
+    show_health(app);
+}
+
+/* Not at once: it is asked for in the middle of a connection's event. */
+static void on_exit_asked(void *arg, int64_t timeout_ns)
+{
+    struct app *app = arg;
+
+    app->exit_timeout_ns = timeout_ns;
 }
 
 /* The service manager is asked for as much time again as passes between two of these, several times over. */
@@ -362,7 +400,7 @@ static void on_read_only(void *arg)
     struct app *app = arg;
 
     app->is_read_only = 1;
-    health_set_all(app->health, HEALTH_NOT_SERVING);
+    show_health(app);
     sd_notify(0, "STATUS=The database is damaged: nothing is accepted, what can be read is read");
 }
 
@@ -382,6 +420,8 @@ static int start_executor(struct app *app)
             .conns = app->conns,
             .server = app->server,
             .on_ready = on_ready,
+            .on_accepting = on_accepting,
+            .on_exit_asked = on_exit_asked,
             .on_drained = on_drained,
             .on_progress = on_progress,
             .on_failed = on_failed,
@@ -520,7 +560,7 @@ static int app_init(struct app *app, const struct app_options *options)
             .on_wake = on_wake, .on_turn = on_turn, .is_pending = is_pending, .arg = app};
     int r;
 
-    *app = (struct app){.options = options, .config = options->config};
+    *app = (struct app){.options = options, .config = options->config, .exit_timeout_ns = -1};
     start_log(app->config);
     raise_file_limit(app->config);
     r = loop_new(&app->loop, &hooks);

@@ -16,6 +16,7 @@
 #include "dispatch/dispatch.h"
 #include "engine/engine.h"
 #include "pool/pool.h"
+#include "service/drain.h"
 #include "service/functions.h"
 #include "service/futures.h"
 #include "service/system.h"
@@ -54,6 +55,7 @@ struct executor {
     struct futures *futures;
     struct functions *functions;
     struct system *system;
+    struct drain drain;
     struct dispatch *dispatch;
     struct pool *pool;       /* NULL: no workers configured */
     struct persist *persist; /* NULL: no store */
@@ -271,6 +273,7 @@ void executor_turn(struct executor *x, mono_ns_t now)
     ladder = dispatch_run(x->dispatch, x->effects, now);
     next = MIN(next, ladder);
     next = MIN(next, futures_tick(x->futures, now));
+    next = MIN(next, drain_tick(&x->drain, now));
     next = MIN(next, x->effects->next);
     if (x->is_deferred)
         next = MIN(next, clock_add(now, DEFERRED_NS));
@@ -496,6 +499,9 @@ static int add_methods(struct executor *x)
     rows = dispatch_methods(x->dispatch, &n);
     if (r == 0)
         r = add_rows(x, rows, n);
+    rows = drain_methods(&x->drain, &n);
+    if (r == 0)
+        r = add_rows(x, rows, n);
     rows = system_methods(x->system, &n);
     if (r == 0)
         r = add_rows(x, rows, n);
@@ -510,7 +516,7 @@ static enum daemon_state state_of(void *context)
     const struct executor *x = context;
     enum persist_refusal refusal = x->persist ? persist_refuses(x->persist) : PERSIST_ACCEPTS;
 
-    if (x->is_draining)
+    if (x->drain.steps)
         return DAEMON_DRAINING;
     return refusal == PERSIST_STALLED || refusal == PERSIST_BROKEN ? DAEMON_READ_ONLY : DAEMON_SERVING;
 }
@@ -524,8 +530,47 @@ static uint32_t measure(void *context, struct metrics *m)
     return stats_measure(&sources, m);
 }
 
+/* ---- draining */
+
+static void set_steps(void *context, unsigned int steps, int64_t timeout_ns, struct span who, struct span why)
+{
+    struct executor *x = context;
+    char by[256], reason[LIMIT_REASON_BYTES + 1];
+
+    snprintf(by, sizeof by, "%.*s", (int)MIN(who.len, sizeof by - 1), who.len ? (const char *)who.p : "");
+    snprintf(reason, sizeof reason, "%.*s", (int)why.len, why.len ? (const char *)why.p : "");
+    LOG_EVENT(LOG_NOTICE, steps ? "drain" : "resume", LOG_NUM("stop_accept", (steps & DRAIN_ACCEPT) != 0),
+              LOG_NUM("stop_dispatch", (steps & DRAIN_DISPATCH) != 0),
+              LOG_NUM("exit", (steps & DRAIN_EXIT) != 0), LOG_STR("principal", by),
+              LOG_STR("reason", reason));
+    if (x->is_draining)
+        return; /* it ends already */
+    futures_drain(x->futures, (steps & DRAIN_ACCEPT) != 0);
+    if (steps & DRAIN_DISPATCH)
+        dispatch_drain(x->dispatch);
+    else if (!x->is_broken)
+        dispatch_resume(x->dispatch);
+    x->config.on_accepting(x->config.arg, !(steps & DRAIN_ACCEPT));
+    if (steps & DRAIN_EXIT)
+        x->config.on_exit_asked(x->config.arg, timeout_ns);
+}
+
+static uint64_t n_held(void *context)
+{
+    const struct executor *x = context;
+
+    return dispatch_n_leases(x->dispatch);
+}
+
+static int drain_state(void *context)
+{
+    return (int)state_of(context);
+}
+
 static int new_system(struct executor *x, size_t max_result_bytes)
 {
+    const struct drain_world world = {
+            .steps = set_steps, .n_held = n_held, .state = drain_state, .context = x};
     const struct system_config config = {
             .limits = x->config.config->limits,
             .max_result_bytes = max_result_bytes,
@@ -533,8 +578,10 @@ static int new_system(struct executor *x, size_t max_result_bytes)
             .start_time = clock_wall(),
             .pid = (uint32_t)getpid(),
             .world = {.state = state_of, .measure = measure, .context = x},
+            .drain = &x->drain,
     };
 
+    drain_init(&x->drain, x->engine, &world);
     return system_new(&x->system, x->engine, x->config.server, &config);
 }
 
@@ -683,6 +730,7 @@ struct executor *executor_free(struct executor *x)
     loop_timer_deinit(&x->broken_timer);
     dispatch_free(x->dispatch);
     system_free(x->system);
+    drain_deinit(&x->drain);
     functions_free(x->functions);
     loader_free(x->loader);
     commit_the_rest(x);
@@ -824,11 +872,13 @@ int executor_start(struct executor *x)
 
 /* ---- stopping */
 
-void executor_drain(struct executor *x)
+void executor_drain(struct executor *x, int64_t timeout_ns)
 {
     x->is_draining = 1;
-    futures_drain(x->futures);
+    drain_exit(&x->drain);
+    futures_drain(x->futures, 1);
     dispatch_drain(x->dispatch);
+    dispatch_leave(x->dispatch, timeout_ns);
     loop_timer_set(&x->turn_timer, loop_now(x->config.loop));
 }
 

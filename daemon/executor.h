@@ -24,6 +24,9 @@ struct executor_config {
     /* It cannot go on: end the process, with a failure. */
     void (*on_failed)(void *arg);
     void (*on_read_only)(void *arg); /* the database is damaged: from now on there are only reads */
+    /* By System.Drain: whether tasks are accepted has changed. The daemon is to end, and what runs has @timeout_ns for that. */
+    void (*on_accepting)(void *arg, int is_accepting);
+    void (*on_exit_asked)(void *arg, int64_t timeout_ns);
     /* After executor_drain: no worker runs anything any more. */
     void (*on_drained)(void *arg);
     void *arg;
@@ -47,8 +50,8 @@ void executor_wake(struct executor *x, mono_ns_t now);
 void executor_turn(struct executor *x, mono_ns_t now);
 MUST_CHECK int executor_is_pending(const struct executor *x);
 
-/* executor_drain: accept nothing, hand out nothing; on_drained follows when what runs has ended. */
-void executor_drain(struct executor *x);
+/* executor_drain: accept nothing, hand out nothing; on_drained follows when what runs has ended, for which it has @timeout_ns. */
+void executor_drain(struct executor *x, int64_t timeout_ns);
 /* executor_stop: stop the workers, SIGTERM and then SIGKILL. executor_n_workers: processes left. */
 void executor_stop(struct executor *x);
 uint32_t executor_n_workers(const struct executor *x);

@@ -174,6 +174,8 @@ mono_ns_t claim_tick(struct dispatch *d, mono_ns_t now)
 {
     mono_ns_t next = CLOCK_NEVER;
 
+    if (LIKELY(now < d->claims_at))
+        return d->claims_at;
     LIST_FOREACH_SAFE (l, &d->claims) {
         struct claim *c = LIST_ENTRY(l, struct claim, link);
 
@@ -182,6 +184,7 @@ mono_ns_t claim_tick(struct dispatch *d, mono_ns_t now)
         else
             next = MIN(next, c->until);
     }
+    d->claims_at = next;
     return next;
 }
 
@@ -284,6 +287,12 @@ static struct claim *new_claim(struct grpc_call *call, struct worker *w, const s
     return c;
 }
 
+static void wait_for_work(struct dispatch *d, struct claim *c)
+{
+    list_push_back(&d->claims, &c->link);
+    d->claims_at = MIN(d->claims_at, c->until);
+}
+
 static void on_claim(struct grpc_call *call, struct span message)
 {
     struct dispatch *d = grpc_call_context(call);
@@ -313,7 +322,7 @@ static void on_claim(struct grpc_call *call, struct span message)
     else if (serve(c))
         return;
     else if (m.wait.ns > 0)
-        list_push_back(&d->claims, &c->link);
+        wait_for_work(d, c);
     else
         answer(c, NULL, 0);
 }

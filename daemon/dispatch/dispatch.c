@@ -32,6 +32,7 @@ int dispatch_new(struct dispatch **ret, struct engine *e, const struct dispatch_
     d->config = *config;
     list_init(&d->workers);
     list_init(&d->claims);
+    d->claims_at = CLOCK_NEVER;
     map_init(&d->sessions, &config->seed);
     d->n_methods = ARRAY_LEN(rows);
     _Static_assert(ARRAY_LEN(rows) <= ARRAY_LEN(d->methods), "room for every method");

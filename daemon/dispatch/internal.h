@@ -35,6 +35,7 @@ struct dispatch {
     struct dispatch_config config;
     struct map sessions;            /* of struct remote.by_token */
     struct list claims;             /* of struct claim.link: Claims that wait, the oldest first */
+    mono_ns_t claims_at;            /* the wait of none of them is over before */
     struct list workers;            /* of struct worker.link, most recently free first */
     uint64_t n_attached;            /* ever; the last one's number */
     uint64_t n_crashed;             /* processes of the pool that have died unasked */

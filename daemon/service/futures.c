@@ -574,9 +574,9 @@ void futures_refuse(struct futures *s, enum futures_refusal why)
     s->refusal = why;
 }
 
-void futures_drain(struct futures *s)
+void futures_drain(struct futures *s, int is_draining)
 {
-    s->is_draining = 1;
+    s->is_draining = is_draining;
 }
 
 void futures_shutdown(struct futures *s)

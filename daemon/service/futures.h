@@ -119,8 +119,8 @@ enum futures_refusal {
 };
 void futures_refuse(struct futures *s, enum futures_refusal why);
 
-/* futures_drain: from now on nothing is accepted: UNAVAILABLE with RetryInfo. Reads go on. */
-void futures_drain(struct futures *s);
+/* futures_drain: from now on nothing is accepted (0: it is again): UNAVAILABLE with RetryInfo. Reads go on. */
+void futures_drain(struct futures *s, int is_draining);
 
 /* futures_shutdown: end every call that waits with UNAVAILABLE: nothing more will finish. */
 void futures_shutdown(struct futures *s);

@@ -169,8 +169,7 @@ static int may_accept(const struct futures *s, const struct engine_submit *in, s
 {
     if (s->is_draining) {
         status_set_retry(
-                status_set(st, GRPC_UNAVAILABLE, "DRAINING", "the daemon is stopping; nothing is accepted"),
-                1000);
+                status_set(st, GRPC_UNAVAILABLE, "DRAINING", "the daemon drains; nothing is accepted"), 1000);
         return REQUEST_E_BAD;
     }
     return futures_may_change(s, in->durability, 1, st);

@@ -50,6 +50,8 @@ static void put_info(struct writer *w, const struct system *s, const struct grpc
     writer_uint(w, 2, engine_epoch(s->engine));
     writer_timestamp(w, 3, s->config.start_time);
     writer_uint(w, 4, s->config.world.state(s->config.world.context));
+    if (s->config.drain)
+        drain_put(s->config.drain, w, 5);
     writer_text(w, 6, s->config.has_store ? "sqlite" : "none");
     writer_uint(w, 7, s->config.has_store ? DURABILITY_DURABLE : DURABILITY_EPHEMERAL);
     for (const char *a = (const char *)buf_head(&s->addresses); a < end; a += strlen(a) + 1)

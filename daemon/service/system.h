@@ -3,6 +3,7 @@
 /* futured.v1.System: GetInfo and GetStats. One struct system serves all connections. */
 #include "engine/engine.h"
 #include "grpc/server.h"
+#include "service/drain.h"
 #include "service/metrics.h"
 
 struct system;
@@ -30,6 +31,7 @@ struct system_config {
     wall_ns_t start_time;
     uint32_t pid;
     struct system_world world;
+    const struct drain *drain; /* whose steps GetInfo tells; NULL = none ever */
 };
 
 /* system_new: 0, -ENOMEM. @e and @server are borrowed. Free after the connections. */

@@ -363,8 +363,21 @@ def _(w):
     w.talk.unary(SYSTEM + "GetStats", ask(prefix="futures_accepted", openmetrics=True), system_pb2.GetStatsResponse)
 
 
-_unary(SYSTEM + "Drain", system_pb2.DrainRequest(stop_dispatch=True, reason="maintenance"), system_pb2.DrainResponse)
-_unary(SYSTEM + "Resume", system_pb2.ResumeRequest(), system_pb2.ResumeResponse)
+@scene(SYSTEM + "Drain", workers=0)
+def _(w):
+    w.submit("echo", b"x")
+    ask = system_pb2.DrainRequest
+    w.talk.unary(SYSTEM + "Drain", ask(stop_accept=True, reason="maintenance"), system_pb2.DrainResponse)
+    w.talk.unary(FUTURES + "Submit", submit("echo"), f.SubmitResponse)
+    w.talk.unary(SYSTEM + "Drain", ask(stop_dispatch=True, timeout=seconds(60), reason="maintenance"), system_pb2.DrainResponse)
+
+
+@scene(SYSTEM + "Resume", workers=0)
+def _(w):
+    w.case.channel(w.server.address).unary_unary("/" + SYSTEM + "Drain")(system_pb2.DrainRequest(stop_accept=True).SerializeToString())
+    w.talk.unary(SYSTEM + "Resume", system_pb2.ResumeRequest(reason="maintenance is over"), system_pb2.ResumeResponse)
+
+
 _unary(SYSTEM + "Reload", system_pb2.ReloadRequest(dry_run=True), system_pb2.ReloadResponse)
 
 

@@ -529,7 +529,7 @@ static void test_drain(void **state)
 
     harness_init(&h, NULL);
     id = harness_submit(&h, "task { function: 'echo' }");
-    futures_drain(h.futures);
+    futures_drain(h.futures, 1);
     expect_labels(&h, id.text, "set_labels { key: 'a' value: 'b' }", "a=b ");
     harness_cancel(&h, id.text);
     harness_unary(&h, &c, "Delete", "id: '%s'", id.text);

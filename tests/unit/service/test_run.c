@@ -183,7 +183,7 @@ static void test_refused(void **state)
     harness_refused(&h, "Run", "submit { ", " }", harness_bad_submits, harness_n_bad_submits);
     harness_refused(&h, "Run", "", "", bad_runs, ARRAY_LEN(bad_runs));
     assert_int_equal(engine_stats(h.engine).n_futures, 0);
-    futures_drain(h.futures);
+    futures_drain(h.futures, 1);
     harness_unary(&h, &c, "Run", "submit { task { function: 'echo' } }");
     harness_expect(&c, GRPC_UNAVAILABLE, "DRAINING", NULL);
     assert_string_equal(announced(&h, &c).text, "");

@@ -165,7 +165,7 @@ static void test_draining(void **state)
 
     harness_init(&h, NULL);
     id = harness_submit(&h, "task { function: 'echo' }");
-    futures_drain(h.futures);
+    futures_drain(h.futures, 1);
     harness_unary(&h, &c, "Submit", "task { function: 'echo' }");
     harness_expect(&c, GRPC_UNAVAILABLE, "DRAINING", NULL);
     loopback_call_deinit(&c);
@@ -381,7 +381,7 @@ static void test_stream_draining(void **state)
     harness_call(&h, &c, "SubmitStream");
     harness_send(&c, "SubmitStream", "task { function: 'echo' }");
     harness_settle(&h);
-    futures_drain(h.futures);
+    futures_drain(h.futures, 1);
     harness_send(&c, "SubmitStream", "task { function: 'echo' } tag: 'late'");
     loopback_half_close(&c);
     harness_settle(&h);

@@ -10,7 +10,7 @@
 #include "service/unimplemented.h"
 #include "tests/unit/service/harness.h"
 
-enum { ROWS_MAX = 128, SOURCES = 7 };
+enum { ROWS_MAX = 128, SOURCES = 8 };
 
 /* Everything that the daemon adds to its table. */
 struct rows {
@@ -18,6 +18,7 @@ struct rows {
     struct reflection *reflection;
     struct dispatch *dispatch;
     struct system *system;
+    struct drain drain;
     struct {
         const struct grpc_method *rows;
         size_t n;
@@ -42,6 +43,7 @@ static void rows_init(struct rows *r, struct harness *h)
 {
     const struct dispatch_config config = {.pool = {.page = no_page, .kill = no_kill, .pid = no_pid}};
     const struct system_config system_config = {0};
+    const struct drain_world world = {0};
 
     assert_int_equal(health_new(&r->health, h->server), 0);
     assert_int_equal(reflection_new(&r->reflection, h->server), 0);
@@ -54,6 +56,8 @@ static void rows_init(struct rows *r, struct harness *h)
     r->sources[4].rows = reflection_methods(r->reflection, &r->sources[4].n);
     r->sources[5].rows = system_methods(r->system, &r->sources[5].n);
     r->sources[6].rows = unimplemented_methods(&r->sources[6].n);
+    drain_init(&r->drain, h->engine, &world);
+    r->sources[7].rows = drain_methods(&r->drain, &r->sources[7].n);
 }
 
 static void rows_deinit(struct rows *r)

@@ -683,7 +683,7 @@ static void test_shutdown(void **state)
 
     harness_init(&h, NULL);
     id = harness_submit(&h, "task { function: 'echo' }");
-    futures_drain(h.futures);
+    futures_drain(h.futures, 1);
     wait_for(&h, &c, &id, 1, "timeout { seconds: 5 }");
     assert_false(c.is_done);
     futures_shutdown(h.futures);
