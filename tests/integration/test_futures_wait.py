@@ -8,6 +8,7 @@ import futures_support
 from futures_support import *  # noqa: F403: the words of the contract
 from harness import grpc
 
+from futured.v1 import system_pb2, system_pb2_grpc
 from google.protobuf import duration_pb2
 
 ALL, FIRST = futures_pb2.RETURN_WHEN_ALL_COMPLETED, futures_pb2.RETURN_WHEN_FIRST_COMPLETED
@@ -337,6 +338,87 @@ class AsCompleted(WaitCase):
         end()
         got = {r.future.id: r.future.result.data for r in call}
         self.assertEqual(got, {id_: b"%d" % i for i, id_ in enumerate(ids)})
+
+
+class Scale(WaitCase):
+    """Many calls for few futures, and few calls for many: 100,000 pairs of a call and a future either way, which is all
+    that there may be here."""
+    workers = 1
+    EDGES = 100_000
+
+    def setUp(self):
+        super().setUp()
+        self.server = self.start(limits={"waiter_edges": str(self.EDGES)})
+        self.futures = self.futures_of(self.server)
+        self.system = harness.Stub(system_pb2_grpc.SystemStub(self.channel(self.server.address)))
+
+    def edges(self):
+        stats = self.system.GetStats(system_pb2.GetStatsRequest(prefix="waiter_edges")).stats
+        return next(int(s.value) for s in stats if s.name == "waiter_edges")
+
+    def held(self, n):
+        """@n futures that wait behind a gate."""
+        self.gate_, _ = self.occupy(1)
+        return self.submit_many(submit("echo", b"%d" % i) for i in range(n))
+
+    def full(self, ids):
+        """All pairs are there: one more is refused, and it is not the daemon that suffers."""
+        self.poll(lambda: self.edges() == self.EDGES, "all of them wait")
+        error = self.assert_fails(grpc.StatusCode.RESOURCE_EXHAUSTED, self.futures.Wait, self.request(ids[0]))
+        self.assertEqual(what_failed(status_of(error)[0])[1], "TOO_MANY_WAITERS")
+        self.assertEqual(self.futures.Get(get(ids[0])).state, PENDING)
+
+    def none_is_left(self, ids):
+        self.poll(lambda: self.edges() == 0, "none of them waits")
+        self.assertEqual(self.wait(*ids[:10]).counts, counts(succeeded=10))
+
+    def test_few_calls_for_many(self):
+        ids = self.held(10_000)
+        request = self.request(*ids, view=RESULT)
+        first = self.futures.Wait.future(self.request(*ids, return_when=COUNT, count=9_999, view=RESULT))
+        waits = [self.futures.Wait.future(request) for _ in range(4)]
+        streams = [self.futures.AsCompleted(iter([futures_pb2.AsCompletedRequest(ids=ids, view=RESULT)])) for _ in range(5)]
+        self.full(ids)
+        self.gate_.open()
+        wanted = {id_: b"%d" % i for i, id_ in enumerate(ids)}
+        for stream in streams:
+            got = [r.future for r in stream]
+            self.assertEqual(len(got), len(ids))
+            self.assertEqual({f.id: f.result.data for f in got}, wanted)
+        for wait in waits:
+            got = wait.result()
+            self.assertEqual((got.counts, got.timed_out), (counts(succeeded=10_000), False))
+            self.assertEqual([(f.id, f.result.data) for f in got.done], list(wanted.items()))
+        self.assertGreaterEqual(first.result().counts.succeeded, 9_999)
+        self.none_is_left(ids)
+
+    def test_many_calls_for_few(self):
+        ids = self.held(10)
+        stubs = [self.futures_of(self.server) for _ in range(10)]  # a connection takes 2,000 calls at a time
+        request, one = self.request(*ids, view=RESULT), futures_pb2.AsCompletedRequest(ids=ids, view=RESULT)
+        waits = [stub.Wait.future(request) for stub in stubs for _ in range(900)]
+        streams = [stub.AsCompleted(iter([one])) for stub in stubs for _ in range(100)]
+        self.full(ids)
+        self.gate_.open()
+        wanted = [(id_, b"%d" % i) for i, id_ in enumerate(ids)]
+        for wait in waits:
+            got = wait.result()
+            self.assertEqual((got.counts, [(f.id, f.result.data) for f in got.done]), (counts(succeeded=10), wanted))
+        for stream in streams:
+            self.assertEqual([(r.future.id, r.future.result.data) for r in stream], wanted)
+        self.none_is_left(ids)
+
+    def test_many_that_leave(self):
+        """Clients that go away leave nothing behind."""
+        ids = self.held(10)
+        stubs = [self.futures_of(self.server) for _ in range(10)]
+        waits = [stub.Wait.future(self.request(*ids)) for stub in stubs for _ in range(1000)]
+        self.full(ids)
+        for wait in waits:
+            wait.cancel()
+        self.poll(lambda: self.edges() == 0, "none of them waits")
+        self.gate_.open()
+        self.none_is_left(ids)
 
 
 if __name__ == "__main__":
