@@ -27,7 +27,7 @@
 
 enum {
     FEED_COST = 5000,   /* of what one feed looks at in a turn ... */
-    FEEDS_COST = 20000, /* ... and all of them; one event is 1, and what its filter costs ... */
+    FEEDS_COST = 10000, /* ... and all of them; one event is 1, and what its filter costs ... */
     FEED_SHOW_COST = 10 /* ... and this where it is shown */
 };
 enum { KINDS_BUILT = 1U << KIND_STATE | 1U << KIND_LABELS };

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The rows of the benchmark about many who wait: what a pair of a call and a future costs the daemon, in CPU from the call to
+"""The rows of the benchmark about many who wait or follow: what a pair of a call and a future costs the daemon, in CPU from the call to
 its answer, and in memory meanwhile. The client is the stock one of Python, which costs more than the daemon, so only the
 daemon's own numbers are told."""
 import os
@@ -65,5 +65,22 @@ class Waiting:
                 return one(daemon)
         return measure
 
+    def followed(self, n_watches):
+        """RunStream, while @n_watches Watches look at every event and match none."""
+        def measure():
+            with self.t.running(program="futured", arguments=("--workers", "2")) as daemon:
+                grpc, future_pb2, f, stubs, _, _ = self.client()
+                with grpc.insecure_channel(daemon.address) as channel:
+                    request = f.WatchRequest(selector=future_pb2.Selector(filter="state = FAILED AND labels.customer = 42"))
+                    watches = [stubs.FuturesStub(channel).Watch(request) for _ in range(n_watches)]
+                    for watch in watches:
+                        assert next(watch).HasField("keepalive")
+                    return self.t.tool("futured-load", "--address", daemon.address, "--server-pid", daemon.process.pid,
+                                       "--mode", "run-stream", "--connections", 1, "--in-flight", 100, "--duration",
+                                       self.t.ARGS.seconds)
+        return measure
+
     def rows(self):
-        return [self.t.Row(f"Wait {n_calls:,} x {PAIRS // n_calls:,}", self.measure(n_calls)) for n_calls in (10, 10_000)]
+        waits = [self.t.Row(f"Wait {n_calls:,} x {PAIRS // n_calls:,}", self.measure(n_calls)) for n_calls in (10, 10_000)]
+        return waits + [self.t.Row(f"RunStream 1 x 100, followed by {n}", self.followed(n), ratio=("per_second", "RunStream 1 x 100"))
+                        for n in (1, 64)]

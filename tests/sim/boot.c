@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { RING_SIZE = 40 };
+
 static void on_refusal(void *arg, enum persist_refusal why)
 {
     struct world *w = arg;
@@ -78,6 +80,9 @@ static int start(struct world *w)
     if (r < 0)
         return r;
     engine_begin(w->e, w->machine.mono, w->machine.wall);
+    r = engine_ring_keep(w->e, RING_SIZE); /* for engine_check */
+    if (r < 0)
+        return r;
     return w->has_store ? read_store(w) : 0;
 }
 
