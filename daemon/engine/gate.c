@@ -2,6 +2,10 @@
 /*
  * rate is kept as the time by which all starts have been earned: each start moves it on by an interval, and one more is
  * allowed while it is no more than a second (less an interval) ahead. So there is nothing to count up as time goes by.
+ *
+ * A start that did not come to be gives back its interval. But when it was claimed long ago that has been earned since, and others
+ * have started in its stead. So the time is moved back no further than to where it would be if all that has really begun,
+ * and all that is still reserved as from now, were all there is.
  */
 #include "engine/gate.h"
 
@@ -84,12 +88,26 @@ void gate_claimed_limited(struct engine *e, struct function *fn, int is_start)
     judge(e, fn);
 }
 
-void gate_ended_limited(struct engine *e, struct function *fn, int is_unrun)
+void gate_begun_limited(struct engine *e, struct function *fn)
 {
     struct gate *g = &fn->gate;
 
-    if (is_unrun && g->interval_ns)
-        g->earned_at -= g->interval_ns;
+    if (g->interval_ns)
+        g->begun_at = clock_add(MAX(g->begun_at, e->mono), g->interval_ns);
+}
+
+static void give_back(const struct engine *e, const struct function *fn, struct gate *g)
+{
+    int64_t reserved;
+
+    if (!__builtin_mul_overflow((int64_t)fn->n_reserved, g->interval_ns, &reserved))
+        g->earned_at = MIN(g->earned_at, clock_add(MAX(g->begun_at, e->mono), reserved));
+}
+
+void gate_ended_limited(struct engine *e, struct function *fn, int is_unrun)
+{
+    if (is_unrun && fn->gate.interval_ns)
+        give_back(e, fn, &fn->gate);
     judge(e, fn);
 }
 
@@ -136,6 +154,7 @@ static int combine(struct engine *e, struct function *fn, const struct function_
     if (g->interval_ns != interval_of(limits.rate)) {
         g->interval_ns = interval_of(limits.rate);
         g->earned_at = MIN(g->earned_at, clock_add(e->mono, g->interval_ns)); /* a slow past is no debt */
+        g->begun_at = MIN(g->begun_at, g->earned_at);
     }
     g->is_limited = limits.max_running > 0 || limits.rate > 0;
     judge(e, fn);

@@ -7,7 +7,7 @@
  *
  * max_running counts what has been claimed: tasks that are reserved, about to be (arm.h), or run. So what workers have
  * been given in advance never exceeds it. rate counts starts, at most one second's worth of them (or one) at once: a
- * claim takes its share, and gives it back if it is released unrun.
+ * claim takes its share, and gives it back if it is released unrun, but for what has let others start meanwhile.
  */
 #include "base/bytes.h"
 #include "base/clock.h"
@@ -45,7 +45,8 @@ struct gate {
             set;                        /* those that hold: set ones, else those of the configuration */
     struct change *paused, *limits_set; /* NULL = it is not, they are not */
     int64_t interval_ns;                /* of rate; 0 = none */
-    mono_ns_t earned_at;     /* when all that has started has been earned, at one each interval_ns */
+    mono_ns_t earned_at;     /* when all that has been claimed has been earned, at one each interval_ns */
+    mono_ns_t begun_at;      /* the same of what has really begun */
     struct heap_item opens;  /* in engine.opening while GATE_RATE */
     struct list new_setting; /* in effects.settings: pause, limits or defaults are to be stored */
 };
@@ -53,9 +54,10 @@ struct gate {
 void gate_init(struct gate *g);
 void gate_deinit(struct gate *g);
 
-/* gate_claimed: one more of @fn, whose gate is @g, has been claimed (@is_start: under a lease). gate_ended: one that was is
- * not any more; @is_unrun: it was a start that did not come to be. */
+/* gate_claimed: one more of @fn, whose gate is @g, has been claimed (@is_start: under a lease). gate_begun: one of these really
+ * runs. gate_ended: one that was claimed is not any more; @is_unrun: it was a start that did not come to be. */
 void gate_claimed_limited(struct engine *e, struct function *fn, int is_start);
+void gate_begun_limited(struct engine *e, struct function *fn);
 void gate_ended_limited(struct engine *e, struct function *fn, int is_unrun);
 
 static inline void gate_claimed(struct engine *e, struct function *fn, struct gate *g, int is_start)
@@ -63,6 +65,12 @@ static inline void gate_claimed(struct engine *e, struct function *fn, struct ga
     g->n_claimed++;
     if (UNLIKELY(g->is_limited))
         gate_claimed_limited(e, fn, is_start);
+}
+
+static inline void gate_begun(struct engine *e, struct function *fn, const struct gate *g)
+{
+    if (UNLIKELY(g->is_limited))
+        gate_begun_limited(e, fn);
 }
 
 static inline void gate_ended(struct engine *e, struct function *fn, struct gate *g, int is_unrun)

@@ -235,6 +235,7 @@ static void begin(struct engine *e, struct lease *lease, struct attempt *a)
     lease->is_started = 1;
     lease->started_at = e->mono - MIN(MAX(e->wall - a->start_time, INT64_C(0)), e->mono - lease->claimed_at);
     f->function->n_reserved--;
+    gate_begun(e, f->function, &f->function->gate);
     limits_charge(&e->account, f->scope, limits_attempt(a));
     turn_move(e, f, FUTURE_RUNNING);
 }

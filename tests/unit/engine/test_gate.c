@@ -198,6 +198,38 @@ static void test_rate_unrun(void **state)
     fixture_deinit(&x);
 }
 
+/* What is given back after others could start in its stead does not let one more start; nor what was claimed before there was
+ * this rate. */
+static void test_rate_unrun_late(void **state)
+{
+    struct lease *leases[8];
+    struct fixture x;
+
+    fixture_init(&x);
+    for (int i = 0; i < 8; i++)
+        fixture_submit(&x, NULL);
+    assert_int_equal(claim(&x, 1, leases), 1);
+    limit(&x, (struct function_limits){.rate = 1}, FUNCTION_RATE);
+    fixture_pass(&x, 1);
+    assert_int_equal(claim(&x, 8, leases + 1), 1);
+    engine_release(x.e, leases[0]);
+    assert_int_equal(claim(&x, 8, leases), 0);
+    fixture_pass(&x, 10 * NS_PER_S);
+    assert_int_equal(claim(&x, 8, leases + 2), 1);
+    engine_release(x.e, leases[1]);
+    assert_int_equal(claim(&x, 8, leases), 0);
+    engine_release(x.e, leases[2]); /* as if it had not been claimed */
+    assert_int_equal(claim(&x, 8, leases), 1);
+    assert_int_equal(claim(&x, 8, leases + 1), 0);
+    assert_int_equal(engine_start(x.e, leases[0], x.wall), 0);
+    fixture_pass(&x, NS_PER_S / 2);
+    fixture_succeed(&x, leases[0]);
+    assert_int_equal(claim(&x, 8, leases), 0);
+    fixture_pass(&x, NS_PER_S / 2);
+    assert_int_equal(claim(&x, 8, leases), 1);
+    fixture_deinit(&x);
+}
+
 static void test_max_pending(void **state)
 {
     struct future *f = NULL;
@@ -344,6 +376,7 @@ int main(void)
             cmocka_unit_test(test_max_running_armed_and_cancelled),
             cmocka_unit_test(test_rate),
             cmocka_unit_test(test_rate_unrun),
+            cmocka_unit_test(test_rate_unrun_late),
             cmocka_unit_test(test_max_pending),
             cmocka_unit_test(test_layers),
             cmocka_unit_test(test_settings),
