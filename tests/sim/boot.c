@@ -129,17 +129,15 @@ static void check_disk(const struct world *w)
 static void restart_model(struct world *w)
 {
     struct model *m = &w->model;
+    uint8_t on_disk[MODEL_FUTURES];
 
-    model_restart(m);
+    for (int i = 0; i < m->n_futures; i++)
+        on_disk[i] = disk_find(&w->disk, &m->futures[i].id) != NULL;
+    model_restart(m, on_disk);
     memset(w->is_fact, 0, sizeof w->is_fact);
     memset(w->must_forget, 0, sizeof w->must_forget);
-    memset(w->must_revoke, 0, sizeof w->must_revoke);
     memset(w->commit_seq, 0, sizeof w->commit_seq);
     memset(w->listers, 0, sizeof w->listers);
-    memset(w->must_work, 0, sizeof w->must_work);
-    for (int i = 0; i < m->n_futures; i++)
-        if (model_is_here(&m->futures[i]) && m->futures[i].at == AT_READY)
-            w->must_work[m->futures[i].function] = 1;
     w->last_seq = w->durable_seq = w->deleted_seq = 0;
     w->key_ceiling = w->asked_ceiling = w->has_store ? w->disk.content.key_ceiling : UINT64_MAX;
     w->ceiling_seq = 0;
@@ -171,6 +169,7 @@ void boot_start(struct world *w)
     if (w->has_store)
         check_disk(w);
     find_names(w);
+    searching_begin(w);
 }
 
 /* --- end */
@@ -185,6 +184,7 @@ static void end_calls(struct world *w)
         finding_drop(w, &w->stretches[k]);
     for (int k = 0; k < WORLD_WISHES; k++)
         w->wishes[k].is_used = 0;
+    searching_drop_all(w);
 }
 
 static void end_workers(struct world *w)
@@ -197,6 +197,8 @@ static void end_workers(struct world *w)
 void boot_stop(struct world *w)
 {
     world_says(w, "the daemon is stopped");
+    engine_stay(w->e);
+    w->model.is_staying = 1;
     for (int i = 0; i < w->model.n_futures; i++)
         while (model_is_leased(&w->model.futures[i]))
             workers_give_up(w, i);

@@ -9,6 +9,8 @@
 #include <errno.h>
 #include <string.h>
 
+enum { CLIENTS_LANES = 4 }; /* by principal, or another fairness key, in a namespace */
+
 static uint64_t n_alive(const struct world *w)
 {
     return engine_stats(w->e).n_futures;
@@ -31,6 +33,73 @@ static void plan_again(struct world *w, struct model_future *f)
         f->function = before->function;
 }
 
+/* Some time from now, of any order; its last bits are those of the future alone, so no two things are due at once. */
+static int64_t some_span(struct world *w)
+{
+    static const int64_t spans[] = {NS_PER_MS, NS_PER_S, 60 * NS_PER_S, 3600 * NS_PER_S, 86400 * NS_PER_S};
+    int64_t most = spans[world_random(w, MIN(w->pace, (uint32_t)ARRAY_LEN(spans)))];
+
+    return (int64_t)world_random(w, (uint64_t)most) / MODEL_FUTURES * MODEL_FUTURES + MODEL_FUTURES +
+           w->model.n_futures;
+}
+
+wall_ns_t clients_time(struct world *w, int i)
+{
+    wall_ns_t at = w->model.wall + some_span(w);
+
+    return at / MODEL_FUTURES * MODEL_FUTURES + i;
+}
+
+static void plan_times(struct world *w, struct model_future *f)
+{
+    static const struct span final[] = {SPAN_LIT("Final")};
+
+    if (world_random(w, 4) == 0)
+        f->not_before = clients_time(w, w->model.n_futures);
+    if (world_random(w, 4) == 0)
+        f->deadline = MAX(clients_time(w, w->model.n_futures), f->not_before + MODEL_FUTURES);
+    if (world_random(w, 2) == 0)
+        f->attempt_timeout_ns = some_span(w);
+    if (world_random(w, 3)) {
+        f->retry = (struct retry_policy){
+                .max_attempts = 1 + (uint32_t)world_random(w, 5),
+                .initial_backoff_ns = some_span(w),
+                .multiplier = 1 + (double)world_random(w, 20) / 10,
+                .jitter = (double)world_random(w, 11) / 10,
+        };
+        f->retry.max_backoff_ns = f->retry.initial_backoff_ns + some_span(w);
+        f->retry.n_types = (uint32_t)world_random(w, 2);
+        f->retry.types = f->retry.n_types ? final : NULL;
+    }
+    f->is_cancelled_alone = world_random(w, 10) == 0;
+}
+
+static void plan_depends(struct world *w, struct model_future *f)
+{
+    uint32_t n = 1 + (uint32_t)world_random(w, MODEL_DEPENDS);
+
+    for (uint32_t k = 0; k < n; k++) {
+        int i = world_any_here(w);
+        const struct model_future *u = i < 0 ? NULL : &w->model.futures[i];
+
+        if (u && u->scope / 2 == f->scope / 2 && w->shown.futures[i].is_shown && /* who names it has its ID */
+            (u->durability == DURABILITY_DURABLE || f->durability == DURABILITY_EPHEMERAL))
+            f->depends[f->n_depends++].future = i;
+    }
+    f->depend_policy = (enum depend_policy)(1 + world_random(w, 3));
+    f->passes_results = (int)world_random(w, 2);
+}
+
+/* Whose turn it is among others, and who must not run beside it. */
+static void plan_keys(struct world *w, struct model_future *f)
+{
+    f->lane = f->scope / 2 * CLIENTS_LANES +
+              (int)(world_random(w, 3) ? (uint64_t)(f->scope % 2) : world_random(w, CLIENTS_LANES));
+    if (world_random(w, 3))
+        f->slot = (f->function * 2 + f->scope / 2) * MODEL_SLOT_KEYS +
+                  (int)world_random(w, 1 + world_random(w, MODEL_SLOT_KEYS));
+}
+
 static struct model_future plan(struct world *w)
 {
     struct model_future f = {
@@ -42,14 +111,23 @@ static struct model_future plan(struct world *w)
             .on_lost = world_random(w, 4) ? ON_LOST_RETRY : ON_LOST_FAIL,
             .retention_ns = -1,
             .worker = -1,
+            .slot = -1,
+            .failed_by = -1,
     };
 
     if (world_random(w, 4) == 0)
         f.key = 1 + (int)world_random(w, WORLD_KEYS);
     if (world_random(w, 4) == 0)
         plan_again(w, &f);
-    if (world_random(w, 10) == 0)
+    if (world_random(w, 5) == 0)
         f.retention_ns = (int64_t)world_random(w, 100) * NS_PER_S;
+    f.lane = f.scope / 2 * CLIENTS_LANES + f.scope % 2;
+    if (world_random(w, 8) < w->wants_times)
+        plan_times(w, &f);
+    if (world_random(w, 8) < w->wants_depends)
+        plan_depends(w, &f);
+    if (world_random(w, 8) < w->wants_keys)
+        plan_keys(w, &f);
     f.task = (uint32_t)w->model.n_futures;
     f.task_bytes = 8 + (uint32_t)world_random(w, world_random(w, 50) ? 40 : 3000);
     return f;
@@ -74,15 +152,17 @@ static void accepted(struct world *w, struct model_future *plan, const struct fu
     ASSERT(key > w->key_floor); /* nobody has ever had it */
     w->key_floor = key;
     plan->id = f->id;
+    plan->submit_time = f->submit_time;
     i = model_submit(&w->model, plan);
     if (key > w->key_ceiling) { /* its ID may be shown when the store knows */
         w->commit_seq[i] = w->last_seq + 1;
         w->model.is_urgent = 1;
     }
-    w->must_work[plan->function] = 1;
-    world_says(w, "submit %d: function %d, priority %d, group %d%s%s", i, plan->function, plan->priority,
-               plan->group, plan->durability == DURABILITY_DURABLE ? "" : ", ephemeral",
-               plan->on_lost == ON_LOST_FAIL ? ", once" : "");
+    world_says(w, "submit %d: function %d, priority %d, group %d, lane %d, slot %d, depends %u%s%s%s%s", i,
+               plan->function, plan->priority, plan->group, plan->lane, plan->slot, plan->n_depends,
+               plan->durability == DURABILITY_DURABLE ? "" : ", ephemeral",
+               plan->on_lost == ON_LOST_FAIL ? ", once" : "", plan->not_before ? ", later" : "",
+               plan->deadline ? ", deadline" : "");
     if (world_random(w, 2)) /* else somebody waits for its end */
         shown_future(w, i);
 }
@@ -128,9 +208,32 @@ static int join(struct world *w, const struct engine_submit *in, const struct mo
     return f != NULL;
 }
 
+static struct span fairness_key(const struct model_future *f)
+{
+    static const char *const names[CLIENTS_LANES] = {"alice", "bob", "x", "y"};
+    int own = f->scope / 2 * CLIENTS_LANES + f->scope % 2;
+
+    return f->lane == own ? (struct span){0} : span_of_string(names[f->lane % CLIENTS_LANES]);
+}
+
+static struct span concurrency_key(const struct model_future *f)
+{
+    static const char *const names[MODEL_SLOT_KEYS] = {"one", "two", "three"};
+
+    return f->slot < 0 ? (struct span){0} : span_of_string(names[f->slot % MODEL_SLOT_KEYS]);
+}
+
+static int is_full(const struct world *w, int function)
+{
+    const struct model_settings *set = &w->model.functions[function].set;
+
+    return set->max_pending && model_n_pending(&w->model, function) >= set->max_pending;
+}
+
 static void submit_one(struct world *w)
 {
     struct model_future plan_ = plan(w);
+    struct future *upstreams[MODEL_DEPENDS];
     struct bytes *task;
     struct future *f = NULL;
     char name[32];
@@ -145,10 +248,23 @@ static void submit_one(struct world *w)
             .retention_ns = plan_.retention_ns,
             .key = world_key(plan_.key),
             .key_policy = (enum key_policy)(1 + world_random(w, 4)),
+            .fairness_key = fairness_key(&plan_),
+            .concurrency_key = concurrency_key(&plan_),
+            .not_before = plan_.not_before,
+            .deadline = plan_.deadline,
+            .attempt_timeout_ns = plan_.attempt_timeout_ns,
+            .retry = plan_.retry.max_attempts ? &plan_.retry : NULL,
+            .is_cancelled_alone = plan_.is_cancelled_alone,
+            .upstreams = upstreams,
+            .n_upstreams = plan_.n_depends,
+            .depend_policy = plan_.depend_policy,
+            .passes_results = (uint8_t)plan_.passes_results,
     };
 
     if (w->model.n_futures == MODEL_FUTURES || world_refuses(w, &plan_, 1))
         return;
+    for (uint32_t k = 0; k < plan_.n_depends; k++)
+        upstreams[k] = world_future(w, plan_.depends[k].future);
     in.task = task = make_task(&plan_);
     if (world_random(w, 5) == 0)
         in.tag = in.traceparent = SPAN_LIT("00-trace");
@@ -164,6 +280,9 @@ static void submit_one(struct world *w)
     } else if (!is_known && !w->config.accept_unknown_functions) {
         world_failed(w);
         ASSERT(r == ENGINE_E_NO_SUCH_FUNCTION);
+    } else if (is_known && is_full(w, plan_.function)) {
+        world_failed(w);
+        ASSERT(r == ENGINE_E_FULL_FUNCTION);
     } else if (r == ENGINE_E_NO_KEYS) {
         world_failed(w);
         ASSERT(w->ceiling_seq); /* the store has been asked for more, and has not answered */
@@ -186,21 +305,25 @@ static void event_submit(struct world *w)
         submit_one(w);
 }
 
-static void event_cancel(struct world *w)
+int clients_cancel(struct world *w, int i)
 {
-    int i = world_any_here(w), had_lease;
+    int64_t grace_ns = world_random(w, 2) ? -1 : (int64_t)world_random(w, 20) * NS_PER_S;
 
-    if (i < 0 || world_refuses(w, &w->model.futures[i], 0))
-        return;
-    had_lease = model_is_leased(&w->model.futures[i]);
     world_says(w, "cancel %d", i);
     world_fail(w);
-    if (!world_done(w, engine_cancel(w->e, world_future(w, i), w->scopes[0], SPAN_LIT("why not"), -1)))
-        return;
-    if (had_lease && !w->model.futures[i].is_cancel)
-        w->must_revoke[i] = 1;
-    model_cancel(&w->model, i);
+    if (!world_done(w, engine_cancel(w->e, world_future(w, i), w->scopes[0], SPAN_LIT("why not"), grace_ns)))
+        return -1;
+    model_cancel(&w->model, i, grace_ns);
     world_shows(w, i);
+    return 0;
+}
+
+static void event_cancel(struct world *w)
+{
+    int i = world_any_here(w);
+
+    if (i >= 0 && !world_refuses(w, &w->model.futures[i], 0))
+        (void)clients_cancel(w, i);
 }
 
 void clients_annotate(struct world *w, int i)
@@ -244,7 +367,7 @@ void clients_delete(struct world *w, int i)
     world_says(w, "delete %d", i);
     world_fail(w);
     r = engine_delete(w->e, world_future(w, i));
-    if (!model_is_terminal(m) || m->n_pins) {
+    if (!model_is_terminal(m) || model_is_pinned(m)) {
         world_failed(w);
         ASSERT(r == (!model_is_terminal(m) ? ENGINE_E_NOT_TERMINAL : ENGINE_E_PINNED));
         return;
@@ -252,7 +375,7 @@ void clients_delete(struct world *w, int i)
     if (!world_done(w, r))
         return;
     m->is_gone = m->is_deleted = 1;
-    m->is_changed = m->is_now = 0;
+    m->is_changed = m->is_unnoted = m->is_now = 0;
     w->is_fact[i] = 0;
     if (w->has_store && m->is_stored) {
         w->must_forget[i] = 1;

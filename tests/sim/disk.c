@@ -140,23 +140,35 @@ static void put(struct disk_content *c, const struct batch *b, const struct batc
     put_blob(&row->data, &row->data_bytes, op->data);
 }
 
+static void put_text(char *to, size_t size, struct span text)
+{
+    ASSERT(text.len < size);
+    memset(to, 0, size);
+    if (text.len)
+        memcpy(to, text.p, text.len);
+}
+
 static void put_setting(struct disk_content *c, const struct batch *b, const struct batch_op *op)
 {
-    struct disk_setting s = {"", ""};
-    struct span name = batch_span(b, op->name), value = batch_span(b, op->value);
+    struct disk_setting s = {.at = op->time};
     uint32_t i = 0;
+    int is_there;
 
-    ASSERT(op->has_value && name.len < sizeof s.name && value.len < sizeof s.value);
-    memcpy(s.name, name.p, name.len);
-    if (value.len)
-        memcpy(s.value, value.p, value.len);
+    put_text(s.name, sizeof s.name, batch_span(b, op->name));
+    put_text(s.value, sizeof s.value, batch_span(b, op->value));
+    put_text(s.who, sizeof s.who, batch_span(b, op->who));
+    put_text(s.why, sizeof s.why, batch_span(b, op->why));
     while (i < c->n_settings && strcmp(c->settings[i].name, s.name) < 0)
         i++;
-    if (i == c->n_settings || strcmp(c->settings[i].name, s.name) != 0) {
+    is_there = i < c->n_settings && strcmp(c->settings[i].name, s.name) == 0;
+    if (is_there && !op->has_value) {
+        memmove(&c->settings[i], &c->settings[i + 1], (--c->n_settings - i) * sizeof s);
+    } else if (op->has_value && !is_there) {
         ASSERT(c->n_settings < DISK_SETTINGS_MAX);
         memmove(&c->settings[i + 1], &c->settings[i], (c->n_settings++ - i) * sizeof s);
     }
-    c->settings[i] = s;
+    if (op->has_value)
+        c->settings[i] = s;
 }
 
 static void apply(struct disk_content *c, const struct batch *b)
@@ -364,17 +376,49 @@ static int backend_keys(struct store_view *v, uint64_t *k, uint64_t *hashes, uin
     return 0;
 }
 
+/* Whether @record is a member of the group whose key is @group. */
+static int is_member(const struct record *record, struct span group, int *ret)
+{
+    struct buf key = BUF_INIT;
+    int r = match_group_key(&key, record->namespace, record->group);
+
+    *ret = r == 0 && record->group.len && span_eq(group, (struct span){buf_head(&key), buf_len(&key)});
+    buf_deinit(&key);
+    return r;
+}
+
+/* 0 with *ret: @row is wanted; without: it is not. */
+static int look(const struct disk_row *row, const struct store_scan *scan, uint32_t *cost,
+                struct store_item **ret)
+{
+    struct store_item *item;
+    int r = make_item(row, scan->want, &item), is = 1;
+
+    *ret = NULL;
+    if (r != 0)
+        return r;
+    if (scan->group.len)
+        r = is_member(&item->record, scan->group, &is);
+    if (r == 0 && is && scan->match)
+        is = item->result == 0 && match_is_wanted(scan->match, &item->record, cost);
+    if (r == 0 && is)
+        *ret = item;
+    else
+        store_item_free(item);
+    return r;
+}
+
+/* No more than look_max rows are looked at: a real one comes to its end by cost, and by size. */
 static int backend_scan(struct store_view *v, const struct store_scan *scan, struct list *items)
 {
     struct disk *d = disk_of_view(v);
     const struct disk_content *c = &d->content;
-    uint32_t n = 0, i = scan->desc ? seek(c, scan->key) : seek(c, scan->key + 1);
-    struct store_scanned scanned = {.last = scan->key};
+    uint32_t n = 0, n_looked = 0, i = scan->desc ? seek(c, scan->key) : seek(c, scan->key + 1);
+    struct store_scanned scanned = {.last = scan->key, .is_end = 1};
 
-    ASSERT(!scan->group.len);
     if (d->is_unreadable)
         return -EIO;
-    while (n < scan->limit && (scan->desc ? i > 0 : i < c->n_rows)) {
+    while (scan->desc ? i > 0 : i < c->n_rows) {
         const struct disk_row *row = &c->rows[scan->desc ? i - 1 : i];
         struct store_item *item;
         int r;
@@ -382,19 +426,18 @@ static int backend_scan(struct store_view *v, const struct store_scan *scan, str
         i += scan->desc ? UINT32_MAX : 1;
         if (row->is_done != (scan->place == STORE_DONE))
             continue;
-        r = make_item(row, scan->want, &item);
+        if (n == scan->limit || n_looked++ == d->look_max) {
+            scanned.is_end = 0;
+            break;
+        }
+        r = look(row, scan, &scanned.cost, &item);
         if (r != 0)
             return r;
-        scanned.last = id_key(&item->id);
-        if (scan->match &&
-            (item->result != 0 || !match_is_wanted(scan->match, &item->record, &scanned.cost))) {
-            store_item_free(item);
-            continue;
-        }
-        list_push_back(items, &item->link);
-        n++;
+        scanned.last = row->key;
+        if (item)
+            list_push_back(items, &item->link);
+        n += item != NULL;
     }
-    scanned.is_end = n < scan->limit;
     if (scan->ret)
         *scan->ret = scanned;
     return 0;
@@ -407,7 +450,10 @@ static int backend_settings(struct store_view *v, store_setting_fn fn, void *use
 
     for (uint32_t i = 0; r == 0 && i < c->n_settings; i++)
         r = fn(user, &(struct store_setting){.name = span_of_string(c->settings[i].name),
-                                             .value = span_of_string(c->settings[i].value)});
+                                             .value = span_of_string(c->settings[i].value),
+                                             .who = span_of_string(c->settings[i].who),
+                                             .why = span_of_string(c->settings[i].why),
+                                             .at = c->settings[i].at});
     return r;
 }
 
@@ -474,6 +520,7 @@ void disk_init(struct disk *d)
     };
 
     memset(d, 0, sizeof *d);
+    d->look_max = 200;
     d->store.backend = &backend;
     d->view.backend = &view_backend;
 }

@@ -18,7 +18,8 @@ struct disk_row {
 };
 
 struct disk_setting {
-    char name[64], value[64];
+    char name[64], value[128], who[32], why[32];
+    wall_ns_t at;
 };
 
 enum { DISK_SETTINGS_MAX = 32 };
@@ -48,6 +49,7 @@ struct disk {
     int has_after, is_poisoned, is_off;
     enum disk_fault fault;
     int is_unreadable; /* reads fail */
+    uint32_t look_max; /* rows that one read looks at */
     uint32_t epoch;
     uint64_t n_commits, n_writes;
     struct store store;

@@ -7,11 +7,12 @@
 
 void model_init(struct model *m)
 {
-    memset(m, 0, sizeof *m);
     m->commit_by = m->lazy_by = CLOCK_NEVER;
     for (int w = 0; w < MODEL_WAITERS; w++)
         for (int k = 0; k < MODEL_EDGES; k++)
             m->waiters[w].edges[k].future = -1;
+    for (int k = 0; k < MODEL_SLOTS; k++)
+        m->candidates[k] = -1;
 }
 
 void model_deinit(struct model *m)
@@ -35,12 +36,13 @@ int model_submit(struct model *m, const struct model_future *like)
     struct model_future *f = &m->futures[i];
 
     *f = *like;
-    model_queue(m, f);
+    f->at = AT_NOWHERE;
     f->label = -1;
     model_note(m, i, m->key_taken_by != i + 1); /* what gives a key and what takes it are in one commit */
     if (f->durability == DURABILITY_DURABLE && m->commit_by == CLOCK_NEVER)
         m->commit_by = m->mono + MODEL_LAZY;
-    model_rotate(m, f->function);
+    model_tie(m, i);
+    model_place(m, i, 0);
     model_join(m, i);
     return i;
 }
@@ -53,8 +55,8 @@ void model_end(struct model *m, int i, enum model_at at, int32_t result, enum fu
                                        [AT_FAILED] = 168 * MODEL_HOUR,
                                        [AT_CANCELLED] = 168 * MODEL_HOUR};
     struct model_future *f = &m->futures[i];
-    int was_ready = f->at == AT_READY;
 
+    ASSERT(f->at == AT_NOWHERE);
     f->at = at;
     f->result = result;
     f->reason = reason;
@@ -62,86 +64,129 @@ void model_end(struct model *m, int i, enum model_at at, int32_t result, enum fu
     f->expire_time = m->wall + (f->retention_ns >= 0                    ? f->retention_ns
                                 : f->durability == DURABILITY_EPHEMERAL ? 10 * MODEL_MINUTE
                                                                         : defaults[at]);
-    if (was_ready)
-        model_rotate(m, f->function);
-    model_tell(m, i, 1);
+    model_note(m, i, 0);
+    model_depends_ended(m, i);
+    model_fire(m, i, 1);
 }
 
-void model_start(struct model *m, int i)
+void model_start(struct model *m, int i, wall_ns_t at)
 {
     struct model_future *f = &m->futures[i];
 
     if (f->at == AT_RUNNING)
         return;
     f->at = AT_RUNNING;
+    model_begins(m, i);
     f->n_attempts++;
+    f->start_time = MIN(MAX(at, f->submit_time), m->wall);
+    f->started_at = m->mono - MIN(MAX(m->wall - f->start_time, INT64_C(0)), m->mono - f->claimed_at);
     model_note(m, i, 1);
     model_fire(m, i, 0);
 }
 
-void model_finish(struct model *m, int i, int is_error, int32_t result, uint32_t result_bytes)
+/* What ends a future was asked for, or came, while a worker had it. */
+static void end_as_told(struct model *m, int i)
 {
-    model_start(m, i);
-    m->futures[i].result_bytes = result_bytes;
-    if (!is_error)
-        model_end(m, i, AT_SUCCEEDED, result, REASON_NONE);
-    else if (m->futures[i].is_cancel)
+    if (m->futures[i].is_cancel)
         model_end(m, i, AT_CANCELLED, 0, REASON_CANCELLED);
     else
-        model_end(m, i, AT_FAILED, 0, REASON_FUNCTION_ERROR);
+        model_end(m, i, AT_FAILED, 0, REASON_DEADLINE_EXCEEDED);
+}
+
+void model_finish(struct model *m, int i, const struct model_finish *end)
+{
+    static const enum future_reason reasons[] = {[STOP_TIMEOUT] = REASON_TIMEOUT,
+                                                 [STOP_DEADLINE] = REASON_DEADLINE_EXCEEDED,
+                                                 [STOP_CANCELLED] = REASON_CANCELLED};
+    struct model_future *f = &m->futures[i];
+    enum stop stop = f->stop;
+    int was_stopped = stop != STOP_NOT && (end->reason == REASON_CANCELLED || end->reason == REASON_CRASHED);
+
+    model_start(m, i, m->wall);
+    f->result_bytes = end->result_bytes;
+    f->attempt_reason = was_stopped ? reasons[stop] : end->reason;
+    model_lease_ended(m, i, 0, f->claimed_at);
+    if (end->reason == REASON_NONE) {
+        model_end(m, i, AT_SUCCEEDED, end->result, REASON_NONE);
+    } else if (f->is_cancel || (was_stopped && f->is_overdue)) {
+        end_as_told(m, i);
+    } else if (stop != STOP_DEADLINE &&
+               model_may_retry(m, f, was_stopped ? stop == STOP_TIMEOUT : end->is_retryable,
+                               end->is_listed)) {
+        f->is_armed = 0;
+        f->n_counted++;
+        f->next_try = end->next_try;
+        f->next_try_mono = end->next_try_mono;
+        model_tell(m, i, 0);
+        model_place(m, i, 1);
+    } else {
+        model_end(m, i, AT_FAILED, 0, f->attempt_reason);
+    }
 }
 
 void model_release(struct model *m, int i, int is_disarmed)
 {
-    if (m->futures[i].is_cancel) {
-        model_end(m, i, AT_CANCELLED, 0, REASON_CANCELLED);
+    struct model_future *f = &m->futures[i];
+
+    model_lease_ended(m, i, 1, f->claimed_at);
+    if (f->is_cancel || f->is_overdue) {
+        end_as_told(m, i);
         return;
     }
-    model_go_back(m, i);
-    if (is_disarmed && m->futures[i].is_armed) {
-        m->futures[i].is_armed = 0;
+    model_place(m, i, 1);
+    if (is_disarmed && f->is_armed) {
+        f->is_armed = 0;
         model_note(m, i, 1);
         model_fire(m, i, 0);
     }
 }
 
-/* Its attempt, or what may have been one, is lost. */
-void model_lose_attempt(struct model *m, int i)
+void model_lose_attempt(struct model *m, int i, int is_back)
 {
     struct model_future *f = &m->futures[i];
 
-    if (f->is_cancel)
-        model_end(m, i, AT_CANCELLED, 0, REASON_CANCELLED);
+    if (f->is_cancel || f->is_overdue)
+        end_as_told(m, i);
     else if (f->on_lost == ON_LOST_FAIL)
         model_end(m, i, AT_FAILED, 0, REASON_OUTCOME_UNKNOWN);
     else if (f->n_losses == 3)
         model_end(m, i, AT_FAILED, 0, REASON_WORKER_LOST);
     else {
         f->n_losses++;
-        model_go_back(m, i);
         model_tell(m, i, 0);
+        model_place(m, i, is_back);
     }
 }
 
 void model_lose(struct model *m, int i)
 {
-    if (m->futures[i].at == AT_RESERVED)
+    if (m->futures[i].at == AT_RESERVED) {
         model_release(m, i, 1);
-    else
-        model_lose_attempt(m, i);
+    } else {
+        m->futures[i].attempt_reason = REASON_WORKER_LOST;
+        model_lease_ended(m, i, 0, m->futures[i].claimed_at);
+        model_lose_attempt(m, i, 1);
+    }
 }
 
-void model_cancel(struct model *m, int i)
+void model_cancel(struct model *m, int i, int64_t grace_ns)
 {
     struct model_future *f = &m->futures[i];
 
-    if (model_is_terminal(f) || f->is_cancel)
+    grace_ns = grace_ns < 0 ? MODEL_GRACE : grace_ns;
+    if (model_is_terminal(f))
+        return;
+    if (model_is_leased(f))
+        model_stop(m, i, STOP_CANCELLED, grace_ns);
+    if (f->is_cancel)
         return;
     f->is_cancel = 1;
-    if (f->at == AT_READY || f->at == AT_ARMED)
-        model_end(m, i, AT_CANCELLED, 0, REASON_CANCELLED);
-    else
+    if (model_is_leased(f)) {
         model_tell(m, i, 0);
+    } else {
+        model_take(m, i);
+        model_end(m, i, AT_CANCELLED, 0, REASON_CANCELLED);
+    }
 }
 
 void model_annotate(struct model *m, int i, int label)

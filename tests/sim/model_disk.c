@@ -28,19 +28,26 @@ void model_commit(struct model *m, int i, uint64_t seq)
 
 void model_commit_functions(struct model *m, uint64_t seq)
 {
-    next_copy(m, seq)->n_functions = m->n_functions;
+    struct model_copy *copy = next_copy(m, seq);
+
+    copy->n_functions = m->n_functions;
+    for (int k = 0; k < MODEL_FUNCTIONS; k++)
+        copy->set[k] = m->functions[k].set;
 }
 
 void model_kept(struct model *m, uint64_t seq)
 {
     int n = 0;
 
-    while (n < m->n_copies && m->copies[n].seq <= seq) {
-        if (m->copies[n].i < 0)
-            m->n_functions_kept = m->copies[n].n_functions;
-        else
-            m->kept[m->copies[n].i] = m->copies[n].future;
-        n++;
+    for (; n < m->n_copies && m->copies[n].seq <= seq; n++) {
+        const struct model_copy *copy = &m->copies[n];
+
+        if (copy->i >= 0) {
+            m->kept[copy->i] = copy->future;
+        } else {
+            m->n_functions_kept = copy->n_functions;
+            memcpy(m->set_kept, copy->set, sizeof m->set_kept);
+        }
     }
     m->n_copies -= n;
     if (n > 0)
@@ -60,66 +67,111 @@ void model_loaded(struct model *m, int i)
         m->futures[i].key = 0;
     m->futures[i].is_out = m->futures[i].is_gone = 0;
     m->futures[i].n_overdue = 0;
+    m->futures[i].end_order = 0;
     m->futures[i].join_order = 0; /* it names its group, but is not in the list: the store's index has it */
+}
+
+/* What @f depends on and has ended comes back before it, if it is @on_disk. */
+static void find_upstreams(struct model *m, struct model_future *f, const uint8_t *on_disk)
+{
+    for (uint32_t k = 0; k < f->n_depends; k++) {
+        struct model_depend *d = &f->depends[k];
+        struct model_future *u = &m->futures[d->future];
+
+        if ((d->state != 0 && !f->passes_results) || model_is_here(u))
+            continue;
+        d->is_gone = !on_disk[d->future];
+        if (d->is_gone)
+            ASSERT(u->was_due); /* else the disk would have had it */
+        else
+            model_loaded(m, d->future);
+    }
 }
 
 /* What a start makes of a future that had not ended; in the order of IDs. */
 static void go_on(struct model *m, int i)
 {
     struct model_future *f = &m->futures[i];
-    int must_lose = f->at == AT_RUNNING || (f->is_armed && f->on_lost == ON_LOST_FAIL);
+    int was_running = f->at == AT_RUNNING;
 
-    if (must_lose)
-        f->at = AT_RUNNING;
-    if (must_lose)
-        model_lose_attempt(m, i);
+    f->at = AT_NOWHERE;
+    if (was_running)
+        f->attempt_reason = REASON_WORKER_LOST;
+    if (was_running || (f->is_armed && f->on_lost == ON_LOST_FAIL))
+        model_lose_attempt(m, i, 0);
     else if (f->is_cancel)
         model_end(m, i, AT_CANCELLED, 0, REASON_CANCELLED);
-    if (model_is_terminal(f))
-        return;
-    f->is_armed = 0;
-    if (f->at != AT_READY)
-        model_queue(m, f);
-    model_rotate(m, f->function);
+    else
+        model_place(m, i, 0);
 }
 
-void model_restart(struct model *m)
+/* From a copy, without what only a running daemon knows. */
+static void restore(const struct model *m, struct model_future *f, const struct model_future *kept)
 {
+    struct model_future was = *f;
+
+    *f = *kept;
+    f->n_pins = f->n_search_pins = f->n_overdue = 0;
+    f->worker = -1;
+    f->claim_epoch = was.claim_epoch;
+    f->claim_number = was.claim_number;
+    f->was_due = model_is_terminal(f) && (was.was_due || f->expire_time <= m->wall);
+    f->is_gone = f->was_due;
+    f->is_out = model_is_terminal(f);
+    f->is_changed = f->is_unnoted = f->is_now = f->is_overdue = f->is_cancelled_alone = 0;
+    f->abandoned = f->end_order = 0;
+    f->stop = STOP_NOT;
+    if (f->next_try <= m->wall || !f->retry.max_attempts)
+        f->next_try = 0;
+    f->next_try_mono = m->mono + MIN(f->next_try - m->wall, 2 * f->retry.max_backoff_ns);
+}
+
+static void restart_functions(struct model *m)
+{
+    m->n_functions = m->n_functions_kept;
+    for (int k = 0; k < MODEL_FUNCTIONS; k++) {
+        m->functions[k] = (struct model_function){.set = m->set_kept[k]};
+        model_limits_changed(m, k);
+    }
+    for (int k = 0; k < MODEL_SLOTS; k++)
+        m->candidates[k] = -1;
+}
+
+void model_restart(struct model *m, const uint8_t *on_disk)
+{
+    uint8_t is_live[MODEL_FUTURES] = {0};
+
     memset(m->waiters, 0, sizeof m->waiters);
     memset(m->workers, 0, sizeof m->workers);
+    memset(m->must_revoke, 0, sizeof m->must_revoke);
+    memset(m->must_work, 0, sizeof m->must_work);
     for (int w = 0; w < MODEL_WAITERS; w++)
         for (int k = 0; k < MODEL_EDGES; k++)
             m->waiters[w].edges[k].future = -1;
     m->n_copies = m->n_rotation = 0;
-    m->is_urgent = m->is_all = 0;
+    m->is_urgent = m->is_all = m->is_staying = 0;
     m->commit_by = m->lazy_by = CLOCK_NEVER;
-    m->n_functions = m->n_functions_kept;
     for (int i = 0; i < m->n_futures; i++) {
         struct model_future *f = &m->futures[i];
-        struct model_future was = *f;
 
-        if (!m->kept[i].is_stored || m->kept[i].is_deleted) {
-            f->is_gone = 1;
-            f->is_out = 0;
-            f->is_stored = m->kept[i].is_stored;
-            f->is_deleted = m->kept[i].is_deleted;
+        if (m->kept[i].is_stored && !m->kept[i].is_deleted) {
+            restore(m, f, &m->kept[i]);
+            is_live[i] = model_is_here(f) != 0;
+            f->is_gone |= is_live[i]; /* not yet */
             continue;
         }
-        *f = m->kept[i];
-        f->n_pins = f->n_overdue = 0;
-        f->worker = -1;
-        f->claim_epoch = was.claim_epoch;
-        f->claim_number = was.claim_number;
-        f->was_due = model_is_terminal(f) && (was.was_due || f->expire_time <= m->wall);
-        f->is_gone = f->was_due;
-        f->is_out = model_is_terminal(f);
-        f->is_changed = 0;
-        if (f->at < AT_RUNNING)
-            f->at = AT_ARMED; /* that is, in no queue yet */
+        f->is_gone = 1;
+        f->is_out = 0;
+        f->is_stored = m->kept[i].is_stored;
+        f->is_deleted = m->kept[i].is_deleted;
     }
+    restart_functions(m);
     for (int i = 0; i < m->n_futures; i++)
-        if (model_is_here(&m->futures[i])) {
+        if (is_live[i]) {
+            m->futures[i].is_gone = 0;
+            find_upstreams(m, &m->futures[i], on_disk);
             model_join(m, i);
+            model_tie(m, i);
             go_on(m, i);
         }
 }

@@ -50,7 +50,7 @@ int model_is_ready(const struct model *m, const struct model_waiter *w)
 /* Something of future @i has changed that nobody need know of yet. */
 void model_note(struct model *m, int i, int is_lazy)
 {
-    m->futures[i].is_changed = 1;
+    m->futures[i].is_changed = m->futures[i].is_unnoted = 1;
     if (m->futures[i].durability != DURABILITY_DURABLE)
         return;
     if (!is_lazy || !m->has_store)
@@ -131,10 +131,25 @@ void model_wait_group(struct model *m, int w, int scope, int group, uint32_t exp
     }
 }
 
+static int is_waited_for(const struct model *m, int i)
+{
+    for (int n = 0; n < MODEL_WAITERS; n++)
+        for (int k = 0; m->waiters[n].is_used && k < MODEL_EDGES; k++)
+            if (m->waiters[n].edges[k].future == i)
+                return 1;
+    return 0;
+}
+
 static void edge_free(struct model *m, struct model_edge *edge)
 {
-    m->futures[edge->future].n_pins--;
+    int i = edge->future;
+    struct model_future *f = &m->futures[i];
+
+    f->n_pins--;
     edge->future = -1;
+    if (f->is_cancelled_alone && !f->abandoned && !m->is_staying && !model_is_terminal(f) &&
+        !is_waited_for(m, i))
+        f->abandoned = ++m->next_abandoned;
 }
 
 void model_unwait(struct model *m, int w, int i)

@@ -26,6 +26,8 @@ static void log_to_trace(enum log_level level, const char *event, const struct l
 {
     char line[512];
 
+    if (!world.is_trace)
+        return;
     log_format(line, sizeof line, world.machine.wall, level, event, fields, n_fields);
     world_says(&world, "  log: %s", line);
 }

@@ -35,7 +35,7 @@ static void serve(struct world *w, int k, int function)
         return;
     w->model.workers[k].serves |= UINT32_C(1) << function;
     if (w->functions[function]->ready.n > 0)
-        w->must_work[function] = 1;
+        w->model.must_work[function] = 1;
     world_says(w, "  worker %d serves %d", k, function);
 }
 
@@ -85,6 +85,29 @@ static void remember_lease(struct world *w, const struct lease *lease, int k)
                                .epoch = (uint32_t)engine_epoch(w->e)};
 }
 
+static int is_right(enum depend_policy policy, enum model_at at)
+{
+    if (policy == DEPEND_ON_FINISH)
+        return at >= AT_SUCCEEDED;
+    return policy == DEPEND_ON_SUCCESS ? at == AT_SUCCEEDED : at == AT_FAILED || at == AT_CANCELLED;
+}
+
+/* Whatever the queues say: what must be so of every task that a worker is given. */
+static void check_claim(const struct world *w, const struct lease *lease, int i)
+{
+    const struct model_future *m = &w->model.futures[i];
+
+    ASSERT((m->not_before <= w->model.wall || m->ripe_for == m->not_before) &&
+           (!m->deadline || m->deadline > w->model.wall || w->was_behind));
+    for (uint32_t k = 0; k < m->n_depends; k++)
+        ASSERT(is_right(m->depend_policy, w->model.futures[m->depends[k].future].at) ||
+               (m->depends[k].is_gone && m->depend_policy == DEPEND_ON_FINISH));
+    for (int n = 0; m->slot >= 0 && n < w->model.n_futures; n++)
+        ASSERT(n == i || w->model.futures[n].slot != m->slot || !model_is_here(&w->model.futures[n]) ||
+               !world_future(w, n)->lease);
+    limits_check_claim(w, lease);
+}
+
 static void claim(struct world *w, int k, int max)
 {
     struct lease *leases[64];
@@ -106,6 +129,8 @@ static void claim(struct world *w, int k, int max)
     n = MAX(n, 0);
     for (int i = 0; failed && i < w->model.n_futures; i++) /* how far it came */
         is_armed[i] = model_is_here(&w->model.futures[i]) && world_future(w, i)->armed == ARMED_WAITING;
+    for (int i = 0; i < n; i++)
+        check_claim(w, leases[i], model_find(&w->model, &leases[i]->future->id));
     n = model_claim(&w->model, k, eligible, max, failed ? n : max, failed ? is_armed : NULL, expected) == n
                 ? n
                 : -1;
@@ -142,10 +167,12 @@ static struct lease *lease_of(struct world *w, int i)
 
 static void start(struct world *w, int i)
 {
+    wall_ns_t at = w->model.wall - (world_random(w, 2) ? 0 : (int64_t)world_random(w, NS_PER_S));
+
     world_says(w, "worker %d starts %d", w->model.futures[i].worker, i);
     world_fail(w);
-    if (world_done(w, engine_start(w->e, lease_of(w, i), w->model.wall)))
-        model_start(&w->model, i);
+    if (world_done(w, engine_start(w->e, lease_of(w, i), at)))
+        model_start(&w->model, i, at);
 }
 
 static void event_start(struct world *w)
@@ -165,29 +192,71 @@ static struct bytes *make_result(int32_t result, uint32_t n)
     return data;
 }
 
-static void finish(struct world *w, int i, int is_error)
+static struct future_error *make_error(const struct model_finish *end)
 {
-    int32_t result = (int32_t)world_random(w, 1 << 30);
-    uint32_t n = sizeof result + (uint32_t)world_random(w, world_random(w, 50) ? 40 : 3000);
+    return future_error_new(&(struct future_error){
+            .code = 2,
+            .reason = end->reason,
+            .retryable = end->is_retryable,
+            .type = end->is_listed ? SPAN_LIT("Final") : SPAN_LIT("Error"),
+    });
+}
+
+/* Another attempt follows: the pause is as long as was asked for. */
+static void check_pause(const struct world *w, int i)
+{
+    const struct model_future *m = &w->model.futures[i];
+    int64_t min, max;
+
+    model_pause_span(m, &min, &max);
+    if (m->next_try)
+        ASSERT(m->next_try - w->model.wall == m->next_try_mono - w->model.mono &&
+               m->next_try - w->model.wall >= min && m->next_try - w->model.wall <= max);
+    else
+        ASSERT(min <= 0);
+}
+
+static void finish(struct world *w, int i, enum future_reason reason)
+{
+    struct model_future *m = &w->model.futures[i];
+    struct model_finish end = {.reason = reason, .result = (int32_t)world_random(w, 1 << 30)};
     struct finish finish = {.usage = {-1, -1, -1, -1}};
     struct lease *lease = lease_of(w, i);
+    const struct timing *t = future_timing(lease->future);
+    uint32_t n_counted = m->n_counted;
 
-    if (is_error)
-        finish.error = future_error_new(&(struct future_error){.code = 2, .reason = REASON_FUNCTION_ERROR});
+    end.result_bytes = sizeof end.result + (uint32_t)world_random(w, world_random(w, 50) ? 40 : 3000);
+    end.is_retryable = reason == REASON_CRASHED || world_random(w, 4) != 0;
+    end.is_listed = m->retry.n_types && world_random(w, 4) == 0;
+    if (reason != REASON_NONE)
+        finish.error = make_error(&end);
     else
-        finish.data = make_result(result, n);
+        finish.data = make_result(end.result, end.result_bytes);
     if (world_random(w, 2))
         finish.usage.wall_ns = (int64_t)world_random(w, NS_PER_S);
-    world_says(w, "worker %d finishes %d%s", w->model.futures[i].worker, i, is_error ? " with an error" : "");
+    world_says(w, "worker %d finishes %d: %s", m->worker, i,
+               reason == REASON_NONE ? "well" : future_reason_text(reason));
     world_fail(w);
-    if (world_done(w, engine_finish(w->e, lease, &finish))) {
-        ASSERT(!finish.data && !finish.error);
-        w->must_revoke[i] = 0;
-        model_finish(&w->model, i, is_error, result, n);
-    } else {
+    if (!world_done(w, engine_finish(w->e, lease, &finish))) {
         bytes_unref(finish.data);
         future_error_unref(finish.error);
+        return;
     }
+    ASSERT(!finish.data && !finish.error);
+    end.next_try = t ? t->next_try : 0;
+    end.next_try_mono = t ? t->next_try_mono : 0;
+    model_finish(&w->model, i, &end);
+    if (m->n_counted > n_counted)
+        check_pause(w, i);
+}
+
+static void finish_somehow(struct world *w, int i)
+{
+    static const enum future_reason reasons[] = {REASON_NONE,           REASON_NONE,
+                                                 REASON_NONE,           REASON_FUNCTION_ERROR,
+                                                 REASON_FUNCTION_ERROR, REASON_CRASHED};
+
+    finish(w, i, reasons[world_random(w, ARRAY_LEN(reasons))]);
 }
 
 static void event_finish(struct world *w)
@@ -195,13 +264,13 @@ static void event_finish(struct world *w)
     int i = any_leased(w);
 
     if (i >= 0)
-        finish(w, i, world_random(w, 3) == 0);
+        finish_somehow(w, i);
 }
 
 /* Give one lease up: unrun where it has not started, else as lost. */
 void workers_give_up(struct world *w, int i)
 {
-    int is_started = w->model.futures[i].at == AT_RUNNING, function = w->model.futures[i].function;
+    int is_started = w->model.futures[i].at == AT_RUNNING;
     struct lease *lease = lease_of(w, i);
     int failed, r = 0;
 
@@ -220,9 +289,6 @@ void workers_give_up(struct world *w, int i)
         model_lose(&w->model, i);
     else
         model_release(&w->model, i, !failed || world_future(w, i)->armed == ARMED_NOT);
-    w->must_revoke[i] = 0;
-    if (w->model.futures[i].at == AT_READY)
-        w->must_work[function] = 1;
 }
 
 static void event_give_up(struct world *w)
@@ -231,6 +297,26 @@ static void event_give_up(struct world *w)
 
     if (i >= 0)
         workers_give_up(w, i);
+}
+
+static int is_told(const struct model_future *f)
+{
+    return model_is_leased(f) && f->stop != STOP_NOT;
+}
+
+/* A worker does as it was told; when the grace is over it is killed. */
+static void event_obey(struct world *w)
+{
+    int i = world_any(w, is_told);
+
+    if (i < 0)
+        return;
+    if (w->model.futures[i].at == AT_RESERVED)
+        workers_give_up(w, i);
+    else
+        finish(w, i,
+               w->model.futures[i].kill_at <= w->model.mono || world_random(w, 2) ? REASON_CRASHED
+                                                                                  : REASON_CANCELLED);
 }
 
 /* A worker dies with all that it holds. */
@@ -273,7 +359,7 @@ static void event_stale(struct world *w)
                lease ? "current" : "stale");
     ASSERT(!lease == !is_current);
     if (lease)
-        finish(w, i, 0);
+        finish(w, i, REASON_NONE);
 }
 
 /* Whatever is reserved or running is finished, and all that is ready is taken. */
@@ -281,7 +367,7 @@ void workers_work_all(struct world *w)
 {
     for (int i = 0; i < w->model.n_futures; i++)
         if (model_is_leased(&w->model.futures[i]))
-            finish(w, i, 0);
+            finish_somehow(w, i);
     workers_new(w, UINT32_MAX);
     for (int k = 0; k < MODEL_WORKERS; k++)
         if (w->model.workers[k].is_used)
@@ -293,6 +379,7 @@ const struct world_event workers_events[] = {
         {"claim", event_claim, 0, 1, 1},
         {"start", event_start, 0, 1, 0},
         {"finish", event_finish, 0, 1, 1},
+        {"obey", event_obey, 0, 1, 1},
         {"give up", event_give_up, 0, 1, 0},
         {"stale", event_stale, 0, 1, 0},
         {"worker lost", event_worker_lost, 0, 1, 0},

@@ -43,8 +43,7 @@ void world_says(const struct world *w, const char *format, ...)
 void world_fail(struct world *w)
 {
     w->is_failing = !w->is_calm && world_random(w, 40) == 0;
-    if (w->is_failing)
-        mem_fail_at(1 + world_random(w, 10));
+    mem_fail_at(w->is_failing ? 1 + world_random(w, 10) : 0);
 }
 
 int world_failed(struct world *w)
@@ -106,6 +105,14 @@ struct span world_function_name(int k, char name[32])
     return span_of_string(name);
 }
 
+struct span world_key(int key)
+{
+    static char names[WORLD_KEYS + 1][8];
+
+    snprintf(names[key], sizeof names[key], "k%d", key);
+    return key ? span_of_string(names[key]) : (struct span){0};
+}
+
 struct future *world_find(const struct world *w, int i)
 {
     const struct model_future *m = &w->model.futures[i];
@@ -124,9 +131,10 @@ struct future *world_future(const struct world *w, int i)
 void world_note(struct world *w)
 {
     for (int i = 0; i < w->model.n_futures; i++)
-        if (w->model.futures[i].is_changed && w->model.futures[i].durability == DURABILITY_DURABLE) {
+        if (w->model.futures[i].is_unnoted && w->model.futures[i].durability == DURABILITY_DURABLE) {
             w->is_fact[i] = 1;
             w->commit_seq[i] = w->last_seq + 1;
+            w->model.futures[i].is_unnoted = 0;
         }
 }
 
@@ -134,128 +142,6 @@ void world_shows(struct world *w, int i)
 {
     world_note(w);
     shown_future(w, i);
-}
-
-/* --- what the engine says, against the model */
-
-static void check_outcome(const struct model_future *m, const struct future *f)
-{
-    int32_t result;
-
-    ASSERT(!f->outcome == !model_is_terminal(m));
-    if (!f->outcome)
-        return;
-    ASSERT(f->outcome->end_time == m->end_time && f->outcome->expire_time == m->expire_time);
-    if (m->at == AT_SUCCEEDED) {
-        ASSERT(f->outcome->data->len == m->result_bytes && !f->outcome->error);
-        memcpy(&result, f->outcome->data->data, sizeof result);
-        ASSERT(result == m->result);
-    } else {
-        ASSERT(!f->outcome->data && f->outcome->error->reason == m->reason);
-    }
-}
-
-static void check_labels(const struct model_future *m, const struct future *f)
-{
-    int32_t label;
-
-    ASSERT(!f->labels == (m->label < 0));
-    if (!f->labels)
-        return;
-    ASSERT(f->labels->n == 1 && f->labels->at[0].value.len == sizeof label);
-    memcpy(&label, f->labels->at[0].value.p, sizeof label);
-    ASSERT(label == m->label);
-}
-
-struct span world_key(int key)
-{
-    static char names[WORLD_KEYS + 1][8];
-
-    snprintf(names[key], sizeof names[key], "k%d", key);
-    return key ? span_of_string(names[key]) : (struct span){0};
-}
-
-/* It is its own task, and has all that came with it. */
-static void check_task(const struct model_future *m, const struct future *f)
-{
-    uint32_t first, last;
-
-    ASSERT(f->task->len == m->task_bytes && f->priority == m->priority && f->on_lost == m->on_lost);
-    memcpy(&first, f->task->data, sizeof first);
-    memcpy(&last, f->task->data + m->task_bytes - sizeof last, sizeof last);
-    ASSERT(first == m->task && last == m->task);
-    ASSERT(f->durability == m->durability && !f->group == (m->group < 0));
-    ASSERT(span_eq(future_key(f), world_key(m->key)));
-}
-
-static void check_future(struct world *w, int i)
-{
-    static const enum future_state states[] = {
-            [AT_READY] = FUTURE_PENDING,       [AT_ARMED] = FUTURE_PENDING,
-            [AT_RESERVED] = FUTURE_PENDING,    [AT_RUNNING] = FUTURE_RUNNING,
-            [AT_SUCCEEDED] = FUTURE_SUCCEEDED, [AT_FAILED] = FUTURE_FAILED,
-            [AT_CANCELLED] = FUTURE_CANCELLED,
-    };
-    struct model_future *m = &w->model.futures[i];
-    const struct future *f = world_future(w, i);
-    uint32_t n_attempts = 0;
-
-    ASSERT(f->state == states[m->at] && f->n_pins == m->n_pins && f->n_claims == m->n_claims);
-    ASSERT(!f->lease == (m->at != AT_RESERVED && m->at != AT_RUNNING));
-    if (f->lease)
-        ASSERT(f->lease->holder == w->holders[m->worker] && f->lease->attempt == m->n_claims);
-    for (const struct attempt *a = f->attempts; a; a = a->next)
-        n_attempts++;
-    ASSERT(n_attempts == m->n_attempts && f->function == w->functions[m->function]);
-    ASSERT((f->rare && f->rare->cancel_requested) == m->is_cancel);
-    ASSERT((f->rare ? f->rare->n_losses : 0u) == m->n_losses);
-    check_task(m, f);
-    check_outcome(m, f);
-    check_labels(m, f);
-    if (m->is_changed)
-        ASSERT(f->revision > m->revision);
-    else
-        ASSERT(f->revision == m->revision);
-    m->revision = f->revision;
-    m->is_changed = 0;
-    ASSERT(f->commit_seq == w->commit_seq[i]);
-}
-
-static void check_waiter(struct world *w, int n)
-{
-    const struct model_waiter *m = &w->model.waiters[n];
-    const struct waiter *waiter = &w->waiters[n];
-    uint32_t pending, done, failed;
-
-    model_ends(&w->model, m, &pending, &done, &failed);
-    ASSERT(waiter->n_pending == pending && waiter->n_done == done && waiter->n_failed == failed);
-    ASSERT(!waiter_is_ready(waiter) == !model_is_ready(&w->model, m));
-    ASSERT(list_is_linked(&waiter->answer) == m->must_answer);
-}
-
-void world_check(struct world *w)
-{
-    uint64_t n_futures = 0, n_edges = 0, n_promised_edges = 0;
-    struct engine_stats stats;
-
-    world_note(w);
-    engine_check(w->e);
-    for (int i = 0; i < w->model.n_futures; i++)
-        if (model_is_here(&w->model.futures[i])) {
-            check_future(w, i);
-            n_futures++;
-        }
-    for (int n = 0; n < MODEL_WAITERS; n++) {
-        const struct model_waiter *m = &w->model.waiters[n];
-
-        if (!m->is_used)
-            continue;
-        check_waiter(w, n);
-        n_edges += (uint64_t)model_n_edges(m);
-        n_promised_edges += m->to_come;
-    }
-    stats = engine_stats(w->e);
-    ASSERT(stats.n_futures == n_futures && stats.n_edges == n_edges + n_promised_edges);
 }
 
 /* --- turns */
@@ -328,6 +214,24 @@ static void note_commit(struct world *w, const struct effects *effects, int is_t
     }
 }
 
+/* How far the engine came with what was to do; or, as it had memory enough, that it did it all. */
+static int has_come(const void *arg, int i, int what)
+{
+    const struct world *w = arg;
+    const struct future *f = world_future(w, i);
+
+    if (what == MODEL_ABANDONED)
+        return f->rare->cancel_requested != NULL;
+    if (what == MODEL_DUE)
+        return !f->rare->timing->wall.place || f->rare->timing->wall.key > w->model.wall;
+    return f->rare->depend->at[what - MODEL_DEPEND].state != 0;
+}
+
+static int comes(const void *arg, int i, int what)
+{
+    return 1;
+}
+
 struct effects *world_commit(struct world *w)
 {
     struct effects *effects;
@@ -337,6 +241,11 @@ struct effects *world_commit(struct world *w)
     world_fail(w);
     effects = engine_end(w->e);
     failed = world_failed(w);
+    model_depend(&w->model, w->commit_seq, w->durable_seq, failed ? has_come : comes, w);
+    world_note(w);
+    for (int i = 0; i < w->model.n_futures; i++)
+        if (w->model.futures[i].is_changed && model_is_here(&w->model.futures[i]))
+            check_revision(&w->model.futures[i], world_future(w, i));
     world_says(w, effects->is_commit ? "turn: %zu facts, commit %" PRIu64 : "turn", effects->n_facts,
                effects->commit_seq);
     check_commit(w, effects, failed);
@@ -362,10 +271,6 @@ void world_durable(struct world *w, uint64_t seq)
     if (w->has_store)
         ASSERT(seq <= w->disk.content.seq); /* it is on disk before anybody says so */
     w->durable_seq = seq;
-    for (int i = 0; i < w->model.n_futures; i++)
-        if (model_is_here(&w->model.futures[i]) && w->model.futures[i].at == AT_ARMED &&
-            w->commit_seq[i] <= seq)
-            w->must_work[w->model.futures[i].function] = 1;
     model_durable(&w->model, w->commit_seq, seq);
     if (w->ceiling_seq && seq >= w->ceiling_seq) {
         w->key_ceiling = w->asked_ceiling;
@@ -379,9 +284,9 @@ static void drain_work(struct world *w, struct effects *effects)
     struct list *l;
 
     while ((l = list_pop_front(&effects->work)))
-        w->must_work[LIST_ENTRY(l, struct function, work)->index] = 0;
+        w->model.must_work[LIST_ENTRY(l, struct function, work)->index] = 0;
     for (int k = 0; k < w->model.n_functions; k++)
-        ASSERT(!w->must_work[k]);
+        ASSERT(!w->model.must_work[k]);
 }
 
 static void drain_revokes(struct world *w, struct effects *effects)
@@ -391,11 +296,11 @@ static void drain_revokes(struct world *w, struct effects *effects)
     while ((l = list_pop_front(&effects->revokes))) {
         int i = model_find(&w->model, &LIST_ENTRY(l, struct lease, revoke)->future->id);
 
-        ASSERT(i >= 0 && w->must_revoke[i]);
-        w->must_revoke[i] = 0;
+        ASSERT(i >= 0 && w->model.must_revoke[i]);
+        w->model.must_revoke[i] = 0;
     }
     for (int i = 0; i < w->model.n_futures; i++)
-        ASSERT(!w->must_revoke[i]);
+        ASSERT(!w->model.must_revoke[i]);
 }
 
 /* Something that may happen now. */
@@ -431,18 +336,28 @@ static void drain_answers(struct world *w, struct effects *effects)
         ASSERT(!w->model.waiters[n].must_answer);
 }
 
-/* The engine asks to be called no later than the next expiry, and than what waits must be committed. */
+/* The engine asks to be called no later than the next expiry, or timer, and than what waits must be committed. */
 static void check_next(const struct world *w, const struct effects *effects)
 {
+    int64_t slack = w->was_behind ? 10 * NS_PER_MS : 0; /* until what had no memory is tried again */
+
     if (!effects->is_commit)
         ASSERT(effects->next <= w->model.commit_by);
     for (int i = 0; i < w->model.n_futures; i++) {
         const struct model_future *m = &w->model.futures[i];
 
-        if (!model_is_here(m) || !model_is_terminal(m) || m->n_pins > 0)
+        if (!model_is_here(m))
             continue;
-        ASSERT(effects->next <= w->machine.mono + MAX(m->expire_time - w->model.wall, INT64_C(0)));
+        if (model_is_terminal(m) && !model_is_pinned(m))
+            ASSERT(effects->next <= w->machine.mono + MAX(m->expire_time - w->model.wall, INT64_C(0)));
+        if (model_wall_timer(m) != CLOCK_NEVER) /* also where the clock is set */
+            ASSERT(effects->next <=
+                   w->machine.mono + MIN(MAX(model_wall_timer(m) - w->model.wall, slack), NS_PER_S));
+        ASSERT(effects->next <= MAX(model_mono_timer(m), w->machine.mono + slack));
     }
+    for (int k = 0; k < w->model.n_functions; k++)
+        if (model_opens_at(&w->model.functions[k]) > w->machine.mono)
+            ASSERT(effects->next <= model_opens_at(&w->model.functions[k]));
 }
 
 /* @i has left memory, and is not due: only because the store has it as it is, and nobody looks at it. */
@@ -451,7 +366,7 @@ static void check_evicted(const struct world *w, int i)
     const struct model_future *m = &w->model.futures[i];
 
     ASSERT(w->has_store && model_is_terminal(m) && m->durability == DURABILITY_DURABLE);
-    ASSERT(m->n_pins == 0 && !w->is_fact[i] && w->commit_seq[i] <= w->durable_seq);
+    ASSERT(!model_is_pinned(m) && !w->is_fact[i] && w->commit_seq[i] <= w->durable_seq);
 }
 
 /* Who is gone must have been due and unpinned; who is due and unpinned must be gone soon. */
@@ -460,7 +375,7 @@ static void sweep(struct world *w)
     for (int i = 0; i < w->model.n_futures; i++) {
         struct model_future *m = &w->model.futures[i];
         int is_past = model_is_terminal(m) && m->expire_time <= w->model.wall,
-            is_due = is_past && m->n_pins == 0;
+            is_due = is_past && !model_is_pinned(m);
 
         m->was_due |= is_past;
         if (m->is_out)
@@ -491,8 +406,12 @@ void world_begin(struct world *w)
 {
     w->model.wall = w->machine.wall;
     w->model.mono = w->machine.mono;
+    world_fail(w);
     engine_begin(w->e, w->machine.mono, w->machine.wall);
+    w->was_behind = world_failed(w);
     sweep(w);
+    model_time(&w->model, w->was_behind ? has_come : comes, w);
+    model_open(&w->model);
 }
 
 void world_turn(struct world *w, int64_t pass_ns, int64_t step_ns)
@@ -513,6 +432,7 @@ void world_turn(struct world *w, int64_t pass_ns, int64_t step_ns)
     w->machine.wall += pass_ns + step_ns;
     world_says(w, "  %.6f s pass, the clock steps by %.6f", (double)pass_ns / 1e9, (double)step_ns / 1e9);
     world_begin(w);
+    searching_tick(w);
     if (w->has_store)
         machine_timers(&w->machine);
 }
@@ -544,6 +464,7 @@ static void on_release(void *arg, uint64_t seq)
 void world_init(struct world *w, uint64_t seed, int is_trace)
 {
     static const uint64_t caches[] = {0, 1000, 10000, UINT64_MAX};
+    static const uint32_t some[] = {0, 0, 1, 4, 8};
 
     memset(w, 0, sizeof *w);
     w->random = seed;
@@ -551,6 +472,7 @@ void world_init(struct world *w, uint64_t seed, int is_trace)
     model_init(&w->model);
     disk_init(&w->disk);
     disk_insert(&w->disk);
+    w->disk.look_max = 1 + (uint32_t)world_random(w, world_random(w, 2) ? 10 : 200);
     machine_use(&w->machine);
     w->machine.on_release = on_release;
     w->machine.arg = w;
@@ -565,18 +487,47 @@ void world_init(struct world *w, uint64_t seed, int is_trace)
     w->pace = MIN(w->pace, 6u) + 1;
     w->slow_thread = (uint32_t)world_random(w, 6);
     w->slow_watch = (uint32_t)world_random(w, 4);
+    w->wants_times = some[world_random(w, ARRAY_LEN(some))];
+    w->wants_depends = some[world_random(w, ARRAY_LEN(some))];
+    w->wants_keys = some[world_random(w, ARRAY_LEN(some))];
     w->config.limits.max_waiter_edges = 200 + world_random(w, 400);
     w->config.limits.max_futures = 40 + world_random(w, 200);
     w->config.accept_unknown_functions = (int)world_random(w, 2);
     w->model.wall = w->machine.wall;
     w->model.mono = w->machine.mono;
+    searching_init(w);
     boot_start(w);
     add_events(w, clients_events);
+    add_events(w, times_events);
+    add_events(w, limits_events);
     add_events(w, waiting_events);
     add_events(w, finding_events);
+    add_events(w, searching_events);
     add_events(w, workers_events);
     add_events(w, trouble_events);
     world_check(w);
+}
+
+/* How long until the next of all that waits for a time; CLOCK_NEVER: nothing does. */
+static int64_t until_next(const struct world *w)
+{
+    const struct model *m = &w->model;
+    int64_t left = CLOCK_NEVER;
+
+    for (int i = 0; i < m->n_futures; i++) {
+        const struct model_future *f = &m->futures[i];
+        wall_ns_t wall = model_is_here(f) ? model_wall_timer(f) : CLOCK_NEVER;
+        mono_ns_t mono = model_is_here(f) ? model_mono_timer(f) : CLOCK_NEVER;
+
+        left = MIN(left, wall == CLOCK_NEVER ? wall : MAX(wall - m->wall, INT64_C(0)));
+        left = MIN(left, mono == CLOCK_NEVER ? mono : MAX(mono - m->mono, INT64_C(0)));
+        if (model_is_here(f) && model_is_leased(f) && f->kill_at != CLOCK_NEVER)
+            left = MIN(left, MAX(f->kill_at - m->mono, INT64_C(0)));
+    }
+    for (int k = 0; k < m->n_functions; k++)
+        if (model_opens_at(&m->functions[k]) > m->mono)
+            left = MIN(left, model_opens_at(&m->functions[k]) - m->mono);
+    return left;
 }
 
 static int is_ended(const struct model_future *f)
@@ -588,8 +539,10 @@ static int is_ended(const struct model_future *f)
 static int64_t until_something(struct world *w)
 {
     int i = world_any(w, is_ended);
-    int64_t left = i < 0 ? 0 : w->model.futures[i].expire_time - w->model.wall;
+    int64_t left = until_next(w);
 
+    if (left == CLOCK_NEVER || (i >= 0 && world_random(w, 2)))
+        left = i < 0 ? 0 : w->model.futures[i].expire_time - w->model.wall;
     return MAX(left - (int64_t)world_random(w, 2), INT64_C(0));
 }
 
@@ -602,7 +555,7 @@ static void event_turn(struct world *w)
 
     if (world_random(w, 3) == 0)
         pass = (int64_t)world_random(w, (uint64_t)spans[world_random(w, w->pace)] + 1);
-    else if (world_random(w, 20) == 0)
+    else if (world_random(w, 6) == 0)
         pass = until_something(w);
     if (world_random(w, 100) == 0)
         step = (int64_t)world_random(w, 2 * (uint64_t)DAY) - DAY;
@@ -643,14 +596,19 @@ static void look_for_all(struct world *w)
 
 void world_finish(struct world *w)
 {
+    int64_t left;
+
     world_says(w, "no more trouble");
     trouble_end(w);
     workers_new(w, UINT32_MAX);
+    for (int k = 0; k < w->model.n_functions; k++)
+        limits_resume(w, k);
     for (int round = 0; world_any(w, is_open) >= 0; round++) { /* every accepted task comes to its end */
         ASSERT(round < MODEL_FUTURES);
         workers_work_all(w);
         world_check(w);
-        world_turn(w, NS_PER_S, 0);
+        left = until_next(w);
+        world_turn(w, left == CLOCK_NEVER ? NS_PER_S : left, 0);
         trouble_settle(w);
         world_check(w);
     }
@@ -665,6 +623,7 @@ void world_finish(struct world *w)
         }
     for (int k = 0; k < WORLD_STRETCHES; k++)
         finding_drop(w, &w->stretches[k]);
+    searching_drop_all(w);
     look_for_all(w);
     for (int round = 0; round == 0 || engine_stats(w->e).n_futures > 0; round++) {
         ASSERT(round < 2 * MODEL_FUTURES);
@@ -674,6 +633,7 @@ void world_finish(struct world *w)
     }
     boot_stop(w);
     ASSERT(!w->has_store || w->disk.content.n_rows == 0); /* and so has the disk forgotten all */
+    searching_deinit(w);
     disk_deinit(&w->disk);
     model_deinit(&w->model);
 }

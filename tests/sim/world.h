@@ -7,10 +7,11 @@
  * each the engine checks itself (engine_check), and everything it says is compared with the model.
  *
  *   model     what must be so, in code as plain as can be      clients    what they ask for, event by event
- *   world     the order of things: turns, and what they say    waiting    those of them that wait
- *   boot      starts, stops and crashes of the daemon          finding    those that look for futures
- *   trouble   what goes wrong, and what is slow                workers    what those do
- *   shown     what clients have been shown, and never unsee
+ *   world     the order of things: turns, and what they say    times      when tasks are to run, changed
+ *   check     the engine against the model                     limits     functions paused and limited
+ *   boot      starts, stops and crashes of the daemon          waiting    clients that wait
+ *   trouble   what goes wrong, and what is slow                finding    clients that look for futures
+ *   shown     what clients have been shown, and never unsee    workers    what those do
  *
  * To teach it a feature:
  *  1. model.h: fields of struct model_future for what a future then has (they go to the disk and come back by themselves:
@@ -18,8 +19,8 @@
  *  2. A command or a worker's doing is an event: a function of clients.c or workers.c (or a new file) that does it to the
  *     engine, then to the model, and a line in that file's table. world_fail before a command and world_done after it, so
  *     that memory fails now and then. What is only an option of a submission belongs in plan() of clients.c.
- *  3. world.c: check_future() compares it after each event; if something waits for time, check_next() sees that the engine
- *     asks to be called, and world_turn() lets the model do what is due.
+ *  3. check.c: check_future() compares it after each event. If something waits for time: model_wall_timer(), model_mono_timer()
+ *     say when, model_time() what then; check_next() of world.c sees that the engine asks to be called.
  *  4. shown.c: what a client may rely on once it has seen it.
  *  5. world_finish() makes everything end without further trouble; so a task that is lost on its way is found there.
  *  6. A planted bug (tests/mutate) that only the new checks catch.
@@ -33,7 +34,9 @@
 #include "service/futures.h"
 #include "shown.h"
 
+struct futures;
 struct loader;
+struct world_search;
 
 enum {
     WORLD_SCOPES = 4,
@@ -43,6 +46,7 @@ enum {
     WORLD_OLD_LEASES = 32,
     WORLD_WISHES = 16,
     WORLD_STRETCHES = 4,
+    WORLD_SEARCHES = 3,
     WORLD_EVENTS = 64,
 };
 
@@ -98,11 +102,13 @@ struct world {
     struct lister listers[WORLD_LISTERS];
     struct old_lease old_leases[WORLD_OLD_LEASES];
     uint32_t n_old_leases;
-    uint8_t is_fact[MODEL_FUTURES], must_revoke[MODEL_FUTURES], must_work[MODEL_FUNCTIONS];
+    uint8_t is_fact[MODEL_FUTURES];
     uint8_t must_forget[MODEL_FUTURES];           /* deleted, and the store has not been told */
     uint64_t commit_seq[MODEL_FUTURES], last_seq; /* last_seq: handed out */
     uint64_t durable_seq, deleted_seq;
     uint32_t pace; /* how fast time passes: 1 hardly ... 7 often a day at once */
+    uint32_t wants_times, wants_depends, wants_keys; /* of tasks, in eighths */
+    int was_behind; /* the last time that something was due there was no memory for it */
     int n_steps_back, is_draining, was_busy_between, is_failing;
     const struct world_event *events[WORLD_EVENTS];
     uint32_t weights[WORLD_EVENTS], n_kinds, sum;
@@ -120,6 +126,8 @@ struct world {
     uint64_t key_floor;                               /* no key up to it may be given out again */
     struct world_wish wishes[WORLD_WISHES];
     struct world_stretch stretches[WORLD_STRETCHES];
+    struct futures *service; /* as much of it as service/search.c needs */
+    struct world_search *searches;
     struct shown shown;
     uint32_t n_starts;
 };
@@ -162,9 +170,13 @@ struct span world_key(int key);
 struct future *world_future(const struct world *w, int i);
 struct future *world_find(const struct world *w, int i);
 
-/* world_check: the engine against itself and against the model. world_turn: the end of a turn and the begin of the
+/* world_check: the engine against itself and against the model. check_revision: that of @f, which rises with each change.
+ * check_pending_reason: why @m, which is PENDING, waits.
+ * world_turn: the end of a turn and the begin of the
  * next, @pass_ns later and after a step of the wall clock by @step_ns. */
 void world_check(struct world *w);
+enum pending_reason check_pending_reason(const struct world *w, const struct model_future *m);
+void check_revision(struct model_future *m, const struct future *f);
 void world_turn(struct world *w, int64_t pass_ns, int64_t step_ns);
 
 /* world_begin: the begin of a turn at the time that it is. world_note: what the model has just changed is owed to the store. world_commit: the end of the engine's turn, and its
@@ -175,13 +187,25 @@ struct effects *world_commit(struct world *w);
 void world_durable(struct world *w, uint64_t seq);
 
 /* What may happen, in a table for each file, and what others need of it. */
-extern const struct world_event clients_events[], waiting_events[], finding_events[], workers_events[],
-        trouble_events[];
+extern const struct world_event clients_events[], times_events[], limits_events[], waiting_events[],
+        finding_events[], searching_events[], workers_events[], trouble_events[];
+wall_ns_t clients_time(struct world *w, int i);
+int clients_cancel(struct world *w, int i);
 void clients_annotate(struct world *w, int i);
 void clients_delete(struct world *w, int i);
+void limits_resume(struct world *w, int k);
+void limits_check(const struct world *w);
+void limits_check_claim(const struct world *w, const struct lease *lease);
 void waiting_drop(struct world *w, int n);
 void waiting_answer(struct world *w, int n);
 void finding_get(struct world *w, int i);
+void finding_loaded(struct world *w, int i);
+void searching_init(struct world *w);
+void searching_deinit(struct world *w);
+void searching_begin(struct world *w);
+void searching_tick(struct world *w);
+void searching_look(struct world *w);
+void searching_drop_all(struct world *w);
 void finding_drop(struct world *w, struct world_stretch *s);
 void workers_new(struct world *w, uint32_t serves);
 void workers_work_all(struct world *w);
