@@ -20,7 +20,7 @@ enum what { SEARCH_LIST, SEARCH_COUNT, SEARCH_CANCEL, SEARCH_DELETE };
 struct term {
     int is_not, op; /* op: of ops */
     int64_t value;
-    enum {
+    enum term_field {
         TERM_STATE,
         TERM_FUNCTION,
         TERM_GROUP,
@@ -129,7 +129,7 @@ static struct term make_term(struct world *w)
             [TERM_STATE] = 2,    [TERM_FUNCTION] = 2, [TERM_GROUP] = 2,   [TERM_PRIORITY] = 6,
             [TERM_ATTEMPTS] = 6, [TERM_REASON] = 2,   [TERM_PENDING] = 2, [TERM_PRINCIPAL] = 2,
             [TERM_ID] = 6,       [TERM_LABEL] = 1};
-    struct term t = {.is_not = world_random(w, 4) == 0, .field = world_random(w, TERM_N)};
+    struct term t = {.is_not = world_random(w, 4) == 0, .field = (enum term_field)world_random(w, TERM_N)};
 
     t.op = (int)world_random(w, (uint64_t)n_ops[t.field]);
     switch (t.field) {
