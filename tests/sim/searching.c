@@ -347,6 +347,7 @@ static void next_page(struct world *w, struct world_search *s)
 {
     int is_desc = s->search.is_desc;
 
+    search_drop(&s->search);
     s->search = (struct search){
             .service = w->service,
             .scope = w->scopes[s->scope],
