@@ -18,7 +18,7 @@ The rules, each with its word:
 import base64
 import pathlib
 
-from futures_support import TERMINAL, future_pb2
+from futures_support import RUNNING, SUCCEEDED, TERMINAL, future_pb2
 import tasks
 
 
@@ -43,9 +43,11 @@ def _without(f, *fields):
 
 
 def _bare(f):
-    """Without argument, which not every answer has, and without the reason of waiting, which is nobody's promise."""
+    """Without argument, which not every answer has, and without the reason of waiting, which is nobody's promise; nor is
+    until when it waits."""
     copy = _without(f, "pending_reason")
     copy.task.ClearField("argument")
+    copy.schedule.ClearField("next_start_time")
     return copy
 
 
@@ -149,6 +151,11 @@ class Ledger:
                 yield f"changed {id_}: another tag or group"
             if f.state in TERMINAL and (why := tasks.what_is_wrong(f, request)):
                 yield f"wrong {id_}: {why}"
+            up = self.known.get(tasks.upstream(request.tag))
+            if up and up.end and (f.state == RUNNING or f.state == SUCCEEDED) and up.end.state != SUCCEEDED:
+                yield f"wrong {id_}: it was started although its upstream did not succeed"
+            if up and up.end and f.error.reason == "DEPENDENCY_FAILED" and up.end.state == SUCCEEDED:
+                yield f"wrong {id_}: its upstream has succeeded"
             labels = dict(request.task.labels)
             annotated = int(f.labels.get("annotated", "0"))
             if annotated:

@@ -75,7 +75,15 @@ class Load:
         n = 0
         while True:
             n += 1
-            yield tasks.request_of(f"{self.tag}-{job}-{n}", self.once)
+            yield tasks.request_of(f"{self.tag}-{job}-{n}{self.more(job, n)}", self.once)
+
+    def more(self, job, n):
+        """A deadline soon, or a future that is there, or was a moment ago."""
+        if job in ("s", "r") and n % 20 == 0:
+            return f"@{time.time_ns() // 1_000_000 + n % 500}"
+        if job in ("s", "r") and n % 10 == 5 and self.ids:
+            return f"+{self.ids[-1 - n % min(len(self.ids), 10)]}"
+        return ""
 
     def hear(self, f):
         self.book.shown(f)

@@ -121,6 +121,55 @@ class Rules(unittest.TestCase):
         again.attempts.add(number=2).end_time.seconds = 4
         self.assertIn("twice", self.judged(now=again))
 
+    def ended(self, tag, state, reason="", message="", n_attempts=1, **fields):
+        f = future(tag, state, 3, **fields)
+        del f.attempts[:]
+        for number in range(n_attempts):
+            a = f.attempts.add(number=number + 1, worker="w")
+            a.start_time.seconds, a.end_time.seconds, a.error.reason = 2, 3, reason
+        f.end_time.seconds = 3
+        f.error.reason, f.error.message = reason, message
+        return f
+
+    def test_deadline(self):
+        for ms, wrong in ((3000, []), (3001, ["wrong"])):
+            self.setUp()
+            tag = f"{self.tag}@{ms}"
+            self.assertEqual(self.judged(future(tag), now=self.ended(tag, FAILED, "DEADLINE_EXCEEDED")), wrong)
+        self.setUp()
+        self.assertEqual(self.judged(future(self.tag), now=self.ended(self.tag, FAILED, "DEADLINE_EXCEEDED")), ["wrong"])
+
+    def test_dependency(self):
+        up = ID[:-1] + "2"
+        tag = f"{self.tag}+{up}"
+        failed = self.ended(tag, FAILED, "DEPENDENCY_FAILED", f"the future {up}, on which it depends, failed", 0)
+        gone = self.ended(tag, FAILED, "DEPENDENCY_FAILED", f"{up} is not known any more", 0)
+        self.assertEqual(self.judged(future(tag), now=failed), [])
+        self.assertEqual(self.judged(now=gone), ["wrong"])
+        for state, now in ((SUCCEEDED, failed), (FAILED, future(tag, RUNNING, 2))):
+            self.setUp()
+            ended = future(tag_of("echo"), state, 3)
+            ended.id = up
+            self.assertIn("wrong", self.judged(ended, future(tag), now=now))
+
+    def test_retries(self):
+        tag, n = next((r.tag, r.task.options.retry.max_attempts) for r in (
+            tasks.request_of(f"r-{i}", "") for i in range(10000))
+            if r.task.options.retry.max_attempts > 1 and not tasks.is_ephemeral(r) and not r.task.options.HasField("delay"))
+        message = tasks.request_of(tag, "").task.argument.decode()
+        for more, wrong in ((-1, ["wrong"]), (0, []), (1, ["wrong"])):
+            self.setUp()
+            now = self.ended(tag, FAILED, "FUNCTION_ERROR", message, n + more)
+            self.assertEqual(self.judged(future(tag), now=now), wrong)
+
+    def test_delay(self):
+        tag = next(t for t in (f"d-{i}" for i in range(10000)) if tasks.request_of(t, "").task.options.HasField("delay") and
+                   tasks.request_of(t, "").task.function == "echo" and not tasks.is_ephemeral(tasks.request_of(t, "")))
+        now = future(tag, SUCCEEDED, 3)
+        self.assertEqual(self.judged(future(tag), now=now), [])
+        now.attempts[0].start_time.seconds = 1
+        self.assertEqual(self.judged(now=now), ["wrong"])
+
     def test_wrong(self):
         self.ledger.show(future(self.tag))
         self.assertEqual(self.judged(now=self.changed("result.data", b"?", state=SUCCEEDED, revision=2)), ["wrong"])
