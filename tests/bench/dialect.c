@@ -21,15 +21,19 @@ static size_t write_echo(uint8_t *to, size_t n, size_t *ret_at)
     return write_payload(to, 1, n, ret_at);
 }
 
-/* SubmitRequest {task {function: "echo", argument: payload}, view: RESULT}, with a tag where answers may overtake. */
-static size_t write_submit_tagged(uint8_t *to, size_t n, size_t *ret_at, const char *tag)
+/* SubmitRequest {task {function: "echo", argument: payload, options {fairness_key}}, view: RESULT}, with a tag where answers
+ * may overtake. */
+static size_t write_submit_with(uint8_t *to, size_t n, size_t *ret_at, const char *tag, const char *key)
 {
-    size_t task = wire_len_field(1, 4) + wire_len_field(2, n), at;
+    size_t options = *key ? wire_len_field(16, strlen(key)) : 0, at;
+    size_t task = wire_len_field(1, 4) + wire_len_field(2, n) + (options ? wire_len_field(6, options) : 0);
     uint8_t *end = wire_put_bytes(wire_put_len(to, 1, task), 1, "echo", 4);
 
     at = write_payload(end, 2, n, ret_at);
     *ret_at += (size_t)(end - to);
     end += at;
+    if (options)
+        end = wire_put_bytes(wire_put_len(end, 6, options), 16, key, strlen(key));
     if (*tag)
         end = wire_put_bytes(end, 3, tag, strlen(tag));
     end = wire_put_uint(end, 5, VIEW_RESULT);
@@ -38,16 +42,21 @@ static size_t write_submit_tagged(uint8_t *to, size_t n, size_t *ret_at, const c
 
 static size_t write_submit(uint8_t *to, size_t n, size_t *ret_at)
 {
-    return write_submit_tagged(to, n, ret_at, "");
+    return write_submit_with(to, n, ret_at, "", "");
+}
+
+static size_t write_submit_many(uint8_t *to, size_t n, size_t *ret_at)
+{
+    return write_submit_with(to, n, ret_at, "", "many");
 }
 
 /* RunRequest {submit}. The length of the inner message is known after it is written: written once to learn it. */
 static size_t write_run_tagged(uint8_t *to, size_t n, size_t *ret_at, const char *tag)
 {
-    size_t inner = write_submit_tagged(to, n, ret_at, tag);
+    size_t inner = write_submit_with(to, n, ret_at, tag, "");
     uint8_t *at = wire_put_len(to, 1, inner);
 
-    inner = write_submit_tagged(at, n, ret_at, tag);
+    inner = write_submit_with(at, n, ret_at, tag, "");
     *ret_at += (size_t)(at - to);
     return (size_t)(at - to) + inner;
 }
@@ -121,6 +130,8 @@ static const struct dialect dialects[] = {
         {"run", "/futured.v1.Futures/Run", 0, 0, write_run, read_future, 0, 0},
         {"run-stream", "/futured.v1.Futures/RunStream", 1, 0, write_run_item, read_run_item, 0, 0},
         {"submit-stream", "/futured.v1.Futures/SubmitStream", 1, 1, write_submit, read_submit, 1, 0},
+        {"submit-stream-many", "/futured.v1.Futures/SubmitStream", 1, 1, write_submit_many, read_submit, 1,
+         0},
         {"get", "/futured.v1.Futures/Get", 0, 0, write_get, read_id, 0, 1},
 };
 
@@ -134,5 +145,5 @@ const struct dialect *dialect_find(const char *name)
 
 const char *dialect_names(void)
 {
-    return "echo, echo-stream, run, run-stream, submit-stream, get";
+    return "echo, echo-stream, run, run-stream, submit-stream, submit-stream-many, get";
 }

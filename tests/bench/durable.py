@@ -14,6 +14,13 @@ ROUNDS = 5
 IN_FLIGHT = (1, 16, 64, 256, 1024)
 CONNECTIONS = {1: 1, 16: 4, 64: 8, 256: 8, 1024: 16}  # of unary calls; a connection takes 100 at a time at least
 FINISHED = 10_000_000
+SEARCHED = 1_000_000
+# What a Count says -> its filter. None but the last three has to do with a text beside the record.
+FILTERS = {
+    "all": "*", "state": "state = FAILED", "function": "function != echo", "worker": "worker = nobody",
+    "duration": "duration > 1h", "label": "has nobody", "error": "error ~ nothing", "argument": "argument ~ nothing",
+    "group": "group = few", "group_unindexed": "NOT group != few",
+}
 PENDING = 1_000_000
 
 
@@ -168,6 +175,28 @@ class Durable:
                     arguments=("--workers", "0", "--state-directory", str(directory / "state"))) as full:
                 return {**medians([one_round(empty, full) for _ in range(ROUNDS)]), "fill_seconds": filled}
 
+    def filters(self):
+        """Count over SEARCHED finished futures that only the disk has, one in a thousand of them in a group: microseconds a
+        future for each filter, seconds for a group by its index and without, and those of a List of its newest 100."""
+        with self.directory() as directory:
+            state = directory / "state"
+            self.fill(state, SEARCHED)
+            with self.t.running(program="futured", store="sqlite",
+                                arguments=("--workers", "0", "--state-directory", str(state))) as daemon:
+                def seconds(*arguments):
+                    began = time.monotonic()
+                    self.t.output([self.t.ARGS.bin / "futurectl", "--address", daemon.address, *arguments])
+                    return time.monotonic() - began
+
+                def count(filter_):
+                    return min(seconds("count", "--filter", filter_) for _ in range(3))
+                count("*")  # whatever is read for the first time
+                took = {name: count(filter_) for name, filter_ in FILTERS.items()}
+                listed = {f"list_{name}_seconds": seconds("list", "--limit", "100", "--filter", FILTERS[name])
+                          for name in ("group", "group_unindexed")}
+                return {f"{name}_us": s * 1e6 / SEARCHED for name, s in took.items() if not name.startswith("group")} | {
+                    f"{name}_seconds": s for name, s in took.items() if name.startswith("group")} | listed
+
     # --- the table
 
     def rate_row(self, name, mode, n, aim=None):
@@ -190,6 +219,9 @@ class Durable:
             Row("Get from disk, warm, 1 x 1", self.get(False, 1, 1)),
             Row("Get from disk, cold, 1 x 1", self.get(True, 1, 1), ratio=("p50_us", "Get from disk, warm, 1 x 1")),
             Row("Get from disk, warm, 8 x 32", self.get(False, 8, 32)),
+            Row("Count of 1M finished", self.filters, is_long=True,
+                beside=(*(f"{name}_us" for name in FILTERS if not name.startswith("group")), "group_seconds",
+                        "group_unindexed_seconds", "list_group_seconds", "list_group_unindexed_seconds")),
             Row("SubmitStream beside 10M finished", self.beside_finished, is_long=True, beside=("of_empty", "fill_seconds"),
                 goals=(Goal("at least 0.8 of the rate beside none", lambda r, _: r["of_empty"] >= 0.8),)),
         ]

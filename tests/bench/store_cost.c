@@ -19,6 +19,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "engine/engine.h"
+#include "engine/group.h"
 #include "store/committer.h"
 #include "store/db.h"
 #include "tests/bench/histogram.h"
@@ -39,6 +40,7 @@ enum {
     ARGUMENT_BYTES = 100,
     TASK_HEAD_BYTES = 8,
     FILL_BATCH = 1000,
+    GROUP_EVERY = 1000,
     FILL_WAL_BYTES = 64 << 20,
     LOG_BYTES = 16 << 20,
     BATCH_MAX = 65536
@@ -76,6 +78,8 @@ struct actor {
     struct scope scope;
     struct attempt attempt;
     struct outcome outcome;
+    struct group group;
+    struct membership membership;
     uint64_t k;
 };
 
@@ -87,6 +91,8 @@ static void actor_init(struct actor *a)
     a->scope.principal = bytes_dup("uid:1000", 8);
     a->attempt = (struct attempt){
             .number = 1, .worker = bytes_dup("worker-1", 8), .usage = {1000, 1000, 5000, -1}};
+    a->group.name = bytes_dup("few", 3);
+    a->membership.group = &a->group;
     a->outcome.data = bytes_new(ARGUMENT_BYTES);
     a->future = (struct future){
             .task = bytes_new(TASK_HEAD_BYTES + ARGUMENT_BYTES),
@@ -114,6 +120,7 @@ static void actor_deinit(struct actor *a)
     bytes_unref(a->scope.namespace);
     bytes_unref(a->scope.principal);
     bytes_unref(a->attempt.worker);
+    bytes_unref(a->group.name);
     bytes_unref(a->outcome.data);
     bytes_unref(a->future.task);
 }
@@ -409,7 +416,7 @@ static void write_batch(struct store *s, struct batch *b)
         must(store_checkpoint(s, &problem) == 0, problem.text);
 }
 
-/* Their keys are those of an hour ago, and below the ceiling from then on. */
+/* Their keys are those of an hour ago, and below the ceiling from then on. One of GROUP_EVERY is in the group "few". */
 static void fill(const struct options *o)
 {
     struct store *s = open_store(o->directory);
@@ -425,6 +432,7 @@ static void fill(const struct options *o)
         batch_clear(b);
         for (uint32_t j = 0; j < FILL_BATCH && i < o->count; j++) {
             actor_be(&a, ++i, o->mix == MIX_ONCE);
+            a.future.group = i % GROUP_EVERY == 0 ? &a.membership : NULL;
             must(batch_put(b, o->mix == MIX_ONCE ? BATCH_FINISH_NEW : BATCH_PUT_LIVE, &a.future) == 0,
                  "batch_put");
             id_format(&a.future.id, text);
