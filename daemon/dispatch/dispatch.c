@@ -150,13 +150,16 @@ static mono_ns_t tick_living(struct worker *w, mono_ns_t now)
 /* Its stream had a whole turn to be read. Who holds it open now is a grandchild; the end of the call buries @w. */
 static mono_ns_t tick_dead(struct worker *w, mono_ns_t now)
 {
+    struct grpc_status st;
+
     if (!w->call)
         return worker_bury(w) < 0 ? clock_add(now, DISPATCH_RETRY_NS) : CLOCK_NEVER;
     if (w->is_heard) {
         w->is_heard = 0;
         return now;
     }
-    grpc_call_fail_code(w->call, GRPC_UNAVAILABLE, "the worker is dead");
+    grpc_call_fail(w->call,
+                   status_set(&st, GRPC_UNAVAILABLE, "WORKER_ENDED", "the process of this worker is dead"));
     return CLOCK_NEVER;
 }
 

@@ -53,11 +53,13 @@ struct worker *worker_attach(struct dispatch *d, struct grpc_call *call)
 
     if (!d->config.pool.page(d->config.pool.context, peer->worker_key)) {
         /* its death has been told before, so nobody would settle what it is given */
-        grpc_call_fail_code(call, GRPC_UNAVAILABLE, "the process of this worker has ended");
+        grpc_call_fail(call, status_set(&st, GRPC_UNAVAILABLE, "WORKER_ENDED",
+                                        "the process of this worker has ended"));
         return NULL;
     }
     if (worker_find(d, peer->worker_key)) {
-        grpc_call_fail_code(call, GRPC_FAILED_PRECONDITION, "this worker has attached before");
+        status_set(&st, GRPC_FAILED_PRECONDITION, "ATTACHED_TWICE", "this worker has attached before");
+        grpc_call_fail(call, status_set_precondition(&st, "STREAM", "Attach"));
         return NULL;
     }
     w = worker_new(d, WORKER_POOL, grpc_call_now(call));

@@ -602,4 +602,6 @@ void harness_expect_cut(const struct child *w, enum grpc_code code, const char *
                  w->call.status.message);
     if (!strstr(w->call.status.message, what))
         fail_msg("no \"%s\" in \"%s\"", what, w->call.status.message);
+    if (!*w->call.status.reason)
+        fail_msg("no reason for \"%s\"", w->call.status.message);
 }
