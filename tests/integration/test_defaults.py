@@ -2,7 +2,8 @@
 """Options of tasks that a function has by the configuration: they complete what a task does not say, are shown, and hold."""
 import durable_support
 from durable_support import DurableCase
-from futures_support import FAILED, SUCCEEDED, FuturesCase, functions_pb2, future_pb2, get, run, seconds
+from futures_support import FAILED, SUCCEEDED, FuturesCase, functions_pb2, future_pb2, get, grpc, run, seconds
+from worker_support import Stream, spec, w
 
 EPHEMERAL, DURABLE = future_pb2.DURABILITY_EPHEMERAL, future_pb2.DURABILITY_DURABLE
 
@@ -67,6 +68,46 @@ class Durability(DurableCase):
         self.assertEqual(before.retry.max_attempts, 2)
         self.restart(functions={"twice": "true"}, workers=0)
         self.assertEqual(self.futures.Get(get(id_)).effective_options, before)
+
+
+class Said(DurableCase):
+    """By a worker, in its Hello."""
+
+    functions = {"remote": {"retention": "9s"}}
+
+    def hello(self, **fields):
+        stream = Stream(self.channel())
+        self.addCleanup(stream.close)
+        stream.say(hello=w.Hello(name="py", session_token="a-token-of-a-worker-1", slots=1,
+                                 functions=[spec("remote", default_options=options(**fields))]))
+        return stream
+
+    def shown(self):
+        request = functions_pb2.GetFunctionRequest(function="remote")
+        return self.functions_of(self.server).GetFunction(request).spec.default_options
+
+    def test_a_worker_says_them(self):
+        stream = self.hello(priority=5, retention=seconds(77), attempt_timeout=seconds(3))
+        self.assertTrue(stream.next().HasField("welcome"))
+        said = options(priority=5, retention=seconds(9), attempt_timeout=seconds(3))  # the configuration wins
+        self.assertEqual(self.shown(), said)
+        f = self.futures.Get(get(self.submit("remote")))
+        self.assertEqual((f.effective_options.priority, f.effective_options.retention, f.effective_options.attempt_timeout),
+                         (5, seconds(9), seconds(3)))
+        stream.close()
+        self.restart()
+        self.assertEqual(self.shown(), said)
+        self.assertEqual(self.futures.Get(get(self.submit("remote"))).effective_options.priority, 5)
+
+    def test_wrong_ones(self):
+        for field, fields in (("on_lost", {"on_lost": 7}), ("delay", {"delay": seconds(1)}),
+                              ("retry.max_attempts", {"retry": future_pb2.RetryPolicy(max_attempts=1001)})):
+            with self.subTest(field=field):
+                with self.assertRaises(grpc.RpcError) as caught:
+                    self.hello(**fields).next()
+                self.assertEqual(caught.exception.code(), grpc.StatusCode.INVALID_ARGUMENT)
+                self.assertIn(f"hello.functions.default_options.{field}: ", caught.exception.details())
+        self.assertEqual(self.shown(), options(retention=seconds(9)))
 
 
 if __name__ == "__main__":
