@@ -108,6 +108,11 @@ class Run(CliCase):
         self.assertEqual((run.wait(DEADLINE), run.stdout.read(), run.stderr.read()), (0, "y", ""))
         self.assertEqual(self.text("result", paused), "x")
 
+    def test_no_worker(self):
+        server = self.start(program="futured", listen=("unix:@s",), arguments=("--workers", "0"), config={"futured": {"store": "none"}})
+        self.submit("echo", "x", FUTURED_ADDRESS=server.address,
+                    err="futurectl: ID1 waits (NO_WORKER): no worker serves the function\n")
+
     def test_options(self):
         """Every option of a task, as the record has it."""
         up = self.submit("echo", "up")
