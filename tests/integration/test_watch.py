@@ -159,17 +159,17 @@ class Watch(WatchCase):
 
     def test_slow_reader(self):
         """Who does not read costs nothing and stops nobody; it is told that it has missed something, and begins anew."""
-        self.server = self.start(limits={"watch_events": "1000"})
+        self.server = self.start(limits={"watch_events": "300"})
         self.futures = self.futures_of(self.server)
         slow = self.follow(filter="*", view=FULL).opened()
         quick = self.follow(filter="*").opened()
         argument = b"x" * 20000
-        for _ in range(20):
+        for _ in range(8):
             ids = [r.finished.id for r in self.futures.RunStream(iter([run("echo", argument)] * 100))]
         quick.shows(ids[-1], SUCCEEDED)
         slow.shows(ids[-1], SUCCEEDED)
         self.assertIn("lost", slow.events)
-        slow.until(lambda s: len(s.known) >= 2000 and all(state == SUCCEEDED for state, _ in s.known.values()))
+        slow.until(lambda s: len(s.known) >= 800 and all(state == SUCCEEDED for state, _ in s.known.values()))
 
     def test_keepalive(self):
         self.server = self.start(timeouts={"watch_keepalive": "1s", **self.timeouts})
@@ -181,8 +181,11 @@ class Watch(WatchCase):
         w.until(lambda s: s.cursor.event > cursor.event)
         self.assertEqual(set(w.events), {"keepalive"})
         call = self.futures.Watch(futures_pb2.WatchRequest(selector=selector(*held)))
-        self.assertEqual([next(call).WhichOneof("event") for _ in range(3)], ["snapshot", "keepalive", "keepalive"])
-        call.cancel()
+        self.addCleanup(call.cancel)
+        events = [next(call).WhichOneof("event")]
+        while events[-1] != "keepalive":
+            events.append(next(call).WhichOneof("event"))
+        self.assertIn(events, (["snapshot", "keepalive"], ["snapshot", "state", "keepalive"]))  # that it runs may come late
 
     def test_deleted(self):
         w = self.follow(group="g").opened()
