@@ -269,5 +269,7 @@ uint32_t assign_to(struct worker *w, uint32_t max, int is_prefetch)
     for (uint32_t i = n > 0 ? (uint32_t)n : 0; i > sent; i--)
         engine_release(w->dispatch->engine, leases[i - 1]);
     w->credit -= sent;
+    if (sent && w->look_at == CLOCK_NEVER && worker_is_pool(w))
+        w->look_at = clock_add(grpc_call_now(w->call), DISPATCH_LOOK_NS);
     return sent;
 }

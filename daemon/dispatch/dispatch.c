@@ -74,9 +74,11 @@ void dispatch_tell(const struct worker *w, const char *event, struct span who, s
 }
 
 /* Two passes: first the slots of every worker and the Claims that wait, so that no task waits behind another while a worker is
- * idle; then, for functions known to be fast, what credit allows, in rounds so that the workers share it. */
-static void hand_out(struct dispatch *d)
+ * idle; then, for functions known to be fast, what credit allows, in rounds so that the workers share it. When to look what
+ * has begun. */
+static mono_ns_t hand_out(struct dispatch *d)
 {
+    mono_ns_t next = CLOCK_NEVER;
     uint32_t sent;
 
     LIST_FOREACH (l, &d->workers)
@@ -87,6 +89,9 @@ static void hand_out(struct dispatch *d)
         LIST_FOREACH (l, &d->workers)
             sent += assign_to(LIST_ENTRY(l, struct worker, link), DISPATCH_ROUND, 1);
     } while (sent);
+    LIST_FOREACH (l, &d->workers)
+        next = MIN(next, LIST_ENTRY(l, struct worker, link)->look_at);
+    return next;
 }
 
 mono_ns_t dispatch_run(struct dispatch *d, struct effects *effects, mono_ns_t now)
@@ -106,7 +111,7 @@ mono_ns_t dispatch_run(struct dispatch *d, struct effects *effects, mono_ns_t no
     while (list_pop_front(&effects->work))
         ;
     if ((is_work_new || d->is_room_new) && !d->is_draining)
-        hand_out(d);
+        next = MIN(next, hand_out(d));
     d->is_room_new = 0;
     return next;
 }
@@ -177,6 +182,8 @@ static mono_ns_t tick(struct worker *w, mono_ns_t now)
     ladder = w->holder ? ladder_tick(w, now) : CLOCK_NEVER;
     at = worker_is_pool(w) ? tick_living(w, now) : session_tick(w, now);
     at = MIN(at, end_at);
+    if (w->holder)
+        at = MIN(at, worker_look(w, now));
     return MIN(at, ladder);
 }
 

@@ -25,8 +25,9 @@ enum {
 /* How much longer than its grace a command may take: its worker kills it in time, and need not be killed for it. */
 #define DISPATCH_COMMAND_SLACK_NS NS_PER_S
 
-/* Between two looks whether what was told to end has begun at all. */
+/* Between two looks whether something has begun at all: what was told to end; what was handed out. */
 #define DISPATCH_LADDER_LOOK_NS (50 * NS_PER_MS)
+#define DISPATCH_LOOK_NS        (100 * NS_PER_MS)
 
 #define DISPATCH_KIND_REMOTE    (1U << 3) /* function.kinds */
 

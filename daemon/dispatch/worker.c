@@ -35,7 +35,7 @@ struct worker *worker_new(struct dispatch *d, enum worker_kind kind, mono_ns_t n
         return NULL;
     w->dispatch = d;
     w->kind = kind;
-    w->ladder_at = CLOCK_NEVER;
+    w->ladder_at = w->look_at = CLOCK_NEVER;
     w->end_at = CLOCK_NEVER;
     w->number = ++d->n_attached;
     w->attach_time = engine_wall(d->engine);
@@ -215,7 +215,34 @@ int worker_started(struct worker *w, struct lease *lease)
         return 0;
     /* a start that cannot be noted for want of memory is noted with the finish, or at the next look */
     (void)!engine_start(w->dispatch->engine, lease, at);
+    if (w->holder->n_leases == 1)
+        w->look_at = CLOCK_NEVER; /* there is nothing else to look for */
     return 1;
+}
+
+mono_ns_t worker_look(struct worker *w, mono_ns_t now)
+{
+    struct lease *busy = NULL;
+    int is_waiting = 0;
+
+    if (!w->call) /* its process has its own time to end */
+        w->look_at = CLOCK_NEVER;
+    if (LIKELY(w->look_at > now))
+        return w->look_at;
+    LIST_FOREACH (l, &w->holder->leases) {
+        struct lease *lease = LIST_ENTRY(l, struct lease, of_holder);
+
+        if (lease->is_started)
+            continue;
+        if (worker_started(w, lease))
+            busy = lease;
+        else
+            is_waiting = 1;
+    }
+    if (busy)
+        worker_recall_unstarted(w, busy);
+    w->look_at = is_waiting ? clock_add(now, DISPATCH_LOOK_NS) : CLOCK_NEVER;
+    return w->look_at;
 }
 
 void worker_id(const struct worker *w, char text[static 32])

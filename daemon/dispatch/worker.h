@@ -47,6 +47,8 @@ struct worker {
     mono_ns_t kill_at;   /* without a stream and not known to be dead: its process has until then to end */
     int is_heard;        /* a message came since the last tick */
     mono_ns_t ladder_at; /* something that must end is to be looked at; CLOCK_NEVER */
+    mono_ns_t
+            look_at; /* a child of the pool: whether what was given to it has begun is looked up; CLOCK_NEVER */
     struct runpage *last_page;      /* a copy, taken at its death */
     struct buf payload;             /* a result that comes in pieces ... */
     struct lease_ref payload_lease; /* ... under this lease */
@@ -98,6 +100,10 @@ MUST_CHECK int worker_parse_id(struct span text, uint64_t *ret);
 
 /* worker_started: whether @lease has been started, by what the engine knows or the worker's page says; tells the engine. */
 int worker_started(struct worker *w, struct lease *lease);
+
+/* worker_look: when it is time for it, whether a child of the pool has begun what was given to it: one that stops itself cannot
+ * say so, and its attempt's time runs all the same. When to look again. */
+mono_ns_t worker_look(struct worker *w, mono_ns_t now);
 
 /* worker_id: its ID as clients see it: "w-" and its number. */
 void worker_id(const struct worker *w, char text[static 32]);

@@ -100,7 +100,7 @@ class Misbehaviour(FuturesCase):
 
     def loops(self):
         """They loop for ever, are deaf to SIGTERM, stop themselves, sleep: the end of the grace is theirs."""
-        for function in ("forever", "deaf", "nap"):
+        for function in ("forever", "deaf", "nap", "stop"):
             self.assert_stopped(self.ended(function, grace=0.05), signal.SIGKILL)
         for function in ("c-deaf", "c-stop"):  # SIGTERM where it came before they had begun
             self.assert_stopped(self.ended(function, grace=0.05), signal.SIGKILL, signal.SIGTERM)
@@ -200,13 +200,13 @@ class Misbehaviour(FuturesCase):
 
     def test_past_their_time(self):
         """attempt_timeout and deadline, by the default grace, side by side."""
-        asked = [submit(f, b"", options=future_pb2.TaskOptions(attempt_timeout=seconds(0.05))) for f in ("nap", "c-deaf")]
+        asked = [submit(f, b"", options=future_pb2.TaskOptions(attempt_timeout=seconds(0.05))) for f in ("nap", "c-deaf", "stop")]
         soon = timestamp_pb2.Timestamp()
         soon.GetCurrentTime()
         soon.FromNanoseconds(soon.ToNanoseconds() + 10**9)
         asked.append(submit("deaf", b"", options=future_pb2.TaskOptions(deadline=soon)))
         ids = self.submit_many(asked)
-        for id_, reason in zip(ids, ("TIMEOUT", "TIMEOUT", "DEADLINE_EXCEEDED")):
+        for id_, reason in zip(ids, ("TIMEOUT", "TIMEOUT", "TIMEOUT", "DEADLINE_EXCEEDED")):
             self.assertEqual(self.finished(id_).error.reason, reason)
 
 

@@ -499,6 +499,34 @@ static void test_no_memory(void **state)
     harness_fail_allocations(attach_without_memory, 6);
 }
 
+/* One that has begun and cannot say so, because it has stopped itself: its page tells, so that its time
+ * runs. */
+static void test_begun_in_silence(void **state)
+{
+    const struct future *f;
+    struct item *item;
+    struct child *w;
+    struct harness h;
+
+    harness_init(&h);
+    w = harness_spawn(&h, 5);
+    harness_hello(w, "slots: 1", 1);
+    f = harness_submit(&h, "function: 'echo'");
+    harness_settle(&h);
+    item = harness_take(w);
+    harness_advance(&h, NS_PER_S);
+    assert_int_equal(f->state, FUTURE_PENDING);
+    worker_starts(w, item); /* and nothing is heard of it */
+    harness_advance(&h, NS_PER_S);
+    assert_int_equal(f->state, FUTURE_RUNNING);
+    assert_true(h.next == CLOCK_NEVER); /* there is nothing more to look for */
+    harness_die(w, SIGKILL, 0);
+    harness_hang_up(w);
+    harness_settle(&h);
+    assert_int_equal(f->state, FUTURE_FAILED);
+    harness_deinit(&h);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -510,6 +538,7 @@ int main(void)
             cmocka_unit_test(test_hello_twice),
             cmocka_unit_test(test_second_attach),
             cmocka_unit_test(test_attach_after_death),
+            cmocka_unit_test(test_begun_in_silence),
             cmocka_unit_test(test_crash),
             cmocka_unit_test(test_asked),
             cmocka_unit_test(test_stream_first),
