@@ -95,8 +95,9 @@ static int read_error(struct pump *p)
 {
     size_t n;
 
-    if (buf_len(&p->err) >= 2 * (size_t)PUMP_STDERR_BYTES)
-        buf_consume(&p->err, buf_len(&p->err) - PUMP_STDERR_BYTES);
+    if (buf_len(&p->err) >=
+        2 * (size_t)PUMP_STDERR_BYTES) /* one more is kept, so that it is seen that there were more */
+        buf_consume(&p->err, buf_len(&p->err) - PUMP_STDERR_BYTES - 1);
     if (buf_reserve(&p->err, READ_BYTES) < 0) {
         err_close(&p->child.err);
         return 0;

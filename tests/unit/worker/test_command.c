@@ -168,6 +168,9 @@ static void test_tail_of_stderr(void **state)
     assert_true(span_eq(note, span_of_string(wanted)));
     assert_memory_equal(said.p + note.len, "line ", 5); /* whole lines */
     assert_memory_equal(said.p + said.len - 11, "line 29999\n", 11);
+    run_shell("yes 0123456789 | head -c 131000 >&2; exit 1", ""); /* just as much is kept as is shown */
+    said = t.call.failure.traceback;
+    assert_non_null(memmem(said.p, said.len, "left out)\n0123456789\n", 21));
     run_shell("printf '\\377 bad' >&2; exit 1", "");
     assert_true(span_eq(t.call.failure.traceback, SPAN_LIT("\xef\xbf\xbd bad")));
 }
