@@ -15,7 +15,7 @@ static char root[] = "/tmp/futured-cgroup-XXXXXX";
 
 static const char *at(const char *path)
 {
-    static char text[8][512];
+    static char text[8][1024];
     static int n;
     char *to = text[n++ % 8];
 
