@@ -278,6 +278,7 @@ class Gate:
         for fd in (self._hold, self._started):
             if fd >= 0:
                 os.close(fd)
+        self._hold = self._started = -1
 
 
 # --- tests

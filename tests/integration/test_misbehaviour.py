@@ -50,6 +50,7 @@ def state_of(pid):
 
 class Misbehaviour(FuturesCase):
     workers = 4
+    n_gates = 0
     functions = {
         "c-segv": {"command": "kill -SEGV $$", "shell": "yes"}, "c-abort": {"command": "kill -ABRT $$", "shell": "yes"},
         "c-forever": {"command": "while :; do :; done", "shell": "yes"},
@@ -140,7 +141,8 @@ class Misbehaviour(FuturesCase):
 
     def neighbours(self):
         """Gates that are held through all of it, and tasks that go on beside."""
-        gate = self.gate(f"neighbour {len(os.listdir(self.folder))}")
+        self.n_gates += 1
+        gate = self.gate(f"neighbour {self.n_gates}")
         id_ = self.submit("gate", gate.argument)
         gate.started()
         return gate, id_
@@ -148,6 +150,7 @@ class Misbehaviour(FuturesCase):
     def assert_unharmed(self, gate, id_):
         gate.open(b"unharmed")
         self.assert_future(self.finished(id_), succeeded(task("gate", gate.argument), data=b"unharmed", exit_code=0))
+        gate.close()
 
     def assert_clean(self, n_fds):
         """As many workers as there should be, no other child of the daemon, no descriptor more, no zombie anywhere."""
