@@ -88,7 +88,12 @@ class Examples(PluginCase):
             code=INVALID, reason="FUNCTION_ERROR", type="ValueError", function_reason="NOT_A_NUMBER", retryable=False,
             message="the argument is no decimal number of at most 10 digits", traceback="plugin-text.c: parse"))
         self.assertEqual(len(got.attempts), 1, "it said that another attempt would fail as well")
-        self.assertEqual(self.outcome("primes.count", b"100").result.data, b"25")
+        got = self.outcome("primes.count", b"100")
+        self.assertEqual(got.result.data, b"25")
+        options = got.effective_options  # as the plugin says
+        self.assertEqual((options.attempt_timeout, options.retry.max_attempts, options.retry.initial_backoff),
+                         (seconds(60), 3, seconds(0.1)))
+        self.assertEqual(list(options.retry.non_retryable_types), ["UpstreamError"])
 
     def test_cooperative_cancel(self):
         """It asks now and then whether it should end, and ends: its worker goes on."""
