@@ -513,6 +513,8 @@ static int restore_item(struct engine *e, struct store_item *item, int is_needed
             .peer = in->peer,
             .tag = in->tag,
             .traceparent = in->traceparent,
+            .retry_of = in->retry_of,
+            .retried_by = in->retried_by,
             .key = in->key,
             .content_type_at = in->content_type_at,
             .content_type_bytes = in->content_type_bytes,

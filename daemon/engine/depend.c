@@ -69,32 +69,26 @@ static struct depend *depend_new(struct future *f, uint32_t n)
     return d;
 }
 
-/* @f can be depended on. It may have ended, and then it is counted among what may leave memory. */
+/* @f can be depended on. It may have ended. */
 static int make_upstream(struct engine *e, struct future *f)
 {
-    uint64_t was = limits_rare(f->rare), is;
     struct upstream *u;
-    int r = 0;
 
     if (f->rare && f->rare->upstream)
         return 0;
     if (!turn_rare(e, f))
         return -ENOMEM;
-    is = limits_rare(f->rare);
     u = mem_zalloc(sizeof *u);
-    if (u) {
-        list_init(&u->dependents);
-        list_init(&u->ended);
-        list_init(&u->pinned);
-        u->future = f;
-        f->rare->upstream = u;
-        limits_charge(&e->account, f->scope, depend_upstream_bytes(u));
-        is += depend_upstream_bytes(u);
-    } else {
-        r = -ENOMEM;
-    }
-    cache_resize(e, f, was, is);
-    return r;
+    if (!u)
+        return -ENOMEM;
+    list_init(&u->dependents);
+    list_init(&u->ended);
+    list_init(&u->pinned);
+    u->future = f;
+    f->rare->upstream = u;
+    limits_charge(&e->account, f->scope, depend_upstream_bytes(u));
+    cache_resize(e, f, 0, depend_upstream_bytes(u));
+    return 0;
 }
 
 int depend_make(struct engine *e, struct future *f, const struct engine_submit *in)

@@ -187,6 +187,8 @@ enum engine_error {
     ENGINE_E_NO_KEYS,    /* the store is so far behind that no further ID may be given out */
     ENGINE_E_OTHER_TASK, /* the idempotency key is that of another task */
     ENGINE_E_KEY_IN_USE, /* KEY_REJECT: the idempotency key is in use */
+    ENGINE_E_NOT_FAILED, /* it has not ended FAILED or CANCELLED */
+    ENGINE_E_RETRIED,    /* it has been retried */
 };
 
 /* What a submission does whose idempotency key is in use by the same task; values as in the contract. */
@@ -216,7 +218,9 @@ struct engine_submit {
     struct future *const *upstreams; /* what it depends on: DURABLE ones, unless it is EPHEMERAL */
     uint32_t n_upstreams; /* at most LIMIT_DEPENDS_ON; 0 = nothing, and then the next two are not read */
     enum depend_policy depend_policy;
-    uint8_t passes_results; /* their outcomes stay in memory until it has ended */
+    uint8_t passes_results;        /* their outcomes stay in memory until it has ended */
+    const struct future *retry_of; /* this and the next are of engine_retry; NULL = none */
+    struct labels *labels;         /* of the future's own; taken on success */
 };
 /* engine_join: what there is instead of a new future for @in: the one that its request_id made, or that holds its key.
  *   Return: 0 with *ret NULL: nothing, so engine_submit; 0 with *ret: join that; ENGINE_E_OTHER_TASK, _KEY_IN_USE: neither,
@@ -228,6 +232,12 @@ MUST_CHECK int engine_join(const struct engine *e, const struct engine_submit *i
  *   failure.
  * O(1). */
 MUST_CHECK int engine_submit(struct engine *e, const struct engine_submit *in, struct future **ret);
+
+/* engine_retry: engine_submit of @in, without a key, as the retry of @of: with its group and labels; @in has its namespace and
+ * durability. Both know each other from one commit on. A future has one retry in its life.
+ *   Return: as engine_submit; ENGINE_E_NOT_FAILED; ENGINE_E_RETRIED: see future_retried_by. */
+MUST_CHECK int engine_retry(struct engine *e, struct future *of, const struct engine_submit *in,
+                            struct future **ret);
 
 /* engine_find: the future with @id in @scope's namespace, or NULL. O(1). */
 struct future *engine_find(const struct engine *e, const struct scope *scope, const struct id *id);

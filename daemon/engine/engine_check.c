@@ -57,6 +57,22 @@ static void check_rare(const struct future *f)
                future_is_terminal(f)); /* ready to be used until there is an end */
 }
 
+/* Who is retried and who retries know each other for as long as both are there. */
+static void check_retry(const struct engine *e, const struct future *f)
+{
+    const struct id *of = future_retry_of(f), *by = future_retried_by(f);
+    const struct future *other = of ? engine_find(e, f->scope, of) : NULL;
+
+    ASSERT(!of || id_compare(of, &f->id) < 0);
+    ASSERT(!by ||
+           (id_compare(&f->id, by) < 0 && (f->state == FUTURE_FAILED || f->state == FUTURE_CANCELLED)));
+    if (other)
+        ASSERT(future_retried_by(other) && id_compare(future_retried_by(other), &f->id) == 0);
+    other = by ? engine_find(e, f->scope, by) : NULL;
+    if (other)
+        ASSERT(future_retry_of(other) && id_compare(future_retry_of(other), &f->id) == 0);
+}
+
 static void check_place(const struct future *f)
 {
     int is_queued = list_is_linked(&f->queue), is_custom = f->rare && heap_has(&f->rare->expiry);
@@ -128,8 +144,10 @@ static void check_future(const struct engine *e, const struct future *f, struct 
     if (!future_is_terminal(f) && f->place != PLACE_READY)
         ASSERT(sched_is_kept(&e->sched, &f->function->ready, f));
     check_lease(f, w);
-    if (f->rare)
+    if (f->rare) {
         check_rare(f);
+        check_retry(e, f);
+    }
     ASSERT((f->place == PLACE_BLOCKED) == (f->state == FUTURE_PENDING && depend_is_open(f)));
     if (f->rare && f->rare->depend)
         check_depend(f);

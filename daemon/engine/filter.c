@@ -80,6 +80,7 @@ static int get_number(const struct filter_future *s, enum filter_field field, in
     case FILTER_STATE: *ret = state_of(s); return 1;
     case FILTER_PENDING_REASON: *ret = (int64_t)future_pending_reason(f); return 1;
     case FILTER_PRIORITY: *ret = f->priority; return 1;
+    case FILTER_RETRIED: *ret = future_retried_by(f) != NULL; return 1;
     case FILTER_SUBMIT_TIME: *ret = f->submit_time; return 1;
     case FILTER_END_TIME: *ret = end; return end != 0;
     default: break;
@@ -119,6 +120,13 @@ static int get_label(const struct filter_future *s, struct span key, struct span
     return 0;
 }
 
+static int get_id(const struct id *id, struct id *ret)
+{
+    if (id)
+        *ret = *id;
+    return id != NULL;
+}
+
 int engine_filter_get(const void *record, enum filter_field field, struct span label, uint32_t i,
                       struct filter_value *ret)
 {
@@ -132,6 +140,7 @@ int engine_filter_get(const void *record, enum filter_field field, struct span l
     switch (field) {
     case FILTER_LABEL: return get_label(subject, label, &ret->text);
     case FILTER_ID: ret->id = f->id; return 1;
+    case FILTER_RETRY_OF: return get_id(future_retry_of(f), &ret->id);
     default: return get_text(subject, field, &ret->text) || get_number(subject, field, &ret->number);
     }
 }

@@ -87,6 +87,16 @@ struct span future_key(const struct future *f)
     return idem_span(f->rare ? f->rare->idem : NULL);
 }
 
+const struct id *future_retry_of(const struct future *f)
+{
+    return f->rare && id_key(&f->rare->retry_of) ? &f->rare->retry_of : NULL;
+}
+
+const struct id *future_retried_by(const struct future *f)
+{
+    return f->rare && id_key(&f->rare->retried_by) ? &f->rare->retried_by : NULL;
+}
+
 static const char *const reasons[] = {
         [REASON_NONE] = "",
         [REASON_FUNCTION_ERROR] = "FUNCTION_ERROR",

@@ -194,8 +194,9 @@ struct future_rare {
     struct slot *slot;          /* of its concurrency key, until it has ended; NULL = none */
     struct heap_item parked;    /* in slot.parked while PARKED */
     struct cancel_request *cancel_requested;
-    uint8_t n_losses;  /* attempts lost without fault of the task */
-    uint8_t is_custom; /* its expiry stands in the heap though retention_ns does not say so */
+    struct id retry_of, retried_by; /* of key 0 = none; future_retry_of, future_retried_by */
+    uint8_t n_losses;               /* attempts lost without fault of the task */
+    uint8_t is_custom;              /* its expiry stands in the heap though retention_ns does not say so */
 };
 
 /* A label of the future's own copy, once it has been changed by Annotate. Sorted by key; one allocation. */
@@ -268,6 +269,11 @@ struct span future_principal(const struct future *f);
 struct span future_group(const struct future *f);
 /* future_key: the idempotency key that it holds; "" for none. */
 struct span future_key(const struct future *f);
+
+/* future_retry_of: the ID of the future that it retries; future_retried_by: of the one that retries it, which for both may not be
+ * there any more. NULL = none. */
+const struct id *future_retry_of(const struct future *f);
+const struct id *future_retried_by(const struct future *f);
 
 /* future_reason_text: "CRASHED"; "" for REASON_NONE. */
 const char *future_reason_text(enum future_reason reason);

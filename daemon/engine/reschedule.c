@@ -87,7 +87,6 @@ static void set_retention(struct engine *e, struct future *f, int64_t retention_
 
 int engine_reschedule(struct engine *e, struct future *f, const struct engine_reschedule *in)
 {
-    uint64_t was = limits_rare(f->rare);
     int r = check_times(e, f, in);
 
     if (in->if_revision && *in->if_revision != f->revision)
@@ -98,8 +97,6 @@ int engine_reschedule(struct engine *e, struct future *f, const struct engine_re
         r = make(e, f, in);
     if (r == 0 && in->has_priority)
         r = set_priority(e, f, in->priority);
-    if (future_is_terminal(f))
-        cache_resize(e, f, was, limits_rare(f->rare));
     if (r != 0)
         return r;
     if (in->has_not_before || in->has_deadline)

@@ -36,7 +36,7 @@ static int needs_rare(const struct restored *in)
 {
     return in->traceparent.len || in->tag.len || in->fairness_key.len || in->retention_ns >= 0 ||
            in->n_losses || in->has_cancel || has_timing(in) || in->n_depends || in->key.len ||
-           in->request_id.len || in->concurrency_key.len || is_terminal(in);
+           in->request_id.len || in->concurrency_key.len || id_key(&in->retry_of) || is_terminal(in);
 }
 
 static struct cancel_request *make_cancel(struct engine *e, const struct restored *in)
@@ -110,7 +110,11 @@ static int make_rare(struct engine *e, struct future *f, const struct restored *
     rare = f->rare = slab_alloc(&e->rares);
     if (!rare)
         return -ENOMEM;
-    *rare = (struct future_rare){.future = f, .retention_ns = -1, .n_losses = in->n_losses};
+    *rare = (struct future_rare){.future = f,
+                                 .retention_ns = -1,
+                                 .retry_of = in->retry_of,
+                                 .retried_by = in->retried_by,
+                                 .n_losses = in->n_losses};
     if (dup_span(in->traceparent, &rare->traceparent) < 0 || dup_span(in->tag, &rare->tag) < 0 ||
         dup_span(in->fairness_key, &rare->fairness_key) < 0)
         return -ENOMEM;

@@ -39,6 +39,7 @@ struct restored {
     wall_ns_t submit_time;
     int64_t retention_ns;
     struct span function, namespace, principal, group, peer, tag, traceparent;
+    struct id retry_of, retried_by;               /* of key 0 = none */
     struct span key;                              /* that it holds */
     uint32_t content_type_at, content_type_bytes; /* of task; only with a key */
     struct span request_id;

@@ -30,7 +30,7 @@ static int needs_rare(const struct engine_submit *in)
 {
     return has_timing(in) || in->traceparent.len || in->tag.len || in->fairness_key.len ||
            in->concurrency_key.len || in->retention_ns >= 0 || in->key.len || in->n_upstreams ||
-           (in->request_id.len && in->durability == DURABILITY_DURABLE);
+           in->retry_of || (in->request_id.len && in->durability == DURABILITY_DURABLE);
 }
 
 static int submit_timing(struct engine *e, struct future *f, const struct engine_submit *in)
@@ -69,6 +69,8 @@ static int submit_rare(struct engine *e, struct future *f, const struct engine_s
         return -ENOMEM;
     *rare = (struct future_rare){.future = f, .retention_ns = -1};
     f->rare = rare;
+    if (in->retry_of)
+        rare->retry_of = in->retry_of->id;
     if (in->traceparent.len && !(rare->traceparent = bytes_dup(in->traceparent.p, in->traceparent.len)))
         return -ENOMEM;
     if (in->tag.len && !(rare->tag = bytes_dup(in->tag.p, in->tag.len)))
@@ -144,7 +146,7 @@ static int submit_make(struct engine *e, struct future *f, const struct engine_s
         return -ENOMEM;
     if (in->group.len && submit_group(e, f, in->group) < 0)
         return -ENOMEM;
-    if (turn_reserve_some(e, in->key.len ? 2 : 1) < 0 || place_keep(e, f) < 0)
+    if (turn_reserve_some(e, in->key.len || in->retry_of ? 2 : 1) < 0 || place_keep(e, f) < 0)
         return -ENOMEM;
     if (order_append(&e->order, f) < 0) {
         place_drop(e, f);
@@ -185,7 +187,9 @@ int engine_submit(struct engine *e, const struct engine_submit *in, struct futur
 
     ASSERT(in->durability == DURABILITY_DURABLE || in->durability == DURABILITY_EPHEMERAL);
     ASSERT(in->on_lost == ON_LOST_RETRY || in->on_lost == ON_LOST_FAIL);
+    ASSERT(!in->key.len || !in->retry_of);
     r = limits_admit(&e->account, sizeof *f + LIMITS_INDEX_BYTES + limits_bytes(in->task) +
+                                          limits_labels(in->labels) +
                                           in->n_upstreams * sizeof(struct depend_edge));
     if (r == 0)
         r = submit_function(e, in->function, &fn);
@@ -208,6 +212,7 @@ int engine_submit(struct engine *e, const struct engine_submit *in, struct futur
             .function = fn,
             .scope = in->scope,
             .submit_time = e->wall,
+            .labels = in->labels,
             .argument_at = in->argument_at,
             .argument_field_bytes = in->argument_field_bytes,
             .argument_bytes = in->argument_bytes,

@@ -250,6 +250,8 @@ struct future_rare *turn_rare(struct engine *e, struct future *f)
     if (f->rare) {
         *f->rare = (struct future_rare){.future = f, .retention_ns = -1};
         limits_charge(&e->account, f->scope, limits_rare(f->rare));
+        cache_resize(e, f, 0,
+                     limits_rare(f->rare)); /* it may have ended, and be among what may leave memory */
     }
     return f->rare;
 }

@@ -38,6 +38,8 @@ enum {
     FUTURE_EXPIRE_TIME = 20,
     FUTURE_SUBMITTER = 21,
     FUTURE_TRACEPARENT = 22,
+    FUTURE_RETRY_OF = 23,
+    FUTURE_RETRIED_BY = 24,
     FUTURE_ARGUMENT_SIZE = 25,
     FUTURE_TAG = 26,
 };
@@ -74,7 +76,8 @@ size_t convert_size(const struct future *f, enum view view)
     }
     if (view == VIEW_RESULT)
         return n;
-    n += FIXED_BYTES + f->task->len + future_key(f).len + (f->rare ? 2 * (LIMIT_KEY_BYTES + 4) : 0);
+    n += FIXED_BYTES + f->task->len + future_key(f).len +
+         (f->rare ? 2 * (LIMIT_KEY_BYTES + 4 + ID_TEXT_LEN + 3) : 0);
     if (view == VIEW_BASIC)
         n -= f->argument_field_bytes;
     /* the future's own labels: at most as long as the task's unless they were changed */
@@ -312,6 +315,17 @@ static void put_schedule(struct writer *w, const struct future *f, const struct 
     writer_end(w, m);
 }
 
+/* @id NULL: there is none. */
+static void put_id(struct writer *w, uint32_t number, const struct id *id)
+{
+    char text[ID_TEXT_LEN + 1];
+
+    if (!id)
+        return;
+    id_format(id, text);
+    writer_bytes(w, number, (struct span){(const uint8_t *)text, ID_TEXT_LEN});
+}
+
 static void put_rare(struct writer *w, const struct future *f)
 {
     const struct future_rare *rare = f->rare;
@@ -329,6 +343,8 @@ static void put_rare(struct writer *w, const struct future *f)
     }
     writer_bytes(w, FUTURE_TRACEPARENT, SPAN_OF_BYTES(rare->traceparent));
     writer_bytes(w, FUTURE_TAG, SPAN_OF_BYTES(rare->tag));
+    put_id(w, FUTURE_RETRY_OF, future_retry_of(f));
+    put_id(w, FUTURE_RETRIED_BY, future_retried_by(f));
 }
 
 static void put_submitter(struct writer *w, const struct future *f)
@@ -364,10 +380,8 @@ static void put_outcome(struct writer *w, const struct future *f, struct convert
 void convert_future(struct writer *w, const struct future *f, struct convert_view v)
 {
     int with_argument = v.view == VIEW_TASK || (v.view == VIEW_FULL && !v.omitted);
-    char id[ID_TEXT_LEN + 1];
 
-    id_format(&f->id, id);
-    writer_bytes(w, FUTURE_ID, (struct span){(const uint8_t *)id, ID_TEXT_LEN});
+    put_id(w, FUTURE_ID, &f->id);
     writer_uint(w, FUTURE_STATE, f->state);
     writer_uint(w, FUTURE_REVISION, f->revision);
     if (f->outcome)
@@ -479,6 +493,10 @@ struct grpc_status *convert_engine_error(struct grpc_status *st, int error, stru
     case ENGINE_E_NOT_TERMINAL:
         status_set(st, GRPC_FAILED_PRECONDITION, "NOT_TERMINAL", "future %.*s has not ended; cancel it first",
                    n, text);
+        return convert_precondition(st, "STATE", what);
+    case ENGINE_E_NOT_FAILED:
+        status_set(st, GRPC_FAILED_PRECONDITION, "NOT_FAILED",
+                   "future %.*s is neither FAILED nor CANCELLED; only such a one can be retried", n, text);
         return convert_precondition(st, "STATE", what);
     case ENGINE_E_PINNED:
         status_set(st, GRPC_FAILED_PRECONDITION, "PINNED",

@@ -498,6 +498,8 @@ static const struct grpc_method rows[] = {
         {"/futured.v1.Futures/Count", GRPC_UNARY, &count_handler, NULL},
         {"/futured.v1.Futures/CancelMany", GRPC_UNARY, &cancel_many_handler, NULL},
         {"/futured.v1.Futures/DeleteMany", GRPC_UNARY, &delete_many_handler, NULL},
+        {"/futured.v1.Futures/Retry", GRPC_UNARY, &retry_handler, NULL},
+        {"/futured.v1.Futures/RetryMany", GRPC_UNARY, &retry_many_handler, NULL},
         {"/futured.v1.Futures/Explain", GRPC_UNARY, &explain_handler, NULL},
         {"/futured.v1.Futures/Annotate", GRPC_UNARY, &annotate_handler, NULL},
         {"/futured.v1.Futures/Cancel", GRPC_UNARY, &cancel_handler, NULL},

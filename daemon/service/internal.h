@@ -44,7 +44,7 @@ struct futures {
 /* The methods' handlers, one per row. */
 extern const struct grpc_handler submit_handler, submit_stream_handler, run_handler, run_stream_handler,
         wait_handler, as_completed_handler, watch_handler, list_handler, count_handler, cancel_many_handler,
-        delete_many_handler, explain_handler;
+        delete_many_handler, retry_handler, retry_many_handler, explain_handler;
 
 static inline struct futures *futures_of(const struct grpc_call *call)
 {
@@ -121,6 +121,20 @@ enum { SUBMIT_E_MISSING = REQUEST_E_BAD + 1 };
 MUST_CHECK int submit_accept(struct futures *s, const struct grpc_call *call, struct span request,
                              struct span traceparent, enum view default_view, unsigned how,
                              struct accepted *ret, struct grpc_status *st);
+
+/* submit_may_accept: whether anything new like @in may be accepted at present. 0; REQUEST_E_BAD. */
+MUST_CHECK int submit_may_accept(const struct futures *s, const struct engine_submit *in,
+                                 struct grpc_status *st);
+
+/* retry_check: what can be said of @options of a retry before it is known of which future. 0; REQUEST_E_BAD.
+ * retry_make: the retry of @of, which has failed or was cancelled and has none, for @caller; with @options where they are set.
+ *   @is_loaded: as SUBMIT_LOADED.
+ *   Return: as submit_accept. ret->is_unknown: it depends on what there is not. */
+MUST_CHECK int retry_check(const struct futures *s, const struct codec_bytes *options,
+                           struct grpc_status *st);
+MUST_CHECK int retry_make(struct futures *s, const struct caller *caller, struct future *of,
+                          const struct codec_bytes *options, struct span traceparent, int is_loaded,
+                          struct accepted *ret, struct grpc_status *st);
 
 /* submit_fail: end a unary @call that was refused with @st. submit_tag: the tag of an encoded SubmitRequest. */
 void submit_fail(struct grpc_call *call, const struct accepted *a, const struct grpc_status *st);

@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * CancelMany, DeleteMany: what a selector names, the newest first, so that what is accepted meanwhile is left alone. A call ends,
+ * CancelMany, DeleteMany, RetryMany: what a selector names, the newest first, so that what is accepted meanwhile is left alone. A call ends,
  * with a token, at the search's budget or after MANY_CHANGES_MAX changes. It answers when all that it has changed is
- * durable. Where the store does not write it ends before the first that it cannot change; with nothing done it fails.
+ * durable. Where the store does not write, or a limit is reached, it ends before the first that it cannot change; with nothing
+ * done it fails.
+ *
+ * A retry may need futures that only the store has. Then the search ends there, they are read, that one is retried, and another
+ * search goes on behind it.
  */
 #include "base/mem.h"
 #include "service/internal.h"
@@ -12,7 +16,8 @@
 
 enum { MANY_CHANGES_MAX = 10000 };
 enum { MANY_MATCHED = 1, MANY_CHANGED = 2, MANY_NEXT_PAGE_TOKEN = 3 };
-enum many_error { MANY_E_REFUSED = 150 }; /* beside those of a search: many.st says why */
+/* Beside those of a search: many.st says why; many.made.wants is to be in memory first. */
+enum many_error { MANY_E_REFUSED = 150, MANY_E_MISSING };
 
 struct many;
 typedef int (*many_fn)(struct many *m, const struct search_hit *hit);
@@ -26,6 +31,10 @@ struct many {
     int is_dry_run;
     struct bytes *reason; /* of a cancellation */
     int64_t grace_ns;
+    struct bytes *traceparent, *bytes; /* of retries; what `options` points into */
+    struct codec_bytes options;
+    struct accepted made; /* the newest retry */
+    struct id missing;    /* the one that it was for */
     uint64_t matched, changed, seq;
     struct grpc_status st;
 };
@@ -81,6 +90,43 @@ static int delete (struct many *m, const struct search_hit *hit)
     return r == ENGINE_E_NOT_TERMINAL || r == ENGINE_E_PINNED ? 0 : r;
 }
 
+static int64_t number_of(const struct search_hit *hit, enum filter_field field)
+{
+    struct filter_value v = {0};
+
+    return hit->subject.get(hit->subject.record, field, (struct span){0}, 0, &v) ? v.number : 0;
+}
+
+/* One whose task depends on what is not there any more cannot be retried without other options, and is passed over. */
+static int retry_one(struct many *m, struct future *f, int is_loaded)
+{
+    struct futures *s = m->search.service;
+    int r = retry_make(s, caller_of(&s->callers, m->call), f, &m->options, SPAN_OF_BYTES(m->traceparent),
+                       is_loaded, &m->made, &m->st);
+
+    if (r == SUBMIT_E_MISSING) {
+        m->missing = f->id;
+        return MANY_E_MISSING;
+    }
+    if (r == 0) {
+        m->changed++;
+        m->seq = MAX(m->seq, engine_shown(s->engine, m->made.future));
+    }
+    if (r == 0 || (m->made.is_unknown && !m->options.is_set))
+        return 0;
+    return m->matched ? SEARCH_STOP : (int)MANY_E_REFUSED;
+}
+
+static int retry(struct many *m, const struct search_hit *hit)
+{
+    int64_t state = number_of(hit, FILTER_STATE);
+
+    if ((state != FUTURE_FAILED && state != FUTURE_CANCELLED) || number_of(hit, FILTER_RETRIED))
+        return 0;
+    m->changed += m->is_dry_run != 0;
+    return m->is_dry_run || !hit->future ? 0 : retry_one(m, hit->future, 0);
+}
+
 static int on_hit(struct search *s, const struct search_hit *hit)
 {
     struct many *m = s->user;
@@ -99,6 +145,8 @@ static struct many *many_free(struct many *m)
         search_drop(&m->search);
         search_selector_deinit(&m->selector);
         bytes_unref(m->reason);
+        bytes_unref(m->traceparent);
+        bytes_unref(m->bytes);
     }
     return mem_free(m);
 }
@@ -119,9 +167,8 @@ static void put_answer(struct many *m)
     futures_send_beside(m->call, &w, &message, MAX(m->seq, engine_deleted_seq(m->search.service->engine)));
 }
 
-static void on_end(struct search *s, int result)
+static void end(struct many *m, int result)
 {
-    struct many *m = s->user;
     struct grpc_status st;
 
     grpc_call_set_user(m->call, NULL);
@@ -130,6 +177,51 @@ static void on_end(struct search *s, int result)
     else
         grpc_call_fail(m->call, result == MANY_E_REFUSED ? &m->st : preload_status(&st, result, NULL));
     many_free(m);
+}
+
+/* What a retry needs is in memory. It may have been made meanwhile, or what was to be retried may have gone. */
+static void on_loaded(struct grpc_call *call, struct span message)
+{
+    struct many *m = grpc_call_user(call);
+    struct search *s = &m->search;
+    struct future *f = engine_find(s->service->engine, s->scope, &m->missing);
+    uint64_t key = id_key(&m->missing);
+    int r = 0;
+
+    if (f && search_still_matches(s, f)) {
+        r = future_retried_by(f) ? 0 : retry_one(m, f, 1);
+        m->matched += r == 0;
+    }
+    search_drop(s);
+    s->key = r == 0 ? key : key + 1;
+    s->is_more = 1;
+    if (r == 0)
+        search_begin(s);
+    else
+        end(m, r == SEARCH_STOP ? 0 : r);
+}
+
+static void on_not_loaded(struct grpc_call *call, struct span message, struct grpc_status *st)
+{
+    struct many *m = grpc_call_user(call);
+
+    m->st = *st;
+    m->search.key = id_key(&m->missing) + 1;
+    m->search.is_more = 1;
+    end(m, m->matched ? 0 : MANY_E_REFUSED);
+}
+
+static void on_end(struct search *s, int result)
+{
+    struct many *m = s->user;
+
+    if (result != MANY_E_MISSING) {
+        end(m, result);
+        return;
+    }
+    m->made.wants.run = on_loaded;
+    m->made.wants.fail = on_not_loaded;
+    preload_all(m->call, (struct span){0}, &m->made.wants);
 }
 
 /* The rest of @m, whose `change` and what that needs are set. Takes @m, which is NULL where there was no memory. */
@@ -142,6 +234,7 @@ static void begin(struct grpc_call *call, struct many *m, const struct codec_byt
     int e = 0;
 
     if (!m || !caller) {
+        grpc_call_set_user(call, NULL);
         grpc_call_fail(call, convert_no_memory(&st));
         many_free(m);
         return;
@@ -159,6 +252,7 @@ static void begin(struct grpc_call *call, struct many *m, const struct codec_byt
     if (e == 0)
         e = search_selector_read(selector, m->token.now, &m->selector, &st);
     if (e) {
+        grpc_call_set_user(call, NULL);
         grpc_call_fail(call, &st);
         many_free(m);
         return;
@@ -220,7 +314,30 @@ static void do_delete_many(struct grpc_call *call, struct span message)
     begin(call, m, &request.selector, request.page_token, request.dry_run != 0, !request.dry_run);
 }
 
-/* The IDs that a selector names are in memory when it is done; the field is the first of both requests. */
+static void do_retry_many(struct grpc_call *call, struct span message)
+{
+    struct retry_many_request request = {0};
+    struct many *m = grpc_call_user(call);
+    struct grpc_status st;
+
+    if (request_read(&retry_many_request_table, message, &request, &st) ||
+        retry_check(futures_of(call), &request.options, &st)) {
+        grpc_call_fail(call, &st);
+        return;
+    }
+    if (request.options.is_set) {
+        m->bytes = bytes_dup(request.options.data.p, request.options.data.len);
+        m->options = (struct codec_bytes){.data = SPAN_OF_BYTES(m->bytes), .is_set = 1};
+    }
+    if (request.options.is_set && !m->bytes) {
+        grpc_call_fail(call, convert_no_memory(&st));
+        return;
+    }
+    m->change = retry;
+    begin(call, m, &request.selector, request.page_token, request.dry_run != 0, !request.dry_run);
+}
+
+/* The IDs that a selector names are in memory when it is done; the field is the first of all these requests. */
 static void prepare(struct grpc_call *call, struct span message,
                     void (*run)(struct grpc_call *call, struct span message))
 {
@@ -244,6 +361,20 @@ static void on_delete_many(struct grpc_call *call, struct span message)
     prepare(call, message, do_delete_many);
 }
 
+static void on_retry_many_start(struct grpc_call *call)
+{
+    struct many *m = mem_zalloc(sizeof *m);
+
+    grpc_call_set_user(call, m);
+    if (!m || submit_traceparent(call, &m->traceparent) < 0)
+        grpc_call_fail(call, convert_no_memory(&(struct grpc_status){0}));
+}
+
+static void on_retry_many(struct grpc_call *call, struct span message)
+{
+    prepare(call, message, do_retry_many);
+}
+
 static void on_done(struct grpc_call *call, enum grpc_end end)
 {
     preload_drop(call);
@@ -251,4 +382,7 @@ static void on_done(struct grpc_call *call, enum grpc_end end)
 }
 
 const struct grpc_handler cancel_many_handler = {.on_message = on_cancel_many, .on_done = on_done},
-                          delete_many_handler = {.on_message = on_delete_many, .on_done = on_done};
+                          delete_many_handler = {.on_message = on_delete_many, .on_done = on_done},
+                          retry_many_handler = {.on_start = on_retry_many_start,
+                                                .on_message = on_retry_many,
+                                                .on_done = on_done};

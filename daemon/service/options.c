@@ -1,12 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "service/options.h"
 
-#include "service/convert.h"
+#include "service/internal.h"
 
-int options_check(const struct task_options *o, enum options_owner owner, int has_store,
-                  struct grpc_status *st)
+static int check_key(struct span key, const char *parent, const char *field, struct grpc_status *st)
 {
-    const char *parent = owner == OPTIONS_OF_TASK ? "task.options" : OPTIONS_FUNCTION_FIELD;
+    if (LIKELY(key.len <= LIMIT_KEY_BYTES))
+        return 0;
+    return request_bad_in(st, parent, field, "has %zu bytes; at most %d are allowed", key.len,
+                          LIMIT_KEY_BYTES);
+}
+
+/* What can be said of @o by itself. 0; REQUEST_E_BAD. */
+static int check_options(const struct task_options *o, enum options_owner owner, int has_store,
+                         struct grpc_status *st)
+{
+    const char *parent = schedule_parent(owner);
     const struct {
         const struct codec_time *span;
         const char *field;
@@ -38,8 +47,9 @@ int options_check(const struct task_options *o, enum options_owner owner, int ha
     for (size_t i = 0; i < ARRAY_LEN(spans); i++)
         if (spans[i].span->is_set && spans[i].span->ns < 0)
             return request_bad_in(st, parent, spans[i].field, "is negative");
-    if (request_text(o->concurrency_key, LIMIT_KEY_BYTES, 1, NULL, "task.options.concurrency_key", st) ||
-        request_text(o->fairness_key, LIMIT_KEY_BYTES, 1, NULL, "task.options.fairness_key", st))
+    if (check_key(o->idempotency_key, parent, "idempotency_key", st) ||
+        check_key(o->concurrency_key, parent, "concurrency_key", st) ||
+        check_key(o->fairness_key, parent, "fairness_key", st))
         return REQUEST_E_BAD;
     if (o->durability == DURABILITY_DURABLE && !has_store) {
         status_set(st, GRPC_FAILED_PRECONDITION, "NO_STORE",
@@ -47,8 +57,8 @@ int options_check(const struct task_options *o, enum options_owner owner, int ha
                    "promise DURABLE; ask for EPHEMERAL or leave it unspecified",
                    parent);
         status_set_precondition(st, "STORE",
-                                owner == OPTIONS_OF_TASK ? "task.options.durability"
-                                                         : OPTIONS_FUNCTION_FIELD ".durability");
+                                owner == OPTIONS_OF_FUNCTION ? OPTIONS_FUNCTION_FIELD ".durability"
+                                                             : "task.options.durability");
         return REQUEST_E_BAD;
     }
     return 0;
@@ -88,7 +98,7 @@ int options_read_defaults(struct span message, int has_store, struct schedule_ro
     struct task_options o = {0};
 
     if (request_read_in(&task_options_table, message, &o, OPTIONS_FUNCTION_FIELD, st) ||
-        check_defaults(&o, st) || options_check(&o, OPTIONS_OF_FUNCTION, has_store, st))
+        check_defaults(&o, st) || check_options(&o, OPTIONS_OF_FUNCTION, has_store, st))
         return REQUEST_E_BAD;
     if (o.retry.is_set && schedule_read_retry(o.retry.data, OPTIONS_OF_FUNCTION, room, st))
         return REQUEST_E_BAD;
@@ -125,8 +135,50 @@ size_t options_defaults_size(const struct function_defaults *d)
     return n;
 }
 
-void options_complete(const struct function_defaults *d, const struct task_options *o,
-                      struct engine_submit *in)
+/* ---- all that a task, or a retry, says */
+
+static const char *depends_on_of(enum options_owner owner)
+{
+    return owner == OPTIONS_OF_RETRY ? "options.depends_on" : "task.options.depends_on";
+}
+
+/* The IDs that the task depends on: well-formed, and not too many. */
+static int check_depends(const struct task_options *options, struct span raw, enum options_owner owner,
+                         struct engine_submit *in, struct grpc_status *st)
+{
+    struct wire_reader r = wire_reader(raw);
+    struct span text;
+    struct id id;
+
+    if (options->depends_on > LIMIT_DEPENDS_ON)
+        return request_bad_in(st, schedule_parent(owner), "depends_on", "%u IDs; at most %d are allowed",
+                              options->depends_on, LIMIT_DEPENDS_ON);
+    while (codec_each(&r, TASK_OPTIONS_DEPENDS_ON, &text))
+        if (request_id(text, depends_on_of(owner), &id, st))
+            return REQUEST_E_BAD;
+    in->n_upstreams = options->depends_on;
+    in->depend_policy =
+            options->depend_policy ? (enum depend_policy)options->depend_policy : DEPEND_ON_SUCCESS;
+    in->passes_results = options->pass_results != 0;
+    return 0;
+}
+
+/* What a retry has from the future that it retries. */
+static int check_again(const struct task_options *o, struct grpc_status *st)
+{
+    if (o->durability)
+        return request_bad_field(st, "options.durability",
+                                 "a retry has the durability of the future that it retries; leave it out");
+    if (o->idempotency_key.len)
+        return request_bad_field(st, "options.idempotency_key", "a retry has no key; leave it out");
+    if (o->key_policy)
+        return request_bad_field(st, "options.key_policy", "a retry has no key; leave it out");
+    return 0;
+}
+
+/* What @o does not say is put into @in from @d. */
+static void complete(const struct function_defaults *d, const struct task_options *o,
+                     struct engine_submit *in)
 {
     if (!o->durability && d->durability == DURABILITY_EPHEMERAL) /* DURABLE is the daemon's own default */
         in->durability = DURABILITY_EPHEMERAL;
@@ -140,4 +192,36 @@ void options_complete(const struct function_defaults *d, const struct task_optio
         in->retention_ns = d->retention_ns;
     if (!o->retry.is_set)
         in->retry = d->retry;
+}
+
+int options_read(const struct futures *s, struct span raw, enum options_owner owner,
+                 struct schedule_room *room, struct engine_submit *in, struct grpc_status *st)
+{
+    const struct function_defaults *defaults = engine_defaults_find(s->engine, in->function);
+    struct task_options options = {0};
+
+    if (raw.p && request_read_in(&task_options_table, raw, &options, schedule_parent(owner), st))
+        return REQUEST_E_BAD;
+    if (owner == OPTIONS_OF_RETRY && check_again(&options, st))
+        return REQUEST_E_BAD;
+    if (owner == OPTIONS_OF_RETRIED) {
+        options.delay = options.not_before = options.deadline = (struct codec_time){0};
+        options.idempotency_key = (struct span){0};
+    }
+    if (raw.p && (check_options(&options, owner, s->has_store, st) ||
+                  schedule_read(&options, engine_wall(s->engine), owner, room, in, st) ||
+                  (options.depends_on && check_depends(&options, raw, owner, in, st))))
+        return REQUEST_E_BAD;
+    in->priority = (int32_t)options.priority;
+    in->durability = s->has_store && options.durability != DURABILITY_EPHEMERAL ? DURABILITY_DURABLE
+                                                                                : DURABILITY_EPHEMERAL;
+    in->on_lost = options.on_lost == ON_LOST_FAIL ? ON_LOST_FAIL : ON_LOST_RETRY;
+    in->retention_ns = options.retention.is_set ? options.retention.ns : -1;
+    if (UNLIKELY(defaults))
+        complete(defaults, &options, in);
+    in->concurrency_key = options.concurrency_key;
+    in->fairness_key = options.fairness_key;
+    in->key = options.idempotency_key;
+    in->key_policy = options.key_policy ? (enum key_policy)options.key_policy : KEY_JOIN;
+    return 0;
 }

@@ -7,9 +7,7 @@
 #include "engine/engine.h"
 #include "service/schedule.h"
 
-/* options_check: what can be said of the options @o by themselves. 0; REQUEST_E_BAD. */
-MUST_CHECK int options_check(const struct task_options *o, enum options_owner owner, int has_store,
-                             struct grpc_status *st);
+struct futures;
 
 /* options_read_defaults: the TaskOptions @message of a function; *ret may point into @room. 0; REQUEST_E_BAD. */
 MUST_CHECK int options_read_defaults(struct span message, int has_store, struct schedule_room *room,
@@ -20,6 +18,8 @@ MUST_CHECK int options_read_defaults(struct span message, int has_store, struct 
 void options_write_defaults(struct writer *w, const struct function_defaults *d);
 size_t options_defaults_size(const struct function_defaults *d);
 
-/* options_complete: what the options @o of a task do not say is put into @in from @d, which it may point into. */
-void options_complete(const struct function_defaults *d, const struct task_options *o,
-                      struct engine_submit *in);
+/* options_read: @raw ({NULL, 0} = none), completed with the defaults of in->function, into @in, which may point into @room and
+ * @raw.
+ *   Return: 0; REQUEST_E_BAD (@st names the field). */
+MUST_CHECK int options_read(const struct futures *s, struct span raw, enum options_owner owner,
+                            struct schedule_room *room, struct engine_submit *in, struct grpc_status *st);

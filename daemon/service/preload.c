@@ -191,6 +191,18 @@ static void fill(struct preload *p)
         end(p);
 }
 
+static void want(struct preload *p, const struct id *id)
+{
+    struct future *f = engine_find_any(p->service->engine, id);
+
+    if (f) {
+        engine_pin(p->service->engine, f);
+        p->pins[p->n_pins++] = f;
+    } else {
+        p->ids[p->n_ids++] = *id;
+    }
+}
+
 /* Every ID in @ids that can be one; those in memory are pinned. -ENOMEM. */
 static int collect(struct preload *p, struct span ids, uint32_t field, uint32_t n)
 {
@@ -202,18 +214,10 @@ static int collect(struct preload *p, struct span ids, uint32_t field, uint32_t 
     if (!p->ids || !p->pins)
         return -ENOMEM;
     while (field && codec_each(&r, field, &text)) {
-        struct future *f;
         struct id id;
 
-        if (id_parse((const char *)text.p, text.len, &id) != 0)
-            continue;
-        f = engine_find_any(p->service->engine, &id);
-        if (f) {
-            engine_pin(p->service->engine, f);
-            p->pins[p->n_pins++] = f;
-        } else {
-            p->ids[p->n_ids++] = id;
-        }
+        if (id_parse((const char *)text.p, text.len, &id) == 0)
+            want(p, &id);
     }
     return 0;
 }
@@ -263,8 +267,8 @@ static int make(struct preload *p, struct span message, const struct preload_wan
     p->message = bytes_dup(message.p, message.len);
     if (!p->message || collect(p, wants->ids, wants->field, count(wants->ids, wants->field)) < 0)
         return -ENOMEM;
-    if (wants->id && preload_is_missing(p->service, wants->id))
-        p->ids[p->n_ids++] = *wants->id;
+    if (wants->id)
+        want(p, wants->id);
     p->namespace = wants->namespace;
     return wants->key.len && !(p->key = bytes_dup(wants->key.p, wants->key.len)) ? -ENOMEM : 0;
 }

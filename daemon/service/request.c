@@ -90,6 +90,21 @@ static const struct codec_row delete_many_request_rows[] = {
 const struct codec_table delete_many_request_table = {delete_many_request_rows,
                                                       ARRAY_LEN(delete_many_request_rows)};
 
+static const struct codec_row retry_request_rows[] = {
+        CODEC_ROW(RETRY_ID, CODEC_STRING, struct retry_request, id),
+        CODEC_ROW(2, CODEC_MESSAGE, struct retry_request, options),
+};
+const struct codec_table retry_request_table = {retry_request_rows, ARRAY_LEN(retry_request_rows)};
+
+static const struct codec_row retry_many_request_rows[] = {
+        CODEC_ROW(1, CODEC_MESSAGE, struct retry_many_request, selector),
+        CODEC_ROW(2, CODEC_UINT, struct retry_many_request, dry_run),
+        CODEC_ROW(3, CODEC_STRING, struct retry_many_request, page_token),
+        CODEC_ROW(4, CODEC_MESSAGE, struct retry_many_request, options),
+};
+const struct codec_table retry_many_request_table = {retry_many_request_rows,
+                                                     ARRAY_LEN(retry_many_request_rows)};
+
 static const struct codec_row annotate_request_rows[] = {
         CODEC_ROW(1, CODEC_STRING, struct annotate_request, id),
         CODEC_ROW(ANNOTATE_SET, CODEC_REPEATED_MESSAGE, struct annotate_request, set_labels),

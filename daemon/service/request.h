@@ -74,6 +74,19 @@ struct delete_many_request {
     struct span page_token;
 };
 
+struct retry_request {
+    struct span id;
+    struct codec_bytes options;
+};
+enum { RETRY_ID = 1 };
+
+struct retry_many_request {
+    struct codec_bytes selector;
+    uint64_t dry_run;
+    struct span page_token;
+    struct codec_bytes options;
+};
+
 struct annotate_request {
     struct span id;
     uint32_t set_labels, remove_labels;
@@ -107,7 +120,8 @@ struct delete_request {
 extern const struct codec_table selector_table, get_request_table, wait_request_table,
         as_completed_request_table, watch_request_table, cursor_table, list_request_table,
         count_request_table, cancel_many_request_table, delete_many_request_table, annotate_request_table,
-        cancel_request_table, reschedule_request_table, delete_request_table;
+        retry_request_table, retry_many_request_table, cancel_request_table, reschedule_request_table,
+        delete_request_table;
 
 /* request_read: decode @message; a failure becomes INVALID_ARGUMENT naming the field.
  *   Return: 0; REQUEST_E_BAD (@ret_status says what). */

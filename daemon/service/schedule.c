@@ -43,6 +43,18 @@ static int check_retry(const struct retry_message *m, const char *parent, struct
     return 0;
 }
 
+const char *schedule_parent(enum options_owner owner)
+{
+    static const char *const names[] = {
+            [OPTIONS_OF_TASK] = "task.options",
+            [OPTIONS_OF_FUNCTION] = OPTIONS_FUNCTION_FIELD,
+            [OPTIONS_OF_RETRY] = "options",
+            [OPTIONS_OF_RETRIED] = "task.options",
+    };
+
+    return names[owner];
+}
+
 int schedule_read_retry(struct span message, enum options_owner owner, struct schedule_room *room,
                         struct grpc_status *st)
 {
@@ -50,6 +62,8 @@ int schedule_read_retry(struct span message, enum options_owner owner, struct sc
             [OPTIONS_OF_TASK] = {"task.options.retry", "task.options.retry.non_retryable_types"},
             [OPTIONS_OF_FUNCTION] = {OPTIONS_FUNCTION_FIELD ".retry",
                                      OPTIONS_FUNCTION_FIELD ".retry.non_retryable_types"},
+            [OPTIONS_OF_RETRY] = {"options.retry", "options.retry.non_retryable_types"},
+            [OPTIONS_OF_RETRIED] = {"task.options.retry", "task.options.retry.non_retryable_types"},
     };
     struct retry_message m = {.jitter = JITTER}; /* 0 is a value */
     struct wire_reader r = wire_reader(message);
@@ -75,8 +89,8 @@ int schedule_read_retry(struct span message, enum options_owner owner, struct sc
     return 0;
 }
 
-int schedule_read(const struct task_options *o, wall_ns_t now, struct schedule_room *room,
-                  struct engine_submit *in, struct grpc_status *st)
+int schedule_read(const struct task_options *o, wall_ns_t now, enum options_owner owner,
+                  struct schedule_room *room, struct engine_submit *in, struct grpc_status *st)
 {
     if (o->delay.is_set && o->delay.ns > 0)
         in->not_before = clock_add(now, o->delay.ns);
@@ -86,10 +100,10 @@ int schedule_read(const struct task_options *o, wall_ns_t now, struct schedule_r
         in->deadline =
                 MAX(o->deadline.ns, INT64_C(1)); /* 0 is none, and all of that time has passed anyway */
     if (in->deadline && in->deadline < in->not_before)
-        return request_bad_field(st, "task.options.deadline", "is before the earliest start");
+        return request_bad_in(st, schedule_parent(owner), "deadline", "is before the earliest start");
     in->attempt_timeout_ns = o->attempt_timeout.ns;
     if (!o->retry.is_set)
         return 0;
     in->retry = &room->retry;
-    return schedule_read_retry(o->retry.data, OPTIONS_OF_TASK, room, st);
+    return schedule_read_retry(o->retry.data, owner, room, st);
 }

@@ -14,8 +14,16 @@ struct schedule_room {
 };
 
 /* Whose options are read: that is how fields are named. */
-enum options_owner { OPTIONS_OF_TASK, OPTIONS_OF_FUNCTION };
+enum options_owner {
+    OPTIONS_OF_TASK,
+    OPTIONS_OF_FUNCTION,
+    OPTIONS_OF_RETRY, /* in its request, in place of those of the task */
+    OPTIONS_OF_RETRIED, /* in the task of a future that is retried: its key, its start and its deadline are over */
+};
 #define OPTIONS_FUNCTION_FIELD "hello.functions.default_options"
+
+/* schedule_parent: the message that they stand in, as it is named to a client. */
+const char *schedule_parent(enum options_owner owner);
 
 /* schedule_read_retry: a RetryPolicy into @room; defaults are filled in. 0; REQUEST_E_BAD. */
 MUST_CHECK int schedule_read_retry(struct span message, enum options_owner owner, struct schedule_room *room,
@@ -23,5 +31,5 @@ MUST_CHECK int schedule_read_retry(struct span message, enum options_owner owner
 
 /* schedule_read: from the options @o of a task that is accepted at @now into @in, which may point into @room.
  *   Return: 0; REQUEST_E_BAD (@st names the field). */
-MUST_CHECK int schedule_read(const struct task_options *o, wall_ns_t now, struct schedule_room *room,
-                             struct engine_submit *in, struct grpc_status *st);
+MUST_CHECK int schedule_read(const struct task_options *o, wall_ns_t now, enum options_owner owner,
+                             struct schedule_room *room, struct engine_submit *in, struct grpc_status *st);

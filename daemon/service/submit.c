@@ -10,6 +10,7 @@
  * LIMIT_STREAM_UNREAD_REPLIES or LIMIT_STREAM_UNREAD_BYTES of them wait; then its requests stay in its own socket.
  */
 #include "base/mem.h"
+#include "service/depends.h"
 #include "service/internal.h"
 #include "service/options.h"
 
@@ -40,33 +41,10 @@ static int check_labels(const struct task *task, struct span raw, struct grpc_st
                  : 0;
 }
 
-/* The IDs that the task depends on: well-formed, and not too many. */
-static int check_depends(const struct task_options *options, struct span raw, struct engine_submit *in,
-                         struct grpc_status *st)
-{
-    struct wire_reader r = wire_reader(raw);
-    struct span text;
-    struct id id;
-
-    if (options->depends_on > LIMIT_DEPENDS_ON)
-        return request_bad_field(st, "task.options.depends_on", "%u IDs; at most %d are allowed",
-                                 options->depends_on, LIMIT_DEPENDS_ON);
-    while (codec_each(&r, TASK_OPTIONS_DEPENDS_ON, &text))
-        if (request_id(text, "task.options.depends_on", &id, st))
-            return REQUEST_E_BAD;
-    in->n_upstreams = options->depends_on;
-    in->depend_policy =
-            options->depend_policy ? (enum depend_policy)options->depend_policy : DEPEND_ON_SUCCESS;
-    in->passes_results = options->pass_results != 0;
-    return 0;
-}
-
 /* Everything about the task itself; fills what the engine is told, and in @ret which IDs it names. */
 static int check_task(const struct futures *s, struct span raw, struct schedule_room *room,
                       struct engine_submit *in, struct accepted *ret, struct grpc_status *st)
 {
-    struct task_options options = {0};
-    const struct function_defaults *defaults;
     struct task task = {0};
 
     if (request_read_in(&task_table, raw, &task, "task", st))
@@ -80,40 +58,19 @@ static int check_task(const struct futures *s, struct span raw, struct schedule_
         return request_unbuilt_field(st, "task.argument_blob");
     if (task.labels && check_labels(&task, raw, st))
         return REQUEST_E_BAD;
-    if (task.options.is_set) {
-        if (request_read_in(&task_options_table, task.options.data, &options, "task.options", st) ||
-            options_check(&options, OPTIONS_OF_TASK, s->has_store, st) ||
-            schedule_read(&options, engine_wall(s->engine), room, in, st))
-            return REQUEST_E_BAD;
-    }
     in->function = task.function;
+    if (options_read(s, task.options.data, OPTIONS_OF_TASK, room, in, st))
+        return REQUEST_E_BAD;
     if (task.argument.is_set) {
         in->argument_at = (uint32_t)(task.argument.field.p - raw.p);
         in->argument_field_bytes = (uint32_t)task.argument.field.len;
         in->argument_bytes = (uint32_t)task.argument.data.len;
     }
-    in->priority = (int32_t)options.priority;
-    in->durability = s->has_store && options.durability != DURABILITY_EPHEMERAL ? DURABILITY_DURABLE
-                                                                                : DURABILITY_EPHEMERAL;
-    in->on_lost = options.on_lost == ON_LOST_FAIL ? ON_LOST_FAIL : ON_LOST_RETRY;
-    in->retention_ns = options.retention.is_set ? options.retention.ns : -1;
-    defaults = engine_defaults_find(s->engine, task.function);
-    if (UNLIKELY(defaults))
-        options_complete(defaults, &options, in);
-    if (options.depends_on && check_depends(&options, task.options.data, in, st))
-        return REQUEST_E_BAD;
-    if (options.depends_on) {
+    if (in->n_upstreams) {
         ret->wants.ids = task.options.data;
         ret->wants.field = TASK_OPTIONS_DEPENDS_ON;
     }
-    in->concurrency_key = options.concurrency_key;
-    in->fairness_key = options.fairness_key;
-    if (options.idempotency_key.len) {
-        if (request_text(options.idempotency_key, LIMIT_KEY_BYTES, 1, NULL, "task.options.idempotency_key",
-                         st))
-            return REQUEST_E_BAD;
-        in->key = options.idempotency_key;
-        in->key_policy = options.key_policy ? (enum key_policy)options.key_policy : KEY_JOIN;
+    if (in->key.len) {
         in->content_type_bytes = (uint32_t)task.content_type.len;
         in->content_type_at = task.content_type.len ? (uint32_t)(task.content_type.p - raw.p) : 0;
     }
@@ -125,13 +82,8 @@ static int is_missing(const struct futures *s, const struct engine_submit *in, s
 {
     const struct id *id =
             in->request_id.len ? engine_find_request(s->engine, in->scope, in->request_id) : NULL;
-    struct wire_reader r = wire_reader(ret->wants.ids);
-    struct span text;
-    struct id upstream;
-    int is = 0;
+    int is = in->n_upstreams && depends_are_missing(s, ret->wants.ids);
 
-    while (in->n_upstreams && !is && codec_each(&r, TASK_OPTIONS_DEPENDS_ON, &text))
-        is = id_parse((const char *)text.p, text.len, &upstream) == 0 && preload_is_missing(s, &upstream);
     if (id && preload_is_missing(s, id)) {
         ret->wants.id = id;
         is = 1;
@@ -164,8 +116,7 @@ static int join(const struct futures *s, const struct engine_submit *in, struct 
     return REQUEST_E_BAD;
 }
 
-/* Whether anything new may be accepted at present. */
-static int may_accept(const struct futures *s, const struct engine_submit *in, struct grpc_status *st)
+int submit_may_accept(const struct futures *s, const struct engine_submit *in, struct grpc_status *st)
 {
     if (s->is_draining) {
         status_set_retry(
@@ -173,41 +124,6 @@ static int may_accept(const struct futures *s, const struct engine_submit *in, s
         return REQUEST_E_BAD;
     }
     return futures_may_change(s, in->durability, 1, st);
-}
-
-/* Find the futures that @in depends on. */
-static int find_upstreams(struct futures *s, struct engine_submit *in, struct accepted *ret,
-                          struct grpc_status *st)
-{
-    struct wire_reader r = wire_reader(ret->wants.ids);
-    struct span text;
-    uint32_t n = 0;
-    struct id id;
-
-    while (codec_each(&r, TASK_OPTIONS_DEPENDS_ON, &text)) {
-        struct future *f = NULL;
-
-        if (request_id(text, "task.options.depends_on", &id, st))
-            return REQUEST_E_BAD;
-        f = engine_find(s->engine, in->scope, &id);
-        if (!f) {
-            ret->is_unknown = 1;
-            convert_not_found(st, &id);
-            return REQUEST_E_BAD;
-        }
-        if (in->durability == DURABILITY_DURABLE && f->durability != DURABILITY_DURABLE) {
-            status_set(
-                    st, GRPC_FAILED_PRECONDITION, "EPHEMERAL_UPSTREAM",
-                    "task.options.depends_on: the future %.*s is EPHEMERAL, and a DURABLE task can depend on "
-                    "DURABLE futures only",
-                    (int)text.len, (const char *)text.p);
-            convert_precondition(st, "EPHEMERAL", text);
-            return REQUEST_E_BAD;
-        }
-        s->upstreams[n++] = f;
-    }
-    in->upstreams = s->upstreams;
-    return 0;
 }
 
 /* Give @in, whose task is @raw, to the engine, unless there is a future for it. */
@@ -223,10 +139,15 @@ static int accept_task(struct futures *s, struct engine_submit *in, struct span 
     }
     if ((in->key.len || in->request_id.len) && join(s, in, ret, st))
         goto out;
-    if (!ret->future && may_accept(s, in, st))
+    if (!ret->future && submit_may_accept(s, in, st))
         goto out;
-    if (UNLIKELY(in->n_upstreams) && !ret->future && find_upstreams(s, in, ret, st))
-        goto out;
+    if (UNLIKELY(in->n_upstreams) && !ret->future) {
+        int e = depends_find(s, ret->wants.ids, OPTIONS_OF_TASK, in, st);
+
+        ret->is_unknown = e == DEPENDS_E_UNKNOWN;
+        if (e)
+            goto out;
+    }
     r = ret->future ? 0 : engine_submit(s->engine, in, &ret->future);
     if (r != 0) {
         convert_engine_error(st, r, in->function);

@@ -14,8 +14,6 @@ static void on_start(struct grpc_call *call)
 static const struct grpc_handler handler = {.on_start = on_start};
 
 static const struct grpc_method rows[] = {
-        {"/futured.v1.Futures/Retry", GRPC_UNARY, &handler, NULL},
-        {"/futured.v1.Futures/RetryMany", GRPC_UNARY, &handler, NULL},
         {"/futured.v1.System/Reload", GRPC_UNARY, &handler, NULL},
 };
 

@@ -53,6 +53,7 @@ static int get_number(const struct record *r, wall_ns_t now, enum filter_field f
     case FILTER_STATE: *ret = r->state; return 1;
     case FILTER_PENDING_REASON: *ret = PENDING_NONE; return 1; /* what waits is in memory */
     case FILTER_PRIORITY: *ret = r->priority; return 1;
+    case FILTER_RETRIED: *ret = id_key(&r->retried_by) != 0; return 1;
     case FILTER_SUBMIT_TIME: *ret = r->submit_time; return 1;
     case FILTER_END_TIME: *ret = end; return end != 0;
     case FILTER_ATTEMPTS: *ret = r->n_attempts; return 1;
@@ -90,6 +91,7 @@ int match_get(const void *record, enum filter_field field, struct span label, ui
     switch (field) {
     case FILTER_LABEL: return get_label(r, label, &ret->text);
     case FILTER_ID: ret->id = r->id; return 1;
+    case FILTER_RETRY_OF: ret->id = r->retry_of; return id_key(&r->retry_of) != 0;
     default: return get_text(r, field, &ret->text) || get_number(r, subject->now, field, &ret->number);
     }
 }

@@ -30,7 +30,7 @@
 
 enum {
     RECORD_BYTES_MAX = 1 << 30,
-    HEAD_BYTES = 3 + 8 + 60 * VARINT_BYTES + 2 * 8 +
+    HEAD_BYTES = 3 + 8 + 60 * VARINT_BYTES + 2 * 8 + 2 * ID_BYTES +
                  RECORD_CRC_BYTES,     /* at least what has a fixed number of numbers */
     ATTEMPT_BYTES = 20 * VARINT_BYTES, /* at least an attempt without its strings, error included */
     REASON_BYTES = 32,                 /* at least the longest text of a reason */
@@ -243,6 +243,10 @@ static uint32_t flags_of(const struct future *f)
         flags |= FLAG_DEPENDS;
     if (rare && rare->idem)
         flags |= FLAG_KEY;
+    if (future_retry_of(f))
+        flags |= FLAG_RETRY_OF;
+    if (future_retried_by(f))
+        flags |= FLAG_RETRIED_BY;
     if (rare && rare->request_id)
         flags |= FLAG_REQUEST_ID;
     if (rare && rare->slot)
@@ -252,14 +256,19 @@ static uint32_t flags_of(const struct future *f)
     return flags;
 }
 
+static uint8_t *put_id(uint8_t *to, const struct id *id)
+{
+    memcpy(to, id->b, ID_BYTES);
+    return to + ID_BYTES;
+}
+
 static uint8_t *put_depend(uint8_t *to, const struct depend *d)
 {
     *to++ = (uint8_t)(d->policy | (d->passes_results ? RECORD_DEPEND_PASSES : 0));
     to = varint_put(to, d->n);
     for (uint32_t i = 0; i < d->n; i++) {
-        memcpy(to, d->at[i].id.b, ID_BYTES);
-        to[ID_BYTES] = d->at[i].state;
-        to += RECORD_DEPEND_BYTES;
+        to = put_id(to, &d->at[i].id);
+        *to++ = d->at[i].state;
     }
     return to;
 }
@@ -295,6 +304,10 @@ static uint8_t *put_rare(uint8_t *to, const struct future *f, uint32_t flags)
         to = put_depend(to, rare->depend);
     if (flags & FLAG_KEY)
         to = put_key(to, rare->idem);
+    if (flags & FLAG_RETRY_OF)
+        to = put_id(to, &rare->retry_of);
+    if (flags & FLAG_RETRIED_BY)
+        to = put_id(to, &rare->retried_by);
     if (flags & FLAG_CONCURRENCY_KEY)
         to = put_bytes(to, rare->slot->key);
     if (flags & FLAG_FAIRNESS_KEY)

@@ -41,6 +41,7 @@ struct record {
     int64_t retention_ns; /* < 0 = the daemon's default */
     struct span function, namespace, principal, group, peer, tag, traceparent;
     struct span concurrency_key, fairness_key;    /* of one that has not ended */
+    struct id retry_of, retried_by;               /* of key 0 = none */
     struct span key;                              /* idempotency key that it holds */
     uint32_t content_type_at, content_type_bytes; /* of the task; only with a key */
     struct span request_id;

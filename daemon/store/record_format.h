@@ -31,12 +31,14 @@ enum flag {
     FLAG_BACKOFF = 1 << 19,
     FLAG_DEPENDS = 1 << 20,
     FLAG_KEY = 1 << 21,
+    FLAG_RETRY_OF = 1 << 23,
+    FLAG_RETRIED_BY = 1 << 24, /* only of FAILED and CANCELLED ones */
     FLAG_CONCURRENCY_KEY = 1 << 25,
     FLAG_FAIRNESS_KEY = 1 << 26,
     FLAG_REQUEST_ID = 1 << 28,
     FLAG_CANCEL_GRACE = 1 << 29, /* another than ENGINE_GRACE_NS */
-    FLAGS_ALL = ((1 << 20) - 1) | FLAG_DEPENDS | FLAG_KEY | FLAG_CONCURRENCY_KEY | FLAG_FAIRNESS_KEY |
-                FLAG_REQUEST_ID | FLAG_CANCEL_GRACE,
+    FLAGS_ALL = ((1 << 20) - 1) | FLAG_DEPENDS | FLAG_KEY | FLAG_RETRY_OF | FLAG_RETRIED_BY |
+                FLAG_CONCURRENCY_KEY | FLAG_FAIRNESS_KEY | FLAG_REQUEST_ID | FLAG_CANCEL_GRACE,
 };
 
 enum attempt_flag {

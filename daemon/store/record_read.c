@@ -313,7 +313,7 @@ static uint64_t get_head(struct in *in, struct record *r)
         r->has_outcome != (r->state >= FUTURE_SUCCEEDED) || r->has_data != (r->state == FUTURE_SUCCEEDED) ||
         r->has_error != (r->state > FUTURE_SUCCEEDED) || r->error_is_shared > r->has_error ||
         r->data_in_blob > r->has_data || (flags & FLAG_CONTENT_TYPE && !r->has_outcome) ||
-        (flags & FLAG_CANCEL_GRACE && !r->has_cancel) ||
+        (flags & FLAG_CANCEL_GRACE && !r->has_cancel) || (flags & FLAG_RETRIED_BY && !r->has_error) ||
         (r->durability != DURABILITY_DURABLE && r->durability != DURABILITY_EPHEMERAL) ||
         (r->on_lost != ON_LOST_RETRY && r->on_lost != ON_LOST_FAIL))
         broken(in);
@@ -343,6 +343,24 @@ static int get_rare(struct in *in, struct record *r, uint64_t flags)
     return result == 0 ? get_timing(in, r, flags) : result;
 }
 
+static void get_id(struct in *in, struct id *ret)
+{
+    if ((size_t)(in->end - in->at) < ID_BYTES) {
+        broken(in);
+        return;
+    }
+    memcpy(ret->b, in->at, ID_BYTES);
+    in->at += ID_BYTES;
+}
+
+/* One that is only written where there is one. */
+static void get_some_id(struct in *in, struct id *ret)
+{
+    get_id(in, ret);
+    if (id_key(ret) == 0)
+        broken(in);
+}
+
 static int get_depends(struct in *in, struct record *r)
 {
     uint8_t how = (uint8_t)get_le(in, 1);
@@ -360,9 +378,8 @@ static int get_depends(struct in *in, struct record *r)
     if (!r->depends)
         return -ENOMEM;
     for (uint32_t i = 0; i < r->n_depends; i++) {
-        memcpy(r->depends[i].id.b, in->at, ID_BYTES);
-        r->depends[i].state = in->at[ID_BYTES];
-        in->at += RECORD_DEPEND_BYTES;
+        get_id(in, &r->depends[i].id);
+        r->depends[i].state = (uint8_t)get_le(in, 1);
         if (r->depends[i].state != 0 &&
             (r->depends[i].state < FUTURE_SUCCEEDED || r->depends[i].state > DEPEND_GONE))
             broken(in);
@@ -382,6 +399,10 @@ static int get_names(struct in *in, struct record *r, uint64_t flags)
         r->content_type_at = get_u32(in);
         r->content_type_bytes = get_u32(in);
     }
+    if (flags & FLAG_RETRY_OF)
+        get_some_id(in, &r->retry_of);
+    if (flags & FLAG_RETRIED_BY)
+        get_some_id(in, &r->retried_by);
     if (flags & FLAG_CONCURRENCY_KEY)
         r->concurrency_key = get_some(in);
     if (flags & FLAG_FAIRNESS_KEY)

@@ -206,6 +206,7 @@ class Others(BadCase):
         for name, kind, message in (("Get", "unary_unary", futures_pb2.GetRequest),
                                     ("Cancel", "unary_unary", futures_pb2.CancelRequest),
                                     ("Delete", "unary_unary", futures_pb2.DeleteRequest),
+                                    ("Retry", "unary_unary", futures_pb2.RetryRequest),
                                     ("Annotate", "unary_unary", futures_pb2.AnnotateRequest)):
             rows = [bad(message(id=i), "id") for i in MALFORMED_IDS]
             rows += [(message(id=i), NOT_FOUND, "NO_SUCH_FUTURE", ())
@@ -305,6 +306,23 @@ class Others(BadCase):
 
         self.refuse(self.raw("Cancel"), [bad(cancel(reason="r" * 1025), "reason"), bad(cancel(grace=NEGATIVE), "grace"),
                                          (cancel(reason="r" * 1024), NOT_FOUND, "NO_SUCH_FUTURE", ())])
+
+    def test_retry(self):
+        """The options of a retry are named as they stand in its request."""
+        def retry(**options):
+            return futures_pb2.RetryRequest(id=NO_SUCH_ID, options=future_pb2.TaskOptions(**options))
+
+        def many(**options):
+            return futures_pb2.RetryManyRequest(selector=selector(filter="*"), options=future_pb2.TaskOptions(**options))
+
+        wrong = [("durability", future_pb2.DURABILITY_DURABLE), ("idempotency_key", "k"),
+                 ("key_policy", future_pb2.KEY_POLICY_JOIN), ("on_lost", 3), ("depend_policy", 4), ("delay", NEGATIVE),
+                 ("attempt_timeout", NEGATIVE), ("retention", NEGATIVE), ("concurrency_key", "k" * 256),
+                 ("fairness_key", "k" * 256), ("depends_on", ["x"]), ("depends_on", [NO_SUCH_ID] * 1001)]
+        for name, request in (("Retry", retry), ("RetryMany", many)):
+            self.refuse(self.raw(name), [bad(request(**{field_: value}), f"options.{field_}") for field_, value in wrong])
+            self.refuse(self.raw(name), [bad(request(retry=future_pb2.RetryPolicy(max_attempts=1001)), "options.retry.max_attempts")])
+        self.refuse(self.raw("Retry"), [(retry(), grpc.StatusCode.NOT_FOUND, "NO_SUCH_FUTURE", ())])
 
     def test_annotate(self):
         id_ = self.futures.Run(run("echo", b"on", labels={"a": "1"})).id

@@ -189,6 +189,7 @@ def _(w):
 def _(w):
     id_ = w.run("fail", b"no such luck")
     w.call("Retry", f.RetryRequest(id=id_), future_pb2.Future)
+    w.call("Retry", f.RetryRequest(id=w.run("echo", b"x")), future_pb2.Future)
 
 
 @scene(FUTURES + "Delete")
@@ -211,7 +212,9 @@ def _(w):
 def _(w):
     for _ in range(2):
         w.run("fail", b"no", group="nightly")
-    w.call("RetryMany", f.RetryManyRequest(selector=ids(filter="state = FAILED")), f.RetryManyResponse)
+    failed = ids(filter="state = FAILED AND group = nightly")
+    w.call("RetryMany", f.RetryManyRequest(selector=failed, dry_run=True), f.RetryManyResponse)
+    w.call("RetryMany", f.RetryManyRequest(selector=failed, options=future_pb2.TaskOptions(priority=5)), f.RetryManyResponse)
 
 
 @scene(FUTURES + "DeleteMany")

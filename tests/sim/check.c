@@ -147,6 +147,14 @@ void check_revision(struct model_future *m, const struct future *f)
     m->is_changed = 0;
 }
 
+/* @id is that of the future at @index - 1; NULL for 0. */
+static void check_other(const struct world *w, const struct id *id, int index)
+{
+    ASSERT(!id == !index);
+    if (id)
+        ASSERT(memcmp(id, &w->model.futures[index - 1].id, sizeof *id) == 0);
+}
+
 static void check_future(struct world *w, int i)
 {
     static const enum future_state states[] = {
@@ -183,6 +191,8 @@ static void check_future(struct world *w, int i)
     check_task(m, f);
     check_outcome(m, f);
     check_labels(m, f);
+    check_other(w, future_retry_of(f), m->retry_of);
+    check_other(w, future_retried_by(f), m->retried_by);
     check_revision(m, f);
     ASSERT(f->commit_seq == w->commit_seq[i]);
 }

@@ -326,6 +326,74 @@ static void event_cancel(struct world *w)
         (void)clients_cancel(w, i);
 }
 
+static int may_be_retried(const struct model_future *f)
+{
+    return model_is_here(f) && (f->at == AT_FAILED || f->at == AT_CANCELLED);
+}
+
+/* The task of @i once more; by anybody of its namespace, with other options. */
+static void retry(struct world *w, int i)
+{
+    const struct model_future *m = &w->model.futures[i];
+    struct model_future plan_ = {
+            .scope = m->scope / 2 * 2 + (int)world_random(w, 2),
+            .group = m->group,
+            .function = m->function,
+            .priority = (int32_t)world_random(w, 3),
+            .durability = m->durability,
+            .on_lost = world_random(w, 4) ? ON_LOST_RETRY : ON_LOST_FAIL,
+            .retention_ns = world_random(w, 4) ? -1 : (int64_t)world_random(w, 100) * NS_PER_S,
+            .worker = -1,
+            .slot = -1,
+            .failed_by = -1,
+            .task = m->task,
+            .task_bytes = m->task_bytes,
+            .retry_of = i + 1,
+    };
+    struct future *of = world_future(w, i), *f = NULL;
+    char name[32];
+    struct engine_submit in = {
+            .scope = w->scopes[plan_.scope],
+            .function = world_function_name(plan_.function, name),
+            .task = of->task,
+            .priority = plan_.priority,
+            .durability = plan_.durability,
+            .on_lost = plan_.on_lost,
+            .retention_ns = plan_.retention_ns,
+    };
+    int r;
+
+    plan_.lane = plan_.scope / 2 * CLIENTS_LANES + plan_.scope % 2;
+    world_says(w, "retry %d", i);
+    world_fail(w);
+    r = engine_retry(w->e, of, &in, &f);
+    if (!may_be_retried(m) || m->retried_by) {
+        world_failed(w);
+        ASSERT(r == (may_be_retried(m) ? ENGINE_E_RETRIED : ENGINE_E_NOT_FAILED));
+    } else if (n_alive(w) - (r == 0) >= w->config.limits.max_futures) {
+        world_failed(w);
+        ASSERT(r == ENGINE_E_FULL_FUTURES);
+    } else if (is_full(w, plan_.function)) {
+        world_failed(w);
+        ASSERT(r == ENGINE_E_FULL_FUNCTION);
+    } else if (r == ENGINE_E_NO_KEYS) {
+        world_failed(w);
+        ASSERT(w->ceiling_seq);
+    } else if (world_done(w, r)) {
+        accepted(w, &plan_, f);
+        model_retry(&w->model, i);
+        world_shows(w, i);
+    }
+}
+
+static void event_retry(struct world *w)
+{
+    int i = world_random(w, 8) ? world_any(w, may_be_retried) : world_any_here(w);
+
+    if (i >= 0 && w->model.n_futures < MODEL_FUTURES && !world_refuses(w, &w->model.futures[i], 1))
+        retry(w, i);
+}
+
 void clients_annotate(struct world *w, int i)
 {
     int32_t value = (int32_t)world_random(w, 1000);
@@ -396,6 +464,9 @@ static void event_delete(struct world *w)
 
 const struct world_event clients_events[] = {
         {"submit", event_submit, 0, 1, 4}, /* nothing happens without */
-        {"cancel", event_cancel, 0, 1, 0}, {"annotate", event_annotate, 0, 1, 0},
-        {"delete", event_delete, 0, 1, 0}, {NULL, NULL, 0, 0, 0},
+        {"cancel", event_cancel, 0, 1, 0},
+        {"annotate", event_annotate, 0, 1, 0},
+        {"delete", event_delete, 0, 1, 0},
+        {"retry", event_retry, 0, 1, 0},
+        {NULL, NULL, 0, 0, 0},
 };

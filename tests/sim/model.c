@@ -37,8 +37,8 @@ int model_submit(struct model *m, const struct model_future *like)
 
     *f = *like;
     f->at = AT_NOWHERE;
-    f->label = -1;
-    model_note(m, i, m->key_taken_by != i + 1); /* what gives a key and what takes it are in one commit */
+    f->label = f->retry_of ? m->futures[f->retry_of - 1].label : -1;
+    model_note(m, i, m->key_taken_by != i + 1 && !f->retry_of); /* with who gives its key, or is retried */
     if (f->durability == DURABILITY_DURABLE && m->commit_by == CLOCK_NEVER)
         m->commit_by = m->mono + MODEL_LAZY;
     model_tie(m, i);
@@ -187,6 +187,12 @@ void model_cancel(struct model *m, int i, int64_t grace_ns)
         model_take(m, i);
         model_end(m, i, AT_CANCELLED, 0, REASON_CANCELLED);
     }
+}
+
+void model_retry(struct model *m, int i)
+{
+    m->futures[i].retried_by = m->n_futures;
+    model_tell(m, i, 0);
 }
 
 void model_annotate(struct model *m, int i, int label)

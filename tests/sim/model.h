@@ -50,9 +50,10 @@ struct model_depend {
 
 struct model_future {
     struct id id;
-    uint32_t task, task_bytes;  /* a number that no other has, at both ends of so many bytes */
+    uint32_t task, task_bytes; /* a number that no other has but its retries, at both ends of so many bytes */
     int scope, function, group; /* group -1 = none */
     int key;                    /* idempotency key that it holds; 0 = none */
+    int retry_of, retried_by;   /* whom, and by whom: index + 1; 0 = nobody */
     int32_t priority;
     int lane; /* namespace and fairness key */
     int slot; /* namespace, function and concurrency key; -1 = none */
@@ -235,6 +236,9 @@ void model_lose(struct model *m, int i);
 void model_cancel(struct model *m, int i, int64_t grace_ns);
 void model_reschedule(struct model *m, int i, const struct engine_reschedule *in);
 void model_annotate(struct model *m, int i, int label);
+
+/* model_retry: the one that was submitted last is the retry of @i. */
+void model_retry(struct model *m, int i);
 
 /* model_holder: who holds @key in the namespace of @scope, as far as anybody knows: here or on the disk alone; -1 = nobody.
  * model_give_up: @i, which has ended, is without its key from now on; the @to th future will have it. */

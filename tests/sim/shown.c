@@ -18,6 +18,7 @@ static struct shown_future look(const struct future *f)
     for (const struct attempt *a = f->attempts; a; a = a->next)
         s.n_attempts++;
     s.end_time = future_end_time(f);
+    s.retried_by = future_retried_by(f) ? id_key(future_retried_by(f)) : 0;
     if (f->outcome && f->outcome->error)
         s.reason = f->outcome->error->reason;
     if (f->outcome && f->outcome->data)
@@ -33,6 +34,7 @@ static void check(const struct shown_future *was, const struct shown_future *is)
     ASSERT(is->revision >= was->revision && is->n_attempts >= was->n_attempts);
     if (is->revision == was->revision)
         ASSERT(is->state == was->state && is->label == was->label && is->n_attempts == was->n_attempts);
+    ASSERT(!was->retried_by || is->retried_by == was->retried_by);
     if (was->state < AT_SUCCEEDED)
         return;
     ASSERT(is->state == was->state && is->result == was->result && is->reason == was->reason);

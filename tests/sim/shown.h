@@ -20,6 +20,7 @@ struct shown_future {
     int32_t result;
     enum future_reason reason;
     int label;
+    uint64_t retried_by; /* its key; 0 = none */
     wall_ns_t end_time;
 };
 

@@ -28,6 +28,7 @@ enum command {
     ANNOTATE_OLD, /* if_revision of an older one */
     DELETE,
     DELETE_PINNED,
+    RETRY,
     WAIT,
     WAIT_GROUP,
     CLAIM,
@@ -43,6 +44,7 @@ enum {
     STALE = ENGINE_E_STALE_LEASE,
     NOT_YET = ENGINE_E_NOT_TERMINAL,
     PINNED = ENGINE_E_PINNED,
+    NOT_FAILED = ENGINE_E_NOT_FAILED,
     NONE = 0,
     ONE = 1
 };
@@ -98,6 +100,15 @@ static const struct {
                            [SUCCEEDED] = {PINNED, SUCCEEDED},
                            [FAILED] = {PINNED, FAILED},
                            [CANCELLED] = {PINNED, CANCELLED}},
+        [RETRY] = {[READY] = {NOT_FAILED, READY},
+                   [RESERVED] = {NOT_FAILED, RESERVED},
+                   [RESERVED_CANCEL] = {NOT_FAILED, RESERVED_CANCEL},
+                   [RUNNING] = {NOT_FAILED, RUNNING},
+                   [RUNNING_CANCEL] = {NOT_FAILED, RUNNING_CANCEL},
+                   [LOST] = {NOT_FAILED, LOST},
+                   [SUCCEEDED] = {NOT_FAILED, SUCCEEDED},
+                   [FAILED] = {0, FAILED},
+                   [CANCELLED] = {0, CANCELLED}},
         [WAIT] = {[READY] = {0, READY},
                   [RESERVED] = {0, RESERVED},
                   [RESERVED_CANCEL] = {0, RESERVED_CANCEL},
@@ -215,6 +226,7 @@ static void bring(struct fixture *x, struct future *f, enum at at)
 /* What a command needs from outside, made before its allocations are counted. */
 struct hands {
     struct labels *labels;
+    struct bytes *task;
     struct finish finish;
     struct waiter waiter, pin;
 };
@@ -223,7 +235,7 @@ static void hands_init(struct hands *h, enum command command)
 {
     struct label label = {SPAN_LIT("color"), SPAN_LIT("red")};
 
-    *h = (struct hands){0};
+    *h = (struct hands){.task = bytes_dup("task", 4)};
     waiter_init(&h->waiter, WAITER_ALL, 0, NULL);
     waiter_init(&h->pin, WAITER_WATCH, 0, NULL);
     if (command == ANNOTATE || command == ANNOTATE_OLD)
@@ -239,6 +251,7 @@ static void hands_deinit(struct fixture *x, struct hands *h)
     engine_waiter_drop(x->e, &h->waiter);
     engine_waiter_drop(x->e, &h->pin);
     mem_free(h->labels);
+    bytes_unref(h->task);
     bytes_unref(h->finish.data);
     future_error_unref(h->finish.error);
 }
@@ -261,7 +274,9 @@ static int with_lease(struct fixture *x, struct future *f, enum command command,
 static int run(struct fixture *x, struct future *f, enum command command, struct hands *h)
 {
     uint64_t revision = command == ANNOTATE ? f->revision : f->revision - 1;
+    struct engine_submit in = fixture_in(x, h->task);
     struct lease *leases[3];
+    struct future *again;
     int r;
 
     switch (command) {
@@ -274,6 +289,7 @@ static int run(struct fixture *x, struct future *f, enum command command, struct
         return r;
     case DELETE:
     case DELETE_PINNED: return engine_delete(x->e, f);
+    case RETRY: return engine_retry(x->e, f, &in, &again);
     case WAIT: return engine_wait(x->e, &h->waiter, f, NULL, 0);
     case WAIT_GROUP: return engine_wait_group(x->e, &h->waiter, x->scope, SPAN_LIT("g"), 3);
     case CLAIM: return engine_claim(x->e, x->holder, CLOCK_NEVER, 3, leases);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* CancelMany and DeleteMany: whom they change and whom they pass over, dry runs, pages, and each invalid field. */
+/* CancelMany, DeleteMany and RetryMany: whom they change and whom they pass over, dry runs, pages, and each invalid field. */
 #include "service/internal.h"
 #include "tests/unit/service/harness.h"
 
@@ -8,7 +8,7 @@ struct answer {
     char token[80];
 };
 
-/* Both answers have the same fields. */
+/* All answers have the same fields. */
 static struct answer many(struct harness *h, const char *method, const char *format, ...) PRINTF_LIKE(3, 4);
 
 static struct answer many(struct harness *h, const char *method, const char *format, ...)
@@ -102,6 +102,78 @@ static void test_delete(void **state)
     harness_deinit(&h);
 }
 
+static void test_retry(void **state)
+{
+    struct harness_id ids[N];
+    const struct future *f;
+    struct harness h;
+
+    harness_init(&h, NULL);
+    fill(&h, ids);
+    assert_answer(many(&h, "RetryMany", "selector { filter: '*' } dry_run: true"), 8, 2);
+    assert_int_equal(engine_stats(h.engine).n_futures, 8);
+    assert_answer(many(&h, "RetryMany", "selector { filter: 'state = FAILED' } options { priority: 4 }"), 1,
+                  1);
+    f = engine_find_any(h.engine, future_retried_by(harness_find(&h, ids[2].text)));
+    assert_int_equal(f->priority, 4);
+    assert_memory_equal(future_retry_of(f), &harness_find(&h, ids[2].text)->id, sizeof f->id);
+    assert_answer(many(&h, "RetryMany", "selector { filter: '*' } dry_run: true"), 9, 1);
+    assert_answer(many(&h, "RetryMany", "selector { group: 'g' }"), 8, 1); /* that one is not retried twice */
+    assert_answer(many(&h, "RetryMany", "selector { ids: '%s' ids: '%s' }", ids[2].text, ids[3].text), 2, 0);
+    assert_answer(
+            many(&h, "CancelMany", "selector { filter: 'retry_of > 00000000-0000-7000-8000-000000000000' }"),
+            2, 2);
+    assert_answer(many(&h, "RetryMany", "selector { filter: 'retried = false' }"), 8, 2);
+    assert_answer(many(&h, "RetryMany", "selector { filter: 'retried = true' }"), 4, 0);
+    assert_answer(many(&h, "RetryMany", "selector { filter: 'retry_of = %s' } dry_run: true", ids[2].text), 1,
+                  0);
+    assert_int_equal(engine_stats(h.engine).n_futures, 12);
+    harness_deinit(&h);
+}
+
+/* A limit ends a call before the first that it keeps from being retried; with nothing done the call says so. One that depends on
+ * what there is not any more is passed over. */
+static void test_retry_limits(void **state)
+{
+    struct function_limits limits = {.max_pending = 2};
+    struct harness_id ids[4];
+    struct loopback_call c;
+    struct function *echo;
+    struct harness h;
+    struct answer a;
+
+    harness_init(&h, NULL);
+    echo = engine_function_find(h.engine, SPAN_LIT("echo"));
+    for (int i = 0; i < 3; i++)
+        ids[i] = harness_submit(&h, "task { function: 'echo' }");
+    ids[3] = harness_submit(&h, "task { function: 'echo' options { depends_on: '%s' } }", ids[0].text);
+    for (int i = 3; i >= 0; i--)
+        harness_cancel(&h, ids[i].text);
+    harness_unary(&h, &c, "Delete", "id: '%s'", ids[0].text);
+    loopback_call_deinit(&c);
+    harness_submit(&h, "task { function: 'echo' }");
+    assert_int_equal(engine_configure(h.engine, echo, &limits), 0);
+    a = many(&h, "RetryMany", "selector { filter: 'state = CANCELLED' }");
+    assert_int_equal(a.matched, 2);
+    assert_int_equal(a.changed, 1);
+    assert_true(a.token[0] != '\0');
+    assert_null(future_retried_by(harness_find(&h, ids[3].text)));
+    assert_non_null(future_retried_by(harness_find(&h, ids[2].text)));
+    harness_unary(&h, &c, "RetryMany", "selector { filter: 'state = CANCELLED' } page_token: '%s'", a.token);
+    harness_expect(&c, GRPC_RESOURCE_EXHAUSTED, "FUNCTION_QUEUE_FULL", NULL);
+    loopback_call_deinit(&c);
+    limits.max_pending = 0;
+    assert_int_equal(engine_configure(h.engine, echo, &limits), 0);
+    assert_answer(many(&h, "RetryMany", "selector { filter: 'state = CANCELLED' } page_token: '%s'", a.token),
+                  1, 1);
+    harness_unary(&h, &c, "RetryMany",
+                  "selector { filter: 'state = CANCELLED' } options { depends_on: '%s' }", ids[0].text);
+    harness_expect(&c, GRPC_NOT_FOUND, "NO_SUCH_FUTURE", NULL);
+    loopback_call_deinit(&c);
+    assert_answer(many(&h, "RetryMany", "selector { filter: 'state = CANCELLED' } options {}"), 3, 1);
+    harness_deinit(&h);
+}
+
 /* A call ends at its budget; the next goes on where it has ended, and what was accepted meanwhile is left alone. */
 static void test_pages(void **state)
 {
@@ -152,6 +224,15 @@ static const struct harness_refusal bad_cancels[] = {
         {"selector { filter: '*' } grace { seconds: -1 }", GRPC_INVALID_ARGUMENT, "INVALID_FIELD", "grace"},
 };
 
+static const struct harness_refusal bad_retries[] = {
+        {"selector { filter: '*' } options { durability: 1 }", GRPC_INVALID_ARGUMENT, "INVALID_FIELD",
+         "options.durability"},
+        {"selector { filter: '*' } options { idempotency_key: 'k' }", GRPC_INVALID_ARGUMENT, "INVALID_FIELD",
+         "options.idempotency_key"},
+        {"selector { filter: '*' } options { retention { seconds: -1 } }", GRPC_INVALID_ARGUMENT,
+         "INVALID_FIELD", "options.retention"},
+};
+
 static void test_refused(void **state)
 {
     struct harness h;
@@ -160,6 +241,8 @@ static void test_refused(void **state)
     harness_refused(&h, "CancelMany", "", "", bad, ARRAY_LEN(bad));
     harness_refused(&h, "CancelMany", "", "", bad_cancels, ARRAY_LEN(bad_cancels));
     harness_refused(&h, "DeleteMany", "", "", bad, ARRAY_LEN(bad));
+    harness_refused(&h, "RetryMany", "", "", bad, ARRAY_LEN(bad));
+    harness_refused(&h, "RetryMany", "", "", bad_retries, ARRAY_LEN(bad_retries));
     harness_deinit(&h);
 }
 
@@ -183,17 +266,30 @@ static void delete_without_memory(struct harness *h, struct loopback_call *c)
     harness_unary(h, c, "DeleteMany", "selector { filter: 'group = g' }");
 }
 
+static void retry_without_memory(struct harness *h, struct loopback_call *c)
+{
+    struct harness_id ids[N];
+
+    harness_init(h, NULL);
+    fill(h, ids);
+    harness_arm(h);
+    harness_unary(h, c, "RetryMany", "selector { filter: 'group = g' } options { priority: 1 }");
+}
+
 static void test_no_memory(void **state)
 {
     harness_fail_allocations(cancel_without_memory, 5);
     harness_fail_allocations(delete_without_memory, 3);
+    harness_fail_allocations(retry_without_memory, 8);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-            cmocka_unit_test(test_cancel),  cmocka_unit_test(test_delete),    cmocka_unit_test(test_pages),
-            cmocka_unit_test(test_refused), cmocka_unit_test(test_no_memory),
+            cmocka_unit_test(test_cancel),       cmocka_unit_test(test_delete),
+            cmocka_unit_test(test_pages),        cmocka_unit_test(test_refused),
+            cmocka_unit_test(test_no_memory),    cmocka_unit_test(test_retry),
+            cmocka_unit_test(test_retry_limits),
     };
 
     test_seed();

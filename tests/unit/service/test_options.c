@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Defaults of a function: what a worker may say, that it is shown, and that it completes what a task does not say. What is
- * wrong with options of tasks is among the refusals of every submission (harness_bad_submits). */
+/* Defaults of a function: what a worker may say, that it is shown, and that it completes what a task does not say; what the
+ * options of a task, of a retry, and of one that is retried say to the engine. What is wrong with options of tasks is among the refusals of every submission (harness_bad_submits). */
+#include "service/internal.h"
 #include "service/options.h"
 #include "tests/unit/service/harness.h"
 
@@ -146,13 +147,91 @@ static void test_refused(void **state)
     harness_deinit(&h);
 }
 
+/* delay 5 s, deadline far away, priority -3, on_lost FAIL, a key, and one to depend on */
+static const char everything[] = "\x10\x05\x1a\x02\x08\x05\x2a\x06\x08\x80\xa8\xd6\xb9\x07\x40\x02\x4a\x24"
+                                 "01000000-0000-7000-8000-000000000000\x50\x02\x58\x01\x62\x01k\x68\x04";
+
+static const struct span raw = {(const uint8_t *)everything, sizeof everything - 1};
+
+static void test_of_a_task(void **state)
+{
+    struct engine_submit in = {0};
+    struct schedule_room room;
+    struct grpc_status st;
+    struct harness h;
+
+    harness_init(&h, NULL);
+    assert_int_equal(options_read(h.futures, raw, OPTIONS_OF_TASK, &room, &in, &st), 0);
+    assert_int_equal(in.priority, -3);
+    assert_true(in.not_before == h.wall + 5 * NS_PER_S);
+    assert_true(in.deadline == INT64_C(2000000000) * NS_PER_S);
+    assert_int_equal(in.on_lost, ON_LOST_FAIL);
+    assert_int_equal(in.durability, DURABILITY_EPHEMERAL); /* there is no store */
+    assert_true(span_eq(in.key, SPAN_LIT("k")));
+    assert_int_equal(in.key_policy, KEY_REJECT);
+    assert_int_equal(in.n_upstreams, 1);
+    assert_int_equal(in.depend_policy, DEPEND_ON_FINISH);
+    assert_int_equal(in.passes_results, 1);
+    harness_deinit(&h);
+}
+
+/* Its key, its start and its deadline are over. */
+static void test_of_one_that_is_retried(void **state)
+{
+    struct engine_submit in = {0};
+    struct schedule_room room;
+    struct grpc_status st;
+    struct harness h;
+
+    harness_init(&h, NULL);
+    assert_int_equal(options_read(h.futures, raw, OPTIONS_OF_RETRIED, &room, &in, &st), 0);
+    assert_int_equal(in.priority, -3);
+    assert_true(in.not_before == 0 && in.deadline == 0);
+    assert_int_equal(in.key.len, 0);
+    assert_int_equal(in.n_upstreams, 1);
+    harness_deinit(&h);
+}
+
+static void test_of_a_retry(void **state)
+{
+    struct engine_submit in = {0};
+    struct schedule_room room;
+    struct grpc_status st;
+    struct harness h;
+
+    harness_init(&h, NULL);
+    assert_int_equal(options_read(h.futures, raw, OPTIONS_OF_RETRY, &room, &in, &st), REQUEST_E_BAD);
+    assert_string_equal(st.message, "options.idempotency_key: a retry has no key; leave it out");
+    harness_deinit(&h);
+}
+
+static void test_none(void **state)
+{
+    struct engine_submit in = {0};
+    struct schedule_room room;
+    struct grpc_status st;
+    struct harness h;
+
+    harness_init(&h, NULL);
+    assert_int_equal(options_read(h.futures, (struct span){0}, OPTIONS_OF_TASK, &room, &in, &st), 0);
+    assert_true(in.priority == 0 && in.not_before == 0 && in.deadline == 0 && in.n_upstreams == 0);
+    assert_int_equal(in.on_lost, ON_LOST_RETRY);
+    assert_true(in.retention_ns == -1);
+    harness_deinit(&h);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
             cmocka_unit_test(test_completes),
             cmocka_unit_test(test_shown),
             cmocka_unit_test(test_refused),
+            cmocka_unit_test(test_of_a_task),
+            cmocka_unit_test(test_of_one_that_is_retried),
+            cmocka_unit_test(test_of_a_retry),
+            cmocka_unit_test(test_none),
     };
 
+    test_seed();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -227,6 +227,16 @@ static inline void sample_hold_key(struct sample *s, const char *key)
     s->future.rare = &s->rare;
 }
 
+/* It retries, or has been retried, or both. */
+static inline void sample_retry(struct sample *s, int is_retry, int is_retried)
+{
+    if (!s->future.rare)
+        s->rare = (struct future_rare){.future = &s->future, .retention_ns = -1};
+    s->rare.retry_of = is_retry ? id_make(sample_key(0) - 1, 3) : (struct id){0};
+    s->rare.retried_by = is_retried ? id_make(sample_key(9999), 4) : (struct id){0};
+    s->future.rare = &s->rare;
+}
+
 /* The full one with times and retries as well. */
 static inline struct sample *sample_timed(uint32_t number)
 {
@@ -414,6 +424,8 @@ static inline void sample_assert_rare(const struct record *got, const struct fut
     }
     sample_assert_bytes(got->fairness_key, want->outcome ? NULL : rare->fairness_key);
     sample_assert_bytes(got->concurrency_key, rare->slot ? rare->slot->key : NULL);
+    assert_memory_equal(&got->retry_of, &rare->retry_of, sizeof got->retry_of);
+    assert_memory_equal(&got->retried_by, &rare->retried_by, sizeof got->retried_by);
     assert_true(span_eq(got->key, idem_span(rare->idem)));
     assert_int_equal(got->content_type_at, rare->idem ? rare->idem->content_type_at : 0);
     assert_int_equal(got->content_type_bytes, rare->idem ? rare->idem->content_type_bytes : 0);

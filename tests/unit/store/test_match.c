@@ -44,6 +44,8 @@ static void test_as_the_future(void **state)
     struct sample *s = sample_full(1);
 
     assert_same(s);
+    sample_retry(s, 1, 1);
+    assert_same(s);
     sample_free(s);
     s = sample_plain(2);
     assert_same(s);

@@ -159,6 +159,30 @@ static void test_round_trip_key(void **state)
     sample_free(plain);
 }
 
+static void test_round_trip_retry(void **state)
+{
+    struct sample *s = sample_full(3), *plain = sample_plain(4);
+    struct buf out = BUF_INIT;
+    struct record got;
+    struct span bytes;
+
+    sample_retry(s, 1, 1);
+    round_trip(s);
+    sample_depend(s, 1000);
+    sample_hold_key(s, "a key");
+    round_trip(s);
+    sample_retry(s, 0, 1);
+    round_trip(s);
+    sample_retry(plain, 1, 0);
+    round_trip(plain);
+    sample_retry(plain, 0, 1); /* of one that has not failed */
+    bytes = sample_encode(plain, &out);
+    assert_int_equal(record_decode(&plain->future.id, bytes, &got), RECORD_E_DAMAGED);
+    buf_deinit(&out);
+    sample_free(s);
+    sample_free(plain);
+}
+
 static const enum future_reason all_reasons[] = {
         REASON_NONE,
         REASON_FUNCTION_ERROR,
@@ -261,6 +285,19 @@ static const char golden_keyed_1[] =
         "01011180808030848080808020000937ee51728618000000060705046563686f00087569643a3130"
         "3030096163636f756e742d3704626c7565000d0a046563686f120568656c6c6f72ea4d77";
 
+static const char golden_retry_1[] =
+        "010522fef3810cffffffffffffffffff01808418ee517286180dffffffff0f02060705046563686f"
+        "0773746167696e67087569643a3130303000076e696768746c790b756e69783a7069643d37370572"
+        "6f7720373730302d3462663932663335373762333464613661336365393239643065306534373336"
+        "2d303066303637616130626139303262372d30310205656d70747900047465616d04626c756580c8"
+        "afa025057569643a3008746f6f206c617465019b76daa7ff7fff8000000000000003019b76daa802"
+        "770f8000000000000004030b090108776f726b65722d318298dc9334050102038080808080808080"
+        "80011a010943414e43454c4c4544074f534572726f720961206d6573736167650e6c696e6520310a"
+        "6c696e6520320a044449534b0442020a000d0402000212000000001a010743524153484544074f53"
+        "4572726f720961206d6573736167650e6c696e6520310a6c696e6520320a044449534b0442020a00"
+        "000100000600ffffffffffffffff7f81208098dc9334fed5df8a8eebc6f9ce010a746578742f706c"
+        "61696e0d0a046563686f120568656c6c6f41514067";
+
 static size_t from_hex(const char *hex, uint8_t *out)
 {
     size_t n = strlen(hex) / 2;
@@ -305,6 +342,8 @@ static void test_golden(void **state)
     assert_golden(golden_keyed_1, keyed);
     sample_hold_key(plain, "key-1");
     assert_golden(golden_key_1, plain);
+    sample_retry(full, 1, 1);
+    assert_golden(golden_retry_1, full);
     sample_free(plain);
     sample_free(full);
     sample_free(timed);
@@ -368,6 +407,7 @@ int main(void)
             cmocka_unit_test(test_round_trip_timed),
             cmocka_unit_test(test_round_trip_at_the_limit_of_inline),
             cmocka_unit_test(test_round_trip_empty_data),
+            cmocka_unit_test(test_round_trip_retry),
             cmocka_unit_test(test_round_trip_key),
             cmocka_unit_test(test_round_trip_depends),
             cmocka_unit_test(test_bad_depends),
