@@ -132,6 +132,36 @@ class Many(CliCase):
         self.ctl("delete", status=2, err="futurectl: delete needs IDs, --group or --filter\n")
 
 
+class Retry(CliCase):
+    def test_one(self):
+        """The task again, as a new future that names the old one; again on the same: the retry that exists."""
+        good, bad = self.submit("echo", "x"), self.submit("fail", "no", "--label", "n=1", "--group", "g")
+        self.ctl("wait", good, bad, status=1)
+        new = self.json("retry", bad[:-1])
+        self.assertEqual((new["retry_of"], new["task"]["function"], new["labels"], new["group"]), (bad, "fail", {"n": "1"}, "g"))
+        self.assertEqual(self.json("get", bad)["retried_by"], new["id"])
+        self.ctl("wait", new["id"], status=1)
+        self.assertEqual(plain(self.text("retry", bad)), "ID1  FAILED FUNCTION_ERROR (FAIL): no, retry of ID2\n")
+        self.assertEqual(self.text("retry", bad).split()[0], new["id"])
+        self.assertEqual([f["id"] for f in self.json("retry", bad, bad)], [new["id"]] * 2)
+        self.ctl("retry", good, status=1, err=None)
+        self.ctl("retry", NO_SUCH_ID, status=4, err=None)
+
+    def test_many(self):
+        ids = [self.submit("fail", str(n), "--group", "g") for n in range(2)] + [self.submit("echo", "x", "--group", "g")]
+        self.ctl("wait", *ids, status=1)
+        self.ctl("retry", "--group", "g", status=2, err=(
+            "futurectl: 2 of 3 futures would be retried, and there is no terminal to ask at: -y does it without asking, "
+            "--dry-run only counts\n"))
+        self.assertEqual(self.text("retry", "--group", "g", "--dry-run"), "2 of 3 would be retried\n")
+        self.assertEqual(self.json("retry", "-f", "group = g AND state = FAILED", "-y"),
+                         {"matched": 2, "changed": 2, "next_page_token": ""})
+        self.ctl("wait", "--group", "g", status=1)
+        self.assertEqual(self.text("count", "-f", "group = g AND retried = true"), "2\n")
+        self.assertEqual(sorted(f["retry_of"] for f in self.json("list", "--group", "g") if f["retry_of"]),
+                         sorted(ids[:2]))
+
+
 class Function(CliCase):
     def shown(self, *, middle="", limits=("any number", "any number", "any number"), behind="", pending=0):
         return (f"function    echo\nkind        plugin\nwhat        The argument back, with its content type.\n{middle}"
