@@ -19,7 +19,7 @@ static const char *at(const char *path)
     static int n;
     char *to = text[n++ % 8];
 
-    snprintf(to, sizeof text[0], "%s%s", root, path);
+    assert_in_range(snprintf(to, sizeof text[0], "%s%s", root, path), 1, (int)sizeof text[0] - 1);
     return to;
 }
 

@@ -59,7 +59,7 @@ static size_t n_renew_refused(struct scene *s, const char *format, const char *l
     char text[512];
     size_t n;
 
-    snprintf(text, sizeof text, "%s %s", format, lease);
+    assert_in_range(snprintf(text, sizeof text, "%s %s", format, lease), 1, (int)sizeof text - 1);
     r = renew(s, text);
     n = r->n_refused;
     futured__v1__renew_response__free_unpacked(r, NULL);
