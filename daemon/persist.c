@@ -440,7 +440,8 @@ int persist_commit(struct persist *p, const struct effects *effects)
         struct batch *b = LIST_ENTRY(l, struct batch, link);
 
         b->commit_seq = ++p->n_batches;
-        b->user = list_is_empty(&made) ? (void *)(uintptr_t)effects->commit_seq : NULL;
+        b->is_continued = !list_is_empty(&made);
+        b->user = b->is_continued ? NULL : (void *)(uintptr_t)effects->commit_seq;
         committer_submit(p->committer, b);
     }
     engine_taken(p->engine);

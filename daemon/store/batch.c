@@ -33,6 +33,7 @@ void batch_clear(struct batch *b)
     buf_shrink(&b->bytes, BYTES_KEEP);
     b->n = 0;
     b->n_bytes = 0;
+    b->is_continued = 0;
     b->commit_seq = 0;
     b->result = 0;
 }

@@ -53,6 +53,7 @@ struct batch {
     uint32_t n, cap;
     struct buf bytes;
     uint64_t n_bytes; /* all that will be written, blobs included */
+    int is_continued; /* in the next batch: both are in one transaction */
     void *user;       /* the owner's */
 };
 

@@ -19,6 +19,8 @@
  * poisoned, so is the whole committer. A stop in STALLED tries once more and then gives the batches back with
  * STORE_E_ROLLED_BACK: they were never acknowledged.
  *
+ * What a turn had no room for in one batch is continued in the next ones: they are written together or not at all.
+ *
  * Invariants
  *  1. batches come back in the order in which they were submitted, each once.
  *  2. a batch has result 0 only after store_write has said 0 for a transaction with it.
@@ -55,6 +57,7 @@ struct committer {
     pthread_mutex_t lock;
     pthread_cond_t work; /* for the commit thread: something below has changed */
     struct list waiting;
+    struct list continued; /* the beginning of what comes next; not waiting before its end is here */
     uint64_t last_seq;
     int is_stopping, is_retry;
     int is_sweeping; /* as leave says, which is the commit thread's meanwhile */
@@ -134,7 +137,8 @@ static void gather(struct committer *c)
     struct list *l;
 
     ASSERT(c->n_group == 0);
-    while (c->n_group < GROUP_MAX && bytes < GROUP_BYTES && (l = list_pop_front(&c->waiting))) {
+    while (c->n_group < GROUP_MAX && (bytes < GROUP_BYTES || c->group[c->n_group - 1]->is_continued) &&
+           (l = list_pop_front(&c->waiting))) {
         struct batch *b = LIST_ENTRY(l, struct batch, link);
 
         bytes += b->n_bytes;
@@ -392,6 +396,7 @@ static void destroy(struct committer *c)
 static void stop_commits(struct committer *c)
 {
     lock(c);
+    ASSERT(list_is_empty(&c->continued));
     c->is_stopping = 1;
     c->is_retry = c->status.state == COMMITTER_STALLED;
     wake(&c->work);
@@ -424,6 +429,7 @@ int committer_start(struct committer **ret, struct store *s, const struct commit
     c->config = *config;
     c->checkpoint_at = config->checkpoint_wal_bytes;
     list_init(&c->waiting);
+    list_init(&c->continued);
     list_init(&c->note);
     ASSERT(pthread_mutex_init(&c->lock, NULL) == 0); /* cannot fail with default attributes on Linux */
     thread_cond_init(&c->work);
@@ -450,8 +456,11 @@ void committer_submit(struct committer *c, struct batch *b)
     c->last_seq = b->commit_seq;
     c->status.n_waiting++;
     c->status.waiting_bytes += b->n_bytes;
-    list_push_back(&c->waiting, &b->link);
-    wake(&c->work);
+    list_push_back(&c->continued, &b->link);
+    if (!b->is_continued) {
+        list_splice_back(&c->waiting, &c->continued);
+        wake(&c->work);
+    }
     unlock(c);
 }
 

@@ -180,15 +180,22 @@ static struct committer *start(struct store *s)
     return start_with(s, 1000);
 }
 
-static struct batch *submit(struct committer *c, uint64_t seq)
+static struct batch *submit_part(struct committer *c, uint64_t seq, uint64_t n_bytes, int is_continued)
 {
     struct batch *b = batch_new();
 
     assert_non_null(b);
     assert_int_equal(batch_key_ceiling(b, seq), 0);
     b->commit_seq = seq;
+    b->n_bytes += n_bytes;
+    b->is_continued = is_continued;
     committer_submit(c, b);
     return b;
+}
+
+static struct batch *submit(struct committer *c, uint64_t seq)
+{
+    return submit_part(c, seq, 0, 0);
 }
 
 /* Take batches until @n have come, and check that they are @from, @from + 1, ... with @result. */
@@ -297,6 +304,28 @@ static void test_all_that_wait_are_one_transaction(void **state)
         status.n_commits -= status.n_by_seconds[i];
     assert_int_equal(status.n_commits, 0);
     assert_true(status.commit_ns > 0);
+    assert_int_equal(stop(c, 0), 0);
+}
+
+/* However much there is of it. */
+static void test_what_is_continued_is_one_transaction(void **state)
+{
+    struct fake f;
+    struct committer *c;
+
+    fake_init(&f);
+    fake_gate(&f, 1);
+    c = start(&f.store);
+    submit(c, 1);
+    fake_wait_at_gate(&f);
+    submit_part(c, 2, 1 << 30, 1);
+    submit_part(c, 3, 1 << 30, 1);
+    submit_part(c, 4, 1, 0);
+    submit(c, 5);
+    fake_gate(&f, 0);
+    take(c, 1, 5, 0);
+    assert_int_equal(status_of(c).n_commits, 3);
+    assert_int_equal(status_of(c).n_by_operations[1], 1); /* of three */
     assert_int_equal(stop(c, 0), 0);
 }
 
@@ -711,6 +740,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
             cmocka_unit_test(test_batches_come_back_in_order),
             cmocka_unit_test(test_all_that_wait_are_one_transaction),
+            cmocka_unit_test(test_what_is_continued_is_one_transaction),
             cmocka_unit_test(test_full),
             cmocka_unit_test(test_stop_commits_what_waits),
             cmocka_unit_test(test_rolled_back_is_tried_again_in_order),
