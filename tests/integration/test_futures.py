@@ -537,10 +537,10 @@ class Methods(FuturesCase):
     BUILT = {
         "futured.v1.Futures": {"Submit", "SubmitStream", "Run", "RunStream", "Get", "Wait", "AsCompleted", "Watch", "List", "Count",
                                "Annotate", "Cancel", "Reschedule", "Delete", "Explain", "CancelMany",
-                               "DeleteMany"},
+                               "DeleteMany", "Retry", "RetryMany"},
         "futured.v1.Functions": {"ListFunctions", "GetFunction", "PauseFunction", "ResumeFunction", "SetFunctionLimits"},
-        "futured.v1.Workers": {"ListWorkers"},  # Attach is the pool's own so far
-        "futured.v1.System": {"GetInfo", "GetStats"},
+        "futured.v1.Workers": {"Attach", "Claim", "Renew", "Finish", "ListWorkers", "DrainWorker", "KillWorker"},
+        "futured.v1.System": {"GetInfo", "GetStats", "Drain", "Resume"},
         "google.longrunning.Operations": {"ListOperations", "GetOperation", "CancelOperation", "DeleteOperation",
                                           "WaitOperation"},
         "grpc.health.v1.Health": {"Check", "Watch"},
