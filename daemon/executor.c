@@ -42,8 +42,6 @@ enum {
     RESULT_RESERVE_BYTES = 64 * 1024, /* of a message: what may stand beside a result in it ... */
     RESULT_RESERVE_PART = 4,          /* ... where messages are small only this part */
     POOL_BURST = 5,
-    EPOCH_MASK =
-            0xffffff, /* without a store the start time is the epoch: revisions rise from start to start */
 };
 
 /* The functions of the plugin that comes with the daemon. */
