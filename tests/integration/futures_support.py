@@ -370,6 +370,11 @@ class FuturesCase(harness.ServerCase):
         """The processes of the pool."""
         return {pid for pid in children(self.server.process.pid) if name_of(pid) == "futured-worker"}
 
+    def pool_pids(self):
+        """The same, once all are there: the daemon serves as soon as one is ready."""
+        self.poll(lambda: len(self.worker_pids()) == self.workers, "the pool is there")
+        return self.worker_pids()
+
     # judging
 
     def assert_message(self, got, wanted):

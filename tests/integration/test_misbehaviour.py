@@ -163,7 +163,7 @@ class Misbehaviour(FuturesCase):
         self.poll(lambda: self.server.n_fds() <= n_fds, "no descriptor is left")
 
     def rounds(self, *acts):
-        self.poll(lambda: len(self.worker_pids()) == self.workers, "the pool is there")
+        self.pool_pids()
         self.ended("which")
         n_fds = self.server.n_fds() + 2  # of a stream of this test that is not gone yet
         for _ in range(ROUNDS):

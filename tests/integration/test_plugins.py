@@ -97,7 +97,7 @@ class Examples(PluginCase):
 
     def test_cooperative_cancel(self):
         """It asks now and then whether it should end, and ends: its worker goes on."""
-        before = self.worker_pids()
+        before = self.pool_pids()
         id_ = self.submit("primes.count", b"4000000000")
         self.until(id_, lambda f: f.state == RUNNING)
         self.futures.Cancel(futures_pb2.CancelRequest(id=id_, reason="enough"))

@@ -126,7 +126,7 @@ class Retries(ScheduleCase):
 class Timeouts(ScheduleCase):
     def test_a_command(self):
         """Its worker ends it and goes on."""
-        before = self.worker_pids()
+        before = self.pool_pids()
         gate = self.gate()
         f = self.futures.Run(run("gate", gate.argument, options=options(attempt_timeout=seconds(0.1))))
         self.assertEqual((f.state, f.error.reason, self.reasons(f)), (FAILED, "TIMEOUT", ["TIMEOUT"]))
@@ -170,7 +170,7 @@ class Deadlines(ScheduleCase):
 
 class Cancels(ScheduleCase):
     def test_a_running_plugin_ends_by_itself(self):
-        before = self.worker_pids()
+        before = self.pool_pids()
         id_ = self.submit("sleep", b"600000")
         self.until(id_, lambda f: f.state == RUNNING)
         f = self.futures.Cancel(cancel(id_, reason="enough"))
@@ -193,7 +193,7 @@ class Cancels(ScheduleCase):
         self.assertEqual((f.state, self.reasons(f), f.attempts[0].signal), (CANCELLED, ["CANCELLED"], 15))
 
     def test_a_stubborn_command_is_killed(self):
-        before = self.worker_pids()
+        before = self.pool_pids()
         gate = self.gate()
         id_ = self.submit("stubborn", gate.argument)
         gate.started()

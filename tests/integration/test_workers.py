@@ -233,7 +233,7 @@ class Commands(WorkersCase):
 
     def test_killed_by_a_signal(self):
         """CRASHED, with the signal; the worker that ran it and its neighbours are unharmed."""
-        before = self.worker_pids()
+        before = self.pool_pids()
         gate = self.gate()
         id_ = self.submit("gate", gate.argument)
         gate.started()
