@@ -171,7 +171,7 @@ static mono_ns_t tick_dead(struct worker *w, mono_ns_t now)
 /* The same of one that is not dead. @w may be freed. */
 static mono_ns_t tick(struct worker *w, mono_ns_t now)
 {
-    mono_ns_t ladder, at, end_at = w->end_at;
+    mono_ns_t at, end_at = w->end_at;
 
     if (UNLIKELY(now >= w->end_at)) {
         w->end_at = CLOCK_NEVER;
@@ -179,12 +179,12 @@ static mono_ns_t tick(struct worker *w, mono_ns_t now)
         steer_kill(w, "its drain takes too long");
         return now; /* it may be gone */
     }
-    ladder = w->holder ? ladder_tick(w, now) : CLOCK_NEVER;
-    at = worker_is_pool(w) ? tick_living(w, now) : session_tick(w, now);
-    at = MIN(at, end_at);
-    if (w->holder)
+    at = end_at;
+    if (w->holder) {
+        at = MIN(at, ladder_tick(w, now));
         at = MIN(at, worker_look(w, now));
-    return MIN(at, ladder);
+    }
+    return MIN(at, worker_is_pool(w) ? tick_living(w, now) : session_tick(w, now));
 }
 
 mono_ns_t dispatch_tick(struct dispatch *d, mono_ns_t now)
