@@ -342,9 +342,10 @@ class AsCompleted(WaitCase):
 
 class Scale(WaitCase):
     """Many calls for few futures, and few calls for many: 100,000 pairs of a call and a future either way, which is all
-    that there may be here."""
+    that there may be here. A tenth of it under a sanitizer."""
     workers = 1
-    EDGES = 100_000
+    MANY = 1_000 if harness.IS_SANITIZED else 10_000
+    EDGES = 10 * MANY
 
     def setUp(self):
         super().setUp()
@@ -373,9 +374,9 @@ class Scale(WaitCase):
         self.assertEqual(self.wait(*ids[:10]).counts, counts(succeeded=10))
 
     def test_few_calls_for_many(self):
-        ids = self.held(10_000)
+        ids = self.held(self.MANY)
         request = self.request(*ids, view=RESULT)
-        first = self.futures.Wait.future(self.request(*ids, return_when=COUNT, count=9_999, view=RESULT))
+        first = self.futures.Wait.future(self.request(*ids, return_when=COUNT, count=self.MANY - 1, view=RESULT))
         waits = [self.futures.Wait.future(request) for _ in range(4)]
         streams = [self.futures.AsCompleted(iter([futures_pb2.AsCompletedRequest(ids=ids, view=RESULT)])) for _ in range(5)]
         self.full(ids)
@@ -387,17 +388,17 @@ class Scale(WaitCase):
             self.assertEqual({f.id: f.result.data for f in got}, wanted)
         for wait in waits:
             got = wait.result()
-            self.assertEqual((got.counts, got.timed_out), (counts(succeeded=10_000), False))
+            self.assertEqual((got.counts, got.timed_out), (counts(succeeded=self.MANY), False))
             self.assertEqual([(f.id, f.result.data) for f in got.done], list(wanted.items()))
-        self.assertGreaterEqual(first.result().counts.succeeded, 9_999)
+        self.assertGreaterEqual(first.result().counts.succeeded, self.MANY - 1)
         self.none_is_left(ids)
 
     def test_many_calls_for_few(self):
         ids = self.held(10)
         stubs = [self.futures_of(self.server) for _ in range(10)]  # a connection takes 2,000 calls at a time
         request, one = self.request(*ids, view=RESULT), futures_pb2.AsCompletedRequest(ids=ids, view=RESULT)
-        waits = [stub.Wait.future(request) for stub in stubs for _ in range(900)]
-        streams = [stub.AsCompleted(iter([one])) for stub in stubs for _ in range(100)]
+        waits = [stub.Wait.future(request) for stub in stubs for _ in range(self.MANY * 9 // 100)]
+        streams = [stub.AsCompleted(iter([one])) for stub in stubs for _ in range(self.MANY // 100)]
         self.full(ids)
         self.gate_.open()
         wanted = [(id_, b"%d" % i) for i, id_ in enumerate(ids)]
@@ -412,7 +413,7 @@ class Scale(WaitCase):
         """Clients that go away leave nothing behind."""
         ids = self.held(10)
         stubs = [self.futures_of(self.server) for _ in range(10)]
-        waits = [stub.Wait.future(self.request(*ids)) for stub in stubs for _ in range(1000)]
+        waits = [stub.Wait.future(self.request(*ids)) for stub in stubs for _ in range(self.MANY // 10)]
         self.full(ids)
         for wait in waits:
             wait.cancel()

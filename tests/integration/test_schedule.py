@@ -277,6 +277,8 @@ class Disconnects(ScheduleCase):
 
 
 class Reschedules(ScheduleCase):
+    workers = 1  # which starts one task after the other
+
     def test_priority(self):
         gate, _ = self.occupy()
         first, second = self.submit("echo", b"1"), self.submit("echo", b"2")
