@@ -281,25 +281,25 @@ class Backup(DurableCase):
         waiting = self.submit("echo", b"waits")
         options = future_pb2.TaskOptions(durability=DURABLE, delay=duration_pb2.Duration(seconds=3600))
         before = [self.futures.Submit(submit("echo", b"%d" % i, options=options)).future for i in range(20)]
-        stop, during = threading.Event(), []
+        stop, written, during = threading.Event(), threading.Semaphore(0), []
 
         def write():
             futures = self.futures_of(self.server)
             while not stop.is_set():
                 during.append(futures.Submit(submit("echo", b"x" * 2000, options=options)).future)
+                written.release()
+
+        def wait_for(n):
+            while len(during) < n:
+                self.assertTrue(written.acquire(timeout=DEADLINE), "the writers go on")
 
         writers = [threading.Thread(target=write) for _ in range(3)]
         for w in writers:
             w.start()
-        while len(during) < 300:
-            self.assertTrue(all(w.is_alive() for w in writers))
-            threading.Event().wait(0.01)
+        wait_for(300)
         before += during[:250]
         said = self.backup(state, copy)
-        n_then = len(during)
-        while len(during) < n_then + 50:
-            self.assertTrue(all(w.is_alive() for w in writers))
-            threading.Event().wait(0.01)
+        wait_for(len(during) + 50)
         stop.set()
         for w in writers:
             w.join()
