@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Start: log, limits, loop, signals, services, connections, executor with its store, listeners, port file, workers; these
- * when what is stored has been read, during which health says NOT_SERVING and all other calls are refused. Nothing is
+ * Start: log, limits, loop, the service manager's sockets, signals, services, connections, executor with its store,
+ * listeners, port file, workers; these when what is stored has been read, during which health says NOT_SERVING and all other calls are refused. Nothing is
  * accepted before everything behind it is there; when the first worker can take work (or there will be none),
  * health says SERVING and the service manager is told.
  *
@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "daemon/executor.h"
+#include "daemon/inherited.h"
 #include "daemon/journal.h"
 #include "daemon/net/conn.h"
 #include "daemon/net/listener.h"
@@ -49,6 +50,9 @@ enum {
 
 #define ANSWER_NS (NS_PER_S / 2) /* beyond the timeout of a System.Drain, for its answer to arrive */
 
+#define AFTER_DRAIN_NS \
+    (NS_PER_S * 15) /* to write down what became of it all, and end; the unit's TimeoutStopSec= has as much */
+
 static const int handled_signals[] = {SIGTERM, SIGINT, SIGHUP};
 
 struct app {
@@ -63,6 +67,7 @@ struct app {
     struct reflection *reflection;
     struct conn_set *conns;
     struct executor *executor;
+    struct inherited inherited; /* sockets that are no listener yet */
     struct listener **listeners;
     size_t n_listeners;
     int has_port_file;
@@ -123,7 +128,8 @@ static void drain(struct app *app, int64_t timeout_ns)
     app->is_draining = 1;
     LOG_EVENT(LOG_NOTICE, "draining", LOG_NUM("connections", conn_set_stats(app->conns).n_open),
               LOG_NUM("timeout_ms", timeout_ns / NS_PER_MS));
-    sd_notify(0, "STOPPING=1\nSTATUS=Draining");
+    sd_notifyf(0, "STOPPING=1\nSTATUS=Draining\nEXTEND_TIMEOUT_USEC=%" PRId64,
+               (timeout_ns + AFTER_DRAIN_NS) / NS_PER_US);
     health_shutdown(app->health);
     stop_listening(app);
     conn_set_drain(app->conns);
@@ -450,33 +456,68 @@ static void make_directory(const struct address *address)
         LOG_EVENT(LOG_WARNING, "no_directory", LOG_STR("path", path), LOG_ERRNO(errno));
 }
 
+static int listen_failed(const char *why, int r)
+{
+    LOG_EVENT(LOG_ERROR, "listen_failed", LOG_STR("text", why));
+    return r;
+}
+
+/* From the service manager, before there are threads that look at the environment. */
+static int take_sockets(struct app *app)
+{
+    char why[INHERITED_WHY_BYTES];
+    int r = inherited_take(&app->inherited, why);
+
+    return r < 0 ? listen_failed(why, r) : 0;
+}
+
+/* One more listener; with @in for a socket that is there already. */
+static int add_listener(struct app *app, const struct address *address, struct inherited_socket *in)
+{
+    enum conn_trust trust = address_is_unix(address) ? CONN_LOCAL : CONN_STRANGER;
+    struct listener **l = &app->listeners[app->n_listeners];
+    char why[LISTENER_WHY_BYTES];
+    int r = in ? listener_adopt(l, app->loop, app->conns, in->fd, address, trust, why)
+               : listener_new(l, app->loop, app->conns, address, trust, why);
+
+    if (r < 0)
+        return listen_failed(why, r);
+    if (in)
+        in->fd = -1;
+    app->n_listeners++;
+    r = executor_add_address(app->executor, listener_address(*l)->text);
+    if (r < 0)
+        return r;
+    LOG_EVENT(LOG_INFO, "listening", LOG_STR("address", listener_address(*l)->text),
+              LOG_STR("socket", in ? in->name : "own"));
+    return 0;
+}
+
+/* An address of the configuration for which there is a socket already is not opened again, and the default address is
+ * only for who has no other. */
 static int start_listening(struct app *app)
 {
     const struct config *config = app->config;
-    char why[LISTENER_WHY_BYTES];
+    size_t n_config = config->is_listen_default && app->inherited.n ? 0 : config->n_listen;
+    int r = 0;
 
-    app->listeners = mem_zalloc(config->n_listen * sizeof *app->listeners);
+    app->listeners = mem_zalloc((n_config + app->inherited.n) * sizeof *app->listeners);
     if (!app->listeners)
         return -ENOMEM;
-    for (size_t i = 0; i < config->n_listen; i++) {
+    for (size_t i = 0; i < n_config && r == 0; i++) {
         const struct address *address = &config->listen[i];
-        int r;
 
         if (config->is_listen_default)
             make_directory(address);
-        r = listener_new(&app->listeners[i], app->loop, app->conns, address,
-                         address_is_unix(address) ? CONN_LOCAL : CONN_STRANGER, why);
-        if (r < 0) {
-            LOG_EVENT(LOG_ERROR, "listen_failed", LOG_STR("text", why));
-            return r;
-        }
-        app->n_listeners++;
-        r = executor_add_address(app->executor, listener_address(app->listeners[i])->text);
-        if (r < 0)
-            return r;
-        LOG_EVENT(LOG_INFO, "listening", LOG_STR("address", listener_address(app->listeners[i])->text));
+        r = add_listener(app, address, inherited_find(&app->inherited, address));
     }
-    return 0;
+    for (size_t i = 0; i < app->inherited.n && r == 0; i++) {
+        struct inherited_socket *in = &app->inherited.sockets[i];
+
+        if (in->fd >= 0)
+            r = add_listener(app, &in->address, in);
+    }
+    return r;
 }
 
 static void on_watchdog(void *arg, mono_ns_t now)
@@ -549,9 +590,9 @@ static const struct {
     const char *name;
     int (*start)(struct app *app);
 } steps[] = {
-        {"signals", start_signals},     {"services", start_services},   {"connections", start_conns},
-        {"executor", start_executor},   {"listeners", start_listening}, {"watchdog", start_watchdog},
-        {"port file", write_port_file}, {"workers", start_workers},
+        {"inherited sockets", take_sockets}, {"signals", start_signals},     {"services", start_services},
+        {"connections", start_conns},        {"executor", start_executor},   {"listeners", start_listening},
+        {"watchdog", start_watchdog},        {"port file", write_port_file}, {"workers", start_workers},
 };
 
 static int app_init(struct app *app, const struct app_options *options)
@@ -593,6 +634,7 @@ static void app_deinit(struct app *app)
     if (app->has_port_file)
         unlink(app->config->port_file);
     stop_listening(app);
+    inherited_deinit(&app->inherited);
     conn_set_free(app->conns);
     executor_free(app->executor);
     reflection_free(app->reflection);

@@ -285,7 +285,22 @@ static int bind_tcp(struct listener *l, char *why)
 
 /* --- birth and death */
 
+/* From now on what comes to the listening socket is accepted. */
 static int start(struct listener *l, char *why)
+{
+    int r;
+
+    l->spare_fd =
+            open("/dev/null", O_RDONLY | O_CLOEXEC); /* without it peers wait instead of being refused */
+    r = loop_timer_init(&l->pause, l->loop, on_pause_over, l);
+    if (r == 0) {
+        loop_watch_init(&l->watch, l->loop, l->fd, on_ready, l);
+        r = loop_watch_set(&l->watch, LOOP_READ);
+    }
+    return r < 0 ? explain(why, r, "cannot listen on %s: %s", l->address.text, log_errno_text(r)) : 0;
+}
+
+static int open_socket(struct listener *l, char *why)
 {
     int r;
 
@@ -300,33 +315,70 @@ static int start(struct listener *l, char *why)
         return explain(why, r, "cannot listen on %s: %s%s", l->address.text, log_errno_text(r),
                        address_is_unix(&l->address) ? "" : tcp_hint(l, r));
     }
-    l->spare_fd =
-            open("/dev/null", O_RDONLY | O_CLOEXEC); /* without it peers wait instead of being refused */
-    r = loop_timer_init(&l->pause, l->loop, on_pause_over, l);
-    if (r < 0)
-        return explain(why, r, "cannot listen on %s: %s", l->address.text, log_errno_text(r));
-    loop_watch_init(&l->watch, l->loop, l->fd, on_ready, l);
-    r = loop_watch_set(&l->watch, LOOP_READ);
-    if (r < 0)
-        return explain(why, r, "cannot listen on %s: %s", l->address.text, log_errno_text(r));
     return 0;
 }
 
-int listener_new(struct listener **ret, struct loop *loop, struct conn_set *conns,
-                 const struct address *address, enum conn_trust trust, char why[static LISTENER_WHY_BYTES])
+/* Somebody else's socket is as ours would be. */
+static int adapt_socket(struct listener *l, char *why)
+{
+    int flags = fcntl(l->fd, F_GETFL), on = 1;
+
+    if (flags < 0 || fcntl(l->fd, F_SETFL, flags | O_NONBLOCK) < 0 || fcntl(l->fd, F_SETFD, FD_CLOEXEC) < 0 ||
+        (!address_is_unix(&l->address) && setsockopt(l->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) < 0))
+        return explain(why, -errno, "cannot listen on %s: %s", l->address.text, log_errno_text(-errno));
+    return 0;
+}
+
+static struct listener *new_listener(struct loop *loop, struct conn_set *conns, const struct address *address,
+                                     enum conn_trust trust)
 {
     struct listener *l = mem_zalloc(sizeof *l);
-    int r;
 
     if (!l)
-        return explain(why, -ENOMEM, "cannot listen on %s: no memory", address->text);
+        return NULL;
     l->loop = loop;
     l->conns = conns;
     l->address = *address;
     l->trust = trust;
     l->fd = l->spare_fd = l->lock_fd = -1;
-    r = start(l, why);
+    return l;
+}
+
+static int no_memory(const struct address *address, char *why)
+{
+    return explain(why, -ENOMEM, "cannot listen on %s: no memory", address->text);
+}
+
+int listener_new(struct listener **ret, struct loop *loop, struct conn_set *conns,
+                 const struct address *address, enum conn_trust trust, char why[static LISTENER_WHY_BYTES])
+{
+    struct listener *l = new_listener(loop, conns, address, trust);
+    int r = l ? open_socket(l, why) : no_memory(address, why);
+
+    if (r == 0)
+        r = start(l, why);
     if (r < 0) {
+        listener_free(l);
+        return r;
+    }
+    *ret = l;
+    return 0;
+}
+
+int listener_adopt(struct listener **ret, struct loop *loop, struct conn_set *conns, int fd,
+                   const struct address *address, enum conn_trust trust, char why[static LISTENER_WHY_BYTES])
+{
+    struct listener *l = new_listener(loop, conns, address, trust);
+    int r;
+
+    if (!l)
+        return no_memory(address, why);
+    l->fd = fd;
+    r = adapt_socket(l, why);
+    if (r == 0)
+        r = start(l, why);
+    if (r < 0) {
+        l->fd = -1; /* it is still the caller's */
         listener_free(l);
         return r;
     }

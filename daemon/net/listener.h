@@ -29,6 +29,14 @@ MUST_CHECK int listener_new(struct listener **ret, struct loop *loop, struct con
                             const struct address *address, enum conn_trust trust,
                             char why[static LISTENER_WHY_BYTES]);
 
+/* listener_adopt: listen with @fd, a socket that listens at @address already and was made by somebody else. Its path,
+ * when it has one, is left alone.
+ *   Owns:   on 0 the listener takes @fd; else the caller keeps it.
+ *   Return: as listener_new. */
+MUST_CHECK int listener_adopt(struct listener **ret, struct loop *loop, struct conn_set *conns, int fd,
+                              const struct address *address, enum conn_trust trust,
+                              char why[static LISTENER_WHY_BYTES]);
+
 /* listener_free: stop listening, at once; what was accepted goes on. */
 struct listener *listener_free(struct listener *l);
 

@@ -19,6 +19,7 @@
 
 static char dir[64], socket_path[96], port_file[96], log_file[96];
 static int notify_fd = -1;
+static int passed_fd = -1; /* that the daemon gets, as from a service manager */
 static pid_t daemon_pid;
 
 static int setup(void **state)
@@ -54,6 +55,7 @@ static int teardown(void **state)
         daemon_pid = 0;
     }
     err_close(&notify_fd);
+    err_close(&passed_fd);
     unlink(notify);
     unlink(log_file);
     return rmdir(dir);
@@ -72,8 +74,17 @@ static const struct grpc_method methods[] = {
 static void run_daemon(int argc, char *const argv[])
 {
     struct config *config = NULL;
-    int log = open(log_file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600), status;
+    char pid[16];
+    int log, status;
 
+    if (passed_fd >= 0) {
+        snprintf(pid, sizeof pid, "%d", getpid());
+        setenv("LISTEN_PID", pid, 1);
+        setenv("LISTEN_FDS", "1", 1);
+        setenv("LISTEN_FDNAMES", "grpc", 1);
+        dup2(passed_fd, 3);
+    }
+    log = open(log_file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     dup2(log, STDERR_FILENO);
     status = config_main(&config, argc, argv);
@@ -384,6 +395,45 @@ static void test_drain_timeout(void **state)
     free_client(&c);
 }
 
+/* The service manager's socket, here at the address of the configuration: who comes while no daemon is there is served by
+ * the next one. */
+static void test_inherited_socket(void **state)
+{
+    struct sockaddr_un sun = {.sun_family = AF_UNIX};
+    struct client c;
+
+    snprintf(sun.sun_path, sizeof sun.sun_path, "%s", socket_path);
+    passed_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(passed_fd, (const struct sockaddr *)&sun, sizeof sun), 0);
+    assert_int_equal(listen(passed_fd, 5), 0);
+    for (int round = 0; round < 2; round++) {
+        connect_client(&c);
+        start(NULL);
+        assert_notified("READY=1\nSTATUS=Serving on unix:/tmp/");
+        assert_health(&c, 1);
+        assert_int_equal(kill(daemon_pid, SIGTERM), 0);
+        assert_notified(
+                "STOPPING=1\nSTATUS=Draining\nEXTEND_TIMEOUT_USEC=45000000"); /* [timeouts] drain and 15 s */
+        wait_closed(&c);
+        assert_int_equal(exit_status(), 0);
+        assert_logged(" info listening address=unix:/tmp/");
+        assert_logged(" socket=grpc\n");
+        free_client(&c);
+    }
+    assert_int_equal(unlink(socket_path), 0);
+}
+
+static void test_inherited_of_no_use(void **state)
+{
+    passed_fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    start(NULL);
+    assert_int_equal(exit_status(), 1);
+    assert_logged(" error listen_failed text=\"the socket \\\"grpc\\\" of the service manager is of no use: "
+                  "it is no "
+                  "listening stream socket; use ListenStream= with Accept=no\"");
+    assert_logged(" error start_failed step=\"inherited sockets\" error=\"Invalid argument\"");
+}
+
 static void test_does_not_start(void **state)
 {
     close(open(socket_path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600)); /* no socket, so in the way */
@@ -456,6 +506,8 @@ int main(void)
             APP_TEST(test_drain_waits_for_calls),
             APP_TEST(test_second_signal_does_not_wait),
             APP_TEST(test_drain_timeout),
+            APP_TEST(test_inherited_socket),
+            APP_TEST(test_inherited_of_no_use),
             APP_TEST(test_does_not_start),
             APP_TEST(test_port_file_cannot_be_written),
             APP_TEST(test_default_address),

@@ -381,6 +381,77 @@ static void test_unix_path_taken_over(void **state)
     close(fd);
 }
 
+/* --- sockets of somebody else */
+
+static struct listener *adopt(int fd, const struct address *a)
+{
+    struct listener *l = NULL;
+
+    if (listener_adopt(&l, loop, set, fd, a, address_is_unix(a) ? CONN_LOCAL : CONN_STRANGER, why) != 0)
+        fail_msg("%s", why);
+    return l;
+}
+
+/* Who connected before there was a listener is served, and the path stays for the next one. */
+static void test_adopt_unix(void **state)
+{
+    int fd = bind_foreign(), spare, client;
+    struct address a = unix_address();
+    struct listener *l;
+
+    assert_int_equal(listen(fd, 5), 0);
+    client = connect_to(&a);
+    assert_true(client >= 0);
+    spare = dup(fd); /* the service manager's */
+    l = adopt(fd, &a);
+    assert_string_equal(listener_address(l)->text, a.text);
+    turn();
+    assert_int_equal(n_open(), 1);
+    assert_int_equal(latest.trust, CONN_LOCAL);
+    close(client);
+    listener_free(l);
+    client = connect_to(&a); /* nobody accepts, and nobody is refused */
+    assert_true(client >= 0);
+    close(client);
+    close(spare);
+    assert_int_equal(unlink(path), 0);
+}
+
+static void test_adopt_tcp(void **state)
+{
+    struct sockaddr_in sin = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof sin;
+    int fd = socket(AF_INET, SOCK_STREAM, 0), client; /* blocking, and not close-on-exec */
+    struct address a = {0};
+    struct listener *l;
+
+    assert_int_equal(bind(fd, (const struct sockaddr *)&sin, sizeof sin), 0);
+    assert_int_equal(listen(fd, 5), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&sin, &len), 0);
+    address_set(&a, (const struct sockaddr *)&sin, len);
+    l = adopt(fd, &a);
+    assert_true(fcntl(fd, F_GETFD) & FD_CLOEXEC);
+    assert_true(fcntl(fd, F_GETFL) & O_NONBLOCK);
+    client = connect_to(&a);
+    assert_true(client >= 0);
+    turn();
+    assert_int_equal(latest.trust, CONN_STRANGER);
+    assert_int_equal(accepted_option(client, IPPROTO_TCP, TCP_NODELAY), 1);
+    close(client);
+    listener_free(l);
+    assert_int_equal(fcntl(fd, F_GETFD), -1); /* it was the listener's */
+}
+
+static void test_adopt_refused(void **state)
+{
+    struct address a = parse("127.0.0.1:1");
+    struct listener *l = NULL;
+
+    assert_int_equal(listener_adopt(&l, loop, set, -1, &a, CONN_STRANGER, why), -EBADF);
+    assert_string_equal(why, "cannot listen on 127.0.0.1:1: Bad file descriptor");
+    assert_null(l);
+}
+
 /* --- limits */
 
 static void test_accepts_per_turn(void **state)
@@ -496,6 +567,9 @@ int main(void)
             LISTENER_TEST(test_unix_of_another_kind),
             LISTENER_TEST(test_unix_no_socket),
             LISTENER_TEST(test_unix_path_taken_over),
+            LISTENER_TEST(test_adopt_unix),
+            LISTENER_TEST(test_adopt_tcp),
+            LISTENER_TEST(test_adopt_refused),
             LISTENER_TEST(test_accepts_per_turn),
             LISTENER_TEST(test_too_many),
             LISTENER_TEST(test_no_descriptor_left),
