@@ -61,8 +61,9 @@ struct config {
     uint32_t workers;
     const char **plugins; /* paths, or names of files in the plugins' folder */
     size_t n_plugins;
-    uint64_t max_tasks_per_worker;     /* 0 = no limit */
-    int64_t max_worker_age_ns;         /* likewise */
+    uint64_t max_tasks_per_worker; /* 0 = no limit */
+    int64_t max_worker_age_ns;     /* likewise */
+    int64_t start_timeout_ns;
     struct config_function *functions; /* in the order of reading */
     size_t n_functions;
     const char *port_file; /* NULL = none */

@@ -112,6 +112,8 @@ const struct config_key config_keys[] = {
      .doc = "After so many tasks a worker ends, and another takes its place; 0 is no limit."},
     {"pool", "max_worker_age", CONFIG_SPAN, AT(max_worker_age_ns), 1 * S, 365 * DAY, .zero = "no limit", .preset = "0",
      .doc = "So old a worker ends, once what it runs has ended, and another takes its place; 0 is no limit."},
+    {"pool", "start_timeout", CONFIG_SPAN, AT(start_timeout_ns), 1 * S, S * 3600, .preset = "30s",
+     .doc = "How long a worker may take to load its plugins; then it is killed."},
 
     {"function", "command", CONFIG_TEXT, FUNCTION_AT(command), 1, 4096,
      .sample = "/usr/bin/convert - -resize 128x128 png:-",

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Who knows whom: dispatch asks for a worker's page and for its death through struct dispatch_pool; the pool tells of
- * births and deaths through struct pool_ops; both end here, so neither includes the other.
+ * The turn, and who knows whom: engine, store, services, dispatch, and the daemon's own workers (workers.h).
  */
 #include "daemon/executor.h"
 
@@ -13,9 +12,9 @@
 #include "daemon/net/loop.h"
 #include "daemon/persist.h"
 #include "daemon/stats.h"
+#include "daemon/workers.h"
 #include "dispatch/dispatch.h"
 #include "engine/engine.h"
-#include "pool/pool.h"
 #include "service/drain.h"
 #include "service/functions.h"
 #include "service/futures.h"
@@ -55,72 +54,16 @@ struct executor {
     struct system *system;
     struct drain drain;
     struct dispatch *dispatch;
-    struct pool *pool;       /* NULL: no workers configured */
+    struct workers *workers;
     struct persist *persist; /* NULL: no store */
     struct loader *loader;   /* likewise */
     struct effects *effects;
-    struct loop_watch pool_watch;
-    struct loop_timer pool_timer, turn_timer, broken_timer;
+    struct loop_timer turn_timer, broken_timer;
     mono_ns_t recover_began, progress_at;
-    char loading[RUNPAGE_TEXT_BYTES]; /* what the worker that died last was loading; "" */
-    int spec_fd;
-    int is_recovering, is_start_asked, is_deferred;
+    int is_recovering, is_start_asked, is_started, is_deferred;
     int is_broken; /* nothing is written any more */
     int is_ready, is_draining, is_drained;
 };
-
-/* ---- the pool */
-
-static void turn_pool(struct executor *x, mono_ns_t now)
-{
-    loop_timer_set(&x->pool_timer, pool_turn(x->pool, now));
-}
-
-static void on_pool_fd(void *arg, int what)
-{
-    struct executor *x = arg;
-
-    turn_pool(x, loop_now(x->config.loop));
-}
-
-static void on_pool_timer(void *arg, mono_ns_t now)
-{
-    turn_pool(arg, now);
-}
-
-static void on_spawn(void *context, uint64_t key, pid_t pid, int fd)
-{
-    struct executor *x = context;
-    struct conn_peer peer = {.trust = CONN_OWN, .worker_key = key};
-    int r;
-
-    snprintf(peer.address, sizeof peer.address, "worker:%d", (int)pid);
-    LOG_EVENT(LOG_INFO, "worker_started", LOG_NUM("worker", key), LOG_NUM("pid", pid));
-    r = conn_set_adopt(x->config.conns, fd, &peer, NULL);
-    if (r == 0)
-        return;
-    LOG_EVENT(LOG_ERROR, "worker_lost", LOG_NUM("pid", pid), LOG_STR("why", "its socket cannot be served"),
-              LOG_ERRNO(r));
-    pool_kill(x->pool, key);
-}
-
-static void on_exit_of(void *context, uint64_t key, pid_t pid, int wait_status, int asked)
-{
-    struct executor *x = context;
-
-    runpage_loading(pool_page(x->pool, key), x->loading);
-    if (*x->loading)
-        LOG_EVENT(LOG_ERROR, "worker_died_loading", LOG_NUM("worker", key), LOG_NUM("pid", pid),
-                  LOG_STR("plugin", x->loading));
-    if (WIFSIGNALED(wait_status))
-        LOG_EVENT(asked ? LOG_INFO : LOG_WARNING, "worker_killed", LOG_NUM("worker", key),
-                  LOG_NUM("pid", pid), LOG_NUM("signal", WTERMSIG(wait_status)),
-                  LOG_STR("name", strsignal(WTERMSIG(wait_status))));
-    else
-        LOG_EVENT(asked ? LOG_INFO : LOG_WARNING, "worker_exited", LOG_NUM("worker", key),
-                  LOG_NUM("pid", pid), LOG_NUM("exit_code", WEXITSTATUS(wait_status)));
-    dispatch_worker_died(x->dispatch, key, wait_status, asked);
-}
 
 static void become_ready(struct executor *x)
 {
@@ -130,59 +73,10 @@ static void become_ready(struct executor *x)
     x->config.on_ready(x->config.arg);
 }
 
-static void on_throttle(void *context, int last_wait_status, mono_ns_t until)
+/* Clients may ask and submit; tasks wait. */
+static void on_throttled(void *arg)
 {
-    struct executor *x = context;
-
-    LOG_EVENT(LOG_ERROR, "workers_die_at_start",
-              LOG_NUM(WIFSIGNALED(last_wait_status) ? "signal" : "exit_code",
-                      WIFSIGNALED(last_wait_status) ? WTERMSIG(last_wait_status)
-                                                    : WEXITSTATUS(last_wait_status)),
-              LOG_NUM("retry_in_ms", (until - loop_now(x->config.loop)) / NS_PER_MS),
-              LOG_STR("hint", *x->loading ? "take the plugin out of [pool] plugin, or mend it"
-                                          : "look at what the workers wrote before this line"),
-              LOG_STR("plugin", x->loading));
-    become_ready(x); /* clients may ask and submit; tasks wait */
-}
-
-static const struct runpage *page_of(void *context, uint64_t key)
-{
-    const struct executor *x = context;
-
-    return pool_page(x->pool, key);
-}
-
-static uint32_t pid_of(void *context, uint64_t key)
-{
-    const struct executor *x = context;
-
-    return (uint32_t)pool_pid(x->pool, key);
-}
-
-static void kill_worker(void *context, uint64_t key, const char *why)
-{
-    struct executor *x = context;
-
-    LOG_EVENT(LOG_WARNING, "worker_kill", LOG_NUM("worker", key), LOG_NUM("pid", pool_pid(x->pool, key)),
-              LOG_STR("why", why));
-    pool_kill(x->pool, key);
-}
-
-static void term_worker(void *context, uint64_t key)
-{
-    struct executor *x = context;
-
-    LOG_EVENT(LOG_INFO, "worker_term", LOG_NUM("worker", key), LOG_NUM("pid", pool_pid(x->pool, key)),
-              LOG_STR("why", "an attempt does not end"));
-    pool_term(x->pool, key);
-}
-
-static void stop_worker(void *context, uint64_t key)
-{
-    struct executor *x = context;
-
-    pool_stop(x->pool, key, loop_now(x->config.loop));
-    loop_timer_set(&x->pool_timer, loop_now(x->config.loop));
+    become_ready(arg);
 }
 
 /* What somebody else said, in a line of the log. */
@@ -640,12 +534,7 @@ static int new_services(struct executor *x, const struct hash_seed *seed)
                     max_message - MIN((size_t)RESULT_RESERVE_BYTES, max_message / RESULT_RESERVE_PART),
             .lease_ttl_ns = x->config.config->lease_ttl_ns,
             .seed = *seed,
-            .pool = {.page = page_of,
-                     .kill = kill_worker,
-                     .term = term_worker,
-                     .stop = stop_worker,
-                     .pid = pid_of,
-                     .context = x},
+            .pool = workers_pool(x->workers),
             .log = {.told = on_worker_told, .context = x},
             .say_options = say_options,
             .context = x,
@@ -662,6 +551,7 @@ static int new_services(struct executor *x, const struct hash_seed *seed)
         futures_know_workers(x->futures, &workers);
     if (r == 0)
         r = dispatch_new(&x->dispatch, x->engine, &config);
+    workers_serve(x->workers, x->dispatch);
     if (r == 0)
         r = new_system(x, config.max_result_bytes);
     return r == 0 ? add_methods(x) : r;
@@ -670,14 +560,15 @@ static int new_services(struct executor *x, const struct hash_seed *seed)
 int executor_new(struct executor **ret, const struct executor_config *config)
 {
     struct executor *x = mem_zalloc(sizeof *x);
+    const struct workers_config workers = {
+            .loop = config->loop, .conns = config->conns, .on_throttled = on_throttled, .arg = x};
     struct hash_seed seed;
     int r;
 
     if (!x)
         return -ENOMEM;
     x->config = *config;
-    x->spec_fd = -1;
-    r = loop_timer_init(&x->pool_timer, config->loop, on_pool_timer, x);
+    r = workers_new(&x->workers, &workers);
     if (r == 0)
         r = loop_timer_init(&x->turn_timer, config->loop, on_turn_timer, x);
     if (r == 0)
@@ -721,9 +612,7 @@ struct executor *executor_free(struct executor *x)
 {
     if (!x)
         return NULL;
-    loop_watch_deinit(&x->pool_watch);
-    pool_free(x->pool);
-    loop_timer_deinit(&x->pool_timer);
+    workers_free(x->workers);
     loop_timer_deinit(&x->turn_timer);
     loop_timer_deinit(&x->broken_timer);
     dispatch_free(x->dispatch);
@@ -735,137 +624,19 @@ struct executor *executor_free(struct executor *x)
     persist_close(x->persist);
     futures_free(x->futures);
     engine_free(x->engine);
-    err_close(&x->spec_fd);
     return mem_free(x);
-}
-
-/* The pool's executable stands beside our own, so that a build tree runs in place; installed, in the private directory. */
-static int find_worker(char *path, size_t size)
-{
-    ssize_t n = readlink("/proc/self/exe", path, size - 1);
-    char *slash;
-
-    if (n < 0)
-        return -errno;
-    path[n] = '\0';
-    slash = strrchr(path, '/');
-    if (!slash || (size_t)(slash - path) + sizeof "/futured-worker" > size)
-        return -ENAMETOOLONG;
-    memcpy(slash, "/futured-worker", sizeof "/futured-worker");
-    if (access(path, X_OK) == 0)
-        return 0;
-    snprintf(path, size, "%s", FUTURED_WORKER_PATH);
-    return access(path, X_OK) == 0 ? 0 : -errno;
-}
-
-/* The limits of an attempt, where there are any. */
-static void spec_add_limits(struct spec *spec, const struct config_function *c)
-{
-    const struct spec_limits limits = {
-            .name = c->name,
-            .memory_bytes = c->memory_max_bytes,
-            .cpu_seconds = (uint64_t)((c->cpu_time_max_ns + NS_PER_S - 1) / NS_PER_S),
-            .result_bytes = c->max_result_bytes,
-            .open_files = c->open_files,
-            .is_isolated = c->isolate,
-    };
-
-    if (config_function_has_attempt_limits(c))
-        spec->limits[spec->n_limits++] = limits;
-}
-
-/* Before the first worker: control groups of version 2 have to be made room for. */
-static void make_groups(const struct executor *x)
-{
-    const struct config *config = x->config.config;
-    char own[CGROUP_OWN_BYTES];
-    size_t i = 0;
-    int r;
-
-    while (i < config->n_functions && !config->functions[i].memory_max_bytes)
-        i++;
-    if (i == config->n_functions)
-        return;
-    cgroup_own(own);
-    r = cgroup_delegate("/sys/fs/cgroup", own);
-    if (r < 0 && r != -ENOENT)
-        LOG_EVENT(LOG_WARNING, "no_control_groups", LOG_ERRNO(r),
-                  LOG_STR("hint", "memory_max limits address space only; the unit needs Delegate=memory and "
-                                  "ProtectControlGroups=no"));
-}
-
-static int write_spec(struct executor *x)
-{
-    const struct config *config = x->config.config;
-    struct spec spec = {.plugins = config->plugins,
-                        .n_plugins = (uint32_t)config->n_plugins,
-                        .max_tasks = config->max_tasks_per_worker,
-                        .max_age_ms = (uint64_t)(config->max_worker_age_ns / NS_PER_MS)};
-    int r;
-
-    spec.commands = mem_zalloc((config->n_functions + 1) * sizeof *spec.commands);
-    spec.limits = mem_zalloc((config->n_functions + 1) * sizeof *spec.limits);
-    if (!spec.commands || !spec.limits) {
-        mem_free(spec.commands);
-        mem_free(spec.limits);
-        return -ENOMEM;
-    }
-    for (size_t i = 0; i < config->n_functions; i++)
-        spec_add_limits(&spec, &config->functions[i]);
-    for (size_t i = 0; i < config->n_functions; i++)
-        if (config->functions[i].command)
-            spec.commands[spec.n_commands++] =
-                    (struct spec_command){.name = config->functions[i].name,
-                                          .line = config->functions[i].command,
-                                          .doc = config->functions[i].doc,
-                                          .directory = config->functions[i].directory,
-                                          .is_shell = config->functions[i].shell};
-    r = spec_write(&spec, &x->spec_fd);
-    mem_free(spec.commands);
-    mem_free(spec.limits);
-    if (r > 0) {
-        LOG_EVENT(LOG_ERROR, "too_many_functions", LOG_STR("text", spec_error_text(r)));
-        return -E2BIG;
-    }
-    return r;
 }
 
 int executor_start(struct executor *x)
 {
-    const struct pool_ops ops = {
-            .on_spawn = on_spawn, .on_exit = on_exit_of, .on_throttle = on_throttle, .context = x};
-    struct pool_config config = {
-            .n_workers = x->config.config->workers, .grace_ns = 5 * NS_PER_S, .burst = POOL_BURST};
-    char path[4096];
-    int r;
-
     if (x->is_recovering) {
         x->is_start_asked = 1;
         return 0;
     }
-    if (config.n_workers == 0) {
+    x->is_started = 1;
+    if (x->config.config->workers == 0)
         become_ready(x);
-        return 0;
-    }
-    r = find_worker(path, sizeof path);
-    if (r < 0) {
-        LOG_EVENT(LOG_ERROR, "no_worker_program", LOG_STR("path", path), LOG_ERRNO(r));
-        return r;
-    }
-    config.worker_path = path;
-    make_groups(x);
-    r = write_spec(x);
-    if (r < 0)
-        return r;
-    config.spec_fd = x->spec_fd;
-    r = pool_new(&x->pool, &config, &ops);
-    if (r < 0)
-        return r;
-    loop_watch_init(&x->pool_watch, x->config.loop, pool_fd(x->pool), on_pool_fd, x);
-    r = loop_watch_set(&x->pool_watch, LOOP_READ);
-    if (r == 0)
-        turn_pool(x, loop_now(x->config.loop));
-    return r;
+    return workers_configure(x->workers, x->config.config);
 }
 
 /* ---- stopping */
@@ -882,13 +653,10 @@ void executor_drain(struct executor *x, int64_t timeout_ns)
 
 void executor_stop(struct executor *x)
 {
-    if (x->pool) {
-        pool_stop_all(x->pool, loop_now(x->config.loop));
-        turn_pool(x, loop_now(x->config.loop));
-    }
+    workers_stop(x->workers);
 }
 
 uint32_t executor_n_workers(const struct executor *x)
 {
-    return x->pool ? pool_n_alive(x->pool) : 0;
+    return workers_n(x->workers);
 }

@@ -136,6 +136,28 @@ void dispatch_worker_died(struct dispatch *d, uint64_t key, int wait_status, int
         (void)!worker_bury(w); /* or at the next tick */
 }
 
+int dispatch_retire(struct dispatch *d, uint64_t key, mono_ns_t now)
+{
+    struct worker *w = worker_find(d, key);
+
+    if (!w || w->is_dead)
+        return 0;
+    steer_drain(w, now, SPAN_LIT("another takes its place"), 0);
+    return 1;
+}
+
+uint32_t dispatch_held(const struct dispatch *d, uint64_t key)
+{
+    const struct worker *w = worker_find(d, key);
+
+    return w && w->holder ? w->holder->n_leases : 0;
+}
+
+void dispatch_set_lease_ttl(struct dispatch *d, int64_t ttl_ns)
+{
+    d->config.lease_ttl_ns = ttl_ns;
+}
+
 /* When it wants to be looked at again. */
 static mono_ns_t tick_living(struct worker *w, mono_ns_t now)
 {

@@ -20,6 +20,8 @@ struct dispatch;
 struct dispatch_pool {
     /* The memory shared with worker @key; valid until dispatch_worker_died returns. */
     const struct runpage *(*page)(void *context, uint64_t key);
+    /* It has said Hello: it can take work. May be NULL. */
+    void (*ready)(void *context, uint64_t key);
     /* Ask for the process to be killed: it lies, floods, has lost its stream, or does not end an attempt. */
     void (*kill)(void *context, uint64_t key, const char *why);
     /* SIGTERM to its process group: it ends what it runs, hands back the rest and goes. */
@@ -67,6 +69,14 @@ mono_ns_t dispatch_run(struct dispatch *d, struct effects *effects, mono_ns_t no
  * What its stream still holds is read first; then what it was running fails with CRASHED (signal or exit code named; only
  * lost, without fault, when we had asked), what had finished unheard is lost without fault, the rest goes back. */
 void dispatch_worker_died(struct dispatch *d, uint64_t key, int wait_status, int asked);
+
+/* dispatch_retire: child @key gets nothing more, gives back what it has not begun, and is stopped when it holds nothing. Whether
+ * there is such a worker. dispatch_held: how many tasks it holds. */
+MUST_CHECK int dispatch_retire(struct dispatch *d, uint64_t key, mono_ns_t now);
+uint32_t dispatch_held(const struct dispatch *d, uint64_t key);
+
+/* dispatch_set_lease_ttl: of sessions that are opened from now on. */
+void dispatch_set_lease_ttl(struct dispatch *d, int64_t ttl_ns);
 
 /* dispatch_tick: once a turn, before the engine's turn ends: bury workers whose streams are drained. Returns when it wants to be
  * called next. */

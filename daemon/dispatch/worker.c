@@ -149,13 +149,17 @@ int worker_describe(struct worker *w, const struct hello *hello, struct grpc_sta
 
 int worker_hello(struct worker *w, struct span message, struct grpc_status *st)
 {
+    const struct dispatch_pool *pool = &w->dispatch->config.pool;
     struct hello hello;
 
     if (w->holder)
         return hello_bad_field(st, "hello", "is said twice");
-    if (hello_read(message, worker_is_pool(w) ? HELLO_OF_POOL : HELLO_OF_STREAM, &hello, st))
+    if (hello_read(message, worker_is_pool(w) ? HELLO_OF_POOL : HELLO_OF_STREAM, &hello, st) ||
+        worker_describe(w, &hello, st))
         return WORKER_E_BAD;
-    return worker_describe(w, &hello, st);
+    if (worker_is_pool(w) && pool->ready)
+        pool->ready(pool->context, w->key);
+    return 0;
 }
 
 struct worker *worker_find(const struct dispatch *d, uint64_t key)

@@ -2,15 +2,18 @@
 /*
  * One slot a worker. A slot is empty, or holds a child from spawn to reap; what happens to a child in between:
  *
- *   spawned --1 s old, or has started a task--> proven
+ *   spawned --pool_ready, and 1 s old or has started a task--> proven
  *      |  \
  *      |   `--pool_stop: SIGTERM, kill_at = now + grace--> stopping --kill_at--> SIGKILL to the group
+ *      |--not ready in time: SIGKILL to the group; it counts as an early death
  *      |--pool_term: SIGTERM to the group, nothing more
  *      `--pool_kill: SIGKILL to the group
  *   any of these --dies--> the rest of its group is killed, on_exit, the slot is empty; what has left the group comes to us
  *                          and is killed as well
  *
- * Throttle: an early death is one of a child that was not proven and not asked to go. After `burst` of them in a row
+ * A child counts (towards n_workers) unless it is stale or retired: what does not count has another in its place.
+ *
+ * Throttle: an early death is one of a child of this generation that was not proven and not asked to go. After `burst` of them in a row
  * (n_early; a child that proves itself starts the row again) nothing is spawned for 1 s, then one child is tried; when
  * that one dies early too the time doubles, up to 30 s. A spawn that fails counts as a full row. A child that has started
  * a task is proven however young it is: a task that kills its worker costs its own attempt, and must not stop the others.
@@ -54,19 +57,25 @@ struct slot {
     int pidfd;
     struct runpage *page;
     mono_ns_t started_at;
-    mono_ns_t kill_at; /* CLOCK_NEVER: not stopping, or killed already */
+    mono_ns_t kill_at;   /* CLOCK_NEVER: not stopping, or killed already */
+    uint64_t generation; /* of the pool, when it was spawned */
+    unsigned int is_ready : 1;
     unsigned int is_proven : 1;
+    unsigned int is_retired : 1;
     unsigned int is_asked : 1; /* to go, by us */
     unsigned int is_stopping : 1;
+    unsigned int is_overdue : 1; /* killed, since it was not ready in time */
 };
 
 struct pool {
     struct pool_config config;
     struct pool_ops ops;
     char *path;
-    struct slot *slots; /* config.n_workers of them */
-    pid_t *known;       /* room for their pids */
-    int has_orphans;    /* a worker has died: what it left behind may have come to us */
+    struct slot *slots;
+    pid_t *known; /* room for their pids */
+    uint32_t n_slots;
+    uint64_t generation;
+    int has_orphans; /* a worker has died: what it left behind may have come to us */
     uint32_t n_alive;
     uint32_t n_early; /* early deaths in a row */
     int epoll_fd;
@@ -76,13 +85,36 @@ struct pool {
     mono_ns_t retry_at;
 };
 
+int pool_resize(struct pool *p, uint32_t n_workers, int64_t start_ns)
+{
+    uint32_t n = MAX(n_workers, 1U) * POOL_ALIVE_FACTOR;
+    struct slot *slots;
+    pid_t *known;
+
+    if (n > p->n_slots) {
+        known = mem_realloc(p->known, n * sizeof *known);
+        if (!known)
+            return -ENOMEM;
+        p->known = known;
+        slots = mem_realloc(p->slots, n * sizeof *slots);
+        if (!slots)
+            return -ENOMEM;
+        memset(slots + p->n_slots, 0, (n - p->n_slots) * sizeof *slots);
+        p->slots = slots;
+        p->n_slots = n;
+    }
+    p->config.n_workers = n_workers;
+    p->config.start_ns = start_ns;
+    return 0;
+}
+
 int pool_new(struct pool **ret, const struct pool_config *config, const struct pool_ops *ops)
 {
     struct sigaction children;
     struct pool *p;
     int r;
 
-    ASSERT(config->n_workers > 0 && config->spec_fd >= 0 && config->burst > 0);
+    ASSERT(config->spec_fd >= 0 && config->start_ns > 0 && config->burst > 0);
     /* where SIGCHLD is ignored (it is inherited so) the kernel reaps our children before we can ask how they ended */
     if (sigaction(SIGCHLD, NULL, &children) == 0 && children.sa_handler == SIG_IGN)
         signal(SIGCHLD, SIG_DFL);
@@ -92,16 +124,15 @@ int pool_new(struct pool **ret, const struct pool_config *config, const struct p
     p = mem_zalloc(sizeof *p);
     if (!p)
         return -ENOMEM;
-    *p = (struct pool){.config = *config, .ops = *ops, .epoll_fd = epoll_create1(EPOLL_CLOEXEC)};
+    *p = (struct pool){
+            .config = *config, .ops = *ops, .epoll_fd = epoll_create1(EPOLL_CLOEXEC), .generation = 1};
     if (p->epoll_fd < 0) {
         r = -errno;
         pool_free(p);
         return r;
     }
     p->path = mem_strndup(config->worker_path, strlen(config->worker_path));
-    p->slots = mem_zalloc(config->n_workers * sizeof *p->slots);
-    p->known = mem_zalloc(config->n_workers * sizeof *p->known);
-    if (!p->path || !p->slots || !p->known) {
+    if (!p->path || pool_resize(p, config->n_workers, config->start_ns) < 0) {
         pool_free(p);
         return -ENOMEM;
     }
@@ -110,9 +141,29 @@ int pool_new(struct pool **ret, const struct pool_config *config, const struct p
     return 0;
 }
 
+static int is_current(const struct pool *p, const struct slot *s)
+{
+    return s->key && s->generation == p->generation;
+}
+
+/* Of those that n_workers is about. */
+static int is_counted(const struct pool *p, const struct slot *s)
+{
+    return is_current(p, s) && !s->is_retired;
+}
+
+static uint32_t n_counted(const struct pool *p)
+{
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < p->n_slots; i++)
+        n += is_counted(p, &p->slots[i]) ? 1 : 0;
+    return n;
+}
+
 static struct slot *slot_find(const struct pool *p, uint64_t key)
 {
-    for (uint32_t i = 0; key && i < p->config.n_workers; i++)
+    for (uint32_t i = 0; key && i < p->n_slots; i++)
         if (p->slots[i].key == key)
             return &p->slots[i];
     return NULL;
@@ -138,10 +189,13 @@ static void slot_clear(struct pool *p, struct slot *s)
 /* Note that @s works, if it does by now. */
 static void prove(struct pool *p, struct slot *s, mono_ns_t now)
 {
-    if (s->is_proven || (now - s->started_at < EARLY_NS &&
-                         atomic_load_explicit(&s->page->n_started, memory_order_relaxed) == 0))
+    if (s->is_proven || !s->is_ready ||
+        (now - s->started_at < EARLY_NS &&
+         atomic_load_explicit(&s->page->n_started, memory_order_relaxed) == 0))
         return;
     s->is_proven = 1;
+    if (!is_current(p, s))
+        return;
     p->n_early = 0;
     p->delay_ns = 0;
     p->retry_at = 0;
@@ -190,7 +244,7 @@ static void reap(struct pool *p, struct slot *s, mono_ns_t now)
         return;
     p->has_orphans = 1;
     prove(p, s, now);
-    is_early = !s->is_proven && !s->is_asked;
+    is_early = is_current(p, s) && !s->is_proven && !s->is_asked;
     p->ops.on_exit(p->ops.context, s->key, s->pid, status, s->is_asked);
     slot_clear(p, s);
     if (is_early)
@@ -226,7 +280,7 @@ static mono_ns_t sweep(struct pool *p, mono_ns_t now)
 
     if (!p->has_orphans)
         return CLOCK_NEVER;
-    for (uint32_t i = 0; i < p->config.n_workers; i++)
+    for (uint32_t i = 0; i < p->n_slots; i++)
         if (p->slots[i].key)
             p->known[n++] = p->slots[i].pid;
     p->has_orphans = orphans_sweep(p->known, n, 0) > 0;
@@ -251,6 +305,7 @@ static int spawn_into(struct pool *p, struct slot *s, mono_ns_t now)
             .page = child.page,
             .started_at = now,
             .kill_at = CLOCK_NEVER,
+            .generation = p->generation,
     };
     p->n_alive++;
     event.data.u64 = s->key;
@@ -266,13 +321,14 @@ static int spawn_into(struct pool *p, struct slot *s, mono_ns_t now)
     return 0;
 }
 
-/* Whether the throttle allows one more child: after a full row, one that is not proven at a time. */
+/* Whether one more child is wanted, and the throttle allows it: after a full row, one that is not proven at a time. */
 static int may_spawn(const struct pool *p, mono_ns_t now)
 {
-    if (p->is_stopping || p->n_alive == p->config.n_workers || now < p->retry_at)
+    if (p->is_stopping || n_counted(p) >= p->config.n_workers || now < p->retry_at ||
+        p->n_alive >= p->config.n_workers * POOL_ALIVE_FACTOR)
         return 0;
-    for (uint32_t i = 0; p->n_early >= p->config.burst && i < p->config.n_workers; i++)
-        if (p->slots[i].key && !p->slots[i].is_proven && !p->slots[i].is_asked)
+    for (uint32_t i = 0; p->n_early >= p->config.burst && i < p->n_slots; i++)
+        if (is_counted(p, &p->slots[i]) && !p->slots[i].is_proven && !p->slots[i].is_asked)
             return 0;
     return 1;
 }
@@ -282,11 +338,13 @@ static mono_ns_t spawn_missing(struct pool *p, mono_ns_t now)
 {
     uint32_t n = 0;
 
-    for (uint32_t i = 0; i < p->config.n_workers && may_spawn(p, now); i++) {
+    for (uint32_t i = 0; i < p->n_slots; i++) {
         int r;
 
         if (p->slots[i].key)
             continue;
+        if (!may_spawn(p, now))
+            break;
         if (n++ == SPAWNS_PER_TURN)
             return now;
         r = spawn_into(p, &p->slots[i], now);
@@ -295,9 +353,79 @@ static mono_ns_t spawn_missing(struct pool *p, mono_ns_t now)
             count_early(p, p->config.burst, EXIT_NOT_SPAWNED << 8, now);
         }
     }
-    if (p->is_stopping || p->n_alive == p->config.n_workers || now >= p->retry_at)
+    if (p->is_stopping || n_counted(p) >= p->config.n_workers || now >= p->retry_at)
         return CLOCK_NEVER;
     return p->retry_at;
+}
+
+/* --- generations */
+
+void pool_renew(struct pool *p, int spec_fd, mono_ns_t now)
+{
+    p->config.spec_fd = spec_fd;
+    p->generation++;
+    p->n_early = 0;
+    p->delay_ns = 0;
+    p->retry_at = 0;
+    for (uint32_t i = 0; i < p->n_slots; i++)
+        if (p->slots[i].key && !p->slots[i].is_ready)
+            pool_stop(p, p->slots[i].key, now);
+}
+
+void pool_ready(struct pool *p, uint64_t key)
+{
+    struct slot *s = slot_find(p, key);
+
+    if (s)
+        s->is_ready = 1;
+}
+
+void pool_retire(struct pool *p, uint64_t key)
+{
+    struct slot *s = slot_find(p, key);
+
+    if (s)
+        s->is_retired = 1;
+}
+
+struct pool_counts pool_counts(const struct pool *p)
+{
+    struct pool_counts n = {.n_alive = p->n_alive, .n_early = p->n_early};
+
+    for (uint32_t i = 0; i < p->n_slots; i++) {
+        const struct slot *s = &p->slots[i];
+
+        if (!s->key || s->is_retired)
+            continue;
+        if (!is_current(p, s))
+            n.n_stale += s->is_ready;
+        else if (s->is_ready)
+            n.n_ready++;
+        else
+            n.n_starting++;
+    }
+    return n;
+}
+
+uint64_t pool_next(const struct pool *p, uint64_t key, int is_stale)
+{
+    uint64_t next = 0;
+
+    for (uint32_t i = 0; i < p->n_slots; i++) {
+        const struct slot *s = &p->slots[i];
+
+        if (s->key > key && s->is_ready && !s->is_retired && is_current(p, s) == !is_stale &&
+            (!next || s->key < next))
+            next = s->key;
+    }
+    return next;
+}
+
+int pool_is_overdue(const struct pool *p, uint64_t key)
+{
+    const struct slot *s = slot_find(p, key);
+
+    return s && s->is_overdue;
 }
 
 /* --- the kill ladder */
@@ -343,9 +471,23 @@ void pool_stop(struct pool *p, uint64_t key, mono_ns_t now)
 void pool_stop_all(struct pool *p, mono_ns_t now)
 {
     p->is_stopping = 1;
-    for (uint32_t i = 0; i < p->config.n_workers; i++)
+    for (uint32_t i = 0; i < p->n_slots; i++)
         if (p->slots[i].key)
             slot_stop(p, &p->slots[i], now);
+}
+
+/* What hangs in its start is ended. When to look again. */
+static mono_ns_t check_start(const struct pool *p, struct slot *s, mono_ns_t now)
+{
+    mono_ns_t until = clock_add(s->started_at, p->config.start_ns);
+
+    if (s->is_ready || s->is_asked || s->is_overdue)
+        return CLOCK_NEVER;
+    if (now < until)
+        return until;
+    s->is_overdue = 1;
+    slot_kill_group(s);
+    return CLOCK_NEVER;
 }
 
 mono_ns_t pool_turn(struct pool *p, mono_ns_t now)
@@ -353,14 +495,14 @@ mono_ns_t pool_turn(struct pool *p, mono_ns_t now)
     mono_ns_t next;
 
     reap_all(p, now);
-    for (uint32_t i = 0; i < p->config.n_workers; i++) {
+    for (uint32_t i = 0; i < p->n_slots; i++) {
         if (p->slots[i].key && p->slots[i].pidfd < 0)
             reap_if_dead(p, &p->slots[i], now);
         if (p->slots[i].key)
             prove(p, &p->slots[i], now);
     }
     next = MIN(sweep(p, now), spawn_missing(p, now));
-    for (uint32_t i = 0; i < p->config.n_workers; i++) {
+    for (uint32_t i = 0; i < p->n_slots; i++) {
         struct slot *s = &p->slots[i];
 
         if (!s->key)
@@ -371,10 +513,11 @@ mono_ns_t pool_turn(struct pool *p, mono_ns_t now)
                       LOG_NUM("grace_ms", p->config.grace_ns / NS_PER_MS));
             slot_kill_group(s);
         }
+        next = MIN(next, check_start(p, s, now));
         next = MIN(next, s->kill_at);
         if (s->pidfd < 0)
             next = MIN(next, clock_add(now, ASK_NS));
-        if (p->n_early && !s->is_proven)
+        if (p->n_early && s->is_ready && !s->is_proven)
             next = MIN(next, clock_add(s->started_at, EARLY_NS));
     }
     return next;
@@ -410,10 +553,10 @@ struct pool *pool_free(struct pool *p)
 {
     if (!p)
         return NULL;
-    for (uint32_t i = 0; p->slots && i < p->config.n_workers; i++)
+    for (uint32_t i = 0; p->slots && i < p->n_slots; i++)
         if (p->slots[i].key)
             slot_kill_group(&p->slots[i]);
-    for (uint32_t i = 0; p->slots && i < p->config.n_workers; i++)
+    for (uint32_t i = 0; p->slots && i < p->n_slots; i++)
         if (p->slots[i].key) {
             (void)wait_status_of(&p->slots[i], 0);
             slot_clear(p, &p->slots[i]);

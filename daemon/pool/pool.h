@@ -2,8 +2,11 @@
 #pragma once
 /*
  * The pool: keeps N futured-worker processes alive. It knows processes and no task: it spawns (posix_spawn, never fork),
- * watches by pidfd, kills up a ladder, and spawns again with a rate limit, so that a worker which dies at start is
+ * watches by pidfd, kills up a ladder, and spawns again with a rate limit, so that a worker which dies or hangs at start is
  * reported and does not spin.
+ *
+ * Generations: pool_renew makes all children stale. They go on, and N new ones are started beside them; the owner
+ * retires an old one when a new one can take its place.
  *
  * A child gets: fd 3 = its end of a stream socketpair (gRPC), fd 4 = a memfd of RUNPAGE_BYTES (its runpage), fd 5 = a
  * sealed memfd with its configuration (functions, plugins; written by app, format in worker/spec.h). The daemon's
@@ -33,11 +36,16 @@ struct pool_ops {
 
 struct pool_config {
     const char *worker_path; /* of the futured-worker executable */
-    uint32_t n_workers;
-    int spec_fd;      /* fd 5 of every child; borrowed */
-    int64_t grace_ns; /* between SIGTERM and SIGKILL */
-    uint32_t burst;   /* early deaths (within a second of their start) in a row before throttling */
+    uint32_t n_workers;      /* 0 = none for now */
+    int spec_fd;             /* fd 5 of every child; borrowed */
+    int64_t grace_ns;        /* between SIGTERM and SIGKILL */
+    int64_t start_ns;        /* from its start to pool_ready; then it is killed */
+    uint32_t burst; /* early deaths in a row before throttling: of children that were not ready, or within a
+                              * second of their start had begun no task */
 };
+
+/* So many processes there may be for each that is wanted, while old ones end: then new ones wait. */
+enum { POOL_ALIVE_FACTOR = 4 };
 
 /* pool_new: nothing is spawned before the first pool_turn. Paths are copied. 0, -errno. */
 MUST_CHECK int pool_new(struct pool **ret, const struct pool_config *config, const struct pool_ops *ops);
@@ -48,6 +56,31 @@ struct pool *pool_free(struct pool *p);
  * wants to be called next. */
 int pool_fd(const struct pool *p);
 mono_ns_t pool_turn(struct pool *p, mono_ns_t now);
+
+/* pool_resize: so many from now on, and so long each has for its start. Those that are too many live until they are retired.
+ * 0, -ENOMEM (as before). */
+MUST_CHECK int pool_resize(struct pool *p, uint32_t n_workers, int64_t start_ns);
+/* pool_renew: all children are stale: who is not ready yet is stopped, the others are counted no more, and new ones get
+ * @spec_fd (borrowed). Early deaths so far are forgotten. */
+void pool_renew(struct pool *p, int spec_fd, mono_ns_t now);
+/* pool_ready: the child has started and can take work. pool_retire: it is to go, by the owner's hand, and another may take its
+ * place at once. Unknown keys are ignored. */
+void pool_ready(struct pool *p, uint64_t key);
+void pool_retire(struct pool *p, uint64_t key);
+
+struct pool_counts {
+    uint32_t n_alive;
+    uint32_t n_starting; /* of this generation, not ready */
+    uint32_t n_ready;    /* of this generation, not retired */
+    uint32_t n_stale;    /* not retired */
+    uint32_t n_early;    /* early deaths in a row, since the last pool_renew */
+};
+struct pool_counts pool_counts(const struct pool *p);
+/* pool_next: the child after @key, in the order of their birth, that is ready and not retired; 0 = none; start with 0.
+ * @is_stale: of an older generation, else of this one. */
+uint64_t pool_next(const struct pool *p, uint64_t key, int is_stale);
+/* pool_is_overdue: whether it was killed because its start took too long. */
+int pool_is_overdue(const struct pool *p, uint64_t key);
 
 const struct runpage *pool_page(const struct pool *p, uint64_t key);
 pid_t pool_pid(const struct pool *p, uint64_t key);

@@ -12,13 +12,21 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
-enum { SPEC_VERSION_FIELD = 1, SPEC_PLUGIN, SPEC_COMMAND, SPEC_LIMITS, SPEC_MAX_TASKS, SPEC_MAX_AGE };
+enum {
+    SPEC_VERSION_FIELD = 1,
+    SPEC_PLUGIN,
+    SPEC_COMMAND,
+    SPEC_LIMITS,
+    SPEC_MAX_TASKS,
+    SPEC_MAX_AGE,
+    SPEC_STAMP
+};
 enum { LIMITS_NAME = 1, LIMITS_MEMORY, LIMITS_CPU, LIMITS_RESULT, LIMITS_OPEN_FILES, LIMITS_ISOLATE };
 enum { COMMAND_NAME = 1, COMMAND_LINE = 2, COMMAND_SHELL = 3, COMMAND_DOC = 4, COMMAND_DIRECTORY = 5 };
 
 struct spec_message {
     uint64_t version, max_tasks, max_age_ms;
-    uint32_t plugin, command, limits;
+    uint32_t plugin, command, limits, stamp;
 };
 static const struct codec_row spec_rows[] = {
         CODEC_ROW(SPEC_VERSION_FIELD, CODEC_UINT, struct spec_message, version),
@@ -27,6 +35,7 @@ static const struct codec_row spec_rows[] = {
         CODEC_ROW(SPEC_LIMITS, CODEC_REPEATED_MESSAGE, struct spec_message, limits),
         CODEC_ROW(SPEC_MAX_TASKS, CODEC_UINT, struct spec_message, max_tasks),
         CODEC_ROW(SPEC_MAX_AGE, CODEC_UINT, struct spec_message, max_age_ms),
+        CODEC_ROW(SPEC_STAMP, CODEC_REPEATED_STRING, struct spec_message, stamp),
 };
 static const struct codec_table spec_table = {spec_rows, ARRAY_LEN(spec_rows)};
 
@@ -104,6 +113,8 @@ static int encode(const struct spec *spec, struct buf *out)
         put_limits(&w, &spec->limits[i]);
     writer_uint(&w, SPEC_MAX_TASKS, spec->max_tasks);
     writer_uint(&w, SPEC_MAX_AGE, spec->max_age_ms);
+    for (uint32_t i = 0; spec->stamps && i < spec->n_plugins; i++)
+        writer_bytes_always(&w, SPEC_STAMP, span_of_string(spec->stamps[i]));
     return w.failed;
 }
 
@@ -122,28 +133,39 @@ static int fill(int fd, const struct buf *bytes)
     return fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0 ? -errno : 0;
 }
 
-int spec_write(const struct spec *spec, int *ret_fd)
+int spec_encode(const struct spec *spec, struct buf *ret)
 {
-    struct buf bytes CLEANUP(buf_deinit) = BUF_INIT;
-    int fd, r;
+    int r;
 
     if (spec->n_plugins > SPEC_PLUGINS_MAX || spec->n_commands > SPEC_COMMANDS_MAX ||
         spec->n_limits > SPEC_COMMANDS_MAX)
         return SPEC_E_LIMIT;
-    r = encode(spec, &bytes);
+    r = encode(spec, ret);
     if (r < 0)
         return r;
-    if (buf_len(&bytes) > SPEC_MAX_BYTES)
-        return SPEC_E_LIMIT;
-    fd = memfd_create("futured-spec", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    return buf_len(ret) > SPEC_MAX_BYTES ? SPEC_E_LIMIT : 0;
+}
+
+int spec_seal(const struct buf *bytes, int *ret_fd)
+{
+    int fd = memfd_create("futured-spec", MFD_CLOEXEC | MFD_ALLOW_SEALING), r;
+
     if (fd < 0)
         return -errno;
-    r = fill(fd, &bytes);
+    r = fill(fd, bytes);
     if (r < 0)
         close(fd);
     else
         *ret_fd = fd;
     return r;
+}
+
+int spec_write(const struct spec *spec, int *ret_fd)
+{
+    struct buf bytes CLEANUP(buf_deinit) = BUF_INIT;
+    int r = spec_encode(spec, &bytes);
+
+    return r == 0 ? spec_seal(&bytes, ret_fd) : r;
 }
 
 /* --- reading */
@@ -184,6 +206,22 @@ static int decode_limits(struct span message, struct arena *a, struct spec_limit
     return ret->name ? 0 : -ENOMEM;
 }
 
+static int decode_texts(struct span message, uint32_t number, uint32_t n, struct arena *a, const char ***ret)
+{
+    struct wire_reader r = wire_reader(message);
+    struct span item;
+
+    *ret = arena_alloc(a, (n + 1) * sizeof **ret);
+    if (!*ret)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < n && codec_each(&r, number, &item); i++) {
+        (*ret)[i] = text(a, item);
+        if (!(*ret)[i])
+            return -ENOMEM;
+    }
+    return 0;
+}
+
 static int decode(struct span message, struct spec *ret)
 {
     struct spec_message m = {0};
@@ -196,21 +234,22 @@ static int decode(struct span message, struct spec *ret)
         return SPEC_E_MALFORMED;
     if (m.version != SPEC_VERSION)
         return SPEC_E_VERSION;
+    if (m.stamp && m.stamp != m.plugin)
+        return SPEC_E_MALFORMED;
     if (m.plugin > SPEC_PLUGINS_MAX || m.command > SPEC_COMMANDS_MAX || m.limits > SPEC_COMMANDS_MAX)
         return SPEC_E_LIMIT;
-    ret->plugins = arena_alloc(&ret->arena, m.plugin * sizeof *ret->plugins);
     ret->commands = arena_alloc(&ret->arena, m.command * sizeof *ret->commands);
     ret->limits = arena_alloc(&ret->arena, m.limits * sizeof *ret->limits);
-    if (!ret->plugins || !ret->commands || !ret->limits)
+    if (!ret->commands || !ret->limits)
         return -ENOMEM;
+    ret->n_plugins = m.plugin;
+    e = decode_texts(message, SPEC_PLUGIN, m.plugin, &ret->arena, &ret->plugins);
+    if (e == 0 && m.stamp)
+        e = decode_texts(message, SPEC_STAMP, m.stamp, &ret->arena, &ret->stamps);
+    if (e != 0)
+        return e;
     ret->max_tasks = m.max_tasks;
     ret->max_age_ms = m.max_age_ms;
-    while (codec_each(&r, SPEC_PLUGIN, &item)) {
-        ret->plugins[ret->n_plugins] = text(&ret->arena, item);
-        if (!ret->plugins[ret->n_plugins++])
-            return -ENOMEM;
-    }
-    r = wire_reader(message);
     while (codec_each(&r, SPEC_COMMAND, &item)) {
         e = decode_command(item, &ret->arena, &ret->commands[ret->n_commands++]);
         if (e != 0)
@@ -247,23 +286,27 @@ static int read_all(int fd, struct buf *ret)
     return 0;
 }
 
-int spec_read(int fd, struct spec *ret)
+int spec_decode(struct span bytes, struct spec *ret)
 {
-    struct buf bytes CLEANUP(buf_deinit) = BUF_INIT;
     struct spec spec = {0};
     int r;
 
-    r = read_all(fd, &bytes);
-    if (r != 0)
-        return r;
     arena_init(&spec.arena, 0); /* everything in it comes from SPEC_MAX_BYTES bytes */
-    r = decode((struct span){buf_head(&bytes), buf_len(&bytes)}, &spec);
+    r = decode(bytes, &spec);
     if (r != 0) {
         spec_deinit(&spec);
         return r;
     }
     *ret = spec;
     return 0;
+}
+
+int spec_read(int fd, struct spec *ret)
+{
+    struct buf bytes CLEANUP(buf_deinit) = BUF_INIT;
+    int r = read_all(fd, &bytes);
+
+    return r == 0 ? spec_decode((struct span){buf_head(&bytes), buf_len(&bytes)}, ret) : r;
 }
 
 void spec_deinit(struct spec *spec)

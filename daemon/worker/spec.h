@@ -6,11 +6,14 @@
  *
  * Format: one protobuf message {version = 1, plugin = 2 (repeated string), command = 3 (repeated {name = 1, line = 2,
  * shell = 3, doc = 4, directory = 5}), limits = 4 (repeated {name = 1, memory_bytes = 2, cpu_seconds = 3, result_bytes = 4,
- * open_files = 5, isolate = 6}), max_tasks = 5, max_age_ms = 6}. A reader refuses a version that it does not know; fields are only ever added, so the version
+ * open_files = 5, isolate = 6}), max_tasks = 5, max_age_ms = 6, stamp = 7 (repeated string: of each plugin; workers do
+ * not look at it)}. A reader refuses a version that it does not know; fields are only ever added, so the version
  * changes only when an old worker would do wrong by skipping one. Both sides come from one build, but a daemon may be
  * replaced on disk while it runs.
  */
 #include "base/arena.h"
+#include "base/buf.h"
+#include "base/bytes.h"
 #include "base/err.h"
 
 #include <stdint.h>
@@ -36,6 +39,8 @@ struct spec_limits {
 
 struct spec {
     const char **plugins; /* paths */
+    const char **
+            stamps; /* one for each, which tells whether the file is still the same; NULL = none, when written */
     uint32_t n_plugins;
     struct spec_command *commands;
     uint32_t n_commands;
@@ -50,6 +55,11 @@ struct spec {
  *   Return: 0; SPEC_E_LIMIT (more than the limits above); -errno. */
 enum { SPEC_E_LIMIT = 1, SPEC_E_MALFORMED, SPEC_E_VERSION };
 MUST_CHECK int spec_write(const struct spec *spec, int *ret_fd);
+/* spec_encode, spec_seal: the two halves of that: the bytes, which are appended to @ret; the memfd with them in it. spec_decode:
+ * the same as spec_read, of bytes. */
+MUST_CHECK int spec_encode(const struct spec *spec, struct buf *ret);
+MUST_CHECK int spec_seal(const struct buf *bytes, int *ret_fd);
+MUST_CHECK int spec_decode(struct span bytes, struct spec *ret);
 
 /* spec_read: what spec_write wrote; the file's position is not used, so that workers can share it.
  *   Owns:   on 0 the caller spec_deinits @ret.

@@ -20,6 +20,7 @@ struct fixture {
     struct script script;
     struct child children[MAX_CHILDREN];
     int n_children, n_throttles, n_fds, spec, throttle_status;
+    int is_mute; /* children are not ready, unless the test says so */
     mono_ns_t now, throttled_until;
 };
 
@@ -29,6 +30,8 @@ static void on_spawn(void *context, uint64_t key, pid_t pid, int fd)
 
     ASSERT(f->n_children < MAX_CHILDREN);
     f->children[f->n_children++] = (struct child){.key = key, .pid = pid, .fd = fd};
+    if (!f->is_mute)
+        pool_ready(f->pool, key);
 }
 
 static void on_exit_(void *context, uint64_t key, pid_t pid, int wait_status, int asked)
@@ -64,7 +67,8 @@ static void setup(struct fixture *f, const char *text, uint32_t n_workers)
 {
     const struct pool_ops ops = {
             .on_spawn = on_spawn, .on_exit = on_exit_, .on_throttle = on_throttle, .context = f};
-    struct pool_config config = {.n_workers = n_workers, .grace_ns = 5 * NS_PER_S, .burst = 3};
+    struct pool_config config = {
+            .n_workers = n_workers, .grace_ns = 5 * NS_PER_S, .start_ns = 30 * NS_PER_S, .burst = 3};
 
     *f = (struct fixture){.now = 100 * NS_PER_S, .n_fds = count_fds()};
     script_init(&f->script, text);
@@ -254,8 +258,11 @@ static void test_who_started_a_task_is_no_early_death(void **state)
 static void test_program_is_missing(void **state)
 {
     struct pool_ops ops = {.on_spawn = on_spawn, .on_exit = on_exit_, .on_throttle = on_throttle};
-    struct pool_config config = {
-            .worker_path = "/no/such/worker", .n_workers = 2, .grace_ns = NS_PER_S, .burst = 3};
+    struct pool_config config = {.worker_path = "/no/such/worker",
+                                 .n_workers = 2,
+                                 .grace_ns = NS_PER_S,
+                                 .start_ns = NS_PER_S,
+                                 .burst = 3};
     struct fixture f;
 
     setup(&f, "exit 0", 1);
@@ -397,6 +404,146 @@ static void test_group_dies_when_the_worker_is_killed(void **state)
     group_dies("kill");
 }
 
+static struct pool_counts counts(const struct fixture *f)
+{
+    return pool_counts(f->pool);
+}
+
+/* A new generation is there beside the old one; who is retired is gone when its owner has ended it. */
+static void test_generations(void **state)
+{
+    struct fixture f;
+    int spec;
+
+    setup(&f, "read spec </proc/self/fd/5; echo $spec >&3; read line <&3", 2);
+    pool_turn(f.pool, f.now);
+    for (int i = 0; i < 2; i++)
+        expect_line(&f, i, "spec");
+    assert_int_equal(counts(&f).n_ready, 2);
+    assert_int_equal(pool_next(f.pool, 0, 0), 1);
+    assert_int_equal(pool_next(f.pool, 1, 0), 2);
+    assert_int_equal(pool_next(f.pool, 2, 0), 0);
+    assert_int_equal(pool_next(f.pool, 0, 1), 0);
+
+    spec = memfd_create("spec", MFD_CLOEXEC);
+    assert_int_equal(write(spec, "next\n", 5), 5);
+    f.is_mute = 1;
+    pool_renew(f.pool, spec, f.now);
+    assert_int_equal(counts(&f).n_stale, 2);
+    assert_int_equal(pool_next(f.pool, 0, 1), 1);
+    pool_turn(f.pool, f.now);
+    assert_int_equal(f.n_children, 4);
+    expect_line(&f, 2, "next");
+    assert_int_equal(counts(&f).n_starting, 2);
+    assert_int_equal(counts(&f).n_ready, 0);
+    pool_ready(f.pool, 3);
+    assert_int_equal(counts(&f).n_ready, 1);
+    pool_retire(f.pool, 1);
+    assert_int_equal(counts(&f).n_stale, 1);
+    pool_stop(f.pool, 1, f.now);
+    turn_until_dead(&f, 0);
+    assert_int_equal(f.n_children, 4); /* nobody in its place */
+
+    /* once more: who was not ready is stopped, and the old ones stay */
+    pool_renew(f.pool, spec, f.now);
+    assert_int_equal(counts(&f).n_stale, 2);
+    turn_until_dead(&f, 3);
+    assert_true(f.children[3].asked);
+    assert_int_equal(counts(&f).n_starting, 2);
+    assert_int_equal(f.n_throttles, 0);
+    close(spec);
+    teardown(&f);
+}
+
+/* What is left of old generations holds new ones up when there is much of it. */
+static void test_generations_are_bounded(void **state)
+{
+    struct fixture f;
+
+    setup(&f, "read line <&3", 1);
+    for (int i = 0; i < 6; i++) {
+        pool_turn(f.pool, f.now);
+        pool_renew(f.pool, f.spec, f.now);
+    }
+    assert_int_equal(f.n_children, POOL_ALIVE_FACTOR);
+    assert_int_equal(counts(&f).n_stale, POOL_ALIVE_FACTOR);
+    pool_stop(f.pool, 1, f.now);
+    turn_until_dead(&f, 0);
+    assert_int_equal(f.n_children, POOL_ALIVE_FACTOR + 1);
+    assert_int_equal(counts(&f).n_ready, 1);
+    teardown(&f);
+}
+
+/* Early deaths of a new generation leave the old one alone, and those of the old one count no more. */
+static void test_early_deaths_of_a_generation(void **state)
+{
+    struct fixture f;
+
+    setup(&f, "read line <&3; exit 7", 2);
+    pool_turn(f.pool, f.now);
+    f.is_mute = 1;
+    pool_renew(f.pool, f.spec, f.now);
+    pool_turn(f.pool, f.now);
+    for (int i = 2; f.n_throttles == 0; i++) {
+        f.now += 10 * NS_PER_S; /* not ready: it is early however late it is */
+        err_close(&f.children[i].fd);
+        turn_until_dead(&f, i);
+    }
+    assert_int_equal(counts(&f).n_early, 3);
+    assert_int_equal(counts(&f).n_stale, 2);
+    err_close(&f.children[0].fd);
+    turn_until_dead(&f, 0);
+    assert_int_equal(counts(&f).n_early, 3);
+    pool_renew(f.pool, f.spec, f.now);
+    assert_int_equal(counts(&f).n_early, 0);
+    teardown(&f);
+}
+
+static void test_resize(void **state)
+{
+    struct fixture f;
+
+    setup(&f, "read line <&3", 0);
+    assert_true(pool_turn(f.pool, f.now) == CLOCK_NEVER);
+    assert_int_equal(pool_resize(f.pool, 20, NS_PER_S), 0);
+    while (pool_turn(f.pool, f.now) == f.now)
+        ;
+    assert_int_equal(counts(&f).n_ready, 20);
+    assert_int_equal(pool_resize(f.pool, 1, NS_PER_S), 0);
+    pool_retire(f.pool, 1);
+    pool_stop(f.pool, 1, f.now);
+    turn_until_dead(&f, 0);
+    assert_int_equal(f.n_children, 20);
+    teardown(&f);
+}
+
+/* A start that takes too long is ended, and counts as an early death. */
+static void test_start_timeout(void **state)
+{
+    struct fixture f;
+
+    setup(&f, "echo up >&3; trap '' TERM; while :; do sleep 1000; done", 1);
+    f.is_mute = 1;
+    assert_true(pool_turn(f.pool, f.now) == f.now + 30 * NS_PER_S);
+    expect_line(&f, 0, "up");
+    f.now += 30 * NS_PER_S - 1;
+    assert_true(pool_turn(f.pool, f.now) == f.now + 1);
+    assert_false(pool_is_overdue(f.pool, 1));
+    f.now++;
+    pool_turn(f.pool, f.now);
+    assert_true(pool_is_overdue(f.pool, 1));
+    turn_until_dead(&f, 0);
+    assert_true(WIFSIGNALED(f.children[0].status));
+    assert_false(f.children[0].asked);
+    assert_int_equal(counts(&f).n_early, 1);
+    assert_int_equal(f.n_children, 2);
+    pool_ready(f.pool, 2);
+    f.now += 31 * NS_PER_S;
+    pool_turn(f.pool, f.now);
+    assert_false(pool_is_overdue(f.pool, 2));
+    teardown(&f);
+}
+
 static void test_stop_all(void **state)
 {
     struct fixture f;
@@ -431,7 +578,8 @@ static void test_sigchld_ignored_by_our_parent(void **state)
 static void test_new_without_memory(void **state)
 {
     const struct pool_ops ops = {.on_spawn = on_spawn, .on_exit = on_exit_};
-    struct pool_config config = {.worker_path = "/bin/true", .n_workers = 1, .burst = 1};
+    struct pool_config config = {
+            .worker_path = "/bin/true", .n_workers = 1, .start_ns = NS_PER_S, .burst = 1};
     int before = count_fds();
 
     config.spec_fd = new_spec_fd();
@@ -463,6 +611,11 @@ int main(void)
             cmocka_unit_test(test_term),
             cmocka_unit_test(test_group_dies_when_the_worker_exits),
             cmocka_unit_test(test_group_dies_when_the_worker_is_killed),
+            cmocka_unit_test(test_generations),
+            cmocka_unit_test(test_generations_are_bounded),
+            cmocka_unit_test(test_early_deaths_of_a_generation),
+            cmocka_unit_test(test_resize),
+            cmocka_unit_test(test_start_timeout),
             cmocka_unit_test(test_stop_all),
             cmocka_unit_test(test_sigchld_ignored_by_our_parent),
             cmocka_unit_test(test_new_without_memory),

@@ -1,0 +1,423 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Two things are kept apart: how many workers there are to be (n_workers), and what they serve (spec). A new spec makes
+ * a new generation of the pool; balance() then sees to it that never fewer workers than n_workers can take work, nor, for
+ * longer than it takes, more.
+ */
+#include "daemon/workers.h"
+
+#include "base/cgroup.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "daemon/net/conn.h"
+#include "daemon/net/loop.h"
+#include "daemon/workers_spec.h"
+#include "pool/pool.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <sys/wait.h>
+
+enum { POOL_BURST = 5 };
+#define GRACE_NS (5 * NS_PER_S)
+
+struct workers {
+    struct workers_config config;
+    struct dispatch *dispatch;
+    struct pool *pool; /* NULL: none were ever asked for */
+    struct loop_watch pool_watch;
+    struct loop_timer pool_timer;
+    char program[PATH_MAX];           /* "" = not looked for yet */
+    char loading[RUNPAGE_TEXT_BYTES]; /* what the worker that died last was loading; "" */
+    uint32_t n_workers;
+    struct buf spec;      /* what workers are told */
+    struct buf next_spec; /* and what they are told next, when the present change is over; empty = nothing */
+    int spec_fd;
+};
+
+/* --- births and deaths */
+
+static void turn(struct workers *w, mono_ns_t now);
+
+static void on_pool_fd(void *arg, int what)
+{
+    struct workers *w = arg;
+
+    turn(w, loop_now(w->config.loop));
+}
+
+static void on_pool_timer(void *arg, mono_ns_t now)
+{
+    turn(arg, now);
+}
+
+static void turn_soon(struct workers *w)
+{
+    loop_timer_set(&w->pool_timer, loop_now(w->config.loop));
+}
+
+static void on_spawn(void *context, uint64_t key, pid_t pid, int fd)
+{
+    struct workers *w = context;
+    struct conn_peer peer = {.trust = CONN_OWN, .worker_key = key};
+    int r;
+
+    snprintf(peer.address, sizeof peer.address, "worker:%d", (int)pid);
+    LOG_EVENT(LOG_INFO, "worker_started", LOG_NUM("worker", key), LOG_NUM("pid", pid));
+    r = conn_set_adopt(w->config.conns, fd, &peer, NULL);
+    if (r == 0)
+        return;
+    LOG_EVENT(LOG_ERROR, "worker_lost", LOG_NUM("pid", pid), LOG_STR("why", "its socket cannot be served"),
+              LOG_ERRNO(r));
+    pool_kill(w->pool, key);
+}
+
+static void on_exit_of(void *context, uint64_t key, pid_t pid, int wait_status, int asked)
+{
+    struct workers *w = context;
+
+    runpage_loading(pool_page(w->pool, key), w->loading);
+    if (*w->loading)
+        LOG_EVENT(LOG_ERROR, "worker_died_loading", LOG_NUM("worker", key), LOG_NUM("pid", pid),
+                  LOG_STR("plugin", w->loading));
+    if (WIFSIGNALED(wait_status))
+        LOG_EVENT(asked ? LOG_INFO : LOG_WARNING, "worker_killed", LOG_NUM("worker", key),
+                  LOG_NUM("pid", pid), LOG_NUM("signal", WTERMSIG(wait_status)),
+                  LOG_STR("name", strsignal(WTERMSIG(wait_status))));
+    else
+        LOG_EVENT(asked ? LOG_INFO : LOG_WARNING, "worker_exited", LOG_NUM("worker", key),
+                  LOG_NUM("pid", pid), LOG_NUM("exit_code", WEXITSTATUS(wait_status)));
+    dispatch_worker_died(w->dispatch, key, wait_status, asked);
+}
+
+static void on_throttle(void *context, int last_wait_status, mono_ns_t until)
+{
+    struct workers *w = context;
+
+    LOG_EVENT(LOG_ERROR, "workers_die_at_start",
+              LOG_NUM(WIFSIGNALED(last_wait_status) ? "signal" : "exit_code",
+                      WIFSIGNALED(last_wait_status) ? WTERMSIG(last_wait_status)
+                                                    : WEXITSTATUS(last_wait_status)),
+              LOG_NUM("retry_in_ms", (until - loop_now(w->config.loop)) / NS_PER_MS),
+              LOG_STR("hint", *w->loading ? "take the plugin out of [pool] plugin, or mend it"
+                                          : "look at what the workers wrote before this line"),
+              LOG_STR("plugin", w->loading));
+    w->config.on_throttled(w->config.arg);
+}
+
+/* --- what dispatch asks */
+
+static const struct runpage *page_of(void *context, uint64_t key)
+{
+    const struct workers *w = context;
+
+    return pool_page(w->pool, key);
+}
+
+static uint32_t pid_of(void *context, uint64_t key)
+{
+    const struct workers *w = context;
+
+    return (uint32_t)pool_pid(w->pool, key);
+}
+
+static void kill_worker(void *context, uint64_t key, const char *why)
+{
+    struct workers *w = context;
+
+    LOG_EVENT(LOG_WARNING, "worker_kill", LOG_NUM("worker", key), LOG_NUM("pid", pool_pid(w->pool, key)),
+              LOG_STR("why", why));
+    pool_kill(w->pool, key);
+}
+
+static void term_worker(void *context, uint64_t key)
+{
+    struct workers *w = context;
+
+    LOG_EVENT(LOG_INFO, "worker_term", LOG_NUM("worker", key), LOG_NUM("pid", pool_pid(w->pool, key)),
+              LOG_STR("why", "an attempt does not end"));
+    pool_term(w->pool, key);
+}
+
+static void stop_worker(void *context, uint64_t key)
+{
+    struct workers *w = context;
+
+    pool_stop(w->pool, key, loop_now(w->config.loop));
+    turn_soon(w);
+}
+
+static void worker_is_ready(void *context, uint64_t key)
+{
+    struct workers *w = context;
+
+    pool_ready(w->pool, key);
+    turn_soon(w);
+}
+
+struct dispatch_pool workers_pool(struct workers *w)
+{
+    return (struct dispatch_pool){.page = page_of,
+                                  .ready = worker_is_ready,
+                                  .kill = kill_worker,
+                                  .term = term_worker,
+                                  .stop = stop_worker,
+                                  .pid = pid_of,
+                                  .context = w};
+}
+
+/* --- how many */
+
+/* Of those that can go: who holds least. */
+static uint64_t choose(const struct workers *w, int is_stale)
+{
+    uint64_t best = 0, least = UINT64_MAX;
+
+    for (uint64_t key = 0; (key = pool_next(w->pool, key, is_stale));) {
+        uint64_t n = dispatch_held(w->dispatch, key);
+
+        if (n < least) {
+            least = n;
+            best = key;
+        }
+    }
+    return best;
+}
+
+static void retire(struct workers *w, uint64_t key, mono_ns_t now)
+{
+    LOG_EVENT(LOG_INFO, "worker_retired", LOG_NUM("worker", key), LOG_NUM("pid", pool_pid(w->pool, key)));
+    pool_retire(w->pool, key);
+    if (!dispatch_retire(w->dispatch, key, now))
+        pool_stop(w->pool, key, now);
+}
+
+/* Whoever is too many goes, the old ones first. */
+static void balance(struct workers *w, mono_ns_t now)
+{
+    struct pool_counts n = pool_counts(w->pool);
+
+    for (uint32_t n_ready = n.n_ready + n.n_stale; n_ready > w->n_workers; n_ready--)
+        retire(w, choose(w, pool_next(w->pool, 0, 1) != 0), now);
+}
+
+static int is_replacing(const struct workers *w)
+{
+    struct pool_counts n = pool_counts(w->pool);
+
+    return n.n_stale > 0 || n.n_starting > 0 || n.n_ready < w->n_workers;
+}
+
+static int is_failing(const struct workers *w)
+{
+    return pool_counts(w->pool).n_early > 0;
+}
+
+/* --- what they serve */
+
+/* Before the first worker: control groups of version 2 have to be made room for. */
+static void make_groups(const struct config *config)
+{
+    char own[CGROUP_OWN_BYTES];
+    size_t i = 0;
+    int r;
+
+    while (i < config->n_functions && !config->functions[i].memory_max_bytes)
+        i++;
+    if (i == config->n_functions)
+        return;
+    cgroup_own(own);
+    r = cgroup_delegate("/sys/fs/cgroup", own);
+    if (r < 0 && r != -ENOENT)
+        LOG_EVENT(LOG_WARNING, "no_control_groups", LOG_ERRNO(r),
+                  LOG_STR("hint", "memory_max limits address space only; the unit needs Delegate=memory and "
+                                  "ProtectControlGroups=no"));
+}
+
+/* From now on workers are told @spec, which is taken. 0, -errno (as before). */
+static int renew(struct workers *w, struct buf *spec, mono_ns_t now)
+{
+    int fd, r = spec_seal(spec, &fd);
+
+    if (r < 0)
+        return r;
+    pool_renew(w->pool, fd, now);
+    err_close(&w->spec_fd);
+    w->spec_fd = fd;
+    buf_deinit(&w->spec);
+    w->spec = *spec;
+    *spec = (struct buf)BUF_INIT;
+    return 0;
+}
+
+static void renew_again(struct workers *w, mono_ns_t now)
+{
+    int r;
+
+    if (buf_len(&w->next_spec) == 0 || (is_replacing(w) && !is_failing(w)))
+        return;
+    r = renew(w, &w->next_spec, now);
+    if (r < 0) {
+        LOG_EVENT(LOG_ERROR, "workers_not_replaced", LOG_ERRNO(r));
+        buf_deinit(&w->next_spec);
+    }
+}
+
+static void turn(struct workers *w, mono_ns_t now)
+{
+    mono_ns_t next;
+
+    balance(w, now);
+    renew_again(w, now);
+    next = pool_turn(w->pool, now);
+    loop_timer_set(&w->pool_timer, next);
+}
+
+static int make_pool(struct workers *w, const struct config *config, struct buf *spec)
+{
+    const struct pool_ops ops = {
+            .on_spawn = on_spawn, .on_exit = on_exit_of, .on_throttle = on_throttle, .context = w};
+    struct pool_config pool = {.worker_path = w->program,
+                               .n_workers = config->workers,
+                               .grace_ns = GRACE_NS,
+                               .start_ns = config->start_timeout_ns,
+                               .burst = POOL_BURST};
+    int r = spec_seal(spec, &w->spec_fd);
+
+    if (r < 0)
+        return r;
+    pool.spec_fd = w->spec_fd;
+    r = pool_new(&w->pool, &pool, &ops);
+    if (r < 0) {
+        err_close(&w->spec_fd);
+        return r;
+    }
+    w->spec = *spec;
+    *spec = (struct buf)BUF_INIT;
+    loop_watch_init(&w->pool_watch, w->config.loop, pool_fd(w->pool), on_pool_fd, w);
+    return loop_watch_set(&w->pool_watch, LOOP_READ);
+}
+
+static int is_same(const struct buf *a, const struct buf *b)
+{
+    return buf_len(a) == buf_len(b) && memcmp(buf_head(a), buf_head(b), buf_len(a)) == 0;
+}
+
+/* Those that there are: more of them or fewer, and new ones where @spec, which is taken, is not theirs. */
+static int change_pool(struct workers *w, const struct config *config, struct buf *spec)
+{
+    int r = pool_resize(w->pool, config->workers, config->start_timeout_ns);
+
+    if (r < 0)
+        return r;
+    buf_deinit(&w->next_spec);
+    if (is_same(spec, &w->spec))
+        buf_deinit(spec);
+    else
+        w->next_spec = *spec;
+    *spec = (struct buf)BUF_INIT;
+    return 0;
+}
+
+static int find_program(struct workers *w)
+{
+    int r = *w->program ? 0 : workers_spec_program(w->program, sizeof w->program);
+
+    if (r < 0) {
+        LOG_EVENT(LOG_ERROR, "no_worker_program", LOG_STR("path", w->program), LOG_ERRNO(r));
+        w->program[0] = '\0';
+    }
+    return r;
+}
+
+int workers_configure(struct workers *w, const struct config *config)
+{
+    CLEANUP(buf_deinit) struct buf spec = BUF_INIT;
+    int r;
+
+    if (config->workers == 0 && !w->pool)
+        return 0;
+    r = find_program(w);
+    if (r == 0)
+        r = workers_spec_make(config, w->program, &spec);
+    if (r < 0)
+        return r;
+    make_groups(config);
+    r = w->pool ? change_pool(w, config, &spec) : make_pool(w, config, &spec);
+    if (r < 0)
+        return r;
+    w->n_workers = config->workers;
+    turn_soon(w);
+    return 0;
+}
+
+int workers_changed_plugins(const struct workers *w, const struct config *config, struct buf *ret)
+{
+    CLEANUP(buf_deinit) struct buf now = BUF_INIT;
+    int r;
+
+    if (!w->pool)
+        return 0;
+    r = workers_spec_make(config, w->program, &now);
+    return r < 0 ? r : workers_spec_changed(buf_len(&w->next_spec) ? &w->next_spec : &w->spec, &now, ret);
+}
+
+int workers_is_settled(const struct workers *w)
+{
+    return !w->pool || (buf_len(&w->next_spec) == 0 && (is_failing(w) || !is_replacing(w)));
+}
+
+/* --- the whole */
+
+int workers_new(struct workers **ret, const struct workers_config *config)
+{
+    struct workers *w = mem_zalloc(sizeof *w);
+    int r;
+
+    if (!w)
+        return -ENOMEM;
+    w->config = *config;
+    w->spec_fd = -1;
+    r = loop_timer_init(&w->pool_timer, config->loop, on_pool_timer, w);
+    if (r < 0) {
+        workers_free(w);
+        return r;
+    }
+    *ret = w;
+    return 0;
+}
+
+struct workers *workers_free(struct workers *w)
+{
+    if (!w)
+        return NULL;
+    loop_watch_deinit(&w->pool_watch);
+    pool_free(w->pool);
+    loop_timer_deinit(&w->pool_timer);
+    err_close(&w->spec_fd);
+    buf_deinit(&w->spec);
+    buf_deinit(&w->next_spec);
+    return mem_free(w);
+}
+
+void workers_serve(struct workers *w, struct dispatch *d)
+{
+    w->dispatch = d;
+}
+
+void workers_stop(struct workers *w)
+{
+    if (w->pool) {
+        pool_stop_all(w->pool, loop_now(w->config.loop));
+        turn(w, loop_now(w->config.loop));
+    }
+}
+
+uint32_t workers_n(const struct workers *w)
+{
+    return w->pool ? pool_n_alive(w->pool) : 0;
+}

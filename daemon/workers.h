@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/*
+ * The daemon's own workers: the pool, wired to the connections and to dispatch, and what its children are told to serve.
+ * A change of that is made without loss: new workers are started beside those that there are, and for each of them that can
+ * take work an old one gets nothing more, hands back what it has not begun, and goes when it has ended what it runs. When new
+ * ones die at start the old ones stay.
+ */
+#include "daemon/config.h"
+#include "dispatch/dispatch.h"
+
+struct conn_set;
+struct loop;
+struct workers;
+
+struct workers_config {
+    struct loop *loop;
+    struct conn_set *conns; /* where the workers' sockets are served */
+    /* No worker can be started for now. */
+    void (*on_throttled)(void *arg);
+    void *arg;
+};
+
+/* workers_new: 0, -errno. Nothing is started. workers_free: after all connections are freed; kills what is left. */
+MUST_CHECK int workers_new(struct workers **ret, const struct workers_config *config);
+struct workers *workers_free(struct workers *w);
+
+/* workers_pool: what dispatch asks the pool for. workers_serve: that dispatch is there; borrowed. */
+struct dispatch_pool workers_pool(struct workers *w);
+void workers_serve(struct workers *w, struct dispatch *d);
+
+/* workers_configure: so many workers, for what @config says, from now on; the first call starts them. What is the same as
+ * before changes nothing. While they are being replaced a further change waits until that is over.
+ *   Return: 0 (also where nothing was to be started); -errno, and the log says why (as before). */
+MUST_CHECK int workers_configure(struct workers *w, const struct config *config);
+
+/* workers_plugins: the files of the plugins as they are now, for workers_is_changed: whether one of them has changed since the
+ * workers were told of it. @ret gets the paths of those, each with a NUL. 0, -ENOMEM. */
+MUST_CHECK int workers_changed_plugins(const struct workers *w, const struct config *config, struct buf *ret);
+
+/* workers_is_settled: what was asked for last is done: no worker of before takes work; or it has failed for now. */
+int workers_is_settled(const struct workers *w);
+
+/* workers_stop: SIGTERM and then SIGKILL. workers_n: processes left. */
+void workers_stop(struct workers *w);
+uint32_t workers_n(const struct workers *w);
