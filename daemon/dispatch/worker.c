@@ -14,9 +14,7 @@ enum { INFO_LABELS = 16 };
 
 struct grpc_status *worker_no_memory(struct grpc_status *st)
 {
-    return status_set_retry(status_set(st, GRPC_RESOURCE_EXHAUSTED, "OUT_OF_MEMORY",
-                                       "the daemon could not allocate memory; nothing was changed"),
-                            1000);
+    return status_set_no_memory(st);
 }
 
 static int no_room(struct grpc_status *st)

@@ -427,9 +427,7 @@ struct grpc_status *convert_not_found(struct grpc_status *st, const struct id *i
 
 struct grpc_status *convert_no_memory(struct grpc_status *st)
 {
-    return status_set_retry(status_set(st, GRPC_RESOURCE_EXHAUSTED, "OUT_OF_MEMORY",
-                                       "the daemon could not allocate memory; nothing was changed"),
-                            1000);
+    return status_set_no_memory(st);
 }
 
 /* A limit that the operator has set is reached. */

@@ -15,8 +15,10 @@
 #include "base/list.h"
 #include "base/mem.h"
 #include "grpc/codec.h"
+#include "grpc/status.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 enum { HEALTH_SERVICE_UNKNOWN = 3 }; /* on the wire only */
@@ -119,26 +121,32 @@ static int read_request(struct grpc_call *call, struct span message, struct requ
     r = codec_read(&request_table, message, ret, &field);
     if (r == 0)
         return 1;
-    grpc_call_fail_code(call, GRPC_INVALID_ARGUMENT, codec_error_text(r));
+    grpc_call_fail_code(call, GRPC_INVALID_ARGUMENT, "MALFORMED_MESSAGE", codec_error_text(r));
     return 0;
 }
 
 static void fail_no_memory(struct grpc_call *call)
 {
-    grpc_call_fail_code(call, GRPC_RESOURCE_EXHAUSTED, "no memory");
+    grpc_call_fail(call, status_set_no_memory(&(struct grpc_status){0}));
 }
 
 static void check_on_message(struct grpc_call *call, struct span message)
 {
     struct health *h = grpc_call_context(call);
     struct request request;
+    struct grpc_status st;
     struct span service;
 
     if (!read_request(call, message, &request))
         return;
     service = service_find(h, request.service);
     if (!service.p) {
-        grpc_call_fail_code(call, GRPC_NOT_FOUND, "no such service");
+        char name[STATUS_TEXT_MAX_BYTES];
+
+        snprintf(name, sizeof name, "%.*s", (int)MIN(request.service.len, sizeof name),
+                 (const char *)request.service.p);
+        status_set(&st, GRPC_NOT_FOUND, "NO_SUCH_SERVICE", "no such service");
+        grpc_call_fail(call, status_set_resource(&st, "grpc.health.v1.Service", name));
         return;
     }
     if (send_status(call, status_of(h, service)) < 0) {
@@ -165,11 +173,15 @@ static void watcher_tell(const struct health *h, struct watcher *w)
 
 static void watcher_end(const struct health *h, struct watcher *w)
 {
+    struct grpc_status st;
+
     watcher_tell(h, w);
     if (!list_is_linked(&w->link))
         return;
     list_del(&w->link);
-    grpc_call_fail_code(w->call, GRPC_UNAVAILABLE, "the server is shutting down");
+    grpc_call_fail(w->call, status_set_retry(status_set(&st, GRPC_UNAVAILABLE, "STOPPING",
+                                                        "the server is shutting down"),
+                                             1000));
 }
 
 static void tell_all(struct health *h)
@@ -183,11 +195,14 @@ static void watch_on_message(struct grpc_call *call, struct span message)
     struct health *h = grpc_call_context(call);
     struct watcher *w;
     struct request request;
+    struct grpc_status st;
 
     if (!read_request(call, message, &request))
         return;
     if (h->n_watchers >= HEALTH_WATCHERS_MAX) {
-        grpc_call_fail_code(call, GRPC_RESOURCE_EXHAUSTED, "too many watches of health are open");
+        status_set(&st, GRPC_RESOURCE_EXHAUSTED, "TOO_MANY_WATCHES", "too many watches of health are open");
+        status_set_quota(&st, "health.watches", "the watches of health that may be open at once");
+        grpc_call_fail(call, status_set_retry(&st, 1000));
         return;
     }
     w = mem_zalloc(sizeof *w);

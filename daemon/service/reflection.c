@@ -19,6 +19,7 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "base/utf8.h"
+#include "grpc/status.h"
 #include "grpc/writer.h"
 
 #include <errno.h>
@@ -531,18 +532,19 @@ static void info_on_message(struct grpc_call *call, struct span message)
     struct writer w;
 
     if (message.len > REFLECTION_QUESTION_MAX_BYTES || request_read(message, &request)) {
-        grpc_call_fail_code(call, GRPC_INVALID_ARGUMENT, "no ServerReflectionRequest, or too long a one");
+        grpc_call_fail_code(call, GRPC_INVALID_ARGUMENT, "MALFORMED_MESSAGE",
+                            "no ServerReflectionRequest, or too long a one");
         return;
     }
     w = writer_to(sent ? grpc_call_begin(call) : NULL);
     if (!w.out) {
-        grpc_call_fail_code(call, GRPC_RESOURCE_EXHAUSTED, "no memory");
+        grpc_call_fail(call, status_set_no_memory(&(struct grpc_status){0}));
         return;
     }
     answer_write(grpc_call_context(call), &w, message, &request, sent);
     if (w.failed) {
         grpc_call_undo(call);
-        grpc_call_fail_code(call, GRPC_RESOURCE_EXHAUSTED, "no memory");
+        grpc_call_fail(call, status_set_no_memory(&(struct grpc_status){0}));
         return;
     }
     grpc_call_end(call);

@@ -478,12 +478,12 @@ void grpc_call_fail(struct grpc_call *call, const struct grpc_status *status)
         call_end(call);
 }
 
-void grpc_call_fail_code(struct grpc_call *call, enum grpc_code code, const char *message)
+void grpc_call_fail_code(struct grpc_call *call, enum grpc_code code, const char *reason, const char *message)
 {
-    call_fail(call, code, "%s", message);
+    call_fail(call, code, reason, "%s", message);
 }
 
-void call_fail(struct grpc_call *call, enum grpc_code code, const char *format, ...)
+void call_fail(struct grpc_call *call, enum grpc_code code, const char *reason, const char *format, ...)
 {
     char message[STATUS_MESSAGE_MAX_BYTES + 8];
     struct grpc_status st;
@@ -492,7 +492,7 @@ void call_fail(struct grpc_call *call, enum grpc_code code, const char *format, 
     va_start(args, format);
     vsnprintf(message, sizeof message, format, args);
     va_end(args);
-    grpc_call_fail(call, status_set(&st, code, "", "%s", message));
+    grpc_call_fail(call, status_set(&st, code, reason, "%s", message));
 }
 
 void grpc_call_pause(struct grpc_call *call, int paused)

@@ -75,8 +75,9 @@ struct grpc_call {
 /* call_end: the call is over: out of every queue, nothing more is taken or sent. Again: no effect. */
 void call_end(struct grpc_call *call);
 
-/* call_fail: as grpc_call_fail with a formatted text and no details. */
-void call_fail(struct grpc_call *call, enum grpc_code code, const char *format, ...) PRINTF_LIKE(3, 4);
+/* call_fail: as grpc_call_fail with a reason and a formatted text. */
+void call_fail(struct grpc_call *call, enum grpc_code code, const char *reason, const char *format, ...)
+        PRINTF_LIKE(4, 5);
 
 /* call_count: what is stored of the request has changed. */
 void call_count(struct grpc_call *call);

@@ -222,10 +222,13 @@ static void fail_framing(struct grpc_call *call, int r)
     switch (r) {
     case FRAMING_E_TOO_LARGE: fail_too_large(call); return;
     case FRAMING_E_COMPRESSED:
-        call_fail(call, GRPC_INTERNAL, "a message has the compressed flag, but there is no grpc-encoding");
+        call_fail(call, GRPC_INTERNAL, "MALFORMED_CALL",
+                  "a message has the compressed flag, but there is no grpc-encoding");
         return;
-    case FRAMING_E_EXTRA: call_fail(call, GRPC_INTERNAL, "a second message in a call that takes one"); return;
-    default: call_fail(call, GRPC_RESOURCE_EXHAUSTED, "no memory for the message"); return;
+    case FRAMING_E_EXTRA:
+        call_fail(call, GRPC_INTERNAL, "MALFORMED_CALL", "a second message in a call that takes one");
+        return;
+    default: call_fail(call, GRPC_RESOURCE_EXHAUSTED, "OUT_OF_MEMORY", "no memory for the message"); return;
     }
 }
 
@@ -237,7 +240,7 @@ static void hand_over(struct grpc_call *call)
 
     if (UNLIKELY(r)) {
         ASSERT(r == FRAMING_E_MORE); /* the rest was checked when it was gathered */
-        call_fail(call, GRPC_INTERNAL,
+        call_fail(call, GRPC_INTERNAL, "MALFORMED_CALL",
                   framing_stored(&call->framing) ? "the request ends inside a message"
                                                  : "the request ends without a message");
         return;
@@ -267,7 +270,7 @@ static void settle(struct grpc_call *call, int all)
         return;
     if (all && call->peer_ended && !call->has_half_closed) {
         if (framing_stored(&call->framing)) {
-            call_fail(call, GRPC_INTERNAL, "the request ends inside a message");
+            call_fail(call, GRPC_INTERNAL, "MALFORMED_CALL", "the request ends inside a message");
             return;
         }
         call->has_half_closed = 1;
@@ -412,16 +415,17 @@ static int find_method(struct grpc_call *call, struct span path)
         call->method = row->method;
         if (LIKELY(call->method->handler))
             return 0;
-        call_fail(call, GRPC_UNIMPLEMENTED, "method %.*s is not implemented", SPAN_ARGS(path));
+        call_fail(call, GRPC_UNIMPLEMENTED, "UNIMPLEMENTED_METHOD", "method %.*s is not implemented",
+                  SPAN_ARGS(path));
         return 1;
     }
     slash = path.len > 1 ? memchr(path.p + 1, '/', path.len - 1) : NULL;
     if (slash)
         service = (struct span){path.p + 1, (size_t)(slash - path.p) - 1};
     if (slash && service.len && grpc_server_has_service(server, service))
-        call_fail(call, GRPC_UNIMPLEMENTED, "unknown method %.*s", SPAN_ARGS(path));
+        call_fail(call, GRPC_UNIMPLEMENTED, "NO_SUCH_METHOD", "unknown method %.*s", SPAN_ARGS(path));
     else
-        call_fail(call, GRPC_UNIMPLEMENTED, "unknown service: %.*s", SPAN_ARGS(path));
+        call_fail(call, GRPC_UNIMPLEMENTED, "NO_SUCH_SERVICE", "unknown service: %.*s", SPAN_ARGS(path));
     return 1;
 }
 
@@ -432,17 +436,19 @@ static int set_deadline(struct grpc_call *call, struct span timeout)
     int64_t ns;
 
     if (metadata_timeout_parse(timeout, &ns)) {
-        call_fail(call, GRPC_INTERNAL, "malformed grpc-timeout \"%.*s\"", SPAN_ARGS(timeout));
+        call_fail(call, GRPC_INTERNAL, "MALFORMED_CALL", "malformed grpc-timeout \"%.*s\"",
+                  SPAN_ARGS(timeout));
         return 1;
     }
     if (ns == 0) {
-        call_fail(call, GRPC_DEADLINE_EXCEEDED, "the deadline had passed when the call came");
+        call_fail(call, GRPC_DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED",
+                  "the deadline had passed when the call came");
         return 1;
     }
     if (ns == CLOCK_NEVER)
         return 0;
     if (heap_set(&conn->deadlines, &call->deadline, clock_add(h2_session_now(conn->session), ns)) < 0) {
-        call_fail(call, GRPC_RESOURCE_EXHAUSTED, "no memory for the call");
+        call_fail(call, GRPC_RESOURCE_EXHAUSTED, "OUT_OF_MEMORY", "no memory for the call");
         return 1;
     }
     if (call->deadline.key < conn->tick_at)
@@ -510,8 +516,8 @@ static void on_request(struct h2_stream *s, const struct h2_header *headers, siz
     if (find_method(call, request.path))
         return;
     if (request.encoding.len && !METADATA_IS(request.encoding, "identity")) {
-        call_fail(call, GRPC_UNIMPLEMENTED, "grpc-encoding \"%.*s\" is not supported",
-                  SPAN_ARGS(request.encoding));
+        call_fail(call, GRPC_UNIMPLEMENTED, "UNIMPLEMENTED_ENCODING",
+                  "grpc-encoding \"%.*s\" is not supported", SPAN_ARGS(request.encoding));
         return;
     }
     if (request.timeout.p && set_deadline(call, request.timeout))
@@ -613,7 +619,7 @@ static void expire(struct grpc_call *call)
     call->is_late = 1;
     call_drop_hold(call);
     if (h2_stream_pending(s) == 0) {
-        call_fail(call, GRPC_DEADLINE_EXCEEDED, "the deadline has passed");
+        call_fail(call, GRPC_DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED", "the deadline has passed");
         return;
     }
     call_end(call);

@@ -153,8 +153,9 @@ void grpc_server_abandon(struct grpc_server *server, const struct grpc_status *s
  * succeed: where memory fails the stream is reset with INTERNAL_ERROR. */
 void grpc_call_finish(struct grpc_call *call);
 void grpc_call_fail(struct grpc_call *call, const struct grpc_status *status);
-/* grpc_call_fail_code: a status without details. */
-void grpc_call_fail_code(struct grpc_call *call, enum grpc_code code, const char *message);
+/* grpc_call_fail_code: a status of a code, a reason and a text, without other details. */
+void grpc_call_fail_code(struct grpc_call *call, enum grpc_code code, const char *reason,
+                         const char *message);
 
 /* grpc_call_pause: stop (1) or go on (0) handing over messages of a streaming request, its half-close too. What
  * waits comes later, never from inside. Other kinds: no effect. */

@@ -165,6 +165,13 @@ struct grpc_status *status_add_metadata(struct grpc_status *st, const char *key,
     return st;
 }
 
+struct grpc_status *status_set_no_memory(struct grpc_status *st)
+{
+    status_set(st, GRPC_RESOURCE_EXHAUSTED, "OUT_OF_MEMORY",
+               "memory could not be allocated; nothing was changed");
+    return status_set_retry(st, 1000);
+}
+
 struct grpc_status *status_set_retry(struct grpc_status *st, int64_t delay_ms)
 {
     st->retry_delay_ms = delay_ms;

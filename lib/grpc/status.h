@@ -67,6 +67,8 @@ struct grpc_status *status_add_violation(struct grpc_status *st, const char *fie
         PRINTF_LIKE(3, 4);
 struct grpc_status *status_add_metadata(struct grpc_status *st, const char *key, const char *format, ...)
         PRINTF_LIKE(3, 4);
+/* status_set_no_memory: an allocation failed and nothing was changed: RESOURCE_EXHAUSTED, OUT_OF_MEMORY, again in a second. */
+struct grpc_status *status_set_no_memory(struct grpc_status *st);
 struct grpc_status *status_set_retry(struct grpc_status *st, int64_t delay_ms);
 struct grpc_status *status_set_resource(struct grpc_status *st, const char *type, const char *name);
 struct grpc_status *status_set_quota(struct grpc_status *st, const char *subject, const char *description);

@@ -214,6 +214,21 @@ class Meaning(BadCase):
         details = self.assert_refused(error, grpc.StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_FUTURES")
         self.assertEqual([v.subject for v in details["QuotaFailure"].violations], ["limits.futures"])
 
+    def test_everywhere(self):
+        """What gRPC's own part and the standard services refuse says why as well."""
+        def call(path, request=b""):
+            return lambda: self.channel().unary_unary(path)(request)
+        for reason, code, ask in [
+                ("NO_SUCH_SERVICE", UNIMPLEMENTED, call("/futured.v1.Nothing/Get")),
+                ("NO_SUCH_METHOD", UNIMPLEMENTED, call("/futured.v1.Futures/Nothing")),
+                ("NO_SUCH_SERVICE", grpc.StatusCode.NOT_FOUND, call("/grpc.health.v1.Health/Check", field(1, b"nothing"))),
+                ("MALFORMED_MESSAGE", INVALID, call("/grpc.health.v1.Health/Check", b"\xff")),
+                ("MALFORMED_MESSAGE", INVALID, call("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", b"\xff"))]:
+            with self.subTest(reason=reason, code=code):
+                with self.assertRaises(grpc.RpcError) as caught:
+                    ask()
+                self.assert_refused(caught.exception, code, reason)
+
 
 if __name__ == "__main__":
     futures_support.main()

@@ -182,12 +182,13 @@ static int send_stats(struct grpc_call *call)
 
 static void fail_malformed(struct grpc_call *call)
 {
-    grpc_call_fail_code(call, GRPC_INVALID_ARGUMENT, "the request is malformed, or asks for too much");
+    grpc_call_fail_code(call, GRPC_INVALID_ARGUMENT, "TEST",
+                        "the request is malformed, or asks for too much");
 }
 
 static void fail_no_memory(struct grpc_call *call)
 {
-    grpc_call_fail_code(call, GRPC_RESOURCE_EXHAUSTED, "no memory");
+    grpc_call_fail_code(call, GRPC_RESOURCE_EXHAUSTED, "TEST", "no memory");
 }
 
 /* --- the counters and who watches them */

@@ -56,7 +56,7 @@ static inline void fake_on_message(struct grpc_call *call, struct span message)
 
     buf_clear(&fake->request);
     if (buf_append(&fake->request, message.p, message.len) < 0) {
-        grpc_call_fail_code(call, GRPC_RESOURCE_EXHAUSTED, "the fake is out of memory");
+        grpc_call_fail_code(call, GRPC_RESOURCE_EXHAUSTED, "TEST", "the fake is out of memory");
         return;
     }
     fake->n_requests++;
@@ -246,5 +246,5 @@ static inline int fake_teardown(void **state)
 static inline void fake_reply(struct grpc_call *call, const void *p, size_t n)
 {
     if (grpc_call_send(call, (struct span){p, n}) < 0)
-        grpc_call_fail_code(call, GRPC_RESOURCE_EXHAUSTED, "the fake is out of memory");
+        grpc_call_fail_code(call, GRPC_RESOURCE_EXHAUSTED, "TEST", "the fake is out of memory");
 }

@@ -131,7 +131,7 @@ static int fail_stream(struct fake *fake)
 {
     if (!fake->call)
         return 0;
-    grpc_call_fail_code(fake->call, GRPC_UNAVAILABLE, "the daemon stops");
+    grpc_call_fail_code(fake->call, GRPC_UNAVAILABLE, "TEST", "the daemon stops");
     return 1;
 }
 

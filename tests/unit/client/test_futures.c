@@ -121,7 +121,7 @@ static void keep_request_id(struct fake *fake, char id[static 64], int is_run)
 
 static void answer_unavailable(struct fake *fake, struct grpc_call *call, struct span message)
 {
-    grpc_call_fail_code(call, GRPC_UNAVAILABLE, "later");
+    grpc_call_fail_code(call, GRPC_UNAVAILABLE, "TEST", "later");
 }
 
 /* A call that failed is sent again as the same task; after one that did not, the request is another. */
@@ -178,7 +178,7 @@ static void answer_both(struct fake *fake, struct grpc_call *call, struct span m
 static void answer_accepted_only(struct fake *fake, struct grpc_call *call, struct span message)
 {
     send_answer(call, 3, FUTURED__V1__STATE__STATE_PENDING);
-    grpc_call_fail_code(call, GRPC_UNAVAILABLE, "stopping");
+    grpc_call_fail_code(call, GRPC_UNAVAILABLE, "TEST", "stopping");
 }
 
 static void answer_refused(struct fake *fake, struct grpc_call *call, struct span message)

@@ -129,7 +129,7 @@ static void test_events(void **state)
 
 static void refuse(struct fake *fake, struct grpc_call *call, struct span message)
 {
-    grpc_call_fail_code(call, GRPC_NOT_FOUND, "no such future");
+    grpc_call_fail_code(call, GRPC_NOT_FOUND, "TEST", "no such future");
 }
 
 static void garbage(struct fake *fake, struct grpc_call *call, struct span message)

@@ -159,7 +159,7 @@ static inline void service_do(struct grpc_call *call, int actions, struct span m
         }
     }
     if ((actions & DO_ECHO) && grpc_call_send(call, message) < 0)
-        grpc_call_fail_code(call, GRPC_RESOURCE_EXHAUSTED, "no memory");
+        grpc_call_fail_code(call, GRPC_RESOURCE_EXHAUSTED, "TEST", "no memory");
     if (actions & DO_BIG)
         service_send_big(call, service->script.big_bytes);
     if (actions & DO_BEGIN) {

@@ -288,7 +288,7 @@ static void test_answers_that_come_later(void **state)
     pair_pump(&w.pair);
     asked_expect(&b, GRPC_OK, "");
     assert_int_equal(a.n_done, 0);
-    grpc_call_fail_code(w.service.served[0].call, GRPC_ABORTED, "no");
+    grpc_call_fail_code(w.service.served[0].call, GRPC_ABORTED, "TEST", "no");
     pair_pump(&w.pair);
     asked_expect(&a, GRPC_ABORTED, "no");
     world_deinit(&w);

@@ -726,7 +726,7 @@ static void test_daemon_ends_the_stream(void **state)
     struct fixture f;
 
     start_welcomed(&f);
-    grpc_call_fail_code(f.daemon->call, GRPC_INVALID_ARGUMENT, "no good");
+    grpc_call_fail_code(f.daemon->call, GRPC_INVALID_ARGUMENT, "TEST", "no good");
     fake_send(f.daemon);
     join(&f);
     assert_int_equal(f.result, HOST_E_PROTOCOL);

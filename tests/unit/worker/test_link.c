@@ -74,7 +74,7 @@ static void test_status(void **state)
 
     setup(&f);
     settle(&f);
-    grpc_call_fail_code(f.daemon->call, GRPC_PERMISSION_DENIED, "no");
+    grpc_call_fail_code(f.daemon->call, GRPC_PERMISSION_DENIED, "TEST", "no");
     settle(&f);
     assert_null(f.link.call);
     assert_int_equal(f.link.status.code, GRPC_PERMISSION_DENIED);
