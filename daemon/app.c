@@ -22,6 +22,7 @@
 #include "daemon/net/conn.h"
 #include "daemon/net/listener.h"
 #include "daemon/net/loop.h"
+#include "daemon/secure.h"
 #include "daemon/service/health.h"
 #include "daemon/service/reflection.h"
 #include "proto/descriptor_set.h"
@@ -66,6 +67,7 @@ struct app {
     struct health *health;
     struct reflection *reflection;
     struct conn_set *conns;
+    struct secure secure;
     struct executor *executor;
     struct inherited inherited; /* sockets that are no listener yet */
     struct listener **listeners;
@@ -337,12 +339,16 @@ static int start_conns(struct app *app)
 {
     const struct conn_set_config config = {
             .max_conns = app->config->max_connections,
+            .max_handshakes = app->config->max_handshakes,
+            .handshake_timeout_ns = app->config->handshake_timeout_ns,
             .on_open = on_conn_open,
             .on_empty = stop_if_empty,
             .arg = app,
     };
 
-    return conn_set_new(&app->conns, app->loop, &config);
+    int r = conn_set_new(&app->conns, app->loop, &config);
+
+    return r == 0 ? secure_init(&app->secure, app->conns, app->config) : r;
 }
 
 static void tell_ready(const struct app *app)
@@ -553,7 +559,7 @@ static int write_ports(const struct app *app, FILE *file)
         if (address_is_unix(a))
             fprintf(file, "unix %s\n", address_path(a));
         else
-            fprintf(file, "tcp %s\n", a->text);
+            fprintf(file, "%s %s\n", a->is_tls ? "tls" : "tcp", address_bare(a));
     }
     return fflush(file) == 0 && !ferror(file) ? 0 : -EIO;
 }
@@ -636,6 +642,7 @@ static void app_deinit(struct app *app)
     stop_listening(app);
     inherited_deinit(&app->inherited);
     conn_set_free(app->conns);
+    secure_deinit(&app->secure);
     executor_free(app->executor);
     reflection_free(app->reflection);
     health_free(app->health);

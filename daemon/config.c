@@ -3,8 +3,10 @@
 
 #include "base/mem.h"
 #include "daemon/config_table.h"
+#include "daemon/secure.h"
 #include "store/backup.h"
 #include "store/check.h"
+#include "tls/tls.h"
 
 #include <errno.h>
 #include <sched.h>
@@ -275,6 +277,36 @@ static void check_functions(const struct config *c, struct config_errors *errors
                          c->functions[i].file, c->functions[i].line, c->functions[i].name);
 }
 
+/* Who could use an address, and whether that is what was meant. */
+static void check_address(const struct config *c, const struct address *a, struct config_errors *errors)
+{
+    if (a->is_tls && (!c->tls_certificate || !c->tls_key))
+        config_error(errors, "[futured] listen: %s needs [tls] certificate and key", a->text);
+    if (c->insecure || address_is_loopback(a))
+        return;
+    if (!a->is_tls)
+        config_error(errors,
+                     "[futured] listen: %s: whoever reaches it over the network could read and do "
+                     "everything; listen on "
+                     "tls:%s, on 127.0.0.1 or [::1], or on a Unix socket; or write insecure = yes",
+                     a->text, a->text);
+    else if (!c->tls_client_ca || c->tls_demand != 1)
+        config_error(errors,
+                     "[futured] listen: %s: whoever reaches it over the network could do everything; ask "
+                     "clients for "
+                     "certificates ([tls] client_ca); or write insecure = yes",
+                     a->text);
+}
+
+static void check_transport(const struct config *c, struct config_errors *errors)
+{
+    if (!c->tls_certificate != !c->tls_key)
+        config_error(errors, "[tls] %s: it is missing; a certificate and its key belong together",
+                     c->tls_key ? "certificate" : "key");
+    for (size_t i = 0; i < c->n_listen; i++)
+        check_address(c, &c->listen[i], errors);
+}
+
 static int load(struct config *c, const struct command_line *line, struct config_errors *errors)
 {
     int r = set_presets(c);
@@ -295,6 +327,8 @@ static int load(struct config *c, const struct command_line *line, struct config
         check_functions(c, errors);
     if (r == 0 && !errors->n)
         r = set_defaults(c, line, errors);
+    if (r == 0)
+        check_transport(c, errors);
     c->accept_loss = line->is_accept_loss;
     if (r == 0 && line->port_file) {
         c->port_file = arena_strndup(&c->arena, line->port_file, strlen(line->port_file));
@@ -394,6 +428,19 @@ static int back_up(const struct config *c, const char *to)
     return fflush(stdout) == 0 && r == 0 ? 0 : 1;
 }
 
+/* What the start would find as well. */
+static int check_tls_files(const struct config *c)
+{
+    struct tls_context *context = NULL;
+    char why[TLS_WHY_BYTES];
+
+    if (secure_context_new(&context, c, why) != 0)
+        fprintf(stderr, "futured: [tls]: %s\n", why);
+    else if (!context)
+        return 1;
+    return context && !tls_context_free(context);
+}
+
 int config_main(struct config **ret, int argc, char *const argv[])
 {
     CLEANUP(buf_deinit) struct buf text = BUF_INIT;
@@ -418,6 +465,10 @@ int config_main(struct config **ret, int argc, char *const argv[])
         return report(r, &errors);
     if (!line.is_check && !line.backup)
         return -1;
+    if (line.is_check && !check_tls_files(*ret)) {
+        *ret = config_free(*ret);
+        return 1;
+    }
     if (line.backup)
         r = back_up(*ret, line.backup);
     else

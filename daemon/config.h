@@ -42,6 +42,7 @@ struct config {
     struct arena arena; /* of every string and array below */
     struct address *listen;
     size_t n_listen;
+    int insecure;                /* others may reach what is not protected */
     int is_listen_default;       /* it is in a directory of the user's that may have to be made */
     const char *state_directory; /* NULL: none, and none needed */
     int is_state_default;        /* nobody named it: the directories above it may have to be made */
@@ -53,8 +54,11 @@ struct config {
     enum log_level log_level;
     const char *functions_directory; /* "" = none */
     struct limits limits;
-    uint32_t max_connections;
-    struct h2_config h2; /* of a stranger's connection */
+    uint32_t max_connections, max_handshakes;
+    struct h2_config h2;                                   /* of a stranger's connection */
+    const char *tls_certificate, *tls_key, *tls_client_ca; /* paths; NULL = not given */
+    uint8_t tls_demand, tls_min_version;                   /* as of CONFIG_DEMAND, CONFIG_VERSION */
+    int64_t handshake_timeout_ns;
     int64_t drain_timeout_ns;
     int64_t watch_keepalive_ns;
     int64_t lease_ttl_ns; /* of workers on a stream that is not the pool's */

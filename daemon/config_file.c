@@ -177,8 +177,8 @@ static void begin_section(struct source *src)
             src->r = -ENOMEM;
     } else if (strcmp(src->section, "function") == 0 || !config_section_exists(src->section)) {
         WRONG(src,
-              "[%s]: there is no such section; [futured], [limits], [timeouts], [pool] and [function.NAME] "
-              "are allowed",
+              "[%s]: there is no such section; [futured], [limits], [store], [timeouts], [tls], [pool] and "
+              "[function.NAME] are allowed",
               src->section);
     } else if (src->is_part) {
         WRONG(src, "[%s]: only [function.NAME] is allowed in a file of functions_directory", src->section);

@@ -33,7 +33,8 @@ _Static_assert(sizeof(size_t) == sizeof(uint64_t), "CONFIG_SIZE writes either");
 const struct config_key config_keys[] = {
     {"futured", "listen", CONFIG_ADDRESSES, AT(listen), .sample = "unix:/run/futured/futured.sock",
      .flag = "listen", .argument = "ADDR",
-     .doc = "Where to listen: unix:/path, 127.0.0.1:4740 or [::1]:4740; port 0 is any. May be given more than once. "
+     .doc = "Where to listen: unix:/path, 127.0.0.1:4740, [::1]:4740, or tls:0.0.0.0:4741 with [tls]; port 0 is any. May be "
+            "given more than once. What others than this machine can reach needs TLS, and clients that must say who they are. "
             "Default: unix:$RUNTIME_DIRECTORY/futured.sock, else unix:$XDG_RUNTIME_DIR/futured/futured.sock."},
     {"futured", "state_directory", CONFIG_PATH, AT(state_directory), .sample = "/var/lib/futured",
      .flag = "state-directory", .argument = "DIR",
@@ -46,12 +47,16 @@ const struct config_key config_keys[] = {
     {"futured", "max_message", CONFIG_SIZE, AT(limits.max_message_bytes), 4 * K, LIMIT_MAX_MESSAGE_BYTES,
      .preset = "4M",
      .doc = "The largest request or reply."},
+    {"futured", "insecure", CONFIG_BOOL, AT(insecure), .preset = "no",
+     .doc = "Whether it may listen where anybody on the network could use it: without TLS, or without asking who calls."},
     {"futured", "functions_directory", CONFIG_PATH, AT(functions_directory), .shipped = "/etc/futured/functions.d",
      .doc = "Every *.conf in this directory is read too, in the order of their names; [function.NAME] sections may "
             "stand there. Default: none."},
 
     {"limits", "connections", CONFIG_COUNT, AT(max_connections), 1, 1000000, .preset = "10000",
      .doc = "Open connections; more are accepted and closed at once."},
+    {"limits", "handshakes", CONFIG_COUNT, AT(max_handshakes), 1, 1000000, .preset = "256",
+     .doc = "Connections that are in their TLS handshake at a time; one more ends the one that began first."},
     {"limits", "streams_per_connection", CONFIG_COUNT, AT(h2.max_streams), 1, 1000000, .preset = "2000",
      .doc = "Calls that one connection may have open."},
     {"limits", "header_list", CONFIG_SIZE32, AT(h2.max_header_list_bytes), 4 * K, 1 * M, .preset = "16K",
@@ -80,6 +85,8 @@ const struct config_key config_keys[] = {
     {"store", "log", CONFIG_SIZE, AT(log_bytes), 0, 1 << 30, .preset = "16M",
      .doc = "Room that the store's log takes at the start, if there is so much; syncs are quicker within it."},
 
+    {"timeouts", "handshake", CONFIG_SPAN, AT(handshake_timeout_ns), 100 * MS, 1 * DAY, .preset = "10s",
+     .doc = "From the connection to the end of its TLS handshake."},
     {"timeouts", "preface", CONFIG_SPAN, AT(h2.preface_timeout_ns), 100 * MS, 1 * DAY, .preset = "10s",
      .doc = "From the connection to the client's first SETTINGS."},
     {"timeouts", "headers", CONFIG_SPAN, AT(h2.headers_timeout_ns), 100 * MS, 1 * DAY, .preset = "10s",
@@ -101,6 +108,18 @@ const struct config_key config_keys[] = {
      .doc = "How long open calls may go on after SIGTERM; 0 ends them at once."},
     {"timeouts", "lease_ttl", CONFIG_SPAN, AT(lease_ttl_ns), 1 * S, S * 3600, .preset = "10s",
      .doc = "Silence of a worker that is not of the pool before what it holds is lost."},
+
+    {"tls", "certificate", CONFIG_FILE, AT(tls_certificate), .sample = "/etc/futured/tls.crt",
+     .doc = "The certificate of the daemon for addresses with tls:, with those between it and the authority behind it (PEM). A "
+            "name without a slash is a credential (LoadCredential=); so also below."},
+    {"tls", "key", CONFIG_FILE, AT(tls_key), .sample = "/etc/futured/tls.key",
+     .doc = "Its private key (PEM, without a passphrase)."},
+    {"tls", "client_ca", CONFIG_FILE, AT(tls_client_ca), .sample = "/etc/futured/clients.crt",
+     .doc = "Who signs the certificates of clients (PEM). Default: clients are not asked for one."},
+    {"tls", "client_certificate", CONFIG_DEMAND, AT(tls_demand), .preset = "required",
+     .doc = "With client_ca: whether a client must have a certificate (required), or may come without one (optional)."},
+    {"tls", "min_version", CONFIG_VERSION, AT(tls_min_version), .preset = "1.2",
+     .doc = "The oldest TLS that is spoken: 1.2 or 1.3."},
 
     {"pool", "workers", CONFIG_COUNT, AT(workers), 0, 4096, .sample = "4", .flag = "workers", .argument = "N",
      .doc = "Processes that run functions. Default: one for each processor."},
@@ -390,6 +409,33 @@ static int set_text(const struct config_key *key, void *into, struct arena *aren
     return 0;
 }
 
+/* A path, or a name in the directory that systemd puts credentials into. */
+static int set_file(void *into, struct arena *arena, const char *value, char *why)
+{
+    const char *directory = getenv("CREDENTIALS_DIRECTORY");
+    char path[PATH_MAX];
+    const char *copy;
+    int n = 0;
+
+    if (*value == '/')
+        n = snprintf(path, sizeof path, "%s", value);
+    else if (!*value || strchr(value, '/') || *value == '.')
+        return refuse(why, value, "an absolute path is allowed, or the name of a credential");
+    else if (!directory || *directory != '/')
+        return refuse(why, value,
+                      "it is the name of a credential, and CREDENTIALS_DIRECTORY is not set; LoadCredential= "
+                      "of the unit sets it; or give an absolute path");
+    else
+        n = snprintf(path, sizeof path, "%s/%s", directory, value);
+    if (n < 0 || (size_t)n >= sizeof path)
+        return refuse(why, value, "the path is longer than %d bytes", PATH_MAX - 1);
+    copy = arena_strndup(arena, path, (size_t)n);
+    if (!copy)
+        return -ENOMEM;
+    memcpy(into, &copy, sizeof copy);
+    return 0;
+}
+
 /* The list and its length lie side by side in struct config. */
 static int add_address(struct config *c, struct arena *arena, const char *value, char *why)
 {
@@ -453,7 +499,8 @@ static int set_store(void *into, const char *value, char *why)
 int config_set(const struct config_key *key, void *into, struct arena *arena, const char *value,
                char why[static CONFIG_WHY_BYTES])
 {
-    static const char *const durabilities[] = {"durable", "ephemeral"}, *const on_losts[] = {"retry", "fail"};
+    static const char *const durabilities[] = {"durable", "ephemeral"}, *const on_losts[] = {"retry", "fail"},
+                             *const demands[] = {"required", "optional"}, *const versions[] = {"1.2", "1.3"};
     void *place = (char *)into + key->offset;
     enum log_level level;
 
@@ -469,6 +516,9 @@ int config_set(const struct config_key *key, void *into, struct arena *arena, co
     case CONFIG_DECIMAL: return set_decimal(key, place, value, why);
     case CONFIG_INTEGER: return set_integer(place, value, why);
     case CONFIG_DURABILITY: return set_word(place, durabilities, value, why);
+    case CONFIG_DEMAND: return set_word(place, demands, value, why);
+    case CONFIG_VERSION: return set_word(place, versions, value, why);
+    case CONFIG_FILE: return set_file(place, arena, value, why);
     case CONFIG_ON_LOST: return set_word(place, on_losts, value, why);
     case CONFIG_TYPES: return set_types(key, place, arena, value, why);
     case CONFIG_LEVEL:

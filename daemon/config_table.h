@@ -8,7 +8,9 @@ enum config_type {
     CONFIG_BOOL,       /* int */
     CONFIG_COUNT,      /* uint32_t */
     CONFIG_COUNT64,    /* uint64_t */
+    CONFIG_DEMAND,     /* uint8_t, 1 is required, 2 is optional */
     CONFIG_DURABILITY, /* uint8_t, enum durability */
+    CONFIG_FILE,       /* const char *, absolute; a value without a slash is a credential of systemd */
     CONFIG_LEVEL,      /* enum log_level */
     CONFIG_PATH,       /* const char *, absolute */
     CONFIG_ON_LOST,    /* uint8_t, enum on_lost */
@@ -21,6 +23,7 @@ enum config_type {
     CONFIG_STORE,      /* enum config_store */
     CONFIG_TEXT,       /* const char * */
     CONFIG_TYPES,      /* the types of a struct retry_policy */
+    CONFIG_VERSION,    /* uint8_t, 1 is TLS 1.2, 2 is 1.3 */
 };
 
 enum { CONFIG_WHY_BYTES = 1024, CONFIG_KEYS_MAX = 96 };

@@ -9,7 +9,7 @@
 #include <netinet/in.h>
 #include <sys/un.h>
 
-static const char unix_prefix[] = "unix:";
+static const char unix_prefix[] = "unix:", tls_prefix[] = "tls:";
 
 static int refuse(const char **ret_why, const char *why)
 {
@@ -111,7 +111,12 @@ int address_parse(const char *text, struct address *ret, const char **ret_why)
     struct address a = {0};
     int r;
 
-    if (strncmp(text, unix_prefix, sizeof unix_prefix - 1) == 0)
+    a.is_tls = strncmp(text, tls_prefix, sizeof tls_prefix - 1) == 0;
+    if (a.is_tls)
+        text += sizeof tls_prefix - 1;
+    if (strncmp(text, unix_prefix, sizeof unix_prefix - 1) == 0 && a.is_tls)
+        r = refuse(ret_why, "a Unix socket needs no TLS: the kernel says who is at the other end");
+    else if (strncmp(text, unix_prefix, sizeof unix_prefix - 1) == 0)
         r = parse_unix(text + sizeof unix_prefix - 1, &a, ret_why);
     else
         r = parse_tcp(text, &a, ret_why);
@@ -120,7 +125,7 @@ int address_parse(const char *text, struct address *ret, const char **ret_why)
     return r;
 }
 
-static void format_tcp(const struct sockaddr *sa, char text[static ADDRESS_TEXT_BYTES])
+static void format_tcp(const struct sockaddr *sa, const char *prefix, char text[static ADDRESS_TEXT_BYTES])
 {
     const struct sockaddr_in *sin = (const struct sockaddr_in *)(const void *)sa;
     const struct sockaddr_in6 *sin6 = (const struct sockaddr_in6 *)(const void *)sa;
@@ -128,13 +133,14 @@ static void format_tcp(const struct sockaddr *sa, char text[static ADDRESS_TEXT_
 
     if (sa->sa_family == AF_INET) {
         inet_ntop(AF_INET, &sin->sin_addr, host, sizeof host);
-        snprintf(text, ADDRESS_TEXT_BYTES, "%s:%u", host, ntohs(sin->sin_port));
+        snprintf(text, ADDRESS_TEXT_BYTES, "%s%s:%u", prefix, host, ntohs(sin->sin_port));
         return;
     }
     inet_ntop(AF_INET6, &sin6->sin6_addr, host, sizeof host);
     if (sin6->sin6_scope_id && !if_indextoname(sin6->sin6_scope_id, scope))
         snprintf(scope, sizeof scope, "%u", sin6->sin6_scope_id);
-    snprintf(text, ADDRESS_TEXT_BYTES, "[%s%s%s]:%u", host, *scope ? "%" : "", scope, ntohs(sin6->sin6_port));
+    snprintf(text, ADDRESS_TEXT_BYTES, "%s[%s%s%s]:%u", prefix, host, *scope ? "%" : "", scope,
+             ntohs(sin6->sin6_port));
 }
 
 void address_set(struct address *ret, const struct sockaddr *sa, socklen_t len)
@@ -148,20 +154,42 @@ void address_set(struct address *ret, const struct sockaddr *sa, socklen_t len)
     if (sa->sa_family == AF_UNIX)
         snprintf(ret->text, sizeof ret->text, "%s%s", unix_prefix, sun->sun_path);
     else
-        format_tcp(sa, ret->text);
+        format_tcp(sa, ret->is_tls ? tls_prefix : "", ret->text);
 }
 
-void address_of_peer(int fd, const struct sockaddr *sa, socklen_t len, char text[static ADDRESS_TEXT_BYTES])
+int address_is_loopback(const struct address *a)
+{
+    const struct sockaddr_in *sin = (const struct sockaddr_in *)&a->sa;
+    const struct sockaddr_in6 *sin6 = (const struct sockaddr_in6 *)&a->sa;
+
+    switch (a->sa.ss_family) {
+    case AF_INET: return ntohl(sin->sin_addr.s_addr) >> 24 == 127;
+    case AF_INET6: return IN6_IS_ADDR_LOOPBACK(&sin6->sin6_addr);
+    default: return 1;
+    }
+}
+
+const char *address_bare(const struct address *a)
+{
+    return a->is_tls ? a->text + sizeof tls_prefix - 1 : a->text;
+}
+
+void address_of_peer(int fd, const struct sockaddr *sa, socklen_t len, char text[static ADDRESS_TEXT_BYTES],
+                     int64_t *ret_uid, int64_t *ret_gid)
 {
     struct ucred cred;
     socklen_t cred_len = sizeof cred;
 
-    if (len >= sizeof(sa_family_t) && (sa->sa_family == AF_INET || sa->sa_family == AF_INET6))
-        format_tcp(sa, text);
-    else if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &cred_len) == 0)
+    *ret_uid = *ret_gid = -1;
+    if (len >= sizeof(sa_family_t) && (sa->sa_family == AF_INET || sa->sa_family == AF_INET6)) {
+        format_tcp(sa, "", text);
+    } else if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &cred_len) == 0) {
         snprintf(text, ADDRESS_TEXT_BYTES, "%suid=%u,pid=%d", unix_prefix, cred.uid, (int)cred.pid);
-    else
+        *ret_uid = cred.uid;
+        *ret_gid = cred.gid;
+    } else {
         snprintf(text, ADDRESS_TEXT_BYTES, "unknown");
+    }
 }
 
 const char *address_path(const struct address *a)

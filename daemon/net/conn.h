@@ -10,21 +10,26 @@
  *  2. An idle connection holds no buffer: reads and writes share the set's; what a socket does not take waits
  *     in the connection's own, at most CONN_SEND_BYTES and a frame.
  *  3. Reading goes on while output waits (h2/session.h, rule 4); it stops when the session is over.
- *  4. A peer that half-closes is gone: it gets what is ready, then its calls end as lost.
+ *  4. Under TLS nobody speaks on a connection before its handshake is complete. Handshakes have a time limit, so many
+ *     steps a turn, and so many at a time: one more ends the one that began first.
+ *  5. A peer that half-closes is gone: it gets what is ready, then its calls end as lost.
  */
 #include "base/clock.h"
 #include "daemon/net/address.h"
 #include "daemon/net/loop.h"
 
 struct h2_session;
+struct tls;
+struct tls_context;
 struct conn;
 struct conn_set;
 
 enum {
-    CONN_RECV_BYTES = 256 * 1024,        /* one read, into the buffer that all share */
-    CONN_RECVS_PER_TURN = 2,             /* of one connection, before the others get their turn */
-    CONN_SEND_BYTES = 128 * 1024,        /* one write */
-    CONN_LINGER_S = 5,                   /* for the peer to close after our last byte */
+    CONN_RECV_BYTES = 256 * 1024, /* one read, into the buffer that all share */
+    CONN_RECVS_PER_TURN = 2,      /* of one connection, before the others get their turn */
+    CONN_SEND_BYTES = 128 * 1024, /* one write */
+    CONN_HANDSHAKES_PER_TURN = 8, /* steps; one with a signature takes about 0.1 ms (P-256) to 1 ms (RSA) */
+    CONN_LINGER_S = 5,            /* for the peer to close after our last byte */
     CONN_LINGER_BYTES = 4 * 1024 * 1024, /* read and thrown away meanwhile */
 };
 
@@ -39,6 +44,9 @@ struct conn_peer {
     char address[ADDRESS_TEXT_BYTES]; /* "127.0.0.1:50412", "unix:uid=1000,pid=42", "worker:3" */
     enum conn_trust trust;
     uint64_t worker_key; /* of our own child; 0 = none */
+    int is_tls;
+    const struct tls *tls; /* for on_open; NULL: none */
+    int64_t uid, gid;      /* of a Unix socket, by the kernel; -1: not known */
 };
 
 /* Who speaks on a connection. */
@@ -50,6 +58,8 @@ struct conn_owner {
 
 struct conn_set_config {
     uint32_t max_conns;
+    uint32_t max_handshakes; /* > 0; these two of TLS */
+    int64_t handshake_timeout_ns;
     /* A connection has come: fill @ret. 0, -errno (the connection is closed at once). */
     int (*on_open)(void *arg, const struct conn_peer *peer, mono_ns_t now, struct conn_owner *ret);
     void (*on_empty)(void *arg); /* the last connection is gone; may be NULL; must free nothing of net */
@@ -61,6 +71,8 @@ struct conn_stats {
     uint64_t n_opened, n_refused; /* refused: over max_conns, or no descriptor or memory was left */
     uint64_t bytes_in, bytes_out;
     uint64_t bytes_waiting; /* for sockets that take no more now */
+    uint32_t n_half_open;   /* in their handshake */
+    uint64_t n_handshakes, n_resumed, n_handshakes_failed;
 };
 
 /* conn_set_new: Owns: the caller. @config is copied. 0, -ENOMEM. */
@@ -68,6 +80,9 @@ MUST_CHECK int conn_set_new(struct conn_set **ret, struct loop *loop, const stru
 
 /* conn_set_free: close every connection now, then free. Not from inside any callback of net or h2. */
 struct conn_set *conn_set_free(struct conn_set *set);
+
+/* conn_set_use_tls: what connections with peer.is_tls begin with from now on; borrowed until the next. 0, -ENOMEM. */
+MUST_CHECK int conn_set_use_tls(struct conn_set *set, const struct tls_context *tls);
 
 /* conn_set_adopt: make the connected stream socket @fd (CLOEXEC) a connection.
  *   Owns:   the set takes @fd in every case; it is closed on failure.

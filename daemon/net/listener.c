@@ -96,10 +96,10 @@ static int accept_one(struct listener *l, struct sockaddr_storage *sa, socklen_t
 
 static void open_conn(struct listener *l, int fd, const struct sockaddr_storage *sa, socklen_t len)
 {
-    struct conn_peer peer = {.trust = l->trust};
+    struct conn_peer peer = {.trust = l->trust, .is_tls = l->address.is_tls};
     int r;
 
-    address_of_peer(fd, (const struct sockaddr *)sa, len, peer.address);
+    address_of_peer(fd, (const struct sockaddr *)sa, len, peer.address, &peer.uid, &peer.gid);
     r = conn_set_adopt(l->conns, fd, &peer, NULL);
     if (r == CONN_E_FULL)
         LOG_EVENT(LOG_WARNING, "connection_refused", LOG_STR("peer", peer.address),

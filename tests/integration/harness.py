@@ -21,7 +21,8 @@ import sys
 import time
 import unittest
 
-from server import BIN, DEADLINE, DIE_WITH_PARENT, HERE, ROOT, Log, NotReady, Server  # noqa: F401
+import certs
+from server import BIN, DEADLINE, DIE_WITH_PARENT, HERE, IS_TLS, ROOT, Log, NotReady, Server  # noqa: F401
 
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
@@ -62,6 +63,19 @@ import echo_pb2_grpc  # noqa: E402
 
 # --- tests
 
+def credentials(who="alice", ca="ca"):
+    """What a client under TLS shows (None: nothing) and trusts."""
+    return grpc.ssl_channel_credentials(certs.read(f"{ca}.crt"), *((certs.read(f"{who}.key"), certs.read(f"{who}.crt"))
+                                                                  if who else ()))
+
+
+def open_channel(address, options, **others):
+    """A channel of the kind that the address wants."""
+    if IS_TLS and not address.startswith("unix:"):
+        return grpc.secure_channel(address, credentials(), options=options, **others)
+    return grpc.insecure_channel(address, options=options, **others)
+
+
 class ServerCase(unittest.TestCase):
     """Each test has a server; after it the server must stop on SIGTERM with status 0 and have logged nothing bad."""
 
@@ -101,7 +115,7 @@ class ServerCase(unittest.TestCase):
 
     def channel(self, address=None, **options):
         """A connection of its own, not one that another channel has open already."""
-        channel = grpc.insecure_channel(
+        channel = open_channel(
             address or self.server.address, compression=options.pop("compression", None),
             options=[("grpc.use_local_subchannel_pool", 1), ("grpc.enable_http_proxy", 0),
                      ("grpc.max_receive_message_length", 64 << 20), *options.items()])
@@ -114,8 +128,7 @@ class ServerCase(unittest.TestCase):
 
     def assert_serves(self, address=None, **options):
         """A fresh stock client is served."""
-        with grpc.insecure_channel(address or self.server.address,
-                                   options=[("grpc.use_local_subchannel_pool", 1)]) as channel:
+        with open_channel(address or self.server.address, [("grpc.use_local_subchannel_pool", 1)]) as channel:
             reply = echo_pb2_grpc.EchoStub(channel).Unary(echo_pb2.EchoRequest(payload=b"still here"), timeout=DEADLINE,
                                                              **options)
         self.assertEqual(reply.payload, b"still here")

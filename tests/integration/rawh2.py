@@ -6,9 +6,11 @@ these tests look at is the frame's type and error code.
 """
 import select
 import socket
+import ssl
 import struct
 import time
 
+import certs
 import harness
 
 MAGIC = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
@@ -79,10 +81,18 @@ def varint(value):
     return out + bytes([value])
 
 
+def tls_context(who="alice", ca="ca"):
+    context = ssl.create_default_context(cafile=certs.path(f"{ca}.crt"))
+    context.set_alpn_protocols(["h2"])
+    if who:
+        context.load_cert_chain(certs.path(f"{who}.crt"), certs.path(f"{who}.key"))
+    return context
+
+
 class Connection:
     """A client's end. Whatever is not read stays unread."""
 
-    def __init__(self, address, receive_buffer=None):
+    def __init__(self, address, receive_buffer=None, who="alice"):
         if address.startswith("unix:"):
             self.socket = socket.socket(socket.AF_UNIX)
             target = address[5:]
@@ -95,6 +105,8 @@ class Connection:
         self.socket.settimeout(harness.DEADLINE)
         self.socket.connect(target)
         self.name = "%s:%d" % self.socket.getsockname()[:2] if not address.startswith("unix:") else ""
+        if harness.IS_TLS and self.name:
+            self.socket = tls_context(who).wrap_socket(self.socket, server_hostname="localhost")
         self._in = b""
         self._next_stream = 1
         self.frames = []  # (kind, flags, stream, payload) of all that was read
@@ -139,9 +151,12 @@ class Connection:
         """Read once. False: the end (a reset counts as one)."""
         try:
             piece = self.socket.recv(262144)
-        except (ConnectionResetError, BrokenPipeError):
+            while piece and harness.IS_TLS and self.name and self.socket.pending():  # select(2) does not see that
+                self._in += piece
+                piece = self.socket.recv(262144)
+        except (ConnectionResetError, BrokenPipeError, ssl.SSLEOFError):
             return False
-        except BlockingIOError:
+        except (BlockingIOError, ssl.SSLWantReadError):
             return True
         self._in += piece
         self._take_frames()
@@ -174,6 +189,12 @@ class Connection:
         codes = [struct.unpack(">I", f[3][4:8])[0] for f in self.frames if f[0] == GOAWAY]
         return codes[-1] if codes else None
 
+    def _send_some(self, data):
+        try:
+            return self.socket.send(data)
+        except (ssl.SSLWantWriteError, ssl.SSLWantReadError):
+            return 0
+
     def flood(self, make, limit_bytes=64 << 20):
         """Send what @make() gives, again and again, reading on the side, until the server ends the connection.
         AssertionError when it has taken limit_bytes and still lives."""
@@ -190,10 +211,10 @@ class Connection:
                     self.socket.close()
                     return
                 if writable:
-                    n = self.socket.send(waiting)
+                    n = self._send_some(waiting)
                     sent += n
                     waiting = waiting[n:]
-        except (ConnectionResetError, BrokenPipeError):
+        except (ConnectionResetError, BrokenPipeError, ssl.SSLEOFError):
             self.wait_end()  # what it said before it went
             return
         raise AssertionError(f"the server took {sent} bytes of this; frames: {self.summary()}")

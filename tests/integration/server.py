@@ -5,6 +5,7 @@ the integration tests (through harness.py) and the benchmarks.
 Nothing here sleeps. Readiness is the server's READY=1 on a socket of ours (sd_notify), a log line is waited for until it
 has been written, an end until the process has ended. DEADLINE bounds each wait, so that what hangs fails.
 
+FUTURED_TEST_TLS=1 has every TCP address be one of TLS, with certificates on both sides.
 FUTURED_BIN_DIR says which build it is (ctest sets it; else build/dev/bin of the tree).
 """
 import os
@@ -19,9 +20,12 @@ import tempfile
 import threading
 import time
 
+import certs
+
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 BIN = pathlib.Path(os.environ.get("FUTURED_BIN_DIR", ROOT / "build/dev/bin"))
+IS_TLS = bool(os.environ.get("FUTURED_TEST_TLS"))
 DEADLINE = 60.0  # seconds until a wait gives up
 
 # Before a command: it goes when this process goes, however that happens. (No preexec_fn, which would run Python in a
@@ -83,6 +87,9 @@ class Server:
         self.unix_path = self.directory / "s"
         self._notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
         self._notify.bind(str(self.directory / "notify"))
+        if IS_TLS:
+            listen = [address if ":" not in address or address.startswith(("unix:", "tls:")) else f"tls:{address}" for address in listen]
+            config = {"tls": certs.section(), **(config or {})}
         config_file = self.directory / "futured.conf"
         config_file.write_text("".join(
             f"[{section}]\n" + "".join(f"{key} = {value}\n" for key, value in keys.items())

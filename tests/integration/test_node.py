@@ -5,21 +5,24 @@ import os
 import shutil
 import subprocess
 
+import certs
 import harness
 
 
 class Node(harness.ServerCase):
-    listen = ("127.0.0.1:0", "[::1]:0", "unix:@s")
+    listen = ("127.0.0.1:0", "[::1]:0", "unix:@s", "tls:127.0.0.1:0")
+    config = {"tls": certs.section()}
 
     def run_node(self, name):
         node = shutil.which("node")
         self.assertIsNotNone(node, "there is no node: run `./dev deps`")
         if not (harness.HERE / "node_modules/@grpc/grpc-js").exists():
             self.fail("tests/integration/node_modules is not there: run `./dev deps`")
-        v4, v6, local = self.server.addresses
+        v4, v6, local, tls = self.server.addresses
         done = subprocess.run([*harness.DIE_WITH_PARENT, node, "--test", "--test-reporter=tap",
                                harness.HERE / "node" / name],
-                              env={**os.environ, "FUTURED_V4": v4, "FUTURED_V6": v6, "FUTURED_UNIX": local},
+                              env={**os.environ, "FUTURED_V4": v4, "FUTURED_V6": v6, "FUTURED_UNIX": local,
+                                   "FUTURED_TLS": tls, "FUTURED_CERTS": str(certs.directory())},
                               stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8", timeout=5 * harness.DEADLINE)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         self.assertRegex(done.stdout, r"(?m)^# pass [1-9]")
@@ -31,6 +34,9 @@ class Node(harness.ServerCase):
 
     def test_http2(self):
         self.run_node("http2.test.js")
+
+    def test_tls(self):
+        self.run_node("tls.test.js")
 
 
 if __name__ == "__main__":

@@ -543,15 +543,16 @@ static void test_wrong_lines(void **state)
                        "C:5: [limits] workers: there is no such key; see futured --help\n");
     ASSERT_FILE_ERRORS("[pool]\nworkers = 1\n[limits]\nfunctions=1\n[pool]\nworkers = 1\n",
                        "C:6: [pool] workers: it is in line 2 already\n");
-    ASSERT_FILE_ERRORS(
-            "[pol]\nworkers = 1\nanything = 2\n[function]\n[]\n[pool\n[pool] x\n",
-            "C:1: [pol]: there is no such section; [futured], [limits], [timeouts], [pool] and "
-            "[function.NAME] are allowed\n"
-            "C:4: [function]: there is no such section; [futured], [limits], [timeouts], [pool] and "
-            "[function.NAME] are allowed\n"
-            "C:5: a section is [NAME], alone on its line\n"
-            "C:6: a section is [NAME], alone on its line\n"
-            "C:7: a section is [NAME], alone on its line\n");
+    ASSERT_FILE_ERRORS("[pol]\nworkers = 1\nanything = 2\n[function]\n[]\n[pool\n[pool] x\n",
+                       "C:1: [pol]: there is no such section; [futured], [limits], [store], [timeouts], "
+                       "[tls], [pool] and "
+                       "[function.NAME] are allowed\n"
+                       "C:4: [function]: there is no such section; [futured], [limits], [store], [timeouts], "
+                       "[tls], [pool] and "
+                       "[function.NAME] are allowed\n"
+                       "C:5: a section is [NAME], alone on its line\n"
+                       "C:6: a section is [NAME], alone on its line\n"
+                       "C:7: a section is [NAME], alone on its line\n");
     /* an indented line is a line of its own, and a comment is one wherever it begins */
     ASSERT_FILE_ERRORS("[futured]\nlog_level = info\n   nothing = 1\n   # a comment\n",
                        "C:3: [futured] nothing: there is no such key; see futured --help\n");

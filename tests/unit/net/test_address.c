@@ -73,6 +73,42 @@ static void test_unix(void **state)
     assert_string_equal(a.text, text);
 }
 
+static void test_tls(void **state)
+{
+    struct address a = parse("tls:127.0.0.1:4741"), b;
+
+    assert_true(a.is_tls);
+    assert_int_equal(address_port(&a), 4741);
+    assert_string_equal(a.text, "tls:127.0.0.1:4741");
+    assert_string_equal(address_bare(&a), "127.0.0.1:4741");
+    b = parse("tls:[::1]:0");
+    assert_string_equal(b.text, "tls:[::1]:0");
+    address_set(&b, (const struct sockaddr *)&a.sa, a.len); /* as after a bind */
+    assert_string_equal(b.text, "tls:127.0.0.1:4741");
+    a = parse("127.0.0.1:1");
+    assert_false(a.is_tls);
+    assert_string_equal(address_bare(&a), "127.0.0.1:1");
+}
+
+static void test_loopback(void **state)
+{
+    static const char *const inside[] = {"unix:/a", "127.0.0.1:1", "127.8.9.1:1", "[::1]:1",
+                                         "tls:127.0.0.1:1"};
+    static const char *const outside[] = {"0.0.0.0:1", "10.0.0.1:1",           "128.0.0.1:1",
+                                          "[::]:1",    "[::ffff:127.0.0.1]:1", "tls:0.0.0.0:1"};
+
+    for (size_t i = 0; i < ARRAY_LEN(inside); i++) {
+        struct address a = parse(inside[i]);
+
+        assert_true(address_is_loopback(&a));
+    }
+    for (size_t i = 0; i < ARRAY_LEN(outside); i++) {
+        struct address a = parse(outside[i]);
+
+        assert_false(address_is_loopback(&a));
+    }
+}
+
 static void test_refused(void **state)
 {
     static const struct {
@@ -99,6 +135,9 @@ static void test_refused(void **state)
             {"[127.0.0.1]:80", "no IPv6 address"},
             {"[::1%nosuchif0]:80", "no IPv6 address"},
             {"[fe80:0000:0000:0000:0000:0000:0000:0001%averyverylongnamethatisnone]:80", "too long"},
+            {"tls:unix:/a", "needs no TLS"},
+            {"tls:", "no port; "},
+            {"tls:tls:127.0.0.1:1", "stands in brackets"},
             {"unix:", "starts with /"},
             {"unix:relative", "starts with /"},
             {"unix://host/path", "starts with /"},
@@ -128,27 +167,32 @@ static void test_peer(void **state)
 {
     struct sockaddr_in sin = {.sin_family = AF_INET, .sin_port = htons(50412)};
     char text[ADDRESS_TEXT_BYTES], expect[ADDRESS_TEXT_BYTES];
+    int64_t uid = 0, gid = 0;
     int fds[2];
 
     sin.sin_addr.s_addr = htonl(0x0a000001);
-    address_of_peer(-1, (const struct sockaddr *)&sin, sizeof sin, text);
+    address_of_peer(-1, (const struct sockaddr *)&sin, sizeof sin, text, &uid, &gid);
+    assert_true(uid == -1 && gid == -1);
     assert_string_equal(text, "10.0.0.1:50412");
 
     assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
-    address_of_peer(fds[0], NULL, 0, text);
+    address_of_peer(fds[0], NULL, 0, text, &uid, &gid);
+    assert_true(uid == getuid() && gid == getgid());
     snprintf(expect, sizeof expect, "unix:uid=%u,pid=%d", getuid(), (int)getpid());
     assert_string_equal(text, expect);
     close(fds[0]);
     close(fds[1]);
-    address_of_peer(-1, NULL, 0, text);
+    address_of_peer(-1, NULL, 0, text, &uid, &gid);
+    assert_true(uid == -1 && gid == -1);
     assert_string_equal(text, "unknown");
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-            cmocka_unit_test(test_tcp),     cmocka_unit_test(test_tcp6), cmocka_unit_test(test_unix),
-            cmocka_unit_test(test_refused), cmocka_unit_test(test_peer),
+            cmocka_unit_test(test_tcp),  cmocka_unit_test(test_tcp6),     cmocka_unit_test(test_unix),
+            cmocka_unit_test(test_tls),  cmocka_unit_test(test_loopback), cmocka_unit_test(test_refused),
+            cmocka_unit_test(test_peer),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
