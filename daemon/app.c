@@ -483,9 +483,12 @@ static int add_listener(struct app *app, const struct address *address, struct i
     enum conn_trust trust = address_is_unix(address) ? CONN_LOCAL : CONN_STRANGER;
     struct listener **l = &app->listeners[app->n_listeners];
     char why[LISTENER_WHY_BYTES];
-    int r = in ? listener_adopt(l, app->loop, app->conns, in->fd, address, trust, why)
-               : listener_new(l, app->loop, app->conns, address, trust, why);
+    int r = config_check_address(app->config, address, why, sizeof why);
 
+    if (r != 0)
+        return listen_failed(why, -EPERM);
+    r = in ? listener_adopt(l, app->loop, app->conns, in->fd, address, trust, why)
+           : listener_new(l, app->loop, app->conns, address, trust, why);
     if (r < 0)
         return listen_failed(why, r);
     if (in)

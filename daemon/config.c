@@ -277,34 +277,38 @@ static void check_functions(const struct config *c, struct config_errors *errors
                          c->functions[i].file, c->functions[i].line, c->functions[i].name);
 }
 
-/* Who could use an address, and whether that is what was meant. */
-static void check_address(const struct config *c, const struct address *a, struct config_errors *errors)
+int config_check_address(const struct config *c, const struct address *a, char *why, size_t size)
 {
     if (a->is_tls && (!c->tls_certificate || !c->tls_key))
-        config_error(errors, "[futured] listen: %s needs [tls] certificate and key", a->text);
-    if (c->insecure || address_is_loopback(a))
-        return;
-    if (!a->is_tls)
-        config_error(errors,
-                     "[futured] listen: %s: whoever reaches it over the network could read and do "
-                     "everything; listen on "
-                     "tls:%s, on 127.0.0.1 or [::1], or on a Unix socket; or write insecure = yes",
-                     a->text, a->text);
+        snprintf(why, size, "%s needs [tls] certificate and key", a->text);
+    else if (c->insecure || address_is_loopback(a))
+        return 0;
+    else if (!a->is_tls)
+        snprintf(why, size,
+                 "%s: whoever reaches it over the network could read and do everything; listen on tls:%s, on "
+                 "127.0.0.1 or [::1], or on a Unix socket; or write insecure = yes",
+                 a->text, a->text);
     else if (!c->tls_client_ca || c->tls_demand != 1)
-        config_error(errors,
-                     "[futured] listen: %s: whoever reaches it over the network could do everything; ask "
-                     "clients for "
-                     "certificates ([tls] client_ca); or write insecure = yes",
-                     a->text);
+        snprintf(why, size,
+                 "%s: whoever reaches it over the network could do everything; ask clients for certificates "
+                 "([tls] "
+                 "client_ca); or write insecure = yes",
+                 a->text);
+    else
+        return 0;
+    return CONFIG_E_INVALID;
 }
 
 static void check_transport(const struct config *c, struct config_errors *errors)
 {
+    char why[CONFIG_WHY_BYTES];
+
     if (!c->tls_certificate != !c->tls_key)
         config_error(errors, "[tls] %s: it is missing; a certificate and its key belong together",
                      c->tls_key ? "certificate" : "key");
     for (size_t i = 0; i < c->n_listen; i++)
-        check_address(c, &c->listen[i], errors);
+        if (config_check_address(c, &c->listen[i], why, sizeof why) != 0)
+            config_error(errors, "[futured] listen: %s", why);
 }
 
 static int load(struct config *c, const struct command_line *line, struct config_errors *errors)

@@ -76,11 +76,16 @@ struct config {
 /* config_function_has_attempt_limits: whether something is said of what an attempt of it may use, or where it runs. */
 int config_function_has_attempt_limits(const struct config_function *f);
 
+enum { CONFIG_E_USAGE = 1, CONFIG_E_INVALID = 2 };
+
+/* config_check_address: whether it may listen on @a: nobody that @c knows nothing of may use it from elsewhere.
+ *   Return: 0; CONFIG_E_INVALID, and @why is a sentence. */
+MUST_CHECK int config_check_address(const struct config *c, const struct address *a, char *why, size_t size);
+
 /* config_load: the configuration for the command line @argv (without the program's name). @errors gets one
  * line for each thing that is wrong.
  *   Owns:   the caller of *ret, config_free.
  *   Return: 0; CONFIG_E_USAGE (the command line), CONFIG_E_INVALID (a file, or the whole); -ENOMEM. */
-enum { CONFIG_E_USAGE = 1, CONFIG_E_INVALID = 2 };
 MUST_CHECK int config_load(struct config **ret, int argc, char *const argv[], struct buf *errors);
 struct config *config_free(struct config *c);
 

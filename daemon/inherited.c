@@ -21,6 +21,8 @@ static const char *look_at(int fd, struct address *ret)
 
     if (sd_is_socket(fd, AF_UNSPEC, SOCK_STREAM, 1) <= 0 || getsockname(fd, (struct sockaddr *)&sa, &len) < 0)
         return "it is no listening stream socket; use ListenStream= with Accept=no";
+    if (sa.ss_family == AF_UNIX && ret->is_tls)
+        return "a Unix socket needs no TLS; give it another FileDescriptorName=";
     if (sa.ss_family == AF_UNIX && sun->sun_path[0] != '/')
         return "a Unix socket has a path that begins with /";
     if (sa.ss_family != AF_UNIX && sa.ss_family != AF_INET && sa.ss_family != AF_INET6)
@@ -59,6 +61,7 @@ int inherited_take(struct inherited *ret, char why[static INHERITED_WHY_BYTES])
 
         s->fd = SD_LISTEN_FDS_START + i;
         snprintf(s->name, sizeof s->name, "%s", names[i]);
+        s->address.is_tls = strcmp(s->name, "tls") == 0;
         wrong = look_at(s->fd, &s->address);
         if (wrong && r == 0) {
             snprintf(why, INHERITED_WHY_BYTES, "the socket \"%s\" of the service manager is of no use: %s",
@@ -82,7 +85,8 @@ void inherited_deinit(struct inherited *in)
 struct inherited_socket *inherited_find(struct inherited *in, const struct address *address)
 {
     for (size_t i = 0; i < in->n; i++)
-        if (in->sockets[i].fd >= 0 && strcmp(in->sockets[i].address.text, address->text) == 0)
+        if (in->sockets[i].fd >= 0 &&
+            strcmp(address_bare(&in->sockets[i].address), address_bare(address)) == 0)
             return &in->sockets[i];
     return NULL;
 }

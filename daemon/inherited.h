@@ -2,7 +2,8 @@
 #pragma once
 /*
  * Listening sockets that the service manager has opened for us (socket activation): they outlive this process, so that
- * who connects while it is restarted waits and is not refused.
+ * who connects while it is restarted waits and is not refused. A socket with FileDescriptorName=tls is for TLS, and one that
+ * [futured] listen names is for what that says.
  */
 #include "daemon/net/address.h"
 
@@ -27,5 +28,5 @@ MUST_CHECK int inherited_take(struct inherited *ret, char why[static INHERITED_W
 /* inherited_deinit: close what nobody has taken. */
 void inherited_deinit(struct inherited *in);
 
-/* inherited_find: the socket at @address that nobody has taken; NULL: there is none. */
+/* inherited_find: the socket at @address (whether it is said to be of TLS or not) that nobody has taken; NULL: there is none. */
 struct inherited_socket *inherited_find(struct inherited *in, const struct address *address);

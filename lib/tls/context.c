@@ -67,7 +67,8 @@ static int set_rules(SSL_CTX *ssl, const struct tls_config *config, char *why)
 {
     int version = config->min_version == TLS_1_3 ? TLS1_3_VERSION : TLS1_2_VERSION;
 
-    SSL_CTX_set_options(ssl, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE);
+    SSL_CTX_set_options(ssl,
+                        SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE);
     SSL_CTX_set_mode(ssl, SSL_MODE_RELEASE_BUFFERS);
     SSL_CTX_set_default_passwd_cb(ssl, no_passphrase);
     SSL_CTX_set_max_cert_list(ssl, CERT_LIST_BYTES);
@@ -94,8 +95,9 @@ static int trust(SSL_CTX *ssl, const struct tls_config *config, char *why)
     STACK_OF(X509_NAME) * names;
 
     if (!config->ca && config->role == TLS_CLIENT)
-        return SSL_CTX_set_default_verify_paths(ssl) == 1 ? 0
-                                                          : refuse(why, "the system's certificates cannot be read");
+        return SSL_CTX_set_default_verify_paths(ssl) == 1
+                       ? 0
+                       : refuse(why, "the system's certificates cannot be read");
     if (!config->ca)
         return 0;
     if (SSL_CTX_load_verify_file(ssl, config->ca) != 1)

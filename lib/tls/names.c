@@ -57,7 +57,10 @@ static int add_alternative(struct buf *to, const GENERAL_NAME *name)
 {
     int type;
     const ASN1_STRING *text = GENERAL_NAME_get0_value(name, &type);
-    const char *kind = type == GEN_DNS ? "dns:" : type == GEN_URI ? "uri:" : type == GEN_EMAIL ? "email:" : NULL;
+    const char *kind = type == GEN_DNS     ? "dns:"
+                       : type == GEN_URI   ? "uri:"
+                       : type == GEN_EMAIL ? "email:"
+                                           : NULL;
 
     return kind ? add_name(to, kind, ASN1_STRING_get0_data(text), (size_t)ASN1_STRING_length(text)) : 0;
 }

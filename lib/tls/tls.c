@@ -74,11 +74,13 @@ static void make_method(void)
 
 /* Called for each message of the protocol: a peer that has our keys made anew without end is told from one that
  * sends much. The next call sees it. */
-static void on_message(int is_writing, int version, int content_type, const void *p, size_t n, SSL *ssl, void *arg)
+static void on_message(int is_writing, int version, int content_type, const void *p, size_t n, SSL *ssl,
+                       void *arg)
 {
     struct tls *t = arg;
 
-    if (!is_writing && content_type == SSL3_RT_HANDSHAKE && n > 0 && *(const uint8_t *)p == SSL3_MT_KEY_UPDATE)
+    if (!is_writing && content_type == SSL3_RT_HANDSHAKE && n > 0 &&
+        *(const uint8_t *)p == SSL3_MT_KEY_UPDATE)
         t->n_key_updates++;
 }
 

@@ -27,7 +27,7 @@ struct tls_config {
     enum tls_version min_version;
     enum tls_demand demand;
     const char *certificate, *key; /* PEM files, the chain behind the first; NULL: none (a client) */
-    const char *ca;                /* PEM file: who may have signed the peer; NULL: a client trusts the system's */
+    const char *ca; /* PEM file: who may have signed the peer; NULL: a client trusts the system's */
 };
 
 enum { TLS_WHY_BYTES = 512, TLS_NAMES_MAX = 64, TLS_NAME_BYTES = 255 };

@@ -35,7 +35,8 @@ static inline struct cert cert_new(const char *cn, const char *names, int days, 
     ASSERT(X509_set_issuer_name(c.x509, by ? X509_get_subject_name(by->x509) : subject));
     ASSERT(X509_set_pubkey(c.x509, c.key));
     X509V3_set_ctx(&context, by ? by->x509 : c.x509, c.x509, NULL, NULL, 0);
-    e = X509V3_EXT_conf_nid(NULL, &context, NID_basic_constraints, by ? "critical,CA:FALSE" : "critical,CA:TRUE");
+    e = X509V3_EXT_conf_nid(NULL, &context, NID_basic_constraints,
+                            by ? "critical,CA:FALSE" : "critical,CA:TRUE");
     ASSERT(e && X509_add_ext(c.x509, e, -1));
     X509_EXTENSION_free(e);
     if (names) {

@@ -22,11 +22,13 @@ static const char *file(const char *name)
 
 static int make_files(void **state)
 {
-    struct cert ca = cert_new("authority", NULL, 365, NULL), other = cert_new("other authority", NULL, 365, NULL);
+    struct cert ca = cert_new("authority", NULL, 365, NULL),
+                other = cert_new("other authority", NULL, 365, NULL);
     struct cert made[] = {
             cert_new("server", "DNS:futured.example,IP:127.0.0.1", 90, &ca),
             cert_new("old server", "DNS:futured.example,IP:127.0.0.1", -1, &ca),
-            cert_new("alice", "DNS:alice.example,URI:spiffe://example/alice,email:alice@example.org", 30, &ca),
+            cert_new("alice", "DNS:alice.example,URI:spiffe://example/alice,email:alice@example.org", 30,
+                     &ca),
             cert_new("bob", NULL, -1, &ca),
             cert_new("mallory", NULL, 30, &other),
     };
@@ -57,7 +59,8 @@ static int remove_files(void **state)
 }
 
 /* A context that must be possible. @who: of whose certificate; NULL = none. @ca: file; NULL = none. */
-static inline struct tls_context *context_of(enum tls_role role, const char *who, const char *ca, enum tls_demand demand)
+static inline struct tls_context *context_of(enum tls_role role, const char *who, const char *ca,
+                                             enum tls_demand demand)
 {
     struct tls_config config = {.role = role, .demand = demand, .ca = ca ? file(ca) : NULL};
     struct tls_context *context;

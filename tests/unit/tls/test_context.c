@@ -19,7 +19,8 @@ static void test_good(void **state)
 
     assert_in_range(tls_context_days_left(context), 89, 90);
     tls_context_free(context);
-    context = context_of(TLS_SERVER, "old", "ca.crt", TLS_PEER_REQUIRED); /* a client will say what it thinks of it */
+    context = context_of(TLS_SERVER, "old", "ca.crt",
+                         TLS_PEER_REQUIRED); /* a client will say what it thinks of it */
     assert_true(tls_context_days_left(context) < 0);
     tls_context_free(context);
     context = context_of(TLS_CLIENT, NULL, NULL, TLS_PEER_ANY);
@@ -55,12 +56,14 @@ static void test_bad_files(void **state)
 static void test_passphrase(void **state)
 {
     struct cert c = cert_new("locked", NULL, 30, NULL);
-    struct tls_config config = {.role = TLS_SERVER, .certificate = file("locked.crt"), .key = file("locked.key")};
+    struct tls_config config = {
+            .role = TLS_SERVER, .certificate = file("locked.crt"), .key = file("locked.key")};
     unsigned char secret[] = "secret";
     FILE *f = fopen(file("locked.key"), "we");
 
     assert_non_null(f);
-    assert_int_equal(PEM_write_PKCS8PrivateKey(f, c.key, EVP_aes_128_cbc(), (char *)secret, 6, NULL, NULL), 1);
+    assert_int_equal(PEM_write_PKCS8PrivateKey(f, c.key, EVP_aes_128_cbc(), (char *)secret, 6, NULL, NULL),
+                     1);
     assert_int_equal(fclose(f), 0);
     cert_write(&c, file("locked.crt"), NULL);
     expect_refused(&config, "without a passphrase");

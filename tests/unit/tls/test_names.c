@@ -18,8 +18,8 @@ static void expect_names(const struct cert *c, const char *expect, size_t n)
 
 static void test_kinds(void **state)
 {
-    struct cert c = cert_new("alice", "DNS:a.example,URI:spiffe://example/a,email:a@example.org,IP:127.0.0.1,DNS:b", 1,
-                             NULL);
+    struct cert c = cert_new(
+            "alice", "DNS:a.example,URI:spiffe://example/a,email:a@example.org,IP:127.0.0.1,DNS:b", 1, NULL);
 
     EXPECT_NAMES(&c, "cn:alice\0dns:a.example\0uri:spiffe://example/a\0email:a@example.org\0dns:b\0");
     cert_free(&c);

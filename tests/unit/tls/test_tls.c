@@ -41,7 +41,8 @@ static int carry(struct end *from, struct end *to, size_t piece, struct buf *rea
     return r == TLS_E_MORE ? 0 : r;
 }
 
-static void pair_init(struct pair *p, struct tls_context *server, struct tls_context *client, const char *host)
+static void pair_init(struct pair *p, struct tls_context *server, struct tls_context *client,
+                      const char *host)
 {
     *p = (struct pair){.server_context = server, .client_context = client};
     assert_int_equal(tls_new(&p->server.t, server, NULL), 0);
@@ -141,13 +142,16 @@ static void test_client_certificates(void **state)
         struct pair p;
 
         pair_init(&p,
-                  context_of(TLS_SERVER, "server", cases[i].demand == TLS_PEER_ANY ? NULL : "ca.crt", cases[i].demand),
+                  context_of(TLS_SERVER, "server", cases[i].demand == TLS_PEER_ANY ? NULL : "ca.crt",
+                             cases[i].demand),
                   context_of(TLS_CLIENT, cases[i].who, "ca.crt", TLS_PEER_ANY), "127.0.0.1");
         assert_int_equal(shake(&p, 20000), cases[i].why != NULL);
         if (cases[i].why)
             assert_string_equal(tls_why(p.server.t), cases[i].why);
         else if (cases[i].who && cases[i].demand != TLS_PEER_ANY)
-            expect_names(&p.server, "cn:alice\0dns:alice.example\0uri:spiffe://example/alice\0email:alice@example.org\0", 78);
+            expect_names(&p.server,
+                         "cn:alice\0dns:alice.example\0uri:spiffe://example/alice\0email:alice@example.org\0",
+                         78);
         else
             expect_names(&p.server, "", 0);
         pair_deinit(&p);
@@ -162,7 +166,8 @@ static void test_server_certificates(void **state)
             {"server", "ca.crt", "futured.example", NULL},
             {"server", "ca.crt", "127.0.0.1", NULL},
             {"server", "ca.crt", "other.example", "hostname mismatch"},
-            {"server", "ca.crt", "server", "hostname mismatch"}, /* the common name is none, where there are others */
+            {"server", "ca.crt", "server",
+             "hostname mismatch"}, /* the common name is none, where there are others */
             {"server", "ca.crt", "127.0.0.2", "IP address mismatch"},
             {"server", "other.crt", "futured.example", "unable to get local issuer certificate"},
             {"old", "ca.crt", "futured.example", "certificate has expired"},
@@ -211,7 +216,8 @@ static void test_rules(void **state)
         } else {
             assert_int_not_equal(shake(&p, 20000), 0);
             if (i == 0)
-                assert_non_null(strstr(tls_why(p.client.t)[0] ? tls_why(p.client.t) : tls_why(p.server.t), "ALPN h2"));
+                assert_non_null(strstr(tls_why(p.client.t)[0] ? tls_why(p.client.t) : tls_why(p.server.t),
+                                       "ALPN h2"));
         }
         pair_deinit(&p);
     }
@@ -276,7 +282,9 @@ static void test_resumption(void **state)
             assert_int_equal(SSL_set_session(p.client.t->ssl, session), 1);
         assert_int_equal(shake(&p, 20000), 0);
         assert_int_equal(tls_is_resumed(p.server.t), i == 1 || i == 2);
-        expect_names(&p.server, "cn:alice\0dns:alice.example\0uri:spiffe://example/alice\0email:alice@example.org\0", 78);
+        expect_names(&p.server,
+                     "cn:alice\0dns:alice.example\0uri:spiffe://example/alice\0email:alice@example.org\0",
+                     78);
         assert_int_equal(carry(&p.server, &p.client, 20000, NULL), 0);
         SSL_SESSION_free(session);
         session = SSL_get1_session(p.client.t->ssl);
