@@ -20,7 +20,7 @@ enum {
 
 static const unsigned char alpn_h2[] = {2, 'h', '2'};
 
-void tls_error_text(char *to, size_t size, const char *otherwise)
+void context_error_text(char *to, size_t size, const char *otherwise)
 {
     unsigned long error = ERR_peek_error();
     const char *reason = error ? ERR_reason_error_string(error) : NULL;
@@ -37,7 +37,7 @@ PRINTF_LIKE(2, 3) static int refuse(char *why, const char *format, ...)
     va_list args;
     int n;
 
-    tls_error_text(detail, sizeof detail, "");
+    context_error_text(detail, sizeof detail, "");
     va_start(args, format);
     n = vsnprintf(why, TLS_WHY_BYTES, format, args);
     va_end(args);

@@ -22,8 +22,8 @@ struct tls {
     char why[160];
 };
 
-/* tls_error_text: the first error in OpenSSL's queue, which is emptied; @otherwise when there is none. */
-void tls_error_text(char *to, size_t size, const char *otherwise);
+/* context_error_text: the first error in OpenSSL's queue, which is emptied; @otherwise when there is none. */
+void context_error_text(char *to, size_t size, const char *otherwise);
 
-/* tls_certificate_names: as tls_peer_names, of @certificate. 0, -ENOMEM (@to may have some of them). */
-MUST_CHECK int tls_certificate_names(X509 *certificate, struct buf *to);
+/* names_of_certificate: as tls_peer_names, of @certificate. 0, -ENOMEM (@to may have some of them). */
+MUST_CHECK int names_of_certificate(X509 *certificate, struct buf *to);

@@ -65,7 +65,7 @@ static int add_alternative(struct buf *to, const GENERAL_NAME *name)
     return kind ? add_name(to, kind, ASN1_STRING_get0_data(text), (size_t)ASN1_STRING_length(text)) : 0;
 }
 
-int tls_certificate_names(X509 *certificate, struct buf *to)
+int names_of_certificate(X509 *certificate, struct buf *to)
 {
     GENERAL_NAMES *others = X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL);
     unsigned int n = 0;

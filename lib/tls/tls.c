@@ -168,7 +168,7 @@ static int explain(struct tls *t, int r)
     verified = SSL_get_verify_result(t->ssl);
     if (verified != X509_V_OK && ERR_peek_error())
         return fail(t, X509_verify_cert_error_string(verified));
-    tls_error_text(t->why, sizeof t->why, "it is over");
+    context_error_text(t->why, sizeof t->why, "it is over");
     return TLS_E_FAILED;
 }
 
@@ -257,7 +257,7 @@ int tls_peer_names(const struct tls *t, struct buf *to)
 
     if (!certificate || SSL_get_verify_result(t->ssl) != X509_V_OK)
         return 0;
-    r = tls_certificate_names(certificate, to);
+    r = names_of_certificate(certificate, to);
     if (r < 0)
         to->end -= buf_len(to) - before;
     return r;

@@ -8,7 +8,7 @@ static void expect_names(const struct cert *c, const char *expect, size_t n)
 {
     CLEANUP(buf_deinit) struct buf names = BUF_INIT;
 
-    assert_int_equal(tls_certificate_names(c->x509, &names), 0);
+    assert_int_equal(names_of_certificate(c->x509, &names), 0);
     assert_int_equal(buf_len(&names), n);
     if (n)
         assert_memory_equal(buf_head(&names), expect, n);
@@ -62,7 +62,7 @@ static void test_many(void **state)
     for (int i = 1; i < 99; i++)
         strcat(text, ",DNS:a");
     c = cert_new("many", text, 1, NULL);
-    assert_int_equal(tls_certificate_names(c.x509, &names), 0);
+    assert_int_equal(names_of_certificate(c.x509, &names), 0);
     for (size_t i = 0; i < buf_len(&names); i++)
         n += buf_head(&names)[i] == '\0';
     assert_int_equal(n, TLS_NAMES_MAX);
@@ -77,7 +77,7 @@ static void test_no_memory(void **state)
     {
         CLEANUP(buf_deinit) struct buf names = BUF_INIT;
 
-        if (tls_certificate_names(c.x509, &names) < 0)
+        if (names_of_certificate(c.x509, &names) < 0)
             assert_true(test_allocation_failed());
     }
     cert_free(&c);
