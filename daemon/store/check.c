@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * What is looked at, in this order: the pages (SQLite's own check), the numbers in meta against the side file, every
- * live record, every finished one with its columns, its place in expiry and its key, and blobs and keys that nobody has. A record counts
- * as sound when its checksum, its id and its blobs' checksums are right.
+ * live record, every finished one with its columns, its place in expiry and its key, that retries and what they retry
+ * name each other, and blobs and keys that nobody has. A record counts as sound when its checksum, its id and its blobs'
+ * checksums are right.
  *
  * The lock is taken as one who only reads, so no daemon can start meanwhile and all that is seen is of one moment.
  */
@@ -225,18 +226,42 @@ static void check_done(struct check *c, const struct store_item *item)
         found_item(c, item, "no row of expiry names it in time");
 }
 
-static void check_item(struct check *c, const struct store_item *item)
+/* @other, which is the retry of @item, or what @item retries, says so too, if it is still there. */
+static int check_pair(struct check *c, const struct store_item *item, const struct id *other, int is_retry)
 {
+    struct store_item *it;
+    const struct id *back;
+    int r;
+
+    if (!id_key(other))
+        return 0;
+    r = store_get(c->view, other, 0, &it);
+    if (r != 0) /* one that is damaged is found by itself */
+        return r == STORE_E_NOT_FOUND || r == STORE_E_DATA_LOSS ? 0 : r;
+    back = is_retry ? &it->record.retry_of : &it->record.retried_by;
+    if (id_compare(back, &item->id) != 0)
+        found_item(c, item,
+                   is_retry ? "its retry is not one of it" : "what it retries names another retry, or none");
+    store_item_free(it);
+    return 0;
+}
+
+static int check_item(struct check *c, const struct store_item *item)
+{
+    int r;
+
     if (item->result != 0) {
         found_item(c, item, store_error_text(item->result));
         c->n_by_state[0]++;
-        return;
+        return 0;
     }
     c->n_by_state[item->record.state]++;
     if (c->k_ceiling > 0 && id_key(&item->id) > c->k_ceiling)
         found_item(c, item, "its key is above the ceiling");
     if (item->is_done)
         check_done(c, item);
+    r = check_pair(c, item, &item->record.retry_of, 0);
+    return r == 0 ? check_pair(c, item, &item->record.retried_by, 1) : r;
 }
 
 static int check_place(struct check *c, enum store_place place)
@@ -253,17 +278,17 @@ static int check_place(struct check *c, enum store_place place)
         int r = store_scan(c->view, &scan, &items);
 
         n = 0;
-        if (r != 0) {
-            store_items_free(&items);
-            return readable(c, r, place == STORE_LIVE ? "live" : "done");
-        }
-        while ((l = list_pop_front(&items))) {
+        while (r == 0 && (l = list_pop_front(&items))) {
             struct store_item *item = LIST_ENTRY(l, struct store_item, link);
 
-            check_item(c, item);
+            r = check_item(c, item);
             scan.key = id_key(&item->id);
             n++;
             store_item_free(item);
+        }
+        if (r != 0) {
+            store_items_free(&items);
+            return readable(c, r, place == STORE_LIVE ? "live" : "done");
         }
     } while (n > 0);
     return 0;

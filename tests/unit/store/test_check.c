@@ -115,6 +115,50 @@ static void test_every_kind_of_problem(void **state)
     }
 }
 
+/* A failed future and a live one that retries it; each names the other if it is said to. */
+static void put_pair(struct fixture *fx, int retry_names, int retried_names)
+{
+    struct batch *b = fixture_batch(fx);
+    struct sample *failed = sample_plain(1), *retry = sample_plain(2);
+
+    sample_finish(failed, NULL, 24 * HOUR);
+    sample_retry(failed, 0, 1);
+    sample_retry(retry, 1, 0);
+    if (retried_names)
+        failed->rare.retried_by = retry->future.id;
+    if (retry_names)
+        retry->rare.retry_of = failed->future.id;
+    fixture_put(b, BATCH_FINISH, failed);
+    fixture_put(b, BATCH_PUT_LIVE, retry);
+    assert_int_equal(batch_key_ceiling(b, sample_key(1000)), 0);
+    fixture_write(fx, b);
+    sample_free(failed);
+    sample_free(retry);
+}
+
+static void test_retries(void **state)
+{
+    static const struct {
+        int retry_names, retried_names, want;
+        const char *words;
+    } cases[] = {
+            {1, 1, 0, "sound"},
+            {0, 0, 0, "sound"}, /* what they name is gone */
+            {1, 0, CHECK_E_PROBLEMS, "what it retries names another retry, or none"},
+            {0, 1, CHECK_E_PROBLEMS, "its retry is not one of it"},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct fixture fx;
+
+        fixture_start(&fx);
+        put_pair(&fx, cases[i].retry_names, cases[i].retried_names);
+        fixture_close(&fx);
+        assert_says(&fx, cases[i].want, cases[i].words);
+        fixture_end(&fx);
+    }
+}
+
 static void test_what_cannot_be_read(void **state)
 {
     struct fixture fx;
@@ -183,6 +227,7 @@ int main(void)
             cmocka_unit_test(test_a_sound_store),
             cmocka_unit_test(test_an_empty_store),
             cmocka_unit_test(test_every_kind_of_problem),
+            cmocka_unit_test(test_retries),
             cmocka_unit_test(test_what_cannot_be_read),
             cmocka_unit_test(test_a_flipped_bit_anywhere_is_no_silence),
     };
