@@ -165,7 +165,8 @@ void executor_turn(struct executor *x, mono_ns_t now)
     ladder = dispatch_run(x->dispatch, x->effects, now);
     next = MIN(next, ladder);
     next = MIN(next, futures_tick(x->futures, now));
-    next = MIN(next, drain_tick(&x->drain, now));
+    if (x->drain.n_calls)
+        next = MIN(next, drain_tick(&x->drain, now));
     next = MIN(next, x->effects->next);
     if (x->is_deferred)
         next = MIN(next, clock_add(now, DEFERRED_NS));

@@ -174,8 +174,6 @@ mono_ns_t claim_tick(struct dispatch *d, mono_ns_t now)
 {
     mono_ns_t next = CLOCK_NEVER;
 
-    if (LIKELY(now < d->claims_at))
-        return d->claims_at;
     LIST_FOREACH_SAFE (l, &d->claims) {
         struct claim *c = LIST_ENTRY(l, struct claim, link);
 

@@ -38,7 +38,8 @@ MUST_CHECK int claim_read(struct grpc_call *call, const struct codec_table *tabl
                           void *ret);
 MUST_CHECK struct worker *claim_session(struct grpc_call *call, struct span token);
 
-/* claim_hand_out: give work to the Claims that wait. claim_tick: end those whose time is over; when to come again. */
+/* claim_hand_out: give work to the Claims that wait. claim_tick: d->claims_at has
+ * come: end those whose time is over; when to come again. */
 void claim_hand_out(struct dispatch *d);
 mono_ns_t claim_tick(struct dispatch *d, mono_ns_t now);
 

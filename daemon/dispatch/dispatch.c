@@ -73,24 +73,34 @@ void dispatch_tell(const struct worker *w, const char *event, struct span who, s
         log->told(log->context, event, span_of_string(id), worker_name(w), who, why);
 }
 
+/* One round over all workers: how many tasks were sent. */
+static uint32_t assign_to_all(struct dispatch *d, uint32_t max, int is_prefetch)
+{
+    uint32_t sent = 0;
+
+    LIST_FOREACH (l, &d->workers) {
+        if (!engine_has_work(d->engine))
+            break;
+        sent += assign_to(LIST_ENTRY(l, struct worker, link), max, is_prefetch);
+    }
+    return sent;
+}
+
 /* Two passes: first the slots of every worker and the Claims that wait, so that no task waits behind another while a worker is
  * idle; then, for functions known to be fast, what credit allows, in rounds so that the workers share it. When to look what
  * has begun. */
 static mono_ns_t hand_out(struct dispatch *d)
 {
     mono_ns_t next = CLOCK_NEVER;
-    uint32_t sent;
+    uint32_t sent = assign_to_all(d, DISPATCH_CLAIM_MAX, 0), more;
 
-    LIST_FOREACH (l, &d->workers)
-        assign_to(LIST_ENTRY(l, struct worker, link), DISPATCH_CLAIM_MAX, 0);
     claim_hand_out(d);
-    do {
-        sent = 0;
+    do
+        sent += more = assign_to_all(d, DISPATCH_ROUND, 1);
+    while (more);
+    if (sent)
         LIST_FOREACH (l, &d->workers)
-            sent += assign_to(LIST_ENTRY(l, struct worker, link), DISPATCH_ROUND, 1);
-    } while (sent);
-    LIST_FOREACH (l, &d->workers)
-        next = MIN(next, LIST_ENTRY(l, struct worker, link)->look_at);
+            next = MIN(next, LIST_ENTRY(l, struct worker, link)->look_at);
     return next;
 }
 
@@ -203,15 +213,15 @@ static mono_ns_t tick(struct worker *w, mono_ns_t now)
     }
     at = end_at;
     if (w->holder) {
-        at = MIN(at, ladder_tick(w, now));
-        at = MIN(at, worker_look(w, now));
+        at = MIN(at, UNLIKELY(w->ladder_at <= now) ? ladder_tick(w, now) : w->ladder_at);
+        at = MIN(at, UNLIKELY(w->look_at <= now) ? worker_look(w, now) : w->look_at);
     }
     return MIN(at, worker_is_pool(w) ? tick_living(w, now) : session_tick(w, now));
 }
 
 mono_ns_t dispatch_tick(struct dispatch *d, mono_ns_t now)
 {
-    mono_ns_t next = claim_tick(d, now);
+    mono_ns_t next = UNLIKELY(d->claims_at <= now) ? claim_tick(d, now) : d->claims_at;
 
     LIST_FOREACH_SAFE (l, &d->workers) {
         struct worker *w = LIST_ENTRY(l, struct worker, link);

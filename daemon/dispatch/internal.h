@@ -83,7 +83,7 @@ MUST_CHECK int attach_read_lease(struct span message, struct lease_ref *ret);
 /* dispatch_tell: for the log: @event happened to @w; @who: somebody wanted it; @why. */
 void dispatch_tell(const struct worker *w, const char *event, struct span who, struct span why);
 
-/* ladder_begin: the attempt under @lease must end: tell its worker, and see to it. ladder_tick: the next steps that are
- * due. Both return when ladder_tick wants to be called next. */
+/* ladder_begin: the attempt under @lease must end: tell its worker, and see to it. ladder_tick: w->ladder_at has
+ * come: the next steps that are due. Both return when ladder_tick wants to be called next. */
 mono_ns_t ladder_begin(struct worker *w, struct lease *lease, mono_ns_t now);
 mono_ns_t ladder_tick(struct worker *w, mono_ns_t now);

@@ -65,8 +65,6 @@ mono_ns_t ladder_tick(struct worker *w, mono_ns_t now)
 {
     mono_ns_t next = CLOCK_NEVER;
 
-    if (LIKELY(w->ladder_at > now))
-        return w->ladder_at;
     LIST_FOREACH_SAFE (l, &w->holder->leases) {
         struct lease *lease = LIST_ENTRY(l, struct lease, of_holder);
         mono_ns_t at = worker_is_pool(w) ? step(w, lease, now) : step_remote(w, lease, now);

@@ -213,7 +213,8 @@ int worker_started(struct worker *w, struct lease *lease)
 
     if (lease->is_started)
         return 1;
-    if (!page || runpage_find(page, id_key(&lease->future->id), lease->attempt, &at) == RUNPAGE_UNKNOWN)
+    if (!page || runpage_find(page, id_key(&lease->future->id), lease->attempt, &w->next_start, &at) ==
+                         RUNPAGE_UNKNOWN)
         return 0;
     /* a start that cannot be noted for want of memory is noted with the finish, or at the next look */
     (void)!engine_start(w->dispatch->engine, lease, at);
@@ -227,10 +228,6 @@ mono_ns_t worker_look(struct worker *w, mono_ns_t now)
     struct lease *busy = NULL;
     int is_waiting = 0;
 
-    if (!w->call) /* its process has its own time to end */
-        w->look_at = CLOCK_NEVER;
-    if (LIKELY(w->look_at > now))
-        return w->look_at;
     LIST_FOREACH (l, &w->holder->leases) {
         struct lease *lease = LIST_ENTRY(l, struct lease, of_holder);
 
@@ -297,7 +294,8 @@ void worker_detach(struct worker *w)
     w->call = NULL;
     w->credit = 0;
     if (!worker_is_pool(w))
-        return; /* it may come again */
+        return;               /* it may come again */
+    w->look_at = CLOCK_NEVER; /* its process has its own time to end */
     w->kill_at = clock_add(now, DISPATCH_EXIT_GRACE_NS);
     if (w->is_dead)
         (void)!worker_bury(w); /* or dispatch_tick does */
@@ -340,7 +338,7 @@ static int settle(struct worker *w, struct lease *lease)
     if (!worker_is_pool(w))
         return session_lose(w, lease);
     if (w->last_page)
-        state = runpage_find(w->last_page, id_key(&lease->future->id), lease->attempt, &at);
+        state = runpage_find(w->last_page, id_key(&lease->future->id), lease->attempt, &w->next_start, &at);
     if (state == RUNPAGE_UNKNOWN && !lease->is_started) {
         engine_release(e, lease);
         return 0;

@@ -49,6 +49,7 @@ struct worker {
     mono_ns_t ladder_at; /* something that must end is to be looked at; CLOCK_NEVER */
     mono_ns_t
             look_at; /* a child of the pool: whether what was given to it has begun is looked up; CLOCK_NEVER */
+    uint64_t next_start;            /* of its page: which one is likely to be asked for next */
     struct runpage *last_page;      /* a copy, taken at its death */
     struct buf payload;             /* a result that comes in pieces ... */
     struct lease_ref payload_lease; /* ... under this lease */
@@ -101,7 +102,7 @@ MUST_CHECK int worker_parse_id(struct span text, uint64_t *ret);
 /* worker_started: whether @lease has been started, by what the engine knows or the worker's page says; tells the engine. */
 int worker_started(struct worker *w, struct lease *lease);
 
-/* worker_look: when it is time for it, whether a child of the pool has begun what was given to it: one that stops itself cannot
+/* worker_look: w->look_at has come: whether a child of the pool has begun what was given to it: one that stops itself cannot
  * say so, and its attempt's time runs all the same. When to look again. */
 mono_ns_t worker_look(struct worker *w, mono_ns_t now);
 

@@ -343,9 +343,6 @@ void depend_run(struct engine *e)
     uint32_t budget = STATE_EDGES_PER_TURN;
 
     e->depends.is_behind = 0;
-    if (LIKELY(list_is_empty(&e->depends.gone) && list_is_empty(&e->depends.ended[DURABILITY_DURABLE]) &&
-               list_is_empty(&e->depends.ended[DURABILITY_EPHEMERAL])))
-        return;
     run_gone(e, &budget);
     for (size_t i = 0; i < ARRAY_LEN(e->depends.ended); i++)
         run_ended(e, &e->depends.ended[i], &budget);

@@ -50,8 +50,14 @@ void depend_tie(struct engine *e, struct future *f);
 void depend_settled(struct engine *e, struct future *f);
 void depend_untie(struct engine *e, struct future *f);
 
-/* depend_run: resolve the edges that can be, at most STATE_EDGES_PER_TURN. */
+/* depend_run: resolve the edges that can be, at most STATE_EDGES_PER_TURN.
+ * depend_has_work: whether there may be any; without it depend_run does nothing. */
 void depend_run(struct engine *e);
+static inline int depend_has_work(const struct depend_set *s)
+{
+    return s->is_behind || !list_is_empty(&s->gone) || !list_is_empty(&s->ended[DURABILITY_DURABLE]) ||
+           !list_is_empty(&s->ended[DURABILITY_EPHEMERAL]);
+}
 
 /* engine_depend_pinned: append the keys of those that have ended, expired before @now, and are kept by who depends on them
  * to @to, as uint64_t. 0, -ENOMEM. */

@@ -626,6 +626,11 @@ int engine_claim(struct engine *e, struct holder *h, int64_t max_run_ns, uint32_
     return lease_claim(e, h, max_run_ns, max, ret_leases);
 }
 
+int engine_has_work(const struct engine *e)
+{
+    return !list_is_empty(&e->sched.rotation);
+}
+
 struct lease *engine_lease_find(struct engine *e, const struct holder *h, const struct id *id,
                                 uint32_t attempt, uint32_t epoch)
 {

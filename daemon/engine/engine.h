@@ -371,6 +371,9 @@ void engine_holder_serve_none(struct engine *e, struct holder *h);
 MUST_CHECK int engine_claim(struct engine *e, struct holder *h, int64_t max_run_ns, uint32_t max,
                             struct lease **ret_leases);
 
+/* engine_has_work: whether any function has ready tasks that may start; if not, engine_claim finds none for anybody. */
+MUST_CHECK int engine_has_work(const struct engine *e);
+
 /* engine_lease_find: the current lease {id, attempt, epoch} of @h, or NULL (stale, or not its own: counted).
  */
 struct lease *engine_lease_find(struct engine *e, const struct holder *h, const struct id *id,

@@ -54,6 +54,7 @@ void retention_add(struct retention *r, struct future *f)
         if (list_is_empty(line) || line_entry(line->prev)->outcome->expire_time <= f->outcome->expire_time)
             break;
     }
+    r->n_lines = MAX(r->n_lines, (uint32_t)(line - r->lines) + 1);
     list_push_back(line, &f->queue);
 }
 
@@ -123,11 +124,15 @@ static struct future *custom_due(struct retention *r, wall_ns_t now, uint32_t *b
 
 struct future *retention_due(struct retention *r, wall_ns_t now, uint32_t *budget)
 {
-    struct future *f = put_off_due(r, now, budget);
+    struct future *f = NULL;
 
-    if (!f)
+    if (UNLIKELY(!list_is_empty(&r->put_off)))
+        f = put_off_due(r, now, budget);
+    if (!f && UNLIKELY(r->custom.n))
         f = custom_due(r, now, budget);
-    for (uint32_t i = 0; !f && i < RETENTION_LINES; i++)
+    for (; r->n_lines && list_is_empty(&r->lines[r->n_lines - 1]); r->n_lines--)
+        ;
+    for (uint32_t i = 0; !f && i < r->n_lines; i++)
         f = line_due(&r->lines[i], now, budget);
     return f;
 }
@@ -139,7 +144,7 @@ wall_ns_t retention_next(const struct retention *r)
 
     if (!list_is_empty(&r->put_off))
         return INT64_MIN;
-    for (uint32_t i = 0; i < RETENTION_LINES; i++)
+    for (uint32_t i = 0; i < r->n_lines; i++)
         if (!list_is_empty(&r->lines[i]))
             next = MIN(next, line_entry(r->lines[i].next)->outcome->expire_time);
     return next;

@@ -19,9 +19,10 @@ enum { RETENTION_LINES = 16 };
 
 struct retention {
     struct list lines[RETENTION_LINES]; /* of struct future.queue */
-    struct list put_off;                /* likewise */
-    struct heap custom;                 /* of struct future_rare.expiry */
-    uint32_t n_custom;                  /* futures alive with a retention of their own, terminal or not */
+    uint32_t n_lines;    /* from here on they are empty; nearly always that is all but one or two */
+    struct list put_off; /* likewise */
+    struct heap custom;  /* of struct future_rare.expiry */
+    uint32_t n_custom;   /* futures alive with a retention of their own, terminal or not */
 };
 
 void retention_init(struct retention *r);

@@ -494,23 +494,30 @@ void turn_begin(struct engine *e)
             e->last_delete_seq = MAX(e->last_delete_seq, f->commit_seq);
         turn_forget(e, f);
     }
-    cache_evict(e);
-    resend_tidy(&e->resends, e->mono, STATE_TIDY_PER_TURN);
-    timing_run(e);
-    gate_tick(e);
+    if (UNLIKELY(e->cache.is_behind || e->cache.n_bytes > e->config.max_finished_bytes))
+        cache_evict(e);
+    if (UNLIKELY(e->resends.n))
+        resend_tidy(&e->resends, e->mono, STATE_TIDY_PER_TURN);
+    if (UNLIKELY(e->timing.n))
+        timing_run(e);
+    if (UNLIKELY(e->opening.n))
+        gate_tick(e);
 }
 
 void turn_end(struct engine *e)
 {
     wall_ns_t next;
 
-    depend_run(e);
+    if (UNLIKELY(depend_has_work(&e->depends)))
+        depend_run(e);
     next = retention_next(&e->retention);
     if (next <= e->wall || e->cache.is_behind || e->depends.is_behind)
         e->effects.next = e->mono;
     else
         e->effects.next = next == CLOCK_NEVER ? CLOCK_NEVER : clock_add(e->mono, next - e->wall);
-    e->effects.next = MIN(e->effects.next, timing_next(e));
-    e->effects.next = MIN(e->effects.next, gate_next(e));
+    if (UNLIKELY(e->timing.n))
+        e->effects.next = MIN(e->effects.next, timing_next(e));
+    if (UNLIKELY(e->opening.n))
+        e->effects.next = MIN(e->effects.next, gate_next(e));
     hand_out(e);
 }

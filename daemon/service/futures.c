@@ -595,9 +595,17 @@ void futures_shutdown(struct futures *s)
 
 mono_ns_t futures_tick(struct futures *s, mono_ns_t now)
 {
-    mono_ns_t next = MIN(wait_tick(s, now), run_tick(s, now));
+    mono_ns_t next = CLOCK_NEVER;
 
-    next = MIN(next, search_tick(s, now));
-    next = MIN(next, feed_tick(s, now));
-    return MIN(next, watcher_tick(s, now)); /* the last: it notes what was sent before */
+    if (s->timeouts.n)
+        next = wait_tick(s, now);
+    if (!list_is_empty(&s->announcing[0]) || !list_is_empty(&s->announcing[1]))
+        next = MIN(next, run_tick(s, now));
+    if (!list_is_empty(&s->searches))
+        next = MIN(next, search_tick(s, now));
+    if (!list_is_empty(&s->feeds))
+        next = MIN(next, feed_tick(s, now));
+    if (!list_is_empty(&s->quiet))
+        next = MIN(next, watcher_tick(s, now)); /* the last: it notes what was sent before */
+    return next;
 }

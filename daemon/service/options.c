@@ -194,10 +194,11 @@ static void complete(const struct function_defaults *d, const struct task_option
         in->retry = d->retry;
 }
 
-int options_read(const struct futures *s, struct span raw, enum options_owner owner,
-                 struct schedule_room *room, struct engine_submit *in, struct grpc_status *st)
+/* options_read where something is said, by the task or as @defaults. */
+static int read_said(const struct futures *s, struct span raw, const struct function_defaults *defaults,
+                     enum options_owner owner, struct schedule_room *room, struct engine_submit *in,
+                     struct grpc_status *st)
 {
-    const struct function_defaults *defaults = engine_defaults_find(s->engine, in->function);
     struct task_options options = {0};
 
     if (raw.p && request_read_in(&task_options_table, raw, &options, schedule_parent(owner), st))
@@ -217,11 +218,25 @@ int options_read(const struct futures *s, struct span raw, enum options_owner ow
                                                                                 : DURABILITY_EPHEMERAL;
     in->on_lost = options.on_lost == ON_LOST_FAIL ? ON_LOST_FAIL : ON_LOST_RETRY;
     in->retention_ns = options.retention.is_set ? options.retention.ns : -1;
-    if (UNLIKELY(defaults))
+    if (defaults)
         complete(defaults, &options, in);
     in->concurrency_key = options.concurrency_key;
     in->fairness_key = options.fairness_key;
     in->key = options.idempotency_key;
     in->key_policy = options.key_policy ? (enum key_policy)options.key_policy : KEY_JOIN;
+    return 0;
+}
+
+int options_read(const struct futures *s, struct span raw, enum options_owner owner,
+                 struct schedule_room *room, struct engine_submit *in, struct grpc_status *st)
+{
+    const struct function_defaults *defaults = engine_defaults_find(s->engine, in->function);
+
+    if (raw.p || defaults)
+        return read_said(s, raw, defaults, owner, room, in, st);
+    in->durability = s->has_store ? DURABILITY_DURABLE : DURABILITY_EPHEMERAL;
+    in->on_lost = ON_LOST_RETRY;
+    in->retention_ns = -1;
+    in->key_policy = KEY_JOIN;
     return 0;
 }

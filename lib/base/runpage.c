@@ -38,25 +38,33 @@ void runpage_sent(struct runpage *page, uint64_t n)
     atomic_store_explicit(&page->n_sent, n_sent + n, memory_order_release);
 }
 
-/* The number of the newest of the first @n_started entries that is {key, attempt}, @n_started when none is.
- * Newest first: what runs now is nearly always what is asked for. */
-static uint64_t search(const struct runpage *page, uint64_t n_started, uint64_t key, uint32_t attempt)
+static int is_entry(const struct runpage *page, uint64_t entry, uint64_t key, uint32_t attempt)
 {
-    for (uint64_t back = 1; back < RUNPAGE_SLOTS && back <= n_started; back++) {
-        const struct runpage_start *s = &page->starts[(n_started - back) % RUNPAGE_SLOTS];
+    const struct runpage_start *s = &page->starts[entry % RUNPAGE_SLOTS];
 
-        if (__atomic_load_n(&s->key, __ATOMIC_ACQUIRE) == key &&
-            __atomic_load_n(&s->attempt, __ATOMIC_ACQUIRE) == attempt)
+    return __atomic_load_n(&s->key, __ATOMIC_ACQUIRE) == key &&
+           __atomic_load_n(&s->attempt, __ATOMIC_ACQUIRE) == attempt;
+}
+
+/* The number of the one of the first @n_started entries that is {key, attempt}, @n_started when none is. First @guess,
+ * which is nearly always right, then newest first. */
+static uint64_t search(const struct runpage *page, uint64_t n_started, uint64_t guess, uint64_t key,
+                       uint32_t attempt)
+{
+    if (LIKELY(guess < n_started && n_started - guess < RUNPAGE_SLOTS) && is_entry(page, guess, key, attempt))
+        return guess;
+    for (uint64_t back = 1; back < RUNPAGE_SLOTS && back <= n_started; back++)
+        if (is_entry(page, n_started - back, key, attempt))
             return n_started - back;
-    }
     return n_started;
 }
 
-enum runpage_state runpage_find(const struct runpage *page, uint64_t key, uint32_t attempt, wall_ns_t *ret_at)
+enum runpage_state runpage_find(const struct runpage *page, uint64_t key, uint32_t attempt, uint64_t *next,
+                                wall_ns_t *ret_at)
 {
     for (int i = 0; i < SEARCHES_MAX; i++) {
         uint64_t n_started = atomic_load_explicit(&page->n_started, memory_order_acquire);
-        uint64_t entry = search(page, n_started, key, attempt);
+        uint64_t entry = search(page, n_started, *next, key, attempt);
         wall_ns_t at = __atomic_load_n(&page->starts[entry % RUNPAGE_SLOTS].at, __ATOMIC_ACQUIRE);
 
         if (entry == n_started)
@@ -65,6 +73,7 @@ enum runpage_state runpage_find(const struct runpage *page, uint64_t key, uint32
          */
         if (atomic_load_explicit(&page->n_started, memory_order_acquire) - entry >= RUNPAGE_SLOTS)
             continue;
+        *next = entry + 1;
         *ret_at = at;
         return entry < atomic_load_explicit(&page->n_finished, memory_order_acquire) ? RUNPAGE_FINISHED
                                                                                      : RUNPAGE_RUNNING;

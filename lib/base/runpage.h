@@ -40,11 +40,13 @@ void runpage_start(struct runpage *page, uint64_t key, uint32_t attempt, wall_ns
 void runpage_finish(struct runpage *page);
 void runpage_sent(struct runpage *page, uint64_t n);
 
-/* runpage_find: whether {key, attempt} has been started as far as the ring remembers, and what became of it.
+/* runpage_find: whether {key, attempt} has been started as far as the ring remembers, and what became of it. *next: the
+ * number of the start to look at first, any; where it was found, the number of the one behind it: who asks for one after
+ * the other in the order of their starts does not search.
  *   Return: RUNPAGE_UNKNOWN (not started, or sent long ago), RUNPAGE_RUNNING, RUNPAGE_FINISHED; *ret_at: its
  * start. Thread: any, also while the worker writes. */
 enum runpage_state { RUNPAGE_UNKNOWN, RUNPAGE_RUNNING, RUNPAGE_FINISHED };
-enum runpage_state runpage_find(const struct runpage *page, uint64_t key, uint32_t attempt,
+enum runpage_state runpage_find(const struct runpage *page, uint64_t key, uint32_t attempt, uint64_t *next,
                                 wall_ns_t *ret_at);
 
 /* runpage_load: the worker's side: code of the user's is loaded from now on, named by @file and @name (may be ""); with both

@@ -337,7 +337,8 @@ void h2_session_settle(struct h2_session *s)
             dispatch(s, e);
     }
     close_ended(s);
-    h2_record_clear(s);
+    if (s->n_events || s->block_first)
+        h2_record_clear(s);
     if (s->above && s->pending_bytes <= H2_OUTPUT_HIGH_BYTES / 2) {
         s->above = 0;
         if (s->ops->on_room && h2_session_is_open(s))

@@ -14,12 +14,29 @@ static wall_ns_t at_of(uint64_t key, uint32_t attempt)
     return (wall_ns_t)(key * 1000 + attempt);
 }
 
-static enum runpage_state find(const struct runpage *page, uint64_t key, uint32_t attempt)
+static enum runpage_state find_from(const struct runpage *page, uint64_t key, uint32_t attempt,
+                                    uint64_t *next)
 {
     wall_ns_t at = UNTOUCHED;
-    enum runpage_state s = runpage_find(page, key, attempt, &at);
+    enum runpage_state s = runpage_find(page, key, attempt, next, &at);
 
     assert_true(at == (s == RUNPAGE_UNKNOWN ? UNTOUCHED : at_of(key, attempt)));
+    return s;
+}
+
+/* Wherever it looks first, it finds the same; and where it has found something, at the first look from then on. */
+static enum runpage_state find(const struct runpage *page, uint64_t key, uint32_t attempt)
+{
+    uint64_t found = 0, last = atomic_load(&page->n_started), next;
+    enum runpage_state s = find_from(page, key, attempt, &found);
+
+    for (uint64_t guess = last > 400 ? last - 400 : 0; guess < last + 3; guess++) {
+        next = guess;
+        assert_int_equal(find_from(page, key, attempt, &next), s);
+        assert_true(next == (s == RUNPAGE_UNKNOWN ? guess : found));
+    }
+    next = UINT64_MAX;
+    assert_int_equal(find_from(page, key, attempt, &next), s);
     return s;
 }
 
@@ -166,6 +183,7 @@ static void test_scribbled_page(void **state)
 {
     struct test_random r = {test_seed()};
     struct runpage *page = mem_zalloc(sizeof *page);
+    uint64_t next = 0;
     wall_ns_t at;
 
     assert_non_null(page);
@@ -175,9 +193,10 @@ static void test_scribbled_page(void **state)
         for (size_t k = 0; k < ARRAY_LEN(words); k++)
             words[k] = i % 3 ? test_random_next(&r) : i % 2 ? UINT64_MAX : 0;
         memcpy(page, words, sizeof words);
-        (void)!runpage_find(page, test_random_next(&r), 1, &at);
-        (void)!runpage_find(page, UINT64_MAX, UINT32_MAX, &at);
-        (void)!runpage_find(page, 0, 0, &at);
+        (void)!runpage_find(page, test_random_next(&r), 1, &next, &at);
+        (void)!runpage_find(page, UINT64_MAX, UINT32_MAX, &next, &at);
+        (void)!runpage_find(page, 0, 0, &next, &at);
+        next = test_random_next(&r);
     }
     mem_free(page);
 }
@@ -204,7 +223,7 @@ static void *write_all(void *arg)
 /* An answer may be old, but never ahead of the writer: what is asked for is what it does just now or next. */
 static void test_reader_beside_a_writer(void **state)
 {
-    uint64_t n_known = 0, n_asked = 0, key;
+    uint64_t n_known = 0, n_asked = 0, key, next = 0;
     const char *wrong = NULL;
     pthread_t writer;
 
@@ -214,7 +233,7 @@ static void test_reader_beside_a_writer(void **state)
         enum runpage_state s;
 
         key = atomic_load(&n_begun) + n_asked++ % 3;
-        s = runpage_find(&shared, key, 1, &at);
+        s = runpage_find(&shared, key, 1, &next, &at);
         n_known += s != RUNPAGE_UNKNOWN;
         if (s == RUNPAGE_FINISHED && atomic_load(&n_done) < key)
             wrong = "finished before it was";

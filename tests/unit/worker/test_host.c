@@ -397,17 +397,18 @@ static void test_runpage(void **state)
 {
     struct lease_ref lease = fake_lease(1);
     struct fixture f;
+    uint64_t next = 0;
     wall_ns_t at;
 
     start_welcomed(&f);
-    assert_int_equal(runpage_find(f.page, id_key(&lease.id), 1, &at), RUNPAGE_UNKNOWN);
+    assert_int_equal(runpage_find(f.page, id_key(&lease.id), 1, &next, &at), RUNPAGE_UNKNOWN);
     fake_assign(f.daemon, 1, "gated", "");
     FAKE_UNTIL_STARTED(f.daemon, 1);
-    assert_int_equal(runpage_find(f.page, id_key(&lease.id), 1, &at), RUNPAGE_RUNNING);
+    assert_int_equal(runpage_find(f.page, id_key(&lease.id), 1, &next, &at), RUNPAGE_RUNNING);
     assert_true(clock_wall() - at < 3600 * NS_PER_S && at <= clock_wall());
     open_gate(1);
     FAKE_UNTIL(f.daemon, f.daemon->n_finishes == 1);
-    assert_int_equal(runpage_find(f.page, id_key(&lease.id), 1, &at), RUNPAGE_FINISHED);
+    assert_int_equal(runpage_find(f.page, id_key(&lease.id), 1, &next, &at), RUNPAGE_FINISHED);
     stop(&f);
 }
 

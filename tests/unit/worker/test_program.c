@@ -100,6 +100,7 @@ static int die_by(const char *function)
 {
     struct runpage page;
     struct program p;
+    uint64_t next = 0;
     wall_ns_t at;
     int status;
 
@@ -117,9 +118,9 @@ static int die_by(const char *function)
     for (uint32_t i = 1; i <= 12; i++) {
         struct lease_ref lease = fake_lease(i);
 
-        assert_int_equal(runpage_find(&page, id_key(&lease.id), 1, &at), i <= 10   ? RUNPAGE_FINISHED
-                                                                         : i == 11 ? RUNPAGE_RUNNING
-                                                                                   : RUNPAGE_UNKNOWN);
+        assert_int_equal(runpage_find(&page, id_key(&lease.id), 1, &next, &at), i <= 10   ? RUNPAGE_FINISHED
+                                                                                : i == 11 ? RUNPAGE_RUNNING
+                                                                                          : RUNPAGE_UNKNOWN);
     }
     return status;
 }
