@@ -1,23 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "client/futurectl/cmd_run.h"
 
-#include "base/clock.h"
 #include "client/futurectl/argument.h"
 #include "client/futurectl/select.h"
-
-static void set_times(struct futured_request *request, const struct options *o)
-{
-    if (o->in.is_set)
-        futured_request_set_delay(request, o->in.ns);
-    if (o->at.is_set)
-        futured_request_set_not_before(request, o->at.t);
-    if (o->deadline.is_set)
-        futured_request_set_deadline(request, o->deadline.t);
-    if (o->attempt_timeout.is_set)
-        futured_request_set_attempt_timeout(request, o->attempt_timeout.ns);
-    if (o->retention.is_set)
-        futured_request_set_retention(request, o->retention.ns);
-}
+#include "client/futurectl/task.h"
 
 static int set_dependencies(struct ctl *ctl, struct futured_request *request)
 {
@@ -50,20 +36,12 @@ static int fill_request(struct ctl *ctl, struct futured_request *request)
         return code;
     for (size_t i = 0; i < o->n_labels; i++)
         futured_request_add_label(request, o->labels[i].key, o->labels[i].value);
-    futured_request_set_content_type(request, o->content_type);
-    futured_request_set_group(request, o->group);
     futured_request_set_tag(request, o->tag);
-    futured_request_set_priority(request, (int32_t)o->priority.n);
-    if (o->retries)
-        futured_request_set_max_attempts(request, o->retries < UINT32_MAX ? o->retries + 1 : UINT32_MAX);
     futured_request_set_view(request, o->view);
-    futured_request_set_durability(request, o->durability);
     futured_request_set_cancel_on_disconnect(request, o->cancel_on_disconnect);
-    futured_request_set_concurrency_key(request, o->concurrency_key);
-    futured_request_set_fairness_key(request, o->fairness_key);
     if (o->key)
         futured_request_set_idempotency_key(request, o->key, o->key_policy);
-    set_times(request, o);
+    task_set(o, request);
     return set_dependencies(ctl, request);
 }
 
@@ -71,9 +49,9 @@ static int check(struct ctl *ctl)
 {
     const struct options *o = &ctl->options;
 
-    if (o->in.is_set && o->at.is_set)
-        ctl_complain(ctl, "--in and --at exclude each other");
-    else if (o->key_policy && !o->key)
+    if (task_check(ctl) != CTL_OK)
+        return CTL_USAGE;
+    if (o->key_policy && !o->key)
         ctl_complain(ctl, "--key-policy needs --key");
     else if ((o->depend_policy || o->passes_results) && o->n_depends_on == 0)
         ctl_complain(ctl, "--%s needs --depends-on", o->depend_policy ? "depend-policy" : "pass-results");

@@ -7,6 +7,7 @@
 #include "client/futurectl/cmd_daemon.h"
 #include "client/futurectl/cmd_function.h"
 #include "client/futurectl/cmd_many.h"
+#include "client/futurectl/cmd_map.h"
 #include "client/futurectl/cmd_run.h"
 #include "client/futurectl/cmd_show.h"
 #include "client/futurectl/cmd_wait.h"
@@ -64,6 +65,66 @@ const struct command commands[] = {
                 .max_arguments = 2,
                 .options = {TASK_OPTIONS, OPTION_OUTPUT, OPTION_CANCEL_ON_DISCONNECT, OPTION_END},
                 .run = cmd_run,
+        },
+        {
+                .name = "map",
+                .arguments = "FUNCTION [::: ITEM...]",
+                .summary = "Run a function over many items and print the results",
+                .text = "Items are the words behind FUNCTION or `:::` (behind which all are items), else "
+                        "lines\n"
+                        "of standard input; --null and --csv say how else they stand there. In a TEMPLATE "
+                        "{}\n"
+                        "is the item, {/} without its folders, {.} without its extension, {/.} without "
+                        "either,\n"
+                        "{//} its folders, {#} its number, {COLUMN} a column of the table.\n"
+                        "What is in flight when it is interrupted is cancelled; interrupted twice it leaves "
+                        "at\n"
+                        "once, and what is in flight goes on. With --group it can be taken up again: "
+                        "--resume,\n"
+                        "--retry-failed.\n"
+                        "Exit status: 1 where an item failed, 3 where one was cancelled, 130 interrupted.\n"
+                        "\nExamples:\n"
+                        "  futurectl map sha256 --files *.iso --tag\n"
+                        "  find . -name '*.png' -print0 | futurectl map resize -0 --files --results out\n"
+                        "  futurectl map report --csv --group monthly --resume < customers.csv\n"
+                        "  futurectl map mail --csv --argument 'to: {address}' --label who={name} < "
+                        "list.csv\n",
+                .kind = ARGUMENT_FUNCTION,
+                .takes_items = 1,
+                .min_arguments = 1,
+                .max_arguments = -1,
+                .options = {OPTION_NULL,
+                            OPTION_CSV,
+                            OPTION_FILES,
+                            OPTION_MAP_ARGUMENT,
+                            OPTION_CONTENT_TYPE,
+                            OPTION_MAP_LABEL,
+                            OPTION_GROUP,
+                            OPTION_RESUME,
+                            OPTION_RETRY_FAILED,
+                            OPTION_MAX_IN_FLIGHT,
+                            OPTION_KEEP_ORDER,
+                            OPTION_MAP_TAG,
+                            OPTION_HALT,
+                            OPTION_JOBLOG,
+                            OPTION_RESULTS,
+                            OPTION_PROGRESS,
+                            OPTION_INTERVAL,
+                            OPTION_MAP_DRY_RUN,
+                            OPTION_PRIORITY,
+                            OPTION_IN,
+                            OPTION_AT,
+                            OPTION_DEADLINE,
+                            OPTION_ATTEMPT_TIMEOUT,
+                            OPTION_RETRIES,
+                            OPTION_CONCURRENCY_KEY,
+                            OPTION_FAIRNESS_KEY,
+                            OPTION_DURABLE,
+                            OPTION_EPHEMERAL,
+                            OPTION_RETENTION,
+                            OPTION_TIMEOUT,
+                            OPTION_END},
+                .run = cmd_map,
         },
         {
                 .name = "wait",

@@ -119,7 +119,9 @@ static void read_word(struct line *line, const struct command *commands, size_t 
     const struct option *o = line->value_of;
 
     line->value_of = NULL;
-    if (!o && !line->only_words && strcmp(word, "--") == 0) {
+    if (!o && !line->only_words &&
+        (strcmp(word, "--") == 0 ||
+         (line->command && line->command->takes_items && strcmp(word, ":::") == 0))) {
         line->only_words = 1;
         return;
     }

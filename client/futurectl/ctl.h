@@ -19,6 +19,7 @@ enum ctl_exit {
     CTL_NOT_FOUND = 4,
     CTL_UNREACHABLE = 69,
     CTL_TIMED_OUT = 124,
+    CTL_INTERRUPTED = 130, /* as shells say it of SIGINT */
 };
 
 /* ctl_complain: `futurectl: ` and the text, as a line. */

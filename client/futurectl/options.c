@@ -20,6 +20,8 @@ static const char *const key_policies[] = {"join", "join-unless-failed", "join-w
 static const char *const count_fields[] = {"state",  "function",  "pending_reason", "reason",
                                            "worker", "principal", "labels.KEY",     NULL};
 
+static const char *const progresses[] = {"auto", "bar", "lines", "none", NULL};
+
 static const struct option table[] = {
         {OPTION_ADDRESS, 'a', "address", "ADDRESS",
          "unix:/path, 127.0.0.1:4740, [::1]:4740 or host:4740;\n"
@@ -49,6 +51,10 @@ static const struct option table[] = {
         {OPTION_CONTENT_TYPE, 't', "content-type", "TYPE",
          "media type of the argument, such as application/json", NULL},
         {OPTION_COUNT, 0, "count", "N", "until N are done", NULL},
+        {OPTION_CSV, 0, "csv", NULL,
+         "standard input is a table: a line of columns, then an item\n"
+         "each; the argument is an object of JSON, or --argument",
+         NULL},
         {OPTION_DEADLINE, 0, "deadline", "WHEN",
          "it fails if it has not ended by then: a DURATION from now,\nor a TIME", NULL},
         {OPTION_DEPEND_POLICY, 0, "depend-policy", "POLICY",
@@ -62,38 +68,66 @@ static const struct option table[] = {
         {OPTION_EXPECT, 0, "expect", "N", "until the group has N members, too", NULL},
         {OPTION_FAIRNESS_KEY, 0, "fairness-key", "KEY",
          "take turns with tasks of other keys (default: who submitted)", NULL},
+        {OPTION_FILES, 0, "files", NULL,
+         "items are paths: the argument is what is in the file, and its\n"
+         "path the label `file`",
+         NULL},
         {OPTION_FILTER, 'f', "filter", "FILTER",
          "those that match, such as 'state = FAILED AND end_time > -1h'", NULL},
         {OPTION_FIRST_EXCEPTION, 0, "first-exception", NULL, "until one has failed, or all are done", NULL},
         {OPTION_GRACE, 0, "grace", "DURATION", "how long a running attempt has to end by itself (default 5s)",
          NULL},
         {OPTION_GROUP, 'g', "group", "GROUP", "the group to put it into", NULL},
+        {OPTION_HALT, 0, "halt", "WHEN,WHAT",
+         "end before all is done: now (cancel what runs) or soon, with\n"
+         "fail=N, fail=N%, success=N or success=N%; or never",
+         NULL},
         {OPTION_IN, 0, "in", "DURATION", "do not start it before that time has passed", NULL},
+        {OPTION_INTERVAL, 0, "interval", "DURATION", "how often to say or show something", NULL},
+        {OPTION_JOBLOG, 0, "joblog", "FILE", "write a line for each item that ends, as GNU parallel does",
+         NULL},
+        {OPTION_KEEP_ORDER, 'k', "keep-order", NULL, "print results in the order of the items", NULL},
         {OPTION_KEY, 'k', "key", "KEY", "idempotency key: again with the same key is the same future", NULL},
         {OPTION_KEY_POLICY, 0, "key-policy", "POLICY",
          "where the key is in use: join (default), join-unless-failed,\njoin-while-active or reject",
          key_policies},
         {OPTION_LABEL, 'l', "label", "KEY=VALUE", "a label; may be given again for another", NULL},
         {OPTION_LIMIT, 'n', "limit", "N", "show N at most (default 100; 0: all)", NULL},
+        {OPTION_MAP_ARGUMENT, 0, "argument", "TEMPLATE",
+         "the argument of an item, with {} in place of it (default {})", NULL},
+        {OPTION_MAP_DRY_RUN, 0, "dry-run", NULL, "print what would be run, and run nothing", NULL},
+        {OPTION_MAP_LABEL, 'l', "label", "KEY=TEMPLATE", "a label; may be given again for another", NULL},
+        {OPTION_MAX_IN_FLIGHT, 'j', "max-in-flight", "N", "so many items at a time (default 256)", NULL},
         {OPTION_MAX_PENDING, 0, "max-pending", "N",
          "so many may wait, further submissions are refused; 0: any number", NULL},
         {OPTION_MAX_RUNNING, 0, "max-running", "N", "so many run at a time; 0: any number", NULL},
         {OPTION_NO_DEADLINE, 0, "no-deadline", NULL, "remove the deadline", NULL},
+        {OPTION_NULL, '0', "null", NULL, "items of standard input end with a NUL, not with a newline", NULL},
         {OPTION_OLDEST_FIRST, 0, "oldest-first", NULL, "the oldest first; else the newest", NULL},
         {OPTION_OUTPUT, 'o', "output", "FILE", "write to FILE instead of standard output", NULL},
         {OPTION_PASS_RESULTS, 0, "pass-results", NULL, "hand on the outcomes of what it depends on", NULL},
         {OPTION_PRIORITY, 'p', "priority", "N", "the highest starts first (default 0; may be negative)",
          NULL},
+        {OPTION_PROGRESS, 0, "progress", "HOW",
+         "bar, lines or none (default auto: a bar on a terminal, lines\n"
+         "elsewhere)",
+         progresses},
         {OPTION_RATE, 0, "rate", "N", "so many start a second, on average; 0: any number", NULL},
         {OPTION_REASON, 'r', "reason", "TEXT", "why; kept in the record", NULL},
         {OPTION_REMOVE, 0, "remove", "KEY", "remove that label; may be given again", NULL},
         {OPTION_RESET, 0, "reset", NULL, "back to the limits of the configuration", NULL},
+        {OPTION_RESULTS, 0, "results", "DIR", "keep each result as DIR/1/ITEM/stdout, its error as stderr",
+         NULL},
+        {OPTION_RESUME, 0, "resume", NULL, "what the group has done already is not run again", NULL},
         {OPTION_RETENTION, 0, "retention", "DURATION", "how long to keep the record after its end", NULL},
         {OPTION_RETRIES, 0, "retries", "N", "how often to try again after a failure (default 0)", NULL},
+        {OPTION_RETRY_FAILED, 0, "retry-failed", NULL, "resume, and run again what failed", NULL},
         {OPTION_SELECT_GROUP, 'g', "group", "GROUP", "those of that group", NULL},
         {OPTION_TAG, 0, "tag", "TAG", "a mark of your own in the record", NULL},
+        {OPTION_MAP_TAG, 0, "tag", NULL, "begin each line of a result with the item and a tab", NULL},
         {OPTION_TIMEOUT, 0, "timeout", "DURATION", "give up waiting after that time, with exit status 124",
          NULL},
+        {OPTION_TOP_COUNT, 0, "count", "N", "show it N times, then end", NULL},
         {OPTION_VIEW, 0, "view", "VIEW", "how much to ask for: result, basic, task or full", views},
         {OPTION_WAIT, 0, "wait", "DURATION", "wait up to that time until it is there and takes calls", NULL},
         {OPTION_YES, 'y', "yes", NULL, "do not ask", NULL},
@@ -188,6 +222,15 @@ static int parse_maybe(struct parser *p, const char *name, const char *text, int
 {
     ret->is_set = 1;
     return parse_number(p, name, text, min, max, &ret->n);
+}
+
+static int parse_in_flight(struct parser *p, const char *name, const char *text)
+{
+    int64_t n = 0;
+    int r = parse_number(p, name, text, 1, OPTIONS_IN_FLIGHT_MAX, &n);
+
+    p->to->max_in_flight = (uint32_t)n;
+    return r;
 }
 
 static int parse_rate(struct parser *p, const char *text)
@@ -289,7 +332,9 @@ static int set_word(struct parser *p, const struct option *o, const char *text)
 {
     int at = 0, r = parse_word(p, o, text, &at);
 
-    if (o->id == OPTION_VIEW)
+    if (o->id == OPTION_PROGRESS)
+        p->to->progress = at ? (enum option_progress)(at - 1) : PROGRESS_AUTO;
+    else if (o->id == OPTION_VIEW)
         p->to->view = (enum futured_view)at;
     else if (o->id == OPTION_DEPEND_POLICY)
         p->to->depend_policy = (enum futured_depend_policy)at;
@@ -314,6 +359,15 @@ static int set_durability(struct parser *p, enum futured_durability durability)
     return 0;
 }
 
+static int set_halt(struct parser *p, const char *text)
+{
+    return halt_parse(text, &p->to->halt) ? usage(p,
+                                                  "--halt takes never, or now or soon, a comma, and fail=N, "
+                                                  "fail=N%%, success=N or success=N%%, not `%s`",
+                                                  text)
+                                          : 0;
+}
+
 /* One case an option. */
 static int set(struct parser *p, const struct option *o, const char *value)
 {
@@ -326,37 +380,51 @@ static int set(struct parser *p, const struct option *o, const char *value)
     case OPTION_HELP: to->wants_help = 1; return 0;
     case OPTION_VERSION: to->wants_version = 1; return 0;
     case OPTION_ANY: to->is_any = 1; return 0;
-    case OPTION_ARGUMENT: to->argument = value; return 0;
+    case OPTION_ARGUMENT:
+    case OPTION_MAP_ARGUMENT: to->argument = value; return 0;
     case OPTION_AT: return parse_time(p, o->name, value, &to->at);
     case OPTION_ATTEMPT_TIMEOUT: return parse_span(p, o->name, value, &to->attempt_timeout);
     case OPTION_BY: to->by = value; return 0;
     case OPTION_CANCEL_ON_DISCONNECT: to->cancel_on_disconnect = 1; return 0;
     case OPTION_CONCURRENCY_KEY: to->concurrency_key = value; return 0;
     case OPTION_CONTENT_TYPE: to->content_type = value; return 0;
-    case OPTION_COUNT: return parse_u32(p, o->name, value, 1, &to->count);
+    case OPTION_COUNT:
+    case OPTION_TOP_COUNT: return parse_u32(p, o->name, value, 1, &to->count);
     case OPTION_DEADLINE: return parse_deadline(p, value);
     case OPTION_DEPEND_POLICY:
     case OPTION_KEY_POLICY:
+    case OPTION_PROGRESS:
     case OPTION_VIEW: return set_word(p, o, value);
     case OPTION_DEPENDS_ON:
         return add_text(p, o->name, value, to->depends_on, &to->n_depends_on, OPTIONS_DEPENDS_ON_MAX);
-    case OPTION_DRY_RUN: to->is_dry_run = 1; return 0;
+    case OPTION_CSV: to->is_csv = 1; return 0;
+    case OPTION_DRY_RUN:
+    case OPTION_MAP_DRY_RUN: to->is_dry_run = 1; return 0;
     case OPTION_DURABLE: return set_durability(p, FUTURED_DURABLE);
     case OPTION_EPHEMERAL: return set_durability(p, FUTURED_EPHEMERAL);
     case OPTION_EXPECT: return parse_u32(p, o->name, value, 1, &to->expect);
     case OPTION_FAIRNESS_KEY: to->fairness_key = value; return 0;
+    case OPTION_FILES: to->is_files = 1; return 0;
     case OPTION_FILTER: to->filter = value; return 0;
     case OPTION_FIRST_EXCEPTION: to->is_first_exception = 1; return 0;
     case OPTION_GRACE: return parse_span(p, o->name, value, &to->grace);
     case OPTION_GROUP:
     case OPTION_SELECT_GROUP: to->group = value; return 0;
+    case OPTION_HALT: return set_halt(p, value);
     case OPTION_IN: return parse_span(p, o->name, value, &to->in);
+    case OPTION_INTERVAL: return parse_span(p, o->name, value, &to->interval);
+    case OPTION_JOBLOG: to->joblog = value; return 0;
+    case OPTION_KEEP_ORDER: to->keeps_order = 1; return 0;
     case OPTION_KEY: to->key = value; return 0;
-    case OPTION_LABEL: return add_label(p, value);
+    case OPTION_LABEL:
+    case OPTION_MAP_LABEL: return add_label(p, value);
     case OPTION_LIMIT: return parse_u32(p, o->name, value, 0, &to->limit);
+    case OPTION_MAP_TAG: to->tags_items = 1; return 0;
+    case OPTION_MAX_IN_FLIGHT: return parse_in_flight(p, o->name, value);
     case OPTION_MAX_PENDING: return parse_maybe(p, o->name, value, 0, INT64_MAX, &to->max_pending);
     case OPTION_MAX_RUNNING: return parse_maybe(p, o->name, value, 0, UINT32_MAX, &to->max_running);
     case OPTION_NO_DEADLINE: to->is_without_deadline = 1; return 0;
+    case OPTION_NULL: to->is_null = 1; return 0;
     case OPTION_OLDEST_FIRST: to->is_oldest_first = 1; return 0;
     case OPTION_OUTPUT: to->output = value; return 0;
     case OPTION_PASS_RESULTS: to->passes_results = 1; return 0;
@@ -365,6 +433,9 @@ static int set(struct parser *p, const struct option *o, const char *value)
     case OPTION_REASON: to->reason = value; return 0;
     case OPTION_REMOVE: return add_text(p, o->name, value, to->remove, &to->n_remove, OPTIONS_LABELS_MAX);
     case OPTION_RESET: to->is_reset = 1; return 0;
+    case OPTION_RESULTS: to->results = value; return 0;
+    case OPTION_RESUME: to->resumes = 1; return 0;
+    case OPTION_RETRY_FAILED: to->retries_failed = 1; return 0;
     case OPTION_RETENTION: return parse_span(p, o->name, value, &to->retention);
     case OPTION_RETRIES: return parse_u32(p, o->name, value, 0, &to->retries);
     case OPTION_TAG: to->tag = value; return 0;
@@ -506,6 +577,9 @@ int options_parse(int argc, char **argv, const struct command *commands, size_t 
             ASSERT(o);
             if (!first_foreign && is_foreign(ret->command, o))
                 first_foreign = o; /* the command may come behind it */
+        } else if (!only_words && ret->command && ret->command->takes_items && strcmp(argv[i], ":::") == 0) {
+            only_words = ret->has_items = 1;
+            i++;
         } else if (!ret->command) {
             r = find_command(&p, argv[i++]);
             if (r)

@@ -5,6 +5,7 @@
  * wrong in one line; nothing is printed here and nothing is done.
  */
 #include "base/clock.h"
+#include "client/futurectl/halt.h"
 #include "client/futurectl/output.h"
 
 #include <stdint.h>
@@ -27,39 +28,56 @@ enum option_id {
     OPTION_CONCURRENCY_KEY,
     OPTION_CONTENT_TYPE,
     OPTION_COUNT,
+    OPTION_CSV,
     OPTION_DEADLINE,
-    OPTION_DEPEND_POLICY,
     OPTION_DEPENDS_ON,
+    OPTION_DEPEND_POLICY,
     OPTION_DRY_RUN,
     OPTION_DURABLE,
     OPTION_EPHEMERAL,
     OPTION_EXPECT,
     OPTION_FAIRNESS_KEY,
+    OPTION_FILES,
     OPTION_FILTER,
     OPTION_FIRST_EXCEPTION,
     OPTION_GRACE,
     OPTION_GROUP,
+    OPTION_HALT,
     OPTION_IN,
+    OPTION_INTERVAL,
+    OPTION_JOBLOG,
+    OPTION_KEEP_ORDER,
     OPTION_KEY,
     OPTION_KEY_POLICY,
     OPTION_LABEL,
     OPTION_LIMIT,
+    OPTION_MAP_ARGUMENT, /* of an item of a map: a template; and so on */
+    OPTION_MAP_DRY_RUN,
+    OPTION_MAP_LABEL,
+    OPTION_MAP_TAG,
+    OPTION_MAX_IN_FLIGHT,
     OPTION_MAX_PENDING,
     OPTION_MAX_RUNNING,
     OPTION_NO_DEADLINE,
+    OPTION_NULL,
     OPTION_OLDEST_FIRST,
     OPTION_OUTPUT,
     OPTION_PASS_RESULTS,
     OPTION_PRIORITY,
+    OPTION_PROGRESS,
     OPTION_RATE,
     OPTION_REASON,
     OPTION_REMOVE,
     OPTION_RESET,
+    OPTION_RESULTS,
+    OPTION_RESUME,
     OPTION_RETENTION,
     OPTION_RETRIES,
+    OPTION_RETRY_FAILED,
     OPTION_SELECT_GROUP, /* --group of a command that selects by it */
     OPTION_TAG,
     OPTION_TIMEOUT,
+    OPTION_TOP_COUNT,
     OPTION_VIEW,
     OPTION_WAIT,
     OPTION_YES,
@@ -70,7 +88,8 @@ enum {
     OPTIONS_LABEL_KEY_BYTES = 64,
     OPTIONS_ERROR_BYTES = 512,
     OPTIONS_DEPENDS_ON_MAX = 1000, /* as the daemon's */
-    OPTIONS_PER_COMMAND = 32
+    OPTIONS_IN_FLIGHT_MAX = 65536, /* of libfutured */
+    OPTIONS_PER_COMMAND = 40
 };
 
 struct option {
@@ -92,11 +111,15 @@ struct command {
     const char *summary;              /* one line */
     const char *text;                 /* the rest of the help: what it does, examples */
     enum argument_kind kind;          /* of the first argument; of IDs: of all */
+    int takes_items;                  /* behind `:::` stand its items, and no options */
     int min_arguments, max_arguments; /* max < 0: any number */
     enum option_id
             options[OPTIONS_PER_COMMAND]; /* beside those that every command takes; ends with OPTION_END */
     int (*run)(struct ctl *ctl);
 };
+
+/* How a map tells of its progress, in the order of --progress. */
+enum option_progress { PROGRESS_AUTO, PROGRESS_BAR, PROGRESS_LINES, PROGRESS_NONE };
 
 /* A span that may not have been said; and so a point in time, and a number. */
 struct option_span {
@@ -146,6 +169,14 @@ struct options {
     enum futured_view view;
     int is_any, is_first_exception, is_oldest_first, is_dry_run, is_yes, is_reset, is_without_deadline;
     int cancel_on_disconnect, passes_results;
+
+    struct halt halt;
+    const char *joblog, *results;
+    enum option_progress progress;
+    struct option_span interval;
+    uint32_t max_in_flight;
+    int has_items; /* `:::` stood there, although perhaps nothing behind it */
+    int is_null, is_csv, is_files, keeps_order, tags_items, resumes, retries_failed;
 };
 
 /* options_parse: @argv with @argc words, argv[0] the program. Options may stand before and behind the command and

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static int has_colour(FILE *to)
+int output_is_colour(FILE *to)
 {
     const char *term = getenv("TERM"), *no_color = getenv("NO_COLOR");
 
@@ -18,7 +18,7 @@ void output_init(struct output *out, enum output_format format, FILE *to)
     *out = (struct output){
             .ops = format == OUTPUT_TEXT ? &output_text_ops : &output_json_ops,
             .to = to,
-            .is_colour = format == OUTPUT_TEXT && has_colour(to),
+            .is_colour = format == OUTPUT_TEXT && output_is_colour(to),
             .is_line = format == OUTPUT_JSONL,
     };
 }

@@ -56,7 +56,10 @@ struct output {
 
 extern const struct output_ops output_text_ops, output_json_ops;
 
-/* output_init: to @to, which is the caller's. Colour: text on a terminal that can, unless NO_COLOR is set. */
+/* output_is_colour: whether @to is a terminal that can, and NO_COLOR is not set. */
+int output_is_colour(FILE *to);
+
+/* output_init: to @to, which is the caller's. Colour: text, where output_is_colour. */
 void output_init(struct output *out, enum output_format format, FILE *to);
 
 /* output_close: what has been written is out. 0; OUTPUT_E_MEMORY; -errno of a write that failed. */

@@ -175,3 +175,60 @@ struct futured_stats *futured_stats_free(struct futured_stats *stats)
         futured_box_free(&CONTAINER_OF(stats, struct stats_box, stats)->box);
     return NULL;
 }
+
+/* --- what it is */
+
+struct info_box {
+    struct futured_box box;
+    struct futured_info info;
+};
+
+static void encode_nothing(struct writer *w, const void *arg)
+{
+}
+
+static int decode_info(struct span reply, void *ret)
+{
+    const Futured__V1__GetInfoResponse *from;
+    ProtobufCMessage *message;
+    struct futured_bytes wire;
+    struct futured_box *box;
+    struct futured_info *to;
+    int r = futured_box_new(&box, sizeof(struct info_box), &futured__v1__get_info_response__descriptor, reply,
+                            &message);
+
+    if (r)
+        return r;
+    r = futured_box_wire(&box->arena, reply, &wire);
+    if (r < 0) {
+        futured_box_free(box);
+        return r;
+    }
+    from = (const Futured__V1__GetInfoResponse *)(const void *)message;
+    to = &CONTAINER_OF(box, struct info_box, box)->info;
+    *to = (struct futured_info){
+            .version = from->version,
+            .store = from->store,
+            .epoch = from->epoch,
+            .start_time_ns = futured_box_time(from->start_time),
+            .is_draining = from->drain != NULL,
+            .max_message_bytes = from->limits ? from->limits->max_message_bytes : 0,
+            .pid = from->pid,
+            .principal = from->principal,
+            .wire = wire,
+    };
+    *(struct futured_info **)ret = to;
+    return 0;
+}
+
+int futured_get_info(struct futured_client *client, struct futured_info **ret)
+{
+    return futured_call_unary(client, "/futured.v1.System/GetInfo", encode_nothing, NULL, decode_info, ret);
+}
+
+struct futured_info *futured_info_free(struct futured_info *info)
+{
+    if (info)
+        futured_box_free(&CONTAINER_OF(info, struct info_box, info)->box);
+    return NULL;
+}

@@ -687,6 +687,21 @@ FUTURED_API FUTURED_MUST_CHECK int futured_get_stats(struct futured_client *clie
                                                      struct futured_stats **ret);
 FUTURED_API struct futured_stats *futured_stats_free(struct futured_stats *stats);
 
+struct futured_info {
+    const char *version, *store; /* "0.1.0"; "sqlite" or "none" */
+    uint64_t epoch;              /* one more at each start */
+    int64_t start_time_ns;
+    int is_draining;            /* it accepts nothing, or starts nothing */
+    uint64_t max_message_bytes; /* the largest message either way */
+    uint32_t pid;
+    const char *principal;     /* of this client, as the daemon sees it */
+    struct futured_bytes wire; /* an encoded futured.v1.GetInfoResponse */
+};
+
+/* futured_get_info: what the daemon is, and the limits that hold. */
+FUTURED_API FUTURED_MUST_CHECK int futured_get_info(struct futured_client *client, struct futured_info **ret);
+FUTURED_API struct futured_info *futured_info_free(struct futured_info *info);
+
 /* futured_ping: whether the daemon takes calls: FUTURED_OK (it is SERVING), UNAVAILABLE (it is not, or not
  * reached). */
 FUTURED_API FUTURED_MUST_CHECK int futured_ping(struct futured_client *client);

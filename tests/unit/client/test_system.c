@@ -27,9 +27,19 @@ static void test_stats(void **state)
     assert_null(futured_stats_free(NULL));
 }
 
+static void test_info(void **state)
+{
+    struct futured_info *info = NULL;
+    struct fake *fake = *state;
+
+    assert_int_equal(futured_get_info(fake->client, &info), FUTURED_UNIMPLEMENTED);
+    assert_null(info);
+    assert_null(futured_info_free(NULL));
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {WITH_FAKE(test_workers), WITH_FAKE(test_stats)};
+    const struct CMUnitTest tests[] = {WITH_FAKE(test_workers), WITH_FAKE(test_stats), WITH_FAKE(test_info)};
 
     return cmocka_run_group_tests_name("client/system", tests, NULL, NULL);
 }

@@ -63,9 +63,9 @@ static void test_tables(void **state)
     offers("completion bash ", "");
     offers("nonsense", "");
     complete("");
-    written_has(&w, "submit run wait as-completed result get ");
+    written_has(&w, "submit run map wait as-completed result get ");
     completion_find(commands, commands_n, NULL, 0, show, NULL, &live);
-    written_has(&w, "submit run wait as-completed result get ");
+    written_has(&w, "submit run map wait as-completed result get ");
 }
 
 static void test_live(void **state)
