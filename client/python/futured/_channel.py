@@ -82,10 +82,11 @@ class Channel:
         raise last or Unreachable("UNAVAILABLE", f"{self.address} does not answer", id=id)
 
     def call_later(self, method: Any, request: Any, timeout: float,
-                   then: Callable[[Any, Optional[CallError]], None], id: Optional[str] = None) -> Any:
+                   then: Callable[[Any, Optional[CallError]], None], id: Optional[str] = None, *,
+                   wait_for_ready: bool = True) -> Any:
         """Begin a call; `then(answer, None)` or `then(None, error)` is called by a thread of grpc. One attempt, which waits for
-        the connection. Returns what can be cancelled."""
-        call = method.future(request, timeout=timeout, wait_for_ready=True)
+        the connection unless told not to. Returns what can be cancelled."""
+        call = method.future(request, timeout=timeout, wait_for_ready=wait_for_ready)
 
         def over(done: Any) -> None:
             if done.cancelled():

@@ -527,7 +527,7 @@ class Link:
             self.channel.futures.Get, futures_pb2.GetRequest(id=id, view=view), self.call_timeout, id)
         return message
 
-    def flush(self, timeout: float) -> bool:
+    def flush(self, timeout: Optional[float]) -> bool:
         """Whether everything was accepted or refused within that time."""
         with self.lock:
             return self.room.wait_for(lambda: self.n_waiting == 0, timeout)
