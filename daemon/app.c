@@ -16,6 +16,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "daemon/auth.h"
 #include "daemon/executor.h"
 #include "daemon/inherited.h"
 #include "daemon/journal.h"
@@ -68,6 +69,7 @@ struct app {
     struct reflection *reflection;
     struct conn_set *conns;
     struct secure secure;
+    struct auth *auth;
     struct executor *executor;
     struct inherited inherited; /* sockets that are no listener yet */
     struct listener **listeners;
@@ -221,9 +223,19 @@ static struct h2_config session_config(const struct app *app, enum conn_trust tr
     return h2;
 }
 
-static void free_grpc_conn(void *arg)
+/* Who speaks on a connection. */
+struct speaker {
+    struct grpc_conn *grpc;
+    struct auth_credential *credential;
+};
+
+static void free_speaker(void *arg)
 {
-    grpc_conn_free(arg);
+    struct speaker *speaker = arg;
+
+    grpc_conn_free(speaker->grpc);
+    auth_close(speaker->credential);
+    mem_free(speaker);
 }
 
 static int on_conn_open(void *arg, const struct conn_peer *peer, mono_ns_t now, struct conn_owner *ret)
@@ -231,15 +243,23 @@ static int on_conn_open(void *arg, const struct conn_peer *peer, mono_ns_t now, 
     struct app *app = arg;
     struct h2_config h2 = session_config(app, peer->trust);
     struct grpc_peer grpc_peer = {.is_pool_worker = peer->trust == CONN_OWN, .worker_key = peer->worker_key};
-    struct grpc_conn *conn;
+    struct speaker *speaker = mem_zalloc(sizeof *speaker);
     int r;
 
+    if (!speaker)
+        return -ENOMEM;
     _Static_assert(sizeof grpc_peer.address >= sizeof peer->address, "an address fits");
     memcpy(grpc_peer.address, peer->address, sizeof peer->address);
-    r = grpc_conn_new(&conn, app->server, &h2, &grpc_peer, now);
-    if (r < 0)
+    r = auth_open(app->auth, peer, &speaker->credential);
+    grpc_peer.credential = speaker->credential;
+    if (r == 0)
+        r = grpc_conn_new(&speaker->grpc, app->server, &h2, &grpc_peer, now);
+    if (r < 0) {
+        free_speaker(speaker);
         return r;
-    *ret = (struct conn_owner){.session = grpc_conn_session(conn), .free = free_grpc_conn, .arg = conn};
+    }
+    *ret = (struct conn_owner){
+            .session = grpc_conn_session(speaker->grpc), .free = free_speaker, .arg = speaker};
     return 0;
 }
 
@@ -441,7 +461,9 @@ static int start_executor(struct app *app)
             .arg = app,
     };
 
-    return executor_new(&app->executor, &config);
+    int r = executor_new(&app->executor, &config);
+
+    return r == 0 ? auth_new(&app->auth, app->config, app->server, executor_engine(app->executor)) : r;
 }
 
 static int start_workers(struct app *app)
@@ -646,6 +668,7 @@ static void app_deinit(struct app *app)
     inherited_deinit(&app->inherited);
     conn_set_free(app->conns);
     secure_deinit(&app->secure);
+    auth_free(app->auth);
     executor_free(app->executor);
     reflection_free(app->reflection);
     health_free(app->health);

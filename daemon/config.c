@@ -159,7 +159,7 @@ static int set_presets(struct config *c)
         const struct config_key *key = &config_keys[i];
         int r;
 
-        if (!key->preset || strcmp(key->section, "function") == 0)
+        if (!key->preset || config_section_is_named(key->section))
             continue;
         r = config_set(key, c, &c->arena, key->preset, why);
         ASSERT(r != CONFIG_E_VALUE);
@@ -288,11 +288,11 @@ int config_check_address(const struct config *c, const struct address *a, char *
                  "%s: whoever reaches it over the network could read and do everything; listen on tls:%s, on "
                  "127.0.0.1 or [::1], or on a Unix socket; or write insecure = yes",
                  a->text, a->text);
-    else if (!c->tls_client_ca || c->tls_demand != 1)
+    else if (!c->n_principals && (!c->tls_client_ca || c->tls_demand != 1))
         snprintf(why, size,
                  "%s: whoever reaches it over the network could do everything; ask clients for certificates "
                  "([tls] "
-                 "client_ca); or write insecure = yes",
+                 "client_ca), or say who may what ([principal.NAME]); or write insecure = yes",
                  a->text);
     else
         return 0;
@@ -545,7 +545,7 @@ void config_write_help(FILE *to)
         char left[64];
 
         if (strcmp(section, key->section) != 0)
-            fprintf(to, "[%s%s]\n", key->section, strcmp(key->section, "function") == 0 ? ".NAME" : "");
+            fprintf(to, "[%s%s]\n", key->section, config_section_is_named(key->section) ? ".NAME" : "");
         section = key->section;
         snprintf(left, sizeof left, "  %s%s%s", key->name, key->preset ? " = " : "",
                  key->preset ? key->preset : "");
@@ -569,6 +569,10 @@ void config_write_example(FILE *to)
             fprintf(to, "\n# A function that is a command, or limits and defaults of another; one such "
                         "section for each.\n"
                         "#[function.NAME]\n");
+        else if (strcmp(section, key->section) != 0 && strcmp(key->section, "principal") == 0)
+            fprintf(to, "\n# Somebody who may call (docs/security.md); one such section for each. Without "
+                        "any, all who can "
+                        "connect may\n# do all.\n#[principal.NAME]\n");
         else if (strcmp(section, key->section) != 0)
             fprintf(to, "\n[%s]\n", key->section);
         section = key->section;

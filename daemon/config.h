@@ -38,6 +38,23 @@ struct config_function {
     unsigned int line;
 };
 
+/* Texts, in the order of reading. */
+struct config_list {
+    const char **at;
+    size_t n;
+};
+
+/* [principal.NAME]: somebody who may call. */
+struct config_principal {
+    const char *name;
+    const char *namespace;
+    struct config_list users, certificates, tokens; /* what it shows: names of users; "cn:NAME"; hashes */
+    struct config_list rights;                      /* words */
+    uint32_t *uids;                                 /* of users */
+    const char *file;                               /* where it stands */
+    unsigned int line;
+};
+
 struct config {
     struct arena arena; /* of every string and array below */
     struct address *listen;
@@ -70,6 +87,8 @@ struct config {
     int64_t start_timeout_ns;
     struct config_function *functions; /* in the order of reading */
     size_t n_functions;
+    struct config_principal *principals; /* likewise */
+    size_t n_principals;
     const char *port_file; /* NULL = none */
 };
 

@@ -16,6 +16,7 @@
 #include <errno.h>
 #include <ini.h>
 #include <limits.h>
+#include <pwd.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,10 +25,12 @@ enum {
     BUFFER_BYTES = 8192,
     LINE_MAX_BYTES = BUFFER_BYTES - 4 /* \r, \n, NUL and one */,
     SECTION_MAX_BYTES = 300,
-    FILES_MAX = 10000
+    FILES_MAX = 10000,
+    PRINCIPALS_MAX = 4096,
+    PRINCIPAL_NAME_MAX = 100
 };
 
-static const char function_prefix[] = "function.";
+static const char function_prefix[] = "function.", principal_prefix[] = "principal.";
 
 struct source {
     struct config *c;
@@ -43,6 +46,7 @@ struct source {
     void *into;                         /* what the section's values are set in */
     unsigned int seen[CONFIG_KEYS_MAX]; /* by key: the line it was set in, 0 = not yet */
     struct config_function *function;   /* the last one of this file */
+    struct config_principal *principal; /* likewise */
 };
 
 void config_error(struct config_errors *errors, const char *format, ...)
@@ -102,11 +106,51 @@ static void check_retry(const struct source *src, const struct config_function *
     }
 }
 
+/* The user of that name or number. */
+static int find_user(const char *text, uint32_t *ret)
+{
+    char *end;
+    unsigned long n = strtoul(text, &end, 10);
+    const struct passwd *user;
+
+    if (*text >= '0' && *text <= '9') {
+        *ret = (uint32_t)n;
+        return !*end && n < UINT32_MAX;
+    }
+    user = getpwnam(text);
+    if (user)
+        *ret = user->pw_uid;
+    return user != NULL;
+}
+
+/* A principal that shows nothing is one that nobody can be. */
+static void end_principal(struct source *src)
+{
+    struct config_principal *p = TAKE_PTR(src->principal);
+
+    if (!p)
+        return;
+    if (!p->users.n && !p->certificates.n && !p->tokens.n)
+        config_error(src->errors, "%s:%u: [%s%s]: nobody can be it; give user, certificate or token_hash",
+                     p->file, p->line, principal_prefix, p->name);
+    if (!p->rights.n)
+        config_error(src->errors, "%s:%u: [%s%s] rights: they are missing; without any it may do nothing",
+                     p->file, p->line, principal_prefix, p->name);
+    p->uids = arena_alloc(&src->c->arena, (p->users.n + 1) * sizeof *p->uids);
+    if (!p->uids)
+        src->r = -ENOMEM;
+    for (size_t i = 0; p->uids && i < p->users.n; i++)
+        if (!find_user(p->users.at[i], &p->uids[i]))
+            config_error(src->errors, "%s:%u: [%s%s] user: \"%.100s\": there is no such user", p->file,
+                         p->line, principal_prefix, p->name, p->users.at[i]);
+}
+
 /* A function that has no command is none, unless it is somebody else's; said where its section began. */
 static void end_section(struct source *src)
 {
     struct config_function *f = src->function;
 
+    end_principal(src);
     src->function = NULL;
     if (!f)
         return;
@@ -163,6 +207,59 @@ static int add_function(struct source *src, const char *name)
     return 0;
 }
 
+static int add_principal(struct source *src, const char *name)
+{
+    struct config *c = src->c;
+    struct config_principal *p;
+
+    for (size_t i = 0; i < c->n_principals; i++)
+        if (strcmp(c->principals[i].name, name) == 0) {
+            WRONG(src, "[%s]: it is at %s:%u already", src->section, c->principals[i].file,
+                  c->principals[i].line);
+            return 0;
+        }
+    if (c->n_principals == PRINCIPALS_MAX) {
+        WRONG(src, "[%s]: it is one too many; %d are allowed", src->section, PRINCIPALS_MAX);
+        return 0;
+    }
+    if ((c->n_principals & (c->n_principals - 1)) == 0) { /* as for functions */
+        p = arena_alloc(&c->arena, MAX(c->n_principals * 2, (size_t)1) * sizeof *p);
+        if (!p)
+            return -ENOMEM;
+        if (c->n_principals)
+            memcpy(p, c->principals, c->n_principals * sizeof *p);
+        c->principals = p;
+    }
+    p = &c->principals[c->n_principals];
+    *p = (struct config_principal){.line = src->line, .namespace = ""};
+    p->name = arena_strndup(&c->arena, name, strlen(name));
+    p->file = arena_strndup(&c->arena, src->path, strlen(src->path));
+    if (!p->name || !p->file)
+        return -ENOMEM;
+    c->n_principals++;
+    for (size_t i = 0; i < config_n_keys; i++)
+        if (strcmp(config_keys[i].section, "principal") == 0)
+            src->seen[i] = 0;
+    src->principal = p;
+    src->table_section = "principal";
+    src->into = p;
+    return 0;
+}
+
+static void begin_principal(struct source *src, const char *name)
+{
+    size_t n = strlen(name);
+
+    if (src->is_part)
+        WRONG(src, "[%s]: only [function.NAME] is allowed in a file of functions_directory", src->section);
+    else if (n == 0 || n > PRINCIPAL_NAME_MAX ||
+             strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._@-") != n)
+        WRONG(src, "[%s]: a principal's name has 1 to %d of A-Z a-z 0-9 . _ @ -", src->section,
+              PRINCIPAL_NAME_MAX);
+    else if (add_principal(src, name) < 0)
+        src->r = -ENOMEM;
+}
+
 static void begin_section(struct source *src)
 {
     end_section(src);
@@ -175,10 +272,13 @@ static void begin_section(struct source *src)
                   LIMIT_FUNCTION_NAME_BYTES);
         else if (add_function(src, name) < 0)
             src->r = -ENOMEM;
-    } else if (strcmp(src->section, "function") == 0 || !config_section_exists(src->section)) {
+    } else if (strncmp(src->section, principal_prefix, sizeof principal_prefix - 1) == 0) {
+        begin_principal(src, src->section + sizeof principal_prefix - 1);
+    } else if (strcmp(src->section, "function") == 0 || strcmp(src->section, "principal") == 0 ||
+               !config_section_exists(src->section)) {
         WRONG(src,
-              "[%s]: there is no such section; [futured], [limits], [store], [timeouts], [tls], [pool] and "
-              "[function.NAME] are allowed",
+              "[%s]: there is no such section; [futured], [limits], [store], [timeouts], [tls], [pool], "
+              "[function.NAME] and [principal.NAME] are allowed",
               src->section);
     } else if (src->is_part) {
         WRONG(src, "[%s]: only [function.NAME] is allowed in a file of functions_directory", src->section);
@@ -257,6 +357,13 @@ static char *on_line(char *to, int size, void *arg)
     return to;
 }
 
+/* Whether each value adds one. */
+static int is_many(enum config_type type)
+{
+    return type == CONFIG_ADDRESSES || type == CONFIG_PLUGINS || type == CONFIG_CERTIFICATES ||
+           type == CONFIG_TOKENS || type == CONFIG_USERS;
+}
+
 static int on_value(void *arg, const char *section, const char *name, const char *value)
 {
     struct source *src = arg;
@@ -277,7 +384,7 @@ static int on_value(void *arg, const char *section, const char *name, const char
         return 1;
     }
     i = (size_t)(key - config_keys);
-    if (key->type != CONFIG_ADDRESSES && key->type != CONFIG_PLUGINS && src->seen[i]) {
+    if (!is_many(key->type) && src->seen[i]) {
         WRONG(src, "[%s] %s: it is in line %u already", src->section, name, src->seen[i]);
         return 1;
     }

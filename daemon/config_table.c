@@ -7,6 +7,8 @@
 #include "daemon/config_table.h"
 
 #include "base/clock.h"
+#include "service/identity.h"
+#include "tls/secret.h"
 #include "worker/spec.h"
 
 #include <errno.h>
@@ -16,16 +18,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define AT(member)          offsetof(struct config, member)
-#define FUNCTION_AT(member) offsetof(struct config_function, member)
+#define AT(member)           offsetof(struct config, member)
+#define FUNCTION_AT(member)  offsetof(struct config_function, member)
+#define PRINCIPAL_AT(member) offsetof(struct config_principal, member)
 
-#define K                   UINT64_C(1024)
-#define M                   (K * 1024)
-#define G                   (M * 1024)
-#define T                   (G * 1024)
-#define MS                  (UINT64_C(1000) * 1000)
-#define S                   (MS * 1000)
-#define DAY                 (S * 86400)
+#define K                    UINT64_C(1024)
+#define M                    (K * 1024)
+#define G                    (M * 1024)
+#define T                    (G * 1024)
+#define MS                   (UINT64_C(1000) * 1000)
+#define S                    (MS * 1000)
+#define DAY                  (S * 86400)
 
 _Static_assert(sizeof(size_t) == sizeof(uint64_t), "CONFIG_SIZE writes either");
 
@@ -194,6 +197,20 @@ const struct config_key config_keys[] = {
      .zero = "no time at all", .sample = "7d",
      .doc = "How long its finished futures are kept. Default: what a worker says, else 24h after success, 7d after failure or "
             "cancel, 10min where ephemeral."},
+
+    {"principal", "user", CONFIG_USERS, PRINCIPAL_AT(users), .sample = "alice",
+     .doc = "The user, by name or number, of who comes through a Unix socket. May be given more than once, as the next two."},
+    {"principal", "certificate", CONFIG_CERTIFICATES, PRINCIPAL_AT(certificates), .sample = "dns:alice.example",
+     .doc = "A name in a client's certificate: cn:NAME (the common name), dns:NAME, uri:NAME or email:NAME."},
+    {"principal", "token_hash", CONFIG_TOKENS, PRINCIPAL_AT(tokens),
+     .sample = "0000000000000000000000000000000000000000000000000000000000000000",
+     .doc = "SHA-256 of a token, in hexadecimal; the token comes as metadata: authorization: Bearer TOKEN."},
+    {"principal", "namespace", CONFIG_TEXT, PRINCIPAL_AT(namespace), 0, 255, .preset = "",
+     .doc = "Where its futures are: IDs, groups and keys are told from those of other namespaces."},
+    {"principal", "rights", CONFIG_RIGHTS, PRINCIPAL_AT(rights), .sample = "submit read annotate cancel",
+     .doc = "What it may, with blanks between: submit (or submit:NAME, submit:PREFIX*, for some functions), read (its own "
+            "futures), read-all (those of its namespace), annotate and cancel (what it may read), worker (run tasks, of every "
+            "namespace), admin (all, and the daemon itself)."},
 };
 /* clang-format on */
 const size_t config_n_keys = ARRAY_LEN(config_keys);
@@ -221,6 +238,11 @@ int config_section_exists(const char *section)
         if (strcmp(config_keys[i].section, section) == 0)
             return 1;
     return 0;
+}
+
+int config_section_is_named(const char *section)
+{
+    return strcmp(section, "function") == 0 || strcmp(section, "principal") == 0;
 }
 
 /* --- units */
@@ -458,6 +480,62 @@ static int add_address(struct config *c, struct arena *arena, const char *value,
     return 0;
 }
 
+static int add_text(struct config_list *list, struct arena *arena, const char *value, size_t n)
+{
+    const char **at = list->at;
+
+    if ((list->n & (list->n - 1)) == 0) { /* a power of two is full */
+        at = arena_alloc(arena, MAX(list->n * 2, (size_t)1) * sizeof(char *));
+        if (!at)
+            return -ENOMEM;
+        if (list->n)
+            memcpy(at, list->at, list->n * sizeof(char *));
+        list->at = at;
+    }
+    at[list->n] = arena_strndup(arena, value, n);
+    return at[list->n++] ? 0 : -ENOMEM;
+}
+
+static int add_certificate(void *into, struct arena *arena, const char *value, char *why)
+{
+    static const char *const kinds_of_names[] = {"cn:", "dns:", "uri:", "email:"};
+
+    for (size_t i = 0; i < ARRAY_LEN(kinds_of_names); i++)
+        if (strncmp(value, kinds_of_names[i], strlen(kinds_of_names[i])) == 0 &&
+            value[strlen(kinds_of_names[i])])
+            return add_text(into, arena, value, strlen(value));
+    return refuse(why, value, "cn:NAME, dns:NAME, uri:NAME or email:NAME is allowed");
+}
+
+static int add_token(void *into, struct arena *arena, const char *value, char *why)
+{
+    uint8_t hash[SECRET_BYTES];
+
+    if (secret_read(value, hash) != 0) /* what stands there may be the secret itself: it is not shown again */
+        return refuse(why, "...", "64 hexadecimal digits are allowed, as of: printf %%s TOKEN | sha256sum");
+    return add_text(into, arena, value, strlen(value));
+}
+
+static int set_rights(struct config_list *into, struct arena *arena, const char *value, char *why)
+{
+    *into = (struct config_list){0};
+    for (const char *at = value; *(at += strspn(at, " \t"));) {
+        size_t len = strcspn(at, " \t"), head = strcspn(at, ": \t");
+        enum right right = identity_right((struct span){(const uint8_t *)at, head});
+
+        if (right == RIGHT_UNNAMED || (head < len && right != RIGHT_SUBMIT) ||
+            (head < len && head + 1 == len))
+            return refuse(why, value,
+                          "submit, submit:FUNCTION, read, read-all, annotate, cancel, worker and admin are "
+                          "allowed, with "
+                          "blanks between");
+        if (add_text(into, arena, at, len) < 0)
+            return -ENOMEM;
+        at += len;
+    }
+    return 0;
+}
+
 /* As for addresses. */
 static int add_plugin(struct config *c, struct arena *arena, const char *value, char *why)
 {
@@ -516,6 +594,10 @@ int config_set(const struct config_key *key, void *into, struct arena *arena, co
     case CONFIG_DECIMAL: return set_decimal(key, place, value, why);
     case CONFIG_INTEGER: return set_integer(place, value, why);
     case CONFIG_DURABILITY: return set_word(place, durabilities, value, why);
+    case CONFIG_CERTIFICATES: return add_certificate(place, arena, value, why);
+    case CONFIG_TOKENS: return add_token(place, arena, value, why);
+    case CONFIG_RIGHTS: return set_rights(place, arena, value, why);
+    case CONFIG_USERS: return add_text(place, arena, value, strlen(value));
     case CONFIG_DEMAND: return set_word(place, demands, value, why);
     case CONFIG_VERSION: return set_word(place, versions, value, why);
     case CONFIG_FILE: return set_file(place, arena, value, why);

@@ -4,8 +4,12 @@
 #include "daemon/config.h"
 
 enum config_type {
-    CONFIG_ADDRESSES,  /* struct address *, size_t; each value adds one */
-    CONFIG_BOOL,       /* int */
+    CONFIG_ADDRESSES,    /* struct address *, size_t; each value adds one */
+    CONFIG_BOOL,         /* int */
+    CONFIG_CERTIFICATES, /* struct config_list, each value adds one, as those of the next three */
+    CONFIG_TOKENS,
+    CONFIG_USERS,
+    CONFIG_RIGHTS,     /* the same of words; once */
     CONFIG_COUNT,      /* uint32_t */
     CONFIG_COUNT64,    /* uint64_t */
     CONFIG_DEMAND,     /* uint8_t, 1 is required, 2 is optional */
@@ -26,13 +30,14 @@ enum config_type {
     CONFIG_VERSION,    /* uint8_t, 1 is TLS 1.2, 2 is 1.3 */
 };
 
-enum { CONFIG_WHY_BYTES = 1024, CONFIG_KEYS_MAX = 96 };
+enum { CONFIG_WHY_BYTES = 1024, CONFIG_KEYS_MAX = 128 };
 
 struct config_key {
-    const char *section; /* "function" stands for each [function.NAME] */
+    const char
+            *section; /* "function" stands for each [function.NAME], "principal" for each [principal.NAME] */
     const char *name;
     enum config_type type;
-    size_t offset; /* in struct config; of section "function" in struct config_function */
+    size_t offset; /* in struct config; of those in struct config_function and struct config_principal */
     uint64_t min, max;
     const char *zero;    /* what 0 means for a time; NULL = not allowed */
     const char *preset;  /* the default as it would be written; NULL = none, @doc says what then holds */
@@ -51,6 +56,8 @@ const struct config_key *config_key_find(const char *section, const char *name);
 /* config_key_of_flag: the row with that option, NULL when there is none. */
 const struct config_key *config_key_of_flag(const char *flag);
 MUST_CHECK int config_section_exists(const char *section);
+/* config_section_is_named: whether it stands for each [@section.NAME]. */
+MUST_CHECK int config_section_is_named(const char *section);
 
 /* config_set: read @value into the place that @key has in @into.
  *   Owns:   strings are copied into @arena.

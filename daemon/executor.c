@@ -15,6 +15,7 @@
 #include "daemon/workers.h"
 #include "dispatch/dispatch.h"
 #include "engine/engine.h"
+#include "engine/right.h"
 #include "service/drain.h"
 #include "service/functions.h"
 #include "service/futures.h"
@@ -229,7 +230,7 @@ static void on_recovering_call(struct grpc_call *call)
 }
 
 static const struct grpc_handler recovering_handler = {.on_start = on_recovering_call};
-static const struct grpc_method recovering_method = {"/", GRPC_UNARY, &recovering_handler, NULL};
+static const struct grpc_method recovering_method = {"/", GRPC_UNARY, &recovering_handler, NULL, RIGHT_NONE};
 
 /* The directories above the default one; whatever is wrong with them is said when the store is opened. */
 static void make_parents(const char *path)
@@ -660,4 +661,9 @@ void executor_stop(struct executor *x)
 uint32_t executor_n_workers(const struct executor *x)
 {
     return workers_n(x->workers);
+}
+
+struct engine *executor_engine(const struct executor *x)
+{
+    return x->engine;
 }

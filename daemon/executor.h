@@ -41,6 +41,9 @@ struct executor *executor_free(struct executor *x);
  * answers UNAVAILABLE. 0, -errno. */
 MUST_CHECK int executor_start(struct executor *x);
 
+/* executor_engine: borrowed. */
+struct engine *executor_engine(const struct executor *x);
+
 /* executor_add_address: clients are told that the daemon listens there. 0, -ENOMEM. */
 MUST_CHECK int executor_add_address(struct executor *x, const char *text);
 

@@ -8,18 +8,19 @@
 #include "dispatch/roster.h"
 #include "dispatch/session.h"
 #include "dispatch/steer.h"
+#include "engine/right.h"
 
 #include <errno.h>
 #include <string.h>
 
 static const struct grpc_method rows[] = {
-        {"/futured.v1.Workers/Attach", GRPC_BIDI, &attach_handler, NULL},
-        {"/futured.v1.Workers/Claim", GRPC_UNARY, &claim_handler, NULL},
-        {"/futured.v1.Workers/Renew", GRPC_UNARY, &report_renew_handler, NULL},
-        {"/futured.v1.Workers/Finish", GRPC_UNARY, &report_finish_handler, NULL},
-        {"/futured.v1.Workers/ListWorkers", GRPC_UNARY, &roster_handler, NULL},
-        {"/futured.v1.Workers/DrainWorker", GRPC_UNARY, &steer_drain_handler, NULL},
-        {"/futured.v1.Workers/KillWorker", GRPC_UNARY, &steer_kill_handler, NULL},
+        {"/futured.v1.Workers/Attach", GRPC_BIDI, &attach_handler, NULL, RIGHT_WORKER},
+        {"/futured.v1.Workers/Claim", GRPC_UNARY, &claim_handler, NULL, RIGHT_WORKER},
+        {"/futured.v1.Workers/Renew", GRPC_UNARY, &report_renew_handler, NULL, RIGHT_WORKER},
+        {"/futured.v1.Workers/Finish", GRPC_UNARY, &report_finish_handler, NULL, RIGHT_WORKER},
+        {"/futured.v1.Workers/ListWorkers", GRPC_UNARY, &roster_handler, NULL, RIGHT_READ_ALL},
+        {"/futured.v1.Workers/DrainWorker", GRPC_UNARY, &steer_drain_handler, NULL, RIGHT_ADMIN},
+        {"/futured.v1.Workers/KillWorker", GRPC_UNARY, &steer_kill_handler, NULL, RIGHT_ADMIN},
 };
 
 int dispatch_new(struct dispatch **ret, struct engine *e, const struct dispatch_config *config)

@@ -88,6 +88,8 @@ void edge_join(struct engine *e, struct future *f)
         struct waiter *w = LIST_ENTRY(l, struct waiter, expecting);
         struct edge *edge = w->spare;
 
+        if (!scope_may_see(w->scope, f->scope))
+            continue;
         w->spare = edge->next;
         edge_tie(e, edge, w, f, NULL, EDGE_JOINED);
         if (!w->spare) /* as many as expected have come; some may have been forgotten since */

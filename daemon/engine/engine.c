@@ -338,7 +338,7 @@ struct future *engine_find(const struct engine *e, const struct scope *scope, co
 {
     struct future *f = find(e, id);
 
-    return f && f->scope->realm == scope->realm ? f : NULL;
+    return f && scope_may_see(scope, f->scope) ? f : NULL;
 }
 
 struct future *engine_next(const struct engine *e, const struct scope *scope, uint64_t key, int desc,
@@ -351,7 +351,7 @@ struct future *engine_next(const struct engine *e, const struct scope *scope, ui
     for (; f && *budget > 0; f = order_step(&e->order, &place, desc)) {
         --*budget;
         *ret_key = id_key(&f->id);
-        if (f->scope->realm == scope->realm)
+        if (scope_may_see(scope, f->scope))
             return f;
     }
     return NULL;
@@ -521,7 +521,7 @@ int engine_wait_group(struct engine *e, struct waiter *w, const struct scope *sc
     uint64_t n = MAX(g ? g->n : 0, (uint64_t)expect);
     int r;
 
-    ASSERT(!w->spare && !list_is_linked(&w->expecting));
+    ASSERT(!w->spare && !list_is_linked(&w->expecting) && !scope->is_confined);
     r = limits_edges_take(&e->account, n);
     if (r != 0)
         return r;
@@ -530,6 +530,7 @@ int engine_wait_group(struct engine *e, struct waiter *w, const struct scope *sc
         return -ENOMEM;
     }
     w->expect = expect;
+    w->scope = scope;
     if (!g)
         return 0;
     if (g->n < expect) {
@@ -559,6 +560,7 @@ int engine_wait_joiners(struct engine *e, struct waiter *w, const struct scope *
         return -ENOMEM;
     }
     w->expect = n;
+    w->scope = scope;
     w->group = g;
     list_push_back(&g->expecting, &w->expecting);
     return 0;

@@ -71,7 +71,13 @@ struct scope {
     struct bytes *namespace, *principal;
     struct realm *realm;         /* what all scopes of its namespace share (scope.h) */
     uint64_t n_futures, n_bytes; /* charged to it */
+    int is_confined;             /* sees its own futures only */
 };
+/* scope_may_see: whether futures of @whose are there for @who. */
+static inline int scope_may_see(const struct scope *who, const struct scope *whose)
+{
+    return who->realm == whose->realm && (!who->is_confined || who == whose);
+}
 /* engine_scope: find or make. NULL: no memory, or as many as there may be (scope.h). */
 MUST_CHECK struct scope *engine_scope(struct engine *e, struct span namespace, struct span principal);
 
@@ -239,10 +245,11 @@ MUST_CHECK int engine_submit(struct engine *e, const struct engine_submit *in, s
 MUST_CHECK int engine_retry(struct engine *e, struct future *of, const struct engine_submit *in,
                             struct future **ret);
 
-/* engine_find: the future with @id in @scope's namespace, or NULL. O(1). */
+/* engine_find: the future with @id that @scope may see, or NULL. O(1). */
 struct future *engine_find(const struct engine *e, const struct scope *scope, const struct id *id);
 
-/* engine_find_key: the future that holds the idempotency key, or NULL: none in memory. engine_key_may_be_stored: whether one
+/* engine_find_key: the future of the namespace that holds the idempotency key, or NULL: none in memory. Whether @scope may see
+ * it is for the caller to ask. engine_key_may_be_stored: whether one
  * that is not in memory may hold it. O(1). */
 struct future *engine_find_key(const struct engine *e, const struct scope *scope, struct span key);
 MUST_CHECK int engine_key_may_be_stored(const struct engine *e, const struct scope *scope, struct span key);

@@ -168,7 +168,7 @@ static int matches(const struct filter_walk *w, const struct future *f, uint32_t
     struct filter_future record = {.future = f, .now = w->now};
     struct filter_subject subject = {engine_filter_get, &record};
     uint32_t cost = 0;
-    int is = f->scope->realm == w->scope->realm;
+    int is = scope_may_see(w->scope, f->scope);
 
     if (is && w->filter)
         is = filter_match(w->filter, &subject, &cost);

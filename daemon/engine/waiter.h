@@ -30,6 +30,8 @@ struct edge {
     uint32_t cookie;   /* likewise */
 };
 
+struct scope;
+
 struct waiter {
     struct list answer; /* in the turn's answers while there is news */
     enum waiter_mode mode;
@@ -40,6 +42,7 @@ struct waiter {
     uint32_t n_missing;                   /* the owner's: IDs that nobody knows; they count as done */
     struct list expecting;                /* in its group's list while members are missing */
     struct group *group;                  /* that group */
+    const struct scope *scope;            /* who waits for members: those that it may see */
     struct edge *spare;                   /* for members to come, so that joining cannot fail */
     void *user;
 };

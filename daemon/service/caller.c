@@ -17,21 +17,22 @@ void caller_cache_deinit(struct caller_cache *cache)
 const struct caller *caller_of(struct caller_cache *cache, const struct grpc_call *call)
 {
     const struct grpc_peer *peer = grpc_call_peer(call);
+    const struct identity *who = grpc_call_who(call);
     size_t n = strlen(peer->address);
     struct caller *c = &cache->slots[hash_bytes(&cache->seed, peer->address, n) % CALLER_CACHE_SLOTS];
     struct bytes *address;
     struct scope *scope;
 
-    if (LIKELY(c->scope && strcmp(c->peer.address, peer->address) == 0 &&
+    if (LIKELY(c->scope && c->who == who && strcmp(c->peer.address, peer->address) == 0 &&
                strcmp(c->peer.principal, peer->principal) == 0))
         return c;
-    scope = engine_scope(cache->engine, (struct span){0}, span_of_string(peer->principal));
+    scope = who ? who->scope : engine_scope(cache->engine, (struct span){0}, span_of_string(peer->principal));
     address = bytes_dup(peer->address, n);
     if (!scope || !address) {
         bytes_unref(address);
         return NULL;
     }
     bytes_unref(c->address);
-    *c = (struct caller){.peer = *peer, .scope = scope, .address = address};
+    *c = (struct caller){.peer = *peer, .who = who, .scope = scope, .address = address};
     return c;
 }

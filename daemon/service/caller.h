@@ -3,13 +3,15 @@
 /* Who calls, as the engine knows it; a small cache spares two look-ups and an allocation a call. */
 #include "engine/engine.h"
 #include "grpc/server.h"
+#include "service/identity.h"
 
 enum { CALLER_CACHE_SLOTS = 64 };
 
 struct caller {
-    struct grpc_peer peer; /* whom this slot is about */
-    struct scope *scope;   /* NULL = an empty slot */
-    struct bytes *address; /* the submitter's text in every future of this peer */
+    struct grpc_peer peer;      /* whom this slot is about */
+    const struct identity *who; /* NULL: there are no principals */
+    struct scope *scope;        /* NULL = an empty slot */
+    struct bytes *address;      /* the submitter's text in every future of this peer */
 };
 
 struct caller_cache {

@@ -2,6 +2,7 @@
 #include "service/drain.h"
 
 #include "base/mem.h"
+#include "engine/right.h"
 #include "service/convert.h"
 #include "service/request.h"
 
@@ -242,8 +243,10 @@ void drain_init(struct drain *d, struct engine *e, const struct drain_world *wor
 {
     *d = (struct drain){.engine = e, .world = *world};
     list_init(&d->calls);
-    d->methods[0] = (struct grpc_method){"/futured.v1.System/Drain", GRPC_UNARY, &drain_handler, d};
-    d->methods[1] = (struct grpc_method){"/futured.v1.System/Resume", GRPC_UNARY, &resume_handler, d};
+    d->methods[0] =
+            (struct grpc_method){"/futured.v1.System/Drain", GRPC_UNARY, &drain_handler, d, RIGHT_ADMIN};
+    d->methods[1] =
+            (struct grpc_method){"/futured.v1.System/Resume", GRPC_UNARY, &resume_handler, d, RIGHT_ADMIN};
 }
 
 void drain_deinit(struct drain *d)

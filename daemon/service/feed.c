@@ -158,7 +158,7 @@ static int has_left(const struct feed *feed, const struct future *f, uint64_t nu
 static int is_to_be_shown(const struct feed *feed, const struct future *f, const struct ring_event *event,
                           uint64_t number, uint32_t *budget)
 {
-    if (f->scope->realm != feed->scope->realm || is_ahead(feed, f))
+    if (!scope_may_see(feed->scope, f->scope) || is_ahead(feed, f))
         return 0;
     if (matches(feed, f, NULL, budget))
         return !is_shown_later(feed, f, event);

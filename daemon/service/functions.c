@@ -409,11 +409,11 @@ static const struct grpc_handler list_functions_handler = {.on_message = on_list
                                  limits_handler = {.on_message = on_limits};
 
 static const struct grpc_method rows[] = {
-        {"/futured.v1.Functions/ListFunctions", GRPC_UNARY, &list_functions_handler, NULL},
-        {"/futured.v1.Functions/GetFunction", GRPC_UNARY, &get_function_handler, NULL},
-        {"/futured.v1.Functions/PauseFunction", GRPC_UNARY, &pause_handler, NULL},
-        {"/futured.v1.Functions/ResumeFunction", GRPC_UNARY, &resume_handler, NULL},
-        {"/futured.v1.Functions/SetFunctionLimits", GRPC_UNARY, &limits_handler, NULL},
+        {"/futured.v1.Functions/ListFunctions", GRPC_UNARY, &list_functions_handler, NULL, RIGHT_KNOWN},
+        {"/futured.v1.Functions/GetFunction", GRPC_UNARY, &get_function_handler, NULL, RIGHT_KNOWN},
+        {"/futured.v1.Functions/PauseFunction", GRPC_UNARY, &pause_handler, NULL, RIGHT_ADMIN},
+        {"/futured.v1.Functions/ResumeFunction", GRPC_UNARY, &resume_handler, NULL, RIGHT_ADMIN},
+        {"/futured.v1.Functions/SetFunctionLimits", GRPC_UNARY, &limits_handler, NULL, RIGHT_ADMIN},
 };
 
 int functions_new(struct functions **ret, struct futures *futures, const struct functions_log *log)

@@ -141,7 +141,7 @@ static struct future *find_key(struct grpc_call *call, struct span key)
     struct future *f = caller ? engine_find_key(s->engine, caller->scope, key) : NULL;
     struct grpc_status st;
 
-    if (f)
+    if (f && scope_may_see(caller->scope, f->scope))
         return f;
     if (caller) {
         status_set(&st, GRPC_NOT_FOUND, "NO_SUCH_FUTURE", "no future holds the idempotency key \"%.*s\"",
@@ -486,25 +486,25 @@ static const struct grpc_handler get_handler = {.on_message = on_get, .on_done =
 
 /* The methods that are built; unimplemented.c has the others. */
 static const struct grpc_method rows[] = {
-        {"/futured.v1.Futures/Submit", GRPC_UNARY, &submit_handler, NULL},
-        {"/futured.v1.Futures/SubmitStream", GRPC_BIDI, &submit_stream_handler, NULL},
-        {"/futured.v1.Futures/Run", GRPC_UNARY, &run_handler, NULL},
-        {"/futured.v1.Futures/RunStream", GRPC_BIDI, &run_stream_handler, NULL},
-        {"/futured.v1.Futures/Get", GRPC_UNARY, &get_handler, NULL},
-        {"/futured.v1.Futures/Wait", GRPC_UNARY, &wait_handler, NULL},
-        {"/futured.v1.Futures/AsCompleted", GRPC_BIDI, &as_completed_handler, NULL},
-        {"/futured.v1.Futures/Watch", GRPC_SERVER_STREAM, &watch_handler, NULL},
-        {"/futured.v1.Futures/List", GRPC_UNARY, &list_handler, NULL},
-        {"/futured.v1.Futures/Count", GRPC_UNARY, &count_handler, NULL},
-        {"/futured.v1.Futures/CancelMany", GRPC_UNARY, &cancel_many_handler, NULL},
-        {"/futured.v1.Futures/DeleteMany", GRPC_UNARY, &delete_many_handler, NULL},
-        {"/futured.v1.Futures/Retry", GRPC_UNARY, &retry_handler, NULL},
-        {"/futured.v1.Futures/RetryMany", GRPC_UNARY, &retry_many_handler, NULL},
-        {"/futured.v1.Futures/Explain", GRPC_UNARY, &explain_handler, NULL},
-        {"/futured.v1.Futures/Annotate", GRPC_UNARY, &annotate_handler, NULL},
-        {"/futured.v1.Futures/Cancel", GRPC_UNARY, &cancel_handler, NULL},
-        {"/futured.v1.Futures/Reschedule", GRPC_UNARY, &reschedule_handler, NULL},
-        {"/futured.v1.Futures/Delete", GRPC_UNARY, &delete_handler, NULL},
+        {"/futured.v1.Futures/Submit", GRPC_UNARY, &submit_handler, NULL, RIGHT_SUBMIT},
+        {"/futured.v1.Futures/SubmitStream", GRPC_BIDI, &submit_stream_handler, NULL, RIGHT_SUBMIT},
+        {"/futured.v1.Futures/Run", GRPC_UNARY, &run_handler, NULL, RIGHT_SUBMIT},
+        {"/futured.v1.Futures/RunStream", GRPC_BIDI, &run_stream_handler, NULL, RIGHT_SUBMIT},
+        {"/futured.v1.Futures/Get", GRPC_UNARY, &get_handler, NULL, RIGHT_READ},
+        {"/futured.v1.Futures/Wait", GRPC_UNARY, &wait_handler, NULL, RIGHT_READ},
+        {"/futured.v1.Futures/AsCompleted", GRPC_BIDI, &as_completed_handler, NULL, RIGHT_READ},
+        {"/futured.v1.Futures/Watch", GRPC_SERVER_STREAM, &watch_handler, NULL, RIGHT_READ},
+        {"/futured.v1.Futures/List", GRPC_UNARY, &list_handler, NULL, RIGHT_READ},
+        {"/futured.v1.Futures/Count", GRPC_UNARY, &count_handler, NULL, RIGHT_READ},
+        {"/futured.v1.Futures/CancelMany", GRPC_UNARY, &cancel_many_handler, NULL, RIGHT_CANCEL},
+        {"/futured.v1.Futures/DeleteMany", GRPC_UNARY, &delete_many_handler, NULL, RIGHT_CANCEL},
+        {"/futured.v1.Futures/Retry", GRPC_UNARY, &retry_handler, NULL, RIGHT_SUBMIT},
+        {"/futured.v1.Futures/RetryMany", GRPC_UNARY, &retry_many_handler, NULL, RIGHT_SUBMIT},
+        {"/futured.v1.Futures/Explain", GRPC_UNARY, &explain_handler, NULL, RIGHT_READ},
+        {"/futured.v1.Futures/Annotate", GRPC_UNARY, &annotate_handler, NULL, RIGHT_ANNOTATE},
+        {"/futured.v1.Futures/Cancel", GRPC_UNARY, &cancel_handler, NULL, RIGHT_CANCEL},
+        {"/futured.v1.Futures/Reschedule", GRPC_UNARY, &reschedule_handler, NULL, RIGHT_ANNOTATE},
+        {"/futured.v1.Futures/Delete", GRPC_UNARY, &delete_handler, NULL, RIGHT_CANCEL},
 };
 
 int futures_new(struct futures **ret, struct engine *e, size_t max_message_bytes,

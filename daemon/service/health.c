@@ -14,6 +14,7 @@
 
 #include "base/list.h"
 #include "base/mem.h"
+#include "engine/right.h"
 #include "grpc/codec.h"
 #include "grpc/status.h"
 
@@ -255,9 +256,10 @@ int health_new(struct health **ret, const struct grpc_server *server)
     h->whole = h->services = HEALTH_NOT_SERVING;
     list_init(&h->overrides);
     list_init(&h->watchers);
-    h->methods[0] = (struct grpc_method){"/grpc.health.v1.Health/Check", GRPC_UNARY, &check_handler, h};
-    h->methods[1] =
-            (struct grpc_method){"/grpc.health.v1.Health/Watch", GRPC_SERVER_STREAM, &watch_handler, h};
+    h->methods[0] =
+            (struct grpc_method){"/grpc.health.v1.Health/Check", GRPC_UNARY, &check_handler, h, RIGHT_NONE};
+    h->methods[1] = (struct grpc_method){"/grpc.health.v1.Health/Watch", GRPC_SERVER_STREAM, &watch_handler,
+                                         h, RIGHT_NONE};
     *ret = h;
     return 0;
 }

@@ -353,9 +353,11 @@ static const struct grpc_handler get_handler = {.on_message = on_get, .on_done =
 static const struct grpc_handler operation_list_handler = {.on_message = on_list, .on_done = list_on_done};
 
 const struct grpc_method operations_rows[OPERATIONS_METHODS] = {
-        {"/google.longrunning.Operations/ListOperations", GRPC_UNARY, &operation_list_handler, NULL},
-        {"/google.longrunning.Operations/GetOperation", GRPC_UNARY, &get_handler, NULL},
-        {"/google.longrunning.Operations/WaitOperation", GRPC_UNARY, &operation_wait_handler, NULL},
-        {"/google.longrunning.Operations/CancelOperation", GRPC_UNARY, &cancel_handler, NULL},
-        {"/google.longrunning.Operations/DeleteOperation", GRPC_UNARY, &delete_handler, NULL},
+        {"/google.longrunning.Operations/ListOperations", GRPC_UNARY, &operation_list_handler, NULL,
+         RIGHT_READ},
+        {"/google.longrunning.Operations/GetOperation", GRPC_UNARY, &get_handler, NULL, RIGHT_READ},
+        {"/google.longrunning.Operations/WaitOperation", GRPC_UNARY, &operation_wait_handler, NULL,
+         RIGHT_READ},
+        {"/google.longrunning.Operations/CancelOperation", GRPC_UNARY, &cancel_handler, NULL, RIGHT_CANCEL},
+        {"/google.longrunning.Operations/DeleteOperation", GRPC_UNARY, &delete_handler, NULL, RIGHT_CANCEL},
 };

@@ -19,6 +19,7 @@
 #include "base/map.h"
 #include "base/mem.h"
 #include "base/utf8.h"
+#include "engine/right.h"
 #include "grpc/status.h"
 #include "grpc/writer.h"
 
@@ -586,9 +587,9 @@ int reflection_new(struct reflection **ret, const struct grpc_server *server)
     map_init(&r->symbols, &seed);
     list_init(&r->extensions);
     r->methods[0] = (struct grpc_method){"/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
-                                         GRPC_BIDI, &info_handler, r};
+                                         GRPC_BIDI, &info_handler, r, RIGHT_KNOWN};
     r->methods[1] = (struct grpc_method){"/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
-                                         GRPC_BIDI, &info_handler, r};
+                                         GRPC_BIDI, &info_handler, r, RIGHT_KNOWN};
     *ret = r;
     return 0;
 }

@@ -2,6 +2,7 @@
 #include "service/request.h"
 
 #include "base/limit.h"
+#include "service/identity.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -254,4 +255,13 @@ int request_selector(const struct codec_bytes *message, struct selector *ret, st
         return request_bad_field(st, "selector.ids", "%u IDs; at most %d are allowed", ret->ids,
                                  LIMIT_SELECTOR_IDS);
     return request_text(ret->group, LIMIT_GROUP_BYTES, 1, NULL, "selector.group", st);
+}
+
+int request_forbidden_function(const struct identity *who, struct span function, struct grpc_status *st)
+{
+    status_set(st, GRPC_PERMISSION_DENIED, "PERMISSION_DENIED",
+               "principal \"%.*s\" may not submit tasks of function \"%.*s\"", (int)who->name.len,
+               (const char *)who->name.p, (int)function.len, (const char *)function.p);
+    status_add_metadata(st, "right", "submit:%.*s", (int)function.len, (const char *)function.p);
+    return REQUEST_E_BAD;
 }

@@ -160,3 +160,7 @@ MUST_CHECK int request_text(struct span text, size_t max, int may_be_empty, cons
 /* request_id: parse a future ID. 0; REQUEST_E_BAD (malformed: INVALID_ARGUMENT naming @field). */
 MUST_CHECK int request_id(struct span text, const char *field, struct id *ret,
                           struct grpc_status *ret_status);
+
+/* request_forbidden_function: @st says that @who may not submit tasks of @function. REQUEST_E_BAD. */
+struct identity;
+int request_forbidden_function(const struct identity *who, struct span function, struct grpc_status *st);

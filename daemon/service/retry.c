@@ -83,6 +83,8 @@ int retry_make(struct futures *s, const struct caller *caller, struct future *of
         preload_status(st, FUTURES_E_DATA_LOSS, &of->id);
         return REQUEST_E_BAD;
     }
+    if (UNLIKELY(!identity_may_submit(caller->who, in.function)))
+        return request_forbidden_function(caller->who, in.function, st);
     raw = options->is_set ? options->data : task.options.data;
     if (options_read(s, raw, owner, &room, &in, st))
         return REQUEST_E_BAD;

@@ -185,11 +185,23 @@ int search_still_matches(const struct search *s, const struct future *f)
     return !s->selector->filter || filter_match(s->selector->filter, &subject, &cost);
 }
 
+/* Whether one that only the store has, of the namespace, is of the principal that searches. */
+static int is_own(const struct search *s, const struct filter_subject *subject)
+{
+    struct filter_value principal;
+
+    if (!subject->get(subject->record, FILTER_PRINCIPAL, (struct span){0}, 0, &principal))
+        principal.text = (struct span){0};
+    return span_eq(principal.text, SPAN_OF_BYTES(s->scope->principal));
+}
+
 static int visit_found(struct search *s, const struct futures_found *found)
 {
     struct search_hit hit = {.id = found->id, .subject = found->subject};
     struct future *f = engine_find_any(s->service->engine, &found->id);
 
+    if (f ? !scope_may_see(s->scope, f->scope) : s->scope->is_confined && !is_own(s, &hit.subject))
+        return 0;
     if (!f)
         return s->wants_futures ? 0 : visit(s, &hit);
     if (!s->selector->group || engine_filter_is_member(f) || !search_still_matches(s, f))

@@ -101,10 +101,16 @@ static int is_missing(const struct futures *s, const struct engine_submit *in, s
 static int join(const struct futures *s, const struct engine_submit *in, struct accepted *ret,
                 struct grpc_status *st)
 {
-    struct future *f;
-    int r = engine_join(s->engine, in, &f);
+    struct future *f = in->key.len ? engine_find_key(s->engine, in->scope, in->key) : NULL;
     char id[ID_TEXT_LEN + 1];
+    int r;
 
+    if (UNLIKELY(f && !scope_may_see(in->scope, f->scope))) { /* nothing of it is told */
+        status_set(st, GRPC_ALREADY_EXISTS, "KEY_IN_USE",
+                   "the idempotency key belongs to a future that this principal may not see");
+        return REQUEST_E_BAD;
+    }
+    r = engine_join(s->engine, in, &f);
     if (r == 0) {
         ret->future = f;
         ret->is_joined = f != NULL;
@@ -193,6 +199,8 @@ int submit_accept(struct futures *s, const struct grpc_call *call, struct span m
         convert_no_memory(st);
         return REQUEST_E_BAD;
     }
+    if (UNLIKELY(!identity_may_submit(caller->who, in.function)))
+        return request_forbidden_function(caller->who, in.function, st);
     in.scope = caller->scope;
     in.peer = caller->address;
     in.group = request.group;

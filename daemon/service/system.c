@@ -6,6 +6,7 @@
 #include "service/system.h"
 
 #include "base/mem.h"
+#include "engine/right.h"
 #include "service/convert.h"
 
 #include <errno.h>
@@ -319,8 +320,10 @@ int system_new(struct system **ret, struct engine *e, struct grpc_server *server
     s->engine = e;
     s->server = server;
     s->config = *config;
-    s->methods[0] = (struct grpc_method){"/futured.v1.System/GetInfo", GRPC_UNARY, &get_info_handler, s};
-    s->methods[1] = (struct grpc_method){"/futured.v1.System/GetStats", GRPC_UNARY, &get_stats_handler, s};
+    s->methods[0] =
+            (struct grpc_method){"/futured.v1.System/GetInfo", GRPC_UNARY, &get_info_handler, s, RIGHT_KNOWN};
+    s->methods[1] = (struct grpc_method){"/futured.v1.System/GetStats", GRPC_UNARY, &get_stats_handler, s,
+                                         RIGHT_READ_ALL};
     *ret = s;
     return 0;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "service/unimplemented.h"
 
+#include "engine/right.h"
 #include "grpc/status.h"
 
 static void on_start(struct grpc_call *call)
@@ -14,7 +15,7 @@ static void on_start(struct grpc_call *call)
 static const struct grpc_handler handler = {.on_start = on_start};
 
 static const struct grpc_method rows[] = {
-        {"/futured.v1.System/Reload", GRPC_UNARY, &handler, NULL},
+        {"/futured.v1.System/Reload", GRPC_UNARY, &handler, NULL, RIGHT_ADMIN},
 };
 
 const struct grpc_method *unimplemented_methods(size_t *ret_n)

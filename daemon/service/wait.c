@@ -374,7 +374,8 @@ static int wait_begin(struct wait_call *call, const struct wait_request *request
         convert_no_memory(st);
         return REQUEST_E_BAD;
     }
-    if (selector.filter.len || (selector.group.len && call->service->has_store))
+    if (selector.filter.len ||
+        (selector.group.len && (call->service->has_store || caller->scope->is_confined)))
         return collect(call, request, caller, st);
     if (selector.group.len) {
         call->group = bytes_dup(selector.group.p, selector.group.len);

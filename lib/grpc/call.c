@@ -75,6 +75,16 @@ mono_ns_t grpc_call_deadline(const struct grpc_call *call)
     return heap_has(&call->deadline) ? call->deadline.key : CLOCK_NEVER;
 }
 
+const void *grpc_call_who(const struct grpc_call *call)
+{
+    return call->who;
+}
+
+void grpc_call_set_who(struct grpc_call *call, const void *who)
+{
+    call->who = who;
+}
+
 void *grpc_call_user(const struct grpc_call *call)
 {
     return call->user;

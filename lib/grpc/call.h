@@ -50,6 +50,7 @@ struct grpc_call {
     const struct grpc_method *method;
     struct grpc_counts *counts; /* NULL: not a call of gRPC */
     void *user;
+    const void *who;                /* as the guard says */
     struct hold *hold;              /* owned; NULL = what it says goes out at once */
     struct call_metadata *metadata; /* owned; NULL when there is none (left) */
     struct list link;               /* in conn's waiting or backlog */

@@ -58,6 +58,8 @@ struct grpc_server {
     struct grpc_counts others;        /* of calls that found no row */
     const struct grpc_method *detour; /* NULL: none */
     const char *detour_but;
+    grpc_guard_check *guard; /* NULL: all may call */
+    void *guard_arg;
 };
 
 int grpc_server_new(struct grpc_server **ret, const struct grpc_server_config *config)
@@ -388,6 +390,26 @@ void grpc_server_detour(struct grpc_server *server, const struct grpc_method *in
     server->detour_but = but;
 }
 
+void grpc_server_guard(struct grpc_server *server, grpc_guard_check *check, void *arg)
+{
+    server->guard = check;
+    server->guard_arg = arg;
+}
+
+/* Whether the guard has ended @call. */
+static int is_turned_away(struct grpc_call *call, const struct h2_header *headers, size_t n)
+{
+    const struct grpc_server *server = call->conn->server;
+    struct span authorization = {0};
+
+    if (call->method == server->detour)
+        return 0;
+    for (size_t i = 0; i < n; i++)
+        if (METADATA_IS(headers[i].name, "authorization"))
+            authorization = headers[i].value;
+    return server->guard(server->guard_arg, call, authorization) != 0;
+}
+
 /* Whether "/service/method" is of @service. */
 static int path_is_of(struct span path, const char *service)
 {
@@ -520,6 +542,8 @@ static void on_request(struct h2_stream *s, const struct h2_header *headers, siz
                   "grpc-encoding \"%.*s\" is not supported", SPAN_ARGS(request.encoding));
         return;
     }
+    if (UNLIKELY(conn->server->guard != NULL) && is_turned_away(call, headers, n))
+        return;
     if (request.timeout.p && set_deadline(call, request.timeout))
         return;
     start(call, headers, n);

@@ -51,6 +51,7 @@ struct grpc_method {
     enum grpc_kind kind;
     const struct grpc_handler *handler; /* NULL: known, answers UNIMPLEMENTED */
     void *context;                      /* grpc_call_context; the service */
+    uint8_t right; /* what the guard asks of the caller; its owner says what the numbers mean */
 };
 
 /* Who is at the other end; filled by the listener's owner, copied into the connection. */
@@ -59,6 +60,7 @@ struct grpc_peer {
     char principal[128]; /* "" until there is authentication */
     int is_pool_worker;  /* the daemon's own child on a socketpair */
     uint64_t worker_key; /* of that child; 0 = none */
+    void *credential;    /* what the guard knows of the connection; borrowed */
 };
 
 struct grpc_server_config {
@@ -97,6 +99,12 @@ const struct grpc_counts *grpc_server_counts(const struct grpc_server *server, s
  * of @instead, whatever it asks for. Both are borrowed. */
 void grpc_server_detour(struct grpc_server *server, const struct grpc_method *instead, const char *but);
 
+/* grpc_server_guard: before a call begins, @check is asked with the value of its `authorization` ({NULL, 0}: it has none). It
+ * returns 0, and may have told grpc_call_set_who; or ends the call and returns another number. NULL: all may begin. A call
+ * that is detoured is not asked for. */
+typedef int grpc_guard_check(void *arg, struct grpc_call *call, struct span authorization);
+void grpc_server_guard(struct grpc_server *server, grpc_guard_check *check, void *arg);
+
 /* grpc_conn_new: a connection with its own h2 session in the server role.
  *   Owns:   the caller; grpc_conn_free frees the session too, after on_done for each call.
  *   Return: 0, -ENOMEM. */
@@ -114,6 +122,10 @@ mono_ns_t grpc_call_deadline(const struct grpc_call *call); /* CLOCK_NEVER = non
 /* The handler's own state; NULL at first. */
 void *grpc_call_user(const struct grpc_call *call);
 void grpc_call_set_user(struct grpc_call *call, void *user);
+
+/* Who calls, as the guard has found; NULL: there is none, or it did not say. */
+const void *grpc_call_who(const struct grpc_call *call);
+void grpc_call_set_who(struct grpc_call *call, const void *who);
 
 /* grpc_call_header: the value of a request header (lower-case name), {NULL, 0} when absent. Only inside
  * on_start. */

@@ -126,10 +126,10 @@ static const struct grpc_handler handler = {
 };
 
 static const struct grpc_method methods[] = {
-        {"/f.F/0", GRPC_UNARY, &handler, NULL},
-        {"/f.F/1", GRPC_CLIENT_STREAM, &handler, NULL},
-        {"/f.F/2", GRPC_SERVER_STREAM, &handler, NULL},
-        {"/f.F/3", GRPC_BIDI, &handler, NULL},
+        {"/f.F/0", GRPC_UNARY, &handler, NULL, 0},
+        {"/f.F/1", GRPC_CLIENT_STREAM, &handler, NULL, 0},
+        {"/f.F/2", GRPC_SERVER_STREAM, &handler, NULL, 0},
+        {"/f.F/3", GRPC_BIDI, &handler, NULL, 0},
 };
 
 static void client_on_message(struct grpc_client_call *call, struct span message)

@@ -296,12 +296,14 @@ class FuturesCase(harness.ServerCase):
         self.server = self.start()
         self.futures = self.futures_of(self.server)
 
-    def start(self, *, workers=None, functions=None, timeouts=None, futured=None, limits=None, pool=None, **options):
+    def start(self, *, workers=None, functions=None, timeouts=None, futured=None, limits=None, pool=None, more=None,
+              **options):
         sections = {"futured": futured or {}, "limits": limits or {}, "pool": pool or {},
                     "timeouts": self.timeouts if timeouts is None else timeouts, "function.gate": Gate.COMMAND}
         for name, keys in {**self.functions, **(functions or {})}.items():
             sections[f"function.{name}"] = keys if isinstance(keys, dict) else {"command": keys}
         arguments = ("--workers", str(self.workers if workers is None else workers))
+        sections.update(more or {})
         return super().start(program="futured", arguments=arguments, config=sections, store=STORE, **options)
 
     def futures_of(self, server, **options):

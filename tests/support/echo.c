@@ -15,6 +15,7 @@
 #include "base/list.h"
 #include "base/mem.h"
 #include "daemon/net/loop.h"
+#include "engine/right.h"
 #include "grpc/metadata.h"
 #include "grpc/wire.h"
 
@@ -536,13 +537,15 @@ int echo_new(struct echo **ret)
 {
     struct echo *e = mem_zalloc(sizeof *e);
     const struct grpc_method methods[N_METHODS] = {
-            {"/futured.test.v1.Echo/Unary", GRPC_UNARY, &unary_handler, e},
-            {"/futured.test.v1.Echo/ClientStream", GRPC_CLIENT_STREAM, &client_stream_handler, e},
-            {"/futured.test.v1.Echo/ServerStream", GRPC_SERVER_STREAM, &server_stream_handler, e},
-            {"/futured.test.v1.Echo/Bidi", GRPC_BIDI, &bidi_handler, e},
-            {"/futured.test.v1.Echo/Hang", GRPC_UNARY, &hang_handler, e},
-            {"/futured.test.v1.Echo/Stats", GRPC_UNARY, &stats_handler, e},
-            {"/futured.test.v1.Echo/WatchStats", GRPC_SERVER_STREAM, &watch_handler, e},
+            {"/futured.test.v1.Echo/Unary", GRPC_UNARY, &unary_handler, e, RIGHT_KNOWN},
+            {"/futured.test.v1.Echo/ClientStream", GRPC_CLIENT_STREAM, &client_stream_handler, e,
+             RIGHT_KNOWN},
+            {"/futured.test.v1.Echo/ServerStream", GRPC_SERVER_STREAM, &server_stream_handler, e,
+             RIGHT_KNOWN},
+            {"/futured.test.v1.Echo/Bidi", GRPC_BIDI, &bidi_handler, e, RIGHT_KNOWN},
+            {"/futured.test.v1.Echo/Hang", GRPC_UNARY, &hang_handler, e, RIGHT_KNOWN},
+            {"/futured.test.v1.Echo/Stats", GRPC_UNARY, &stats_handler, e, RIGHT_KNOWN},
+            {"/futured.test.v1.Echo/WatchStats", GRPC_SERVER_STREAM, &watch_handler, e, RIGHT_KNOWN},
     };
 
     if (!e)

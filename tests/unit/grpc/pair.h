@@ -402,7 +402,8 @@ static inline int world_try(struct world *w, const struct world_options *o)
     if (o->client_window_bytes)
         client_h2.stream_window_bytes = o->client_window_bytes;
     for (size_t i = 0; i < 4; i++)
-        w->methods[i] = (struct grpc_method){kind_paths[i], (enum grpc_kind)i, &service_handler, &w->service};
+        w->methods[i] =
+                (struct grpc_method){kind_paths[i], (enum grpc_kind)i, &service_handler, &w->service, 0};
     w->methods[4] = (struct grpc_method){.path = "/t.T/None"};
     if (grpc_server_new(&w->server, &server_config) < 0 ||
         grpc_server_add(w->server, w->methods, ARRAY_LEN(w->methods)) < 0 ||

@@ -10,9 +10,9 @@
 #define WATCH "/grpc.health.v1.Health/Watch"
 
 static const struct grpc_method other_methods[] = {
-        {"/a.v1.Things/Get", GRPC_UNARY, NULL, NULL},
-        {"/a.v1.Things/Put", GRPC_UNARY, NULL, NULL},
-        {"/a.v1.ThingsToo/Get", GRPC_UNARY, NULL, NULL},
+        {"/a.v1.Things/Get", GRPC_UNARY, NULL, NULL, 0},
+        {"/a.v1.Things/Put", GRPC_UNARY, NULL, NULL, 0},
+        {"/a.v1.ThingsToo/Get", GRPC_UNARY, NULL, NULL, 0},
 };
 
 struct fixture {

@@ -37,9 +37,9 @@ typedef Google__Protobuf__FieldDescriptorProto field_t;
 #define ANSWER_ERROR GRPC__REFLECTION__V1__SERVER_REFLECTION_RESPONSE__MESSAGE_RESPONSE_ERROR_RESPONSE
 
 static const struct grpc_method other_methods[] = {
-        {"/a.v1.Things/Get", GRPC_UNARY, NULL, NULL},
-        {"/b.v1.Others/Get", GRPC_UNARY, NULL, NULL},
-        {"/a.v1.Things/Put", GRPC_UNARY, NULL, NULL},
+        {"/a.v1.Things/Get", GRPC_UNARY, NULL, NULL, 0},
+        {"/b.v1.Others/Get", GRPC_UNARY, NULL, NULL, 0},
+        {"/a.v1.Things/Put", GRPC_UNARY, NULL, NULL, 0},
 };
 
 struct fixture {

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "service/identity.h"
+
+#include <string.h>
+
+static const char *const words[] = {
+        [RIGHT_SUBMIT] = "submit",     [RIGHT_READ] = "read",     [RIGHT_READ_ALL] = "read-all",
+        [RIGHT_ANNOTATE] = "annotate", [RIGHT_CANCEL] = "cancel", [RIGHT_WORKER] = "worker",
+        [RIGHT_ADMIN] = "admin",
+};
+
+enum right identity_right(struct span word)
+{
+    for (size_t i = 0; i < ARRAY_LEN(words); i++)
+        if (words[i] && span_eq(word, span_of_string(words[i])))
+            return (enum right)i;
+    return RIGHT_UNNAMED;
+}
+
+const char *identity_right_word(enum right right)
+{
+    return words[right] ? words[right] : "none";
+}
+
+int identity_may(const struct identity *who, enum right right)
+{
+    if (right == RIGHT_NONE)
+        return 1;
+    if (!who || !who->rights)
+        return 0;
+    if (right == RIGHT_KNOWN || who->rights & 1U << RIGHT_ADMIN)
+        return 1;
+    if (right == RIGHT_READ && who->rights & 1U << RIGHT_READ_ALL)
+        return 1;
+    return right != RIGHT_UNNAMED && who->rights & 1U << right;
+}
+
+int identity_may_submit(const struct identity *who, struct span function)
+{
+    if (LIKELY(!who) || who->n_patterns == 0)
+        return 1;
+    for (uint32_t i = 0; i < who->n_patterns; i++) {
+        struct span p = who->patterns[i];
+
+        if (p.len && p.p[p.len - 1] == '*' ? function.len >= p.len - 1 && memcmp(function.p, p.p, p.len - 1) == 0
+                                           : span_eq(p, function))
+            return 1;
+    }
+    return 0;
+}

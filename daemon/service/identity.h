@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/*
+ * A principal: who calls, and what it may. The configuration names them (docs/security.md); app finds out which one a call is
+ * of, and gives it to the call (grpc_call_who). A call without one is of a daemon that knows no principals: it may all.
+ *
+ * It lives as long as the daemon, for calls and futures name it; a reload changes what it may.
+ */
+#include "engine/engine.h"
+#include "engine/right.h"
+
+struct identity {
+    struct span name;
+    struct scope *scope;         /* its namespace and its name */
+    uint32_t rights;             /* a bit for each enum right */
+    const struct span *patterns; /* of functions that it may submit: a name, or with * at its end; borrowed */
+    uint32_t n_patterns;         /* 0 = all */
+};
+
+/* identity_right: the right of that word ("submit", "read-all"); RIGHT_UNNAMED: there is none. */
+enum right identity_right(struct span word);
+/* identity_right_word: static. */
+const char *identity_right_word(enum right right);
+
+/* identity_may: whether @who has @right. NULL is somebody who is no principal. */
+MUST_CHECK int identity_may(const struct identity *who, enum right right);
+
+/* identity_may_submit: whether tasks of @function, by name; NULL: where there are no principals, all. */
+MUST_CHECK int identity_may_submit(const struct identity *who, struct span function);
