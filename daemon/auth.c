@@ -27,15 +27,15 @@ struct tables {
     struct token {
         uint8_t hash[SECRET_BYTES];
         const struct identity *who;
-    } *tokens;
+    } * tokens;
     struct user {
         uint32_t uid;
         const struct identity *who;
-    } *users;
+    } * users;
     struct certificate {
         struct span name; /* "cn:alice" */
         const struct identity *who;
-    } *certificates;
+    } * certificates;
     const struct identity *owner; /* root, and the daemon's own user */
 };
 
@@ -48,10 +48,10 @@ struct auth {
 };
 
 struct auth_credential {
-    int64_t uid;             /* -1: none */
-    struct buf names;        /* of the certificate, each with its NUL */
+    int64_t uid;      /* -1: none */
+    struct buf names; /* of the certificate, each with its NUL */
     const struct identity *who;
-    uint64_t generation;     /* for which that was found */
+    uint64_t generation; /* for which that was found */
     int is_pool_worker;
 };
 
@@ -187,7 +187,9 @@ int auth_reload(struct auth *auth, const struct config *config)
         arena_deinit(&t.arena);
         return r;
     }
-    LIST_FOREACH (l, &auth->known) { /* confined too: what it may see is of no use to it, but to nobody else either */
+    LIST_FOREACH (
+            l,
+            &auth->known) { /* confined too: what it may see is of no use to it, but to nobody else either */
         grant(&LIST_ENTRY(l, struct known, link)->identity, &nothing);
     }
     for (size_t i = 0; i < config->n_principals; i++)
@@ -200,7 +202,8 @@ int auth_reload(struct auth *auth, const struct config *config)
     return 0;
 }
 
-int auth_new(struct auth **ret, const struct config *config, struct grpc_server *server, struct engine *engine)
+int auth_new(struct auth **ret, const struct config *config, struct grpc_server *server,
+             struct engine *engine)
 {
     struct auth *auth = mem_zalloc(sizeof *auth);
     int r;
@@ -289,7 +292,8 @@ static const struct identity *of_connection(const struct auth *auth, struct auth
 static int turn_away(struct grpc_call *call, struct grpc_status *st, const char *who)
 {
     LOG_EVENT(LOG_INFO, "call_refused", LOG_STR("peer", grpc_call_peer(call)->address),
-              LOG_STR("method", grpc_call_method(call)->path), LOG_STR("principal", who), LOG_STR("text", st->message));
+              LOG_STR("method", grpc_call_method(call)->path), LOG_STR("principal", who),
+              LOG_STR("text", st->message));
     grpc_call_fail(call, st);
     return 1;
 }
@@ -324,16 +328,19 @@ static int check(void *arg, struct grpc_call *call, struct span authorization)
                          "");
     who = authorization.p ? find_token(&auth->tables, token) : of_connection(auth, credential);
     if (!who || !who->rights)
-        return turn_away(call,
-                         authorization.p ? status_set(&st, GRPC_UNAUTHENTICATED, "BAD_CREDENTIALS",
-                                                      "no principal has this token")
-                                         : status_set(&st, GRPC_UNAUTHENTICATED, "NO_CREDENTIALS",
-                                                      "no principal is known by what this connection shows; a token, a "
-                                                      "client certificate or a Unix socket can say who calls"),
-                         "");
+        return turn_away(
+                call,
+                authorization.p
+                        ? status_set(&st, GRPC_UNAUTHENTICATED, "BAD_CREDENTIALS",
+                                     "no principal has this token")
+                        : status_set(&st, GRPC_UNAUTHENTICATED, "NO_CREDENTIALS",
+                                     "no principal is known by what this connection shows; a token, a "
+                                     "client certificate or a Unix socket can say who calls"),
+                "");
     if (!identity_may(who, right)) {
-        status_set(&st, GRPC_PERMISSION_DENIED, "PERMISSION_DENIED", "principal \"%.*s\" does not have the right \"%s\"",
-                   (int)who->name.len, (const char *)who->name.p, identity_right_word(right));
+        status_set(&st, GRPC_PERMISSION_DENIED, "PERMISSION_DENIED",
+                   "principal \"%.*s\" does not have the right \"%s\"", (int)who->name.len,
+                   (const char *)who->name.p, identity_right_word(right));
         status_add_metadata(&st, "right", "%s", identity_right_word(right));
         return turn_away(call, &st, (const char *)who->name.p);
     }

@@ -198,7 +198,7 @@ const struct config_key config_keys[] = {
      .doc = "How long its finished futures are kept. Default: what a worker says, else 24h after success, 7d after failure or "
             "cancel, 10min where ephemeral."},
 
-    {"principal", "user", CONFIG_USERS, PRINCIPAL_AT(users), .sample = "alice",
+    {"principal", "user", CONFIG_USERS, PRINCIPAL_AT(users), .sample = "1000",
      .doc = "The user, by name or number, of who comes through a Unix socket. May be given more than once, as the next two."},
     {"principal", "certificate", CONFIG_CERTIFICATES, PRINCIPAL_AT(certificates), .sample = "dns:alice.example",
      .doc = "A name in a client's certificate: cn:NAME (the common name), dns:NAME, uri:NAME or email:NAME."},

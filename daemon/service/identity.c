@@ -42,8 +42,9 @@ int identity_may_submit(const struct identity *who, struct span function)
     for (uint32_t i = 0; i < who->n_patterns; i++) {
         struct span p = who->patterns[i];
 
-        if (p.len && p.p[p.len - 1] == '*' ? function.len >= p.len - 1 && memcmp(function.p, p.p, p.len - 1) == 0
-                                           : span_eq(p, function))
+        if (p.len && p.p[p.len - 1] == '*'
+                    ? function.len >= p.len - 1 && memcmp(function.p, p.p, p.len - 1) == 0
+                    : span_eq(p, function))
             return 1;
     }
     return 0;

@@ -545,11 +545,11 @@ static void test_wrong_lines(void **state)
                        "C:6: [pool] workers: it is in line 2 already\n");
     ASSERT_FILE_ERRORS("[pol]\nworkers = 1\nanything = 2\n[function]\n[]\n[pool\n[pool] x\n",
                        "C:1: [pol]: there is no such section; [futured], [limits], [store], [timeouts], "
-                       "[tls], [pool] and "
-                       "[function.NAME] are allowed\n"
+                       "[tls], [pool], "
+                       "[function.NAME] and [principal.NAME] are allowed\n"
                        "C:4: [function]: there is no such section; [futured], [limits], [store], [timeouts], "
-                       "[tls], [pool] and "
-                       "[function.NAME] are allowed\n"
+                       "[tls], [pool], "
+                       "[function.NAME] and [principal.NAME] are allowed\n"
                        "C:5: a section is [NAME], alone on its line\n"
                        "C:6: a section is [NAME], alone on its line\n"
                        "C:7: a section is [NAME], alone on its line\n");

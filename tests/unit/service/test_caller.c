@@ -26,7 +26,7 @@ static const struct grpc_handler handler = {.on_message = on_message};
 
 static int setup(void **state)
 {
-    static struct grpc_method method = {"/a.B/C", GRPC_UNARY, &handler, NULL};
+    static struct grpc_method method = {"/a.B/C", GRPC_UNARY, &handler, NULL, 0};
     const struct grpc_server_config server_config = {.max_message_bytes = 1 << 20};
     struct engine_config config = engine_config_default();
     struct fixture *f = calloc(1, sizeof *f);
@@ -178,7 +178,7 @@ static void test_no_memory(void **state)
 {
     static const struct grpc_handler failing = {.on_message = on_message_without_memory};
     struct fixture *f = *state;
-    struct grpc_method method = {"/a.B/D", GRPC_UNARY, &failing, f};
+    struct grpc_method method = {"/a.B/D", GRPC_UNARY, &failing, f, 0};
     struct grpc_peer peer = {.address = "x"};
     uint64_t n;
 

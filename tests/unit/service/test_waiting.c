@@ -71,7 +71,7 @@ static void start(struct harness *h, struct fixture *f, struct grpc_method *meth
     harness_init(h, NULL);
     *f = (struct fixture){.engine = h->engine};
     list_init(&f->all);
-    *method = (struct grpc_method){"/a.B/Stream", GRPC_BIDI, &handler, f};
+    *method = (struct grpc_method){"/a.B/Stream", GRPC_BIDI, &handler, f, 0};
     assert_int_equal(grpc_server_add(h->server, method, 1), 0);
     loopback_call(&h->lo, c, "/a.B/Stream", 0);
     harness_settle(h);

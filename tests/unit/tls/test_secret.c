@@ -8,11 +8,13 @@ static void test_hash(void **state)
     uint8_t is[SECRET_BYTES], must[SECRET_BYTES];
 
     assert_int_equal(secret_hash(SPAN_LIT("abc"), is), 0);
-    assert_int_equal(secret_read("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad", must), 0);
+    assert_int_equal(secret_read("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad", must),
+                     0);
     assert_true(secret_is_equal(is, must));
     assert_int_equal(secret_hash(SPAN_LIT(""), is), 0);
     assert_false(secret_is_equal(is, must));
-    assert_int_equal(secret_read("E3B0C44298FC1C149AFBF4C8996FB92427AE41E4649B934CA495991B7852B855", must), 0);
+    assert_int_equal(secret_read("E3B0C44298FC1C149AFBF4C8996FB92427AE41E4649B934CA495991B7852B855", must),
+                     0);
     assert_true(secret_is_equal(is, must));
     for (size_t i = 0; i < SECRET_BYTES; i++) {
         must[i] ^= 0x80;
