@@ -82,7 +82,7 @@ class WorkerMixin(PythonMixin):
         process.log = Log(process.stderr)
         self.addCleanup(self.end, process)
         if wait:
-            self.poll(self.attached, "the worker is attached")
+            process.log.wait("attached to")
         return process
 
     def end(self, process):
@@ -229,10 +229,11 @@ class Threads(Both, PythonCase):
         self.assert_ends(process)
 
     def test_stays(self):
-        self.serve("--stay")
+        process = self.serve("--stay")
         [info] = self.attached()
         self.admin.DrainWorker(workers_pb2.DrainWorkerRequest(worker_id=info.id))
-        self.poll(lambda: [x for x in self.attached() if x.id != info.id], "it is there again")
+        process.log.wait("attached to", 2)
+        self.assertNotEqual(self.attached()[0].id, info.id)
         self.assertEqual(self.executor().submit("add", 1).result(DEADLINE), 1)
 
     def test_killed_by_the_daemon(self):

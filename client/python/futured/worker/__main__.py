@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import sys
 
@@ -21,6 +22,7 @@ def main() -> int:
     parser.add_argument("--stay", action="store_true", help="attach again when the daemon lets the worker go")
     parser.add_argument("--name", help="for people (default: host and process)")
     arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     sys.path.insert(0, os.getcwd())
     modules = [os.path.abspath(m) if m.endswith(".py") else m for m in arguments.modules]
     for module in modules:

@@ -12,6 +12,7 @@ OUTBOX_BYTES wait to be sent: who says more waits, but for outcomes.
 from __future__ import annotations
 
 import collections
+import logging
 import secrets
 import threading
 import time
@@ -31,6 +32,7 @@ _BACKOFF, _MAX_BACKOFF = 0.05, 2.0
 _HOPELESS = ("INVALID_ARGUMENT", "UNIMPLEMENTED", "UNAUTHENTICATED", "PERMISSION_DENIED", "ABORTED", "ALREADY_EXISTS")
 
 Key = tuple[bytes, int, int]
+_log = logging.getLogger("futured.worker")
 
 
 def _key(lease: w.Lease) -> Key:
@@ -212,6 +214,7 @@ class Session:
                 if failure is not None and failure.code in _HOPELESS:
                     raise failure
                 if failure is not None or not self.is_draining:
+                    _log.warning("the stream has ended: %s", failure or "the daemon has ended it")
                     time.sleep(pause)
                     pause = min(2 * pause, _MAX_BACKOFF)
         finally:
@@ -302,6 +305,8 @@ class Session:
             self.lease_ttl = welcome.lease_ttl.ToNanoseconds() / 1e9
         self.max_result_bytes = welcome.max_result_bytes or self.max_result_bytes
         self.is_attached = True
+        calls.append(partial(_log.info, "attached to %s as worker %s: %d leases kept, %d lost", self.channel.address,
+                             self.worker_id, len(welcome.kept), len(welcome.dropped)))
         for lease in welcome.dropped:
             calls += self._drop(_key(lease), "the lease is lost")
         for lease in welcome.kept:

@@ -3,6 +3,7 @@
 own for it, which may crash, be killed, and use a processor alone."""
 from __future__ import annotations
 
+import logging
 import multiprocessing.connection
 import os
 import signal
@@ -20,6 +21,7 @@ from ._session import Held, Session
 
 # The first byte of each message between a slot and its process (_child.py); the rest is protobuf, text or nothing.
 TASK, CANCEL, READY, FAILED, SAID, FINISHED = b"T", b"C", b"+", b"-", b"S", b"F"
+_log = logging.getLogger("futured.worker")
 _RESPAWN = 0.2  # seconds between two attempts to start a process
 _CODE_INTERNAL, _CODE_CANCELLED = 13, 1
 
@@ -101,7 +103,7 @@ class ProcessSlot(Slot):
             try:
                 return self.spawn()
             except InitFailed as error:
-                print(f"futured.worker: a process could not be started again: {error}", file=sys.stderr)
+                _log.error("a process could not be started again: %s", error)
                 time.sleep(_RESPAWN)
 
     def send(self, kind: bytes, data: bytes = b"") -> None:
