@@ -43,10 +43,12 @@ class Channel:
         """Made when it is first needed, and anew after close()."""
         with self._lock:
             if self._channel is None:
-                if self._credentials is None:
-                    self._channel = grpc.insecure_channel(self.address, options=_OPTIONS)
+                target = self.address.removeprefix("tls:")
+                if self._credentials is not None or target != self.address:
+                    credentials = self._credentials or grpc.ssl_channel_credentials()
+                    self._channel = grpc.secure_channel(target, credentials, options=_OPTIONS)
                 else:
-                    self._channel = grpc.secure_channel(self.address, self._credentials, options=_OPTIONS)
+                    self._channel = grpc.insecure_channel(target, options=_OPTIONS)
                 self._stubs = (futures_pb2_grpc.FuturesStub(self._channel), system_pb2_grpc.SystemStub(self._channel),
                                workers_pb2_grpc.WorkersStub(self._channel))
             return self._stubs[n]

@@ -163,7 +163,7 @@ class Executor(concurrent.futures.Executor):
     """A concurrent.futures.Executor whose tasks run at the workers of a futured daemon.
 
     address      of the daemon, as futured's --listen has it; default: FUTURED_ADDRESS, else the usual sockets
-    credentials  grpc.ChannelCredentials; None: no TLS
+    credentials  grpc.ChannelCredentials, for TLS; None: none, or those of the system for an address tls:HOST:PORT
     pickle       results that are pickles are read; only where all who may run functions are trusted
     patience     seconds that the daemon may be away before futures fail with Unreachable; None: for ever
     call_timeout seconds for cancel(), annotate() and whatever else has one answer
@@ -172,7 +172,8 @@ class Executor(concurrent.futures.Executor):
 
     One connection, and streams that are opened again after a restart of the daemon: what was accepted is asked for by its ID,
     what may not have been is sent again with the request ID that it had. So nothing is lost, and nothing is run twice because of
-    it. A process that ends without shutdown() does not wait for its tasks, which go on; it waits until they are accepted.
+    it. A process that ends without shutdown() does not wait for its tasks, which go on; it waits until they are accepted, at most
+    10 s.
     """
 
     def __init__(self, address: Optional[str] = None, *, credentials: Any = None, pickle: bool = False,

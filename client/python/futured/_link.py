@@ -291,6 +291,8 @@ class _Runs(_Conversation):
             now = time.monotonic()
             item.refused = item.refused or now
             patience = self.link.patience
+            if not isinstance(error, UnknownOutcome):
+                item.first_said = None
             if error.retry_after is not None and (patience is None or now - item.refused < patience):
                 del self.said[item.key]
                 heapq.heappush(self.later, (now + error.retry_after, next(self.link.numbers), item))
@@ -338,6 +340,8 @@ class _Asks(_Conversation):
         while len(ids) < _IDS_A_MESSAGE and (item := self._pop()) is not None:
             assert item.id is not None
             self.said[item.key] = item
+            if item.wants_cancel:
+                calls.append(partial(self.link.ask_cancel, item))  # what was asked before may have been lost
             if item.id in self.answered:
                 calls.append(partial(self.link.ask_get, item))
                 continue
@@ -374,7 +378,7 @@ class Link:
         self.patience = patience
         self.call_timeout = call_timeout
         self.max_waiting, self.max_waiting_bytes = max_waiting, max_waiting_bytes
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()  # the end of an Executor may come while its own thread holds it
         self.room = threading.Condition(self.lock)
         self.numbers = itertools.count(1)
         self.prefix = secrets.token_hex(12)
@@ -534,11 +538,13 @@ class Link:
 
     def close(self, wait: bool) -> None:
         """Take nothing more; with `wait`, return when all that there is is over. Calls with one answer go on to be possible."""
+        if os.getpid() != self.channel.pid:
+            return
         with self.lock:
             self.is_closing = True
             self.room.notify_all()
             self._wake()
-        if wait and self.may_wait():
+        if wait and not getattr(_here, "is_telling", False):
             for conversation in (self.runs, self.asks):
                 if conversation.is_begun:
                     conversation.join()

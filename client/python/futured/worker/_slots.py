@@ -41,11 +41,15 @@ class Slot(threading.Thread):
         try:
             while (held := self.session.take()) is not None:
                 self.session.finish(held, self.run_item(held))
+                self.recover()
         finally:
             self.close()
 
     def run_item(self, held: Held) -> w.Finish:
         raise NotImplementedError
+
+    def recover(self) -> None:
+        """Before the next item."""
 
     def close(self) -> None:
         """Free what it has."""
@@ -96,10 +100,12 @@ class ProcessSlot(Slot):
             self.process.wait()
             raise InitFailed(said[1:].decode(errors="replace"))
 
-    def respawn(self) -> None:
-        """After a crash: until it has come up, or the worker goes."""
+    def recover(self) -> None:
+        """After a crash: until another process has come up, or the worker goes."""
+        if self.process.poll() is None:
+            return
         self.pipe.close()
-        while not self.session.is_over:
+        while not (self.session.is_over or self.session.is_leaving):
             try:
                 return self.spawn()
             except InitFailed as error:
@@ -136,14 +142,12 @@ class ProcessSlot(Slot):
                     return finished
                 self.session.say(held, w.AttachRequest.FromString(said[1:]))
         except (EOFError, OSError):
-            finish = self.post_mortem(held, kill is not None)
+            return self.post_mortem(held, kill is not None)
         finally:
             with self.session.lock:
                 is_over = True
             if kill is not None:
                 kill.cancel()
-        self.respawn()
-        return finish
 
     def post_mortem(self, held: Held, was_cancelled: bool) -> w.Finish:
         status = self.process.wait()

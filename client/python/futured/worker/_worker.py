@@ -27,7 +27,7 @@ class Worker:
     prefetch     how many tasks more may wait here; the daemon uses it for functions that take less than a millisecond
     stay         when the daemon lets the worker go (it stops, or somebody drains the worker), attach again instead of ending
     name, labels, version  for people
-    credentials  grpc.ChannelCredentials; None: no TLS
+    credentials  as of futured.Executor
     """
 
     def __init__(self, registry: Registry, address: Optional[str] = None, *, slots: Optional[int] = None, processes: bool = False,
