@@ -10,6 +10,7 @@
 #include "client/futurectl/cmd_map.h"
 #include "client/futurectl/cmd_run.h"
 #include "client/futurectl/cmd_show.h"
+#include "client/futurectl/cmd_top.h"
 #include "client/futurectl/cmd_wait.h"
 #include "client/futurectl/ctl.h"
 #include "client/futurectl/help.h"
@@ -345,6 +346,22 @@ const struct command commands[] = {
                 .max_arguments = 1,
                 .options = {OPTION_TIMEOUT, OPTION_END},
                 .run = cmd_daemon_stats,
+        },
+        {
+                .name = "top",
+                .arguments = "[FUNCTION]",
+                .summary = "Show what the daemon does, live: rates, queues, what runs long, what fails",
+                .text = "On a terminal h names the keys; elsewhere it prints a text each time. With "
+                        "FUNCTION\n"
+                        "only functions whose names contain it.\n"
+                        "\nExamples:\n"
+                        "  futurectl top\n"
+                        "  futurectl top --count 10 --interval 5s | tee log\n",
+                .kind = ARGUMENT_FUNCTION,
+                .min_arguments = 0,
+                .max_arguments = 1,
+                .options = {OPTION_INTERVAL, OPTION_TOP_COUNT, OPTION_TIMEOUT, OPTION_END},
+                .run = cmd_top,
         },
         {
                 .name = "pause",
