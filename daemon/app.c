@@ -26,6 +26,7 @@
 #include "daemon/secure.h"
 #include "daemon/service/health.h"
 #include "daemon/service/reflection.h"
+#include "daemon/unit.h"
 #include "proto/descriptor_set.h"
 
 #include <errno.h>
@@ -50,10 +51,9 @@ enum {
     WORKER_MESSAGE_BYTES = 8 << 20, /* what a child gathers, and its Hello, do not depend on max_message */
 };
 
-#define ANSWER_NS (NS_PER_S / 2) /* beyond the timeout of a System.Drain, for its answer to arrive */
+#define ANSWER_NS      (NS_PER_S / 2) /* beyond the timeout of a System.Drain, for its answer to arrive */
 
-#define AFTER_DRAIN_NS \
-    (NS_PER_S * 15) /* to write down what became of it all, and end; the unit's TimeoutStopSec= has as much */
+#define AFTER_DRAIN_NS (NS_PER_S * UNIT_AFTER_DRAIN_S)
 
 static const int handled_signals[] = {SIGTERM, SIGINT, SIGHUP};
 

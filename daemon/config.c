@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "daemon/config_table.h"
 #include "daemon/secure.h"
+#include "daemon/unit.h"
 #include "store/backup.h"
 #include "store/check.h"
 #include "tls/tls.h"
@@ -22,6 +23,7 @@ enum option {
     OPTION_PORT_FILE,
     OPTION_ACCEPT_LOSS,
     OPTION_CHECK_CONFIG,
+    OPTION_UNIT,
     OPTION_CHECK_STORE,
     OPTION_BACKUP,
     OPTION_VERSION,
@@ -40,6 +42,10 @@ static const struct {
                                 "Start although commits that were acknowledged are missing from the store."},
         [OPTION_CHECK_CONFIG] = {"check-config", NULL,
                                  "Say what is wrong with the configuration, and exit 0 or 1."},
+        [OPTION_UNIT] =
+                {"unit", "NAME",
+                 "With --check-config: also say whether the unit's TimeoutStopSec= is long enough for "
+                 "[timeouts] drain."},
         [OPTION_CHECK_STORE] =
                 {"check-store", "DIR",
                  "Read the whole store in this state directory, which no daemon may use meanwhile, say what "
@@ -56,6 +62,7 @@ struct command_line {
     const char *config_file;
     const char *port_file;
     const char *check_store, *backup; /* NULL: not asked for */
+    const char *unit;                 /* NULL: none was named */
     int is_accept_loss, is_check, is_version, is_help;
     struct {
         const struct config_key *key;
@@ -83,6 +90,7 @@ static void take_option(struct command_line *line, enum option option, const cha
     case OPTION_PORT_FILE: line->port_file = value; break;
     case OPTION_ACCEPT_LOSS: line->is_accept_loss = 1; break;
     case OPTION_CHECK_CONFIG: line->is_check = 1; break;
+    case OPTION_UNIT: line->unit = value; break;
     case OPTION_CHECK_STORE: line->check_store = value; break;
     case OPTION_BACKUP: line->backup = value; break;
     case OPTION_VERSION: line->is_version = 1; break;
@@ -252,16 +260,16 @@ static int default_state_directory(struct config *c)
     return c->state_directory ? 0 : -ENOMEM;
 }
 
-/* What is the environment's to say, where nobody else did. */
+/* What is the environment's to say, where nobody else did. Who checks a configuration is not in the daemon's. */
 static int set_defaults(struct config *c, const struct command_line *line, struct config_errors *errors)
 {
     int r = 0;
 
-    if (!c->n_listen && !line->backup) /* which listens to nobody */
+    if (!c->n_listen && !line->backup && !line->is_check) /* which listen to nobody */
         r = default_listen(c, errors);
     if (r == 0 && !c->state_directory)
         r = default_state_directory(c);
-    if (r == 0 && c->store != CONFIG_STORE_NONE && !c->state_directory)
+    if (r == 0 && c->store != CONFIG_STORE_NONE && !c->state_directory && !line->is_check)
         config_error(errors,
                      "there is no directory for the store: give --state-directory DIR or [futured] "
                      "state_directory, or set STATE_DIRECTORY, XDG_STATE_HOME or HOME; or --store none");
@@ -445,6 +453,17 @@ static int check_tls_files(const struct config *c)
     return context && !tls_context_free(context);
 }
 
+/* Whether the unit is made for this configuration. Where nobody knows it, that is said, and is no error. */
+static int check_unit(const struct config *c, const char *unit)
+{
+    char why[UNIT_WHY_BYTES];
+    int r = unit ? unit_check_stop(unit, c->drain_timeout_ns, why) : 0;
+
+    if (r != 0)
+        fprintf(stderr, "futured: %s\n", why);
+    return r <= 0;
+}
+
 int config_main(struct config **ret, int argc, char *const argv[])
 {
     CLEANUP(buf_deinit) struct buf text = BUF_INIT;
@@ -469,7 +488,7 @@ int config_main(struct config **ret, int argc, char *const argv[])
         return report(r, &errors);
     if (!line.is_check && !line.backup)
         return -1;
-    if (line.is_check && !check_tls_files(*ret)) {
+    if (line.is_check && (!check_tls_files(*ret) || !check_unit(*ret, line.unit))) {
         *ret = config_free(*ret);
         return 1;
     }

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <sys/stat.h>
+#define SD_JOURNAL_SUPPRESS_LOCATION /* it would be this file's, always */
 #include <systemd/sd-journal.h>
 
 int journal_is_stderr(void)
@@ -38,14 +39,37 @@ PRINTF_LIKE(2, 3) static void add(struct journal_line *line, const char *format,
     va_end(args);
 }
 
+/* What is looked for most has a name of its own. */
+static const struct {
+    const char *key, *field;
+} known[] = {{"id", "FUTURE_ID"}, {"future", "FUTURE_ID"}, {"function", "FUNCTION"}, {"worker", "WORKER"}};
+
 /* The key as the journal takes a name: letters, digits and _. */
 static const char *field_name(const char *key, char name[static 64])
 {
+    for (size_t i = 0; i < ARRAY_LEN(known); i++)
+        if (strcmp(known[i].key, key) == 0)
+            return known[i].field;
     snprintf(name, 64, "FUTURED_%.50s", key);
     for (char *c = name; *c; c++)
         if (*c >= 'a' && *c <= 'z')
             *c = (char)(*c - 'a' + 'A');
     return name;
+}
+
+void journal_message_id(const char *event, char text[static JOURNAL_MESSAGE_ID_BYTES])
+{
+    static const char prefix[] = "futured.";
+    /* FNV-1a of 128 bits: its offset and its prime */
+    unsigned __int128 hash = (unsigned __int128)0x6c62272e07bb0142 << 64 | 0x62b821756295c58d;
+    const unsigned __int128 prime = (unsigned __int128)1 << 88 | 0x13b;
+
+    for (const char *c = prefix; *c; c++)
+        hash = (hash ^ (uint8_t)*c) * prime;
+    for (const char *c = event; *c; c++)
+        hash = (hash ^ (uint8_t)*c) * prime;
+    snprintf(text, JOURNAL_MESSAGE_ID_BYTES, "%016" PRIx64 "%016" PRIx64, (uint64_t)(hash >> 64),
+             (uint64_t)hash);
 }
 
 /* What a person reads: the line of log_format behind its time and level. */
@@ -60,13 +84,15 @@ static const char *message_of(const char *line)
 void journal_format(struct journal_line *line, enum log_level level, const char *event,
                     const struct log_field *fields, size_t n_fields)
 {
-    char text[JOURNAL_MESSAGE_BYTES];
+    char text[JOURNAL_MESSAGE_BYTES], id[JOURNAL_MESSAGE_ID_BYTES];
 
     line->n = 0;
     log_format(text, sizeof text, 0, level, event, fields, n_fields);
     add_field(line, line->message, sizeof line->message,
               snprintf(line->message, sizeof line->message, "MESSAGE=%s", message_of(text)));
     add(line, "PRIORITY=%d", (int)level);
+    journal_message_id(event, id);
+    add(line, "MESSAGE_ID=%s", id);
     add(line, "FUTURED_EVENT=%s", event);
     for (size_t i = 0; i < n_fields && line->n < JOURNAL_FIELDS_MAX; i++) {
         char name[64];

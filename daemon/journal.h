@@ -8,7 +8,8 @@
 enum {
     JOURNAL_MESSAGE_BYTES = 4096,
     JOURNAL_FIELD_BYTES = 64 + LOG_VALUE_MAX_BYTES,
-    JOURNAL_FIELDS_MAX = LOG_FIELDS_MAX + 4,
+    JOURNAL_FIELDS_MAX = LOG_FIELDS_MAX + 5,
+    JOURNAL_MESSAGE_ID_BYTES = 33, /* 32 hexadecimal digits and NUL */
 };
 
 /* One line as the journal takes it: "NAME=value" each. */
@@ -22,8 +23,11 @@ struct journal_line {
 /* journal_is_stderr: whether standard error is the journal's socket (JOURNAL_STREAM names it). */
 MUST_CHECK int journal_is_stderr(void);
 
-/* journal_format: MESSAGE (the line as on stderr, without time and level), PRIORITY, FUTURED_EVENT, and each field
- * as FUTURED_ and its key in capitals. What is too long is cut. */
+/* journal_message_id: the MESSAGE_ID of an event, which is made of its name alone and so never changes. */
+void journal_message_id(const char *event, char text[static JOURNAL_MESSAGE_ID_BYTES]);
+
+/* journal_format: MESSAGE (the line as on stderr, without time and level), PRIORITY, MESSAGE_ID, FUTURED_EVENT, and each
+ * field as FUTURED_ and its key in capitals; but FUTURE_ID, FUNCTION and WORKER. What is too long is cut. */
 void journal_format(struct journal_line *line, enum log_level level, const char *event,
                     const struct log_field *fields, size_t n_fields);
 

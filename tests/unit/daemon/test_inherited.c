@@ -84,7 +84,7 @@ static void in_child(const int *fds, int n, const char *names, int (*check)(void
 static int check_two(void)
 {
     struct inherited in;
-    struct address other = {.text = "unix:/nowhere"};
+    struct address other = {.text = "unix:/nowhere"}, tls = {.is_tls = 1};
     struct inherited_socket *first;
     char why[INHERITED_WHY_BYTES], expect[ADDRESS_TEXT_BYTES];
 
@@ -98,6 +98,9 @@ static int check_two(void)
     if (in.sockets[1].fd != 4 || strcmp(in.sockets[1].name, "tcp") != 0 ||
         strncmp(in.sockets[1].address.text, "127.0.0.1:", 10) != 0 || inherited_find(&in, &other))
         return 3;
+    snprintf(tls.text, sizeof tls.text, "tls:%.100s", in.sockets[1].address.text);
+    if (inherited_find(&in, &tls) != &in.sockets[1]) /* whether there is TLS is the configuration's to say */
+        return 6;
     first->fd = -1; /* taken */
     if (inherited_find(&in, &first->address))
         return 4;

@@ -20,17 +20,31 @@ static void test_fields(void **state)
     struct journal_line line;
 
     journal_format(&line, LOG_WARNING, "connection_closed", fields, ARRAY_LEN(fields));
-    assert_int_equal(line.n, 6);
+    assert_int_equal(line.n, 7);
     assert_field(&line, 0,
                  "MESSAGE=connection_closed peer=\"a b\" bytes_in=-7 error=\"No such file or directory\"");
     assert_field(&line, 1, "PRIORITY=4");
-    assert_field(&line, 2, "FUTURED_EVENT=connection_closed");
-    assert_field(&line, 3, "FUTURED_PEER=a b");
-    assert_field(&line, 4, "FUTURED_BYTES_IN=-7");
-    assert_field(&line, 5, "FUTURED_ERROR=No such file or directory");
+    assert_field(&line, 2, "MESSAGE_ID=3a74ee56b7617070fb3ecdbf15205ea5");
+    assert_field(&line, 3, "FUTURED_EVENT=connection_closed");
+    assert_field(&line, 4, "FUTURED_PEER=a b");
+    assert_field(&line, 5, "FUTURED_BYTES_IN=-7");
+    assert_field(&line, 6, "FUTURED_ERROR=No such file or directory");
     journal_format(&line, LOG_INFO, "x", NULL, 0);
-    assert_int_equal(line.n, 3);
+    assert_int_equal(line.n, 4);
     assert_field(&line, 0, "MESSAGE=x");
+}
+
+static void test_known_names(void **state)
+{
+    const struct log_field fields[] = {LOG_STR("id", "0198"), LOG_STR("function", "sha256"),
+                                       LOG_NUM("worker", 3), LOG_STR("functions", "2")};
+    struct journal_line line;
+
+    journal_format(&line, LOG_INFO, "x", fields, ARRAY_LEN(fields));
+    assert_field(&line, 4, "FUTURE_ID=0198");
+    assert_field(&line, 5, "FUNCTION=sha256");
+    assert_field(&line, 6, "WORKER=3");
+    assert_field(&line, 7, "FUTURED_FUNCTIONS=2");
 }
 
 static void test_too_long_is_cut(void **state)
@@ -46,9 +60,9 @@ static void test_too_long_is_cut(void **state)
     journal_format(&line, LOG_INFO, text, fields, ARRAY_LEN(fields));
     assert_int_equal(line.n, JOURNAL_FIELDS_MAX);
     assert_in_range(line.iov[0].iov_len, JOURNAL_MESSAGE_BYTES - 100, JOURNAL_MESSAGE_BYTES - 1);
-    for (size_t i = 2; i < line.n; i++)
+    for (size_t i = 3; i < line.n; i++)
         assert_int_equal(line.iov[i].iov_len, JOURNAL_FIELD_BYTES - 1);
-    assert_memory_equal(line.iov[3].iov_base,
+    assert_memory_equal(line.iov[4].iov_base,
                         "FUTURED_A_VERY_LONG_KEY_THAT_NOBODY_WOULD_EVER_WRITE_BUT_W=xxx", 62);
 }
 
@@ -74,6 +88,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
             cmocka_unit_test(test_fields),
+            cmocka_unit_test(test_known_names),
             cmocka_unit_test(test_too_long_is_cut),
             cmocka_unit_test(test_is_stderr),
     };
