@@ -67,6 +67,7 @@ static void show_live(struct ctl *ctl, const struct completion_live *live)
     if (!client)
         return;
     futured_client_set_timeout(client, ASK_NS);
+    (void)!ctl_show_who(ctl, client);
     if (live->kind == ARGUMENT_FUNCTION)
         show_functions(ctl, client, live->prefix);
     else

@@ -473,6 +473,10 @@ static int run_with_client(struct ctl *ctl)
         ctl_complain(ctl, "out of memory");
         return CTL_FAILED;
     }
+    if (ctl_show_who(ctl, ctl->client) < 0) {
+        futured_client_free(ctl->client);
+        return CTL_USAGE;
+    }
     if (o->timeout.is_set) /* zero would be no timeout */
         futured_client_set_timeout(ctl->client, MAX(o->timeout.ns, INT64_C(1)));
     code = o->command->run(ctl);

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -161,4 +162,45 @@ void ctl_say_waiting(struct ctl *ctl, const struct futured_future *future)
         x->pending_reason != FUTURED_PENDING_UNSPECIFIED)
         say_waiting(ctl, x);
     futured_explanation_free(x);
+}
+
+static const char *or_environment(const char *value, const char *variable)
+{
+    if (!value)
+        value = secure_getenv(variable);
+    return value && *value ? value : NULL;
+}
+
+/* The first line of @path. 0; -1: complained about. */
+static int read_token(struct ctl *ctl, const char *path, char *to, size_t size)
+{
+    FILE *f = fopen(path, "re");
+    int has_line = f && fgets(to, (int)size, f);
+
+    if (!has_line)
+        ctl_complain(ctl, "the token in %s cannot be read: %s", path,
+                     f && !ferror(f) ? "the file is empty" : strerror(errno));
+    if (f)
+        fclose(f);
+    if (has_line)
+        to[strcspn(to, " \t\r\n")] = '\0';
+    return has_line ? 0 : -1;
+}
+
+int ctl_show_who(struct ctl *ctl, struct futured_client *client)
+{
+    const struct options *o = &ctl->options;
+    const char *path = or_environment(o->token_file, "FUTURED_TOKEN_FILE");
+    char token[2048];
+    int code = futured_client_set_tls(client, or_environment(o->tls_ca, "FUTURED_TLS_CA"),
+                                      or_environment(o->tls_cert, "FUTURED_TLS_CERT"),
+                                      or_environment(o->tls_key, "FUTURED_TLS_KEY"));
+
+    if (path && read_token(ctl, path, token, sizeof token) < 0)
+        return -1;
+    if (code == FUTURED_OK && path)
+        code = futured_client_set_token(client, token);
+    if (code != FUTURED_OK)
+        ctl_complain(ctl, "%s", futured_client_status(client)->message);
+    return code == FUTURED_OK ? 0 : -1;
 }

@@ -44,3 +44,6 @@ void ctl_limit_call(struct ctl *ctl, mono_ns_t until);
 
 /* ctl_say_waiting: where @future, just accepted, has to wait for more than its turn, say so on stderr, and why. */
 void ctl_say_waiting(struct ctl *ctl, const struct futured_future *future);
+
+/* ctl_show_who: give @client what the command line or the environment says about who calls. 0; -1: complained about. */
+MUST_CHECK int ctl_show_who(struct ctl *ctl, struct futured_client *client);

@@ -24,7 +24,8 @@ static const char *const progresses[] = {"auto", "bar", "lines", "none", NULL};
 
 static const struct option table[] = {
         {OPTION_ADDRESS, 'a', "address", "ADDRESS",
-         "unix:/path, 127.0.0.1:4740, [::1]:4740 or host:4740;\n"
+         "unix:/path, 127.0.0.1:4740, [::1]:4740, host:4740 or\n"
+         "tls:host:4741;\n"
          "default $FUTURED_ADDRESS, else the socket of the user's or\n"
          "of the system's daemon",
          NULL},
@@ -129,13 +130,22 @@ static const struct option table[] = {
         {OPTION_TIMEOUT, 0, "timeout", "DURATION", "give up waiting after that time, with exit status 124",
          NULL},
         {OPTION_TOP_COUNT, 0, "count", "N", "show it N times, then end", NULL},
+        {OPTION_TLS_CA, 0, "tls-ca", "FILE",
+         "who may have signed the daemon's certificate; default\n$FUTURED_TLS_CA, else whom the system "
+         "trusts",
+         NULL},
+        {OPTION_TLS_CERT, 0, "tls-cert", "FILE", "the certificate to show; default $FUTURED_TLS_CERT", NULL},
+        {OPTION_TLS_KEY, 0, "tls-key", "FILE", "its key; default $FUTURED_TLS_KEY", NULL},
+        {OPTION_TOKEN_FILE, 0, "token-file", "FILE",
+         "a file with the token that says who calls;\ndefault $FUTURED_TOKEN_FILE", NULL},
         {OPTION_VIEW, 0, "view", "VIEW", "how much to ask for: result, basic, task or full", views},
         {OPTION_WAIT, 0, "wait", "DURATION", "wait up to that time until it is there and takes calls", NULL},
         {OPTION_YES, 'y', "yes", NULL, "do not ask", NULL},
 };
 
-static const enum option_id common[] = {OPTION_ADDRESS, OPTION_JSON, OPTION_JSONL, OPTION_HELP,
-                                        OPTION_VERSION};
+static const enum option_id common[] = {OPTION_ADDRESS, OPTION_TLS_CA,     OPTION_TLS_CERT,
+                                        OPTION_TLS_KEY, OPTION_TOKEN_FILE, OPTION_JSON,
+                                        OPTION_JSONL,   OPTION_HELP,       OPTION_VERSION};
 
 static const struct option *find_id(enum option_id id)
 {
@@ -376,6 +386,10 @@ static int set(struct parser *p, const struct option *o, const char *value)
 
     switch (o->id) {
     case OPTION_ADDRESS: to->address = value; return 0;
+    case OPTION_TLS_CA: to->tls_ca = value; return 0;
+    case OPTION_TLS_CERT: to->tls_cert = value; return 0;
+    case OPTION_TLS_KEY: to->tls_key = value; return 0;
+    case OPTION_TOKEN_FILE: to->token_file = value; return 0;
     case OPTION_JSON: return set_format(p, OUTPUT_JSON);
     case OPTION_JSONL: return set_format(p, OUTPUT_JSONL);
     case OPTION_HELP: to->wants_help = 1; return 0;

@@ -77,6 +77,10 @@ enum option_id {
     OPTION_SELECT_GROUP, /* --group of a command that selects by it */
     OPTION_TAG,
     OPTION_TIMEOUT,
+    OPTION_TLS_CA,
+    OPTION_TLS_CERT,
+    OPTION_TLS_KEY,
+    OPTION_TOKEN_FILE,
     OPTION_TOP_COUNT,
     OPTION_VIEW,
     OPTION_WAIT,
@@ -143,8 +147,9 @@ struct option_label {
 };
 
 struct options {
-    const struct command *command; /* NULL: none was named */
-    const char *address;           /* NULL: the default */
+    const char *tls_ca, *tls_cert, *tls_key, *token_file; /* NULL: not given */
+    const struct command *command;                        /* NULL: none was named */
+    const char *address;                                  /* NULL: the default */
     enum output_format format;
     int wants_help, wants_version;
     char **arguments; /* behind the command; point into argv */

@@ -12,7 +12,7 @@
 #define SOCKET_NAME "futured/futured.sock"
 #define SYSTEM_DIR  "/run"
 
-static const char forms[] = "must be unix:/path, 127.0.0.1:4740, [::1]:4740 or host:4740";
+static const char forms[] = "must be unix:/path, 127.0.0.1:4740, [::1]:4740, host:4740 or tls:host:4741";
 
 static int parse_unix(const char *path, struct futured_address *ret, const char **ret_why)
 {
@@ -85,7 +85,7 @@ int futured_address_parse(const char *text, struct futured_address *ret, const c
 
     memset(ret, 0, sizeof *ret);
     if (!*text) {
-        *ret_why = "is empty: it must be unix:/path, 127.0.0.1:4740, [::1]:4740 or host:4740";
+        *ret_why = "is empty: it must be unix:/path, 127.0.0.1:4740, [::1]:4740, host:4740 or tls:host:4741";
         return FUTURED_ADDRESS_E_SYNTAX;
     }
     if ((size_t)snprintf(ret->text, sizeof ret->text, "%s", text) >= sizeof ret->text) {
@@ -94,8 +94,11 @@ int futured_address_parse(const char *text, struct futured_address *ret, const c
     }
     if (strncmp(text, "unix:", 5) == 0)
         r = parse_unix(text + 5, ret, ret_why);
+    else if (strncmp(text, "tls:", 4) == 0)
+        r = parse_tcp(text + 4, ret, ret_why);
     else
         r = parse_tcp(text, ret, ret_why);
+    ret->is_tls = r == 0 && strncmp(text, "tls:", 4) == 0;
     return r;
 }
 

@@ -16,10 +16,13 @@ enum {
 
 struct futured_address {
     char text[FUTURED_ADDRESS_BYTES]; /* as given; cut where it is too long, which is not valid */
-    int is_unix;
+    int is_unix, is_tls;
     char path[sizeof(((struct sockaddr_un *)NULL)->sun_path)];
     char host[FUTURED_HOST_BYTES]; /* without brackets */
     char port[6];
+    /* What is shown and asked for there; set by the client, NULL: nothing. */
+    char *ca, *certificate, *key; /* paths of PEM files, with is_tls */
+    char *authorization;          /* "Bearer TOKEN" */
 };
 
 /* One or more: a name may have several addresses. */
@@ -31,7 +34,7 @@ struct futured_targets {
     } items[FUTURED_TARGETS_MAX];
 };
 
-/* futured_address_parse: `unix:/path`, `127.0.0.1:4740`, `[::1]:4740`, `host:4740`.
+/* futured_address_parse: `unix:/path`, `127.0.0.1:4740`, `[::1]:4740`, `host:4740`, `tls:host:4741`.
  *   Return: 0; FUTURED_ADDRESS_E_SYNTAX (*ret_why is a static text; @ret has its text and nothing else). */
 enum { FUTURED_ADDRESS_E_SYNTAX = 1 };
 MUST_CHECK int futured_address_parse(const char *text, struct futured_address *ret, const char **ret_why);

@@ -9,6 +9,9 @@
 
 #include <sys/random.h>
 
+enum { TOKEN_BYTES = 1024 };
+#define TOKEN_CHARACTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/="
+
 /* --- how calls end */
 
 int futured_client_fail(struct futured_client *client, const struct grpc_status *status,
@@ -191,11 +194,53 @@ struct futured_client *futured_client_new(const char *address)
     return client;
 }
 
+/* A copy of @value in @place; NULL: none. Connections that there are keep what they have. */
+static int set_text(struct futured_client *client, char **place, const char *value)
+{
+    char *copy = value ? mem_strndup(value, strlen(value)) : NULL;
+
+    if (value && !copy)
+        return futured_client_no_memory(client);
+    mem_free(*place);
+    *place = copy;
+    return FUTURED_OK;
+}
+
+int futured_client_set_tls(struct futured_client *client, const char *ca, const char *certificate,
+                           const char *key)
+{
+    int code = set_text(client, &client->address.ca, ca);
+
+    if (code == FUTURED_OK)
+        code = set_text(client, &client->address.certificate, certificate);
+    return code == FUTURED_OK ? set_text(client, &client->address.key, key) : code;
+}
+
+int futured_client_set_token(struct futured_client *client, const char *token)
+{
+    char text[TOKEN_BYTES + sizeof "Bearer "];
+    int code;
+
+    if (!token)
+        return set_text(client, &client->address.authorization, NULL);
+    if (!*token || strlen(token) > TOKEN_BYTES || token[strspn(token, TOKEN_CHARACTERS)])
+        return fail_here(client, GRPC_INVALID_ARGUMENT, "BAD_TOKEN",
+                         "a token has 1 to 1024 letters, digits and - . _ ~ + / =");
+    snprintf(text, sizeof text, "Bearer %s", token);
+    code = set_text(client, &client->address.authorization, text);
+    explicit_bzero(text, sizeof text);
+    return code;
+}
+
 struct futured_client *futured_client_free(struct futured_client *client)
 {
     if (!client)
         return NULL;
     futured_conn_free(client->conn);
+    mem_free(client->address.ca);
+    mem_free(client->address.certificate);
+    mem_free(client->address.key);
+    mem_free(client->address.authorization);
     return mem_free(client);
 }
 

@@ -10,6 +10,7 @@
 #include "client/lib/conn.h"
 
 #include "base/mem.h"
+#include "tls/tls.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -42,8 +43,11 @@ struct futured_conn {
     mono_ns_t retry_at; /* a Unix socket with a full backlog: no event says when there is room */
     struct grpc_client *grpc;
     mono_ns_t next_tick;
-    struct buf out; /* what the socket did not take */
-    int is_woken;   /* there is output, or a timer moved, since the last turn */
+    struct buf out;   /* what the socket did not take */
+    struct tls *tls;  /* NULL: none. While CONNECTING: its handshake goes on */
+    struct buf plain; /* with it: what the session has said, on its way into out */
+    size_t n_plain;   /* of the session's bytes that are not all in the socket */
+    int is_woken;     /* there is output, or a timer moved, since the last turn */
     int has_why;
     struct grpc_status why;
     uint8_t in[RECV_BYTES];
@@ -116,6 +120,8 @@ static void lose(struct futured_conn *conn)
     err_close(&conn->fd);
     conn->grpc = grpc_client_free(conn->grpc);
     buf_deinit(&conn->out);
+    buf_deinit(&conn->plain);
+    conn->tls = tls_free(conn->tls);
 }
 
 static void lose_socket(struct futured_conn *conn, int error)
@@ -129,10 +135,88 @@ static void lose_socket(struct futured_conn *conn, int error)
 
 /* --- connecting */
 
+static int read_sealed(struct futured_conn *conn, mono_ns_t now);
+
+/* The handshake failed, or what was agreed on in it is broken. */
+static void fail_tls(struct futured_conn *conn, const char *why)
+{
+    set_why(conn, conn->state == FUTURED_CONN_OPEN ? "CONNECTION_LOST" : "UNREACHABLE", "no TLS with", why,
+            "check the address, the certificates (--tls-ca, --tls-cert, --tls-key) and the daemon's log");
+    lose(conn);
+}
+
+/* What the handshake has to say. */
+static void push_handshake(struct futured_conn *conn)
+{
+    ssize_t n =
+            buf_len(&conn->out) ? send(conn->fd, buf_head(&conn->out), buf_len(&conn->out), MSG_NOSIGNAL) : 0;
+
+    if (n > 0)
+        buf_consume(&conn->out, (size_t)n);
+    else if (n < 0 && errno != EAGAIN && errno != EINTR)
+        lose_socket(conn, errno);
+}
+
+static void turn_handshake(struct futured_conn *conn, short revents, mono_ns_t now)
+{
+    ssize_t n = revents & (POLLIN | POLLHUP | POLLERR) ? recv(conn->fd, conn->in, sizeof conn->in, 0) : -1;
+    int r;
+
+    if (n == 0 || (n < 0 && revents & (POLLIN | POLLHUP | POLLERR) && errno != EAGAIN && errno != EINTR)) {
+        fail_tls(conn, n == 0 ? "the other side closed the connection" : strerror(errno));
+        return;
+    }
+    tls_feed(conn->tls, conn->in, n > 0 ? (size_t)n : 0);
+    r = tls_handshake(conn->tls, &conn->out);
+    if (r == TLS_E_FAILED) {
+        push_handshake(conn); /* the alert */
+        fail_tls(conn, tls_why(conn->tls));
+        return;
+    }
+    push_handshake(conn);
+    if (r != 0 || conn->state == FUTURED_CONN_LOST)
+        return;
+    conn->state = FUTURED_CONN_OPEN;
+    conn->is_woken = 1;
+    if (read_sealed(conn, now) < 0 && conn->state != FUTURED_CONN_LOST) {
+        set_why(conn, "NO_MEMORY", "lost the connection to", "out of memory", "");
+        lose(conn);
+    }
+}
+
 static void fail_connect(struct futured_conn *conn, int error)
 {
     set_why(conn, "UNREACHABLE", "cannot connect to", strerror(error), advice(error));
     lose(conn);
+}
+
+/* The files are read once for each connection, so that new ones are taken up by it. */
+static int begin_tls(struct futured_conn *conn)
+{
+    const struct tls_config config = {.role = TLS_CLIENT,
+                                      .certificate = conn->address->certificate,
+                                      .key = conn->address->key,
+                                      .ca = conn->address->ca};
+    struct tls_context *context;
+    char why[TLS_WHY_BYTES];
+
+    if (!config.certificate != !config.key) {
+        fail_tls(conn, "a certificate and its key belong together, and one of them is missing");
+        return -1;
+    }
+    if (tls_context_new(&context, &config, why) != 0) {
+        fail_tls(conn, why);
+        return -1;
+    }
+    if (tls_new(&conn->tls, context, conn->address->host) < 0)
+        fail_tls(conn, "out of memory");
+    tls_context_free(context);
+    if (!conn->tls)
+        return -1;
+    if (tls_handshake(conn->tls, &conn->out) == TLS_E_MORE) /* it begins to speak */
+        return 0;
+    fail_tls(conn, tls_why(conn->tls));
+    return -1;
 }
 
 static void opened(struct futured_conn *conn)
@@ -141,8 +225,13 @@ static void opened(struct futured_conn *conn)
 
     /* No delay: a request leaves whole, by one send. Fails on a Unix socket, which has none. */
     (void)setsockopt(conn->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    conn->state = FUTURED_CONN_OPEN;
     conn->retry_at = CLOCK_NEVER;
+    if (conn->address->is_tls && !conn->tls) {
+        if (begin_tls(conn) == 0)
+            push_handshake(conn);
+        return;
+    }
+    conn->state = FUTURED_CONN_OPEN;
     conn->is_woken = 1;
 }
 
@@ -183,6 +272,10 @@ static void turn_connecting(struct futured_conn *conn, short revents, mono_ns_t 
         fail_connect(conn, ETIMEDOUT);
         return;
     }
+    if (conn->tls) {
+        turn_handshake(conn, revents, now);
+        return;
+    }
     if (conn->fd < 0) {
         if (now >= conn->retry_at)
             connect_next(conn, now);
@@ -202,6 +295,59 @@ static void turn_connecting(struct futured_conn *conn, short revents, mono_ns_t 
 
 /* --- bytes */
 
+/* What was fed goes to the session, decrypted. As h2_session_recv; -ECONNRESET: the connection has been lost. */
+static int read_sealed(struct futured_conn *conn, mono_ns_t now)
+{
+    uint8_t plain[16 * 1024];
+    int r = 0;
+
+    while (r == 0) {
+        size_t n;
+        int e = tls_read(conn->tls, plain, sizeof plain, &n, &conn->out);
+
+        if (e == TLS_E_MORE)
+            return 0;
+        if (e == TLS_E_CLOSED) {
+            lose_socket(conn, 0);
+            return -ECONNRESET;
+        }
+        if (e == TLS_E_FAILED) {
+            fail_tls(conn, tls_why(conn->tls));
+            return -ECONNRESET;
+        }
+        r = h2_session_recv(grpc_client_session(conn->grpc), plain, n, now);
+    }
+    return r;
+}
+
+/* What the session has to say, into conn->out. 0, -ENOMEM. */
+static int take_output(struct futured_conn *conn, mono_ns_t now)
+{
+    struct h2_session *session = grpc_client_session(conn->grpc);
+    int r;
+
+    if (!conn->tls)
+        return h2_session_send(session, &conn->out, SEND_BYTES, now);
+    r = h2_session_send(session, &conn->plain, SEND_BYTES, now);
+    if (r == 0 && buf_len(&conn->plain))
+        r = tls_write(conn->tls, buf_head(&conn->plain), buf_len(&conn->plain), &conn->out) == 0 ? 0
+                                                                                                 : -ENOMEM;
+    conn->n_plain += buf_len(&conn->plain);
+    buf_clear(&conn->plain);
+    return r;
+}
+
+/* @n bytes of conn->out went into the socket. */
+static void tell_sent(struct futured_conn *conn, size_t n, mono_ns_t now)
+{
+    buf_consume(&conn->out, n);
+    if (conn->tls) { /* sealed they are more than the session knows */
+        n = buf_len(&conn->out) && conn->n_plain ? MIN(n, conn->n_plain - 1) : conn->n_plain;
+        conn->n_plain -= n;
+    }
+    h2_session_sent(grpc_client_session(conn->grpc), n, now);
+}
+
 /* Returns 0, or -1 when the connection is lost. */
 static int read_socket(struct futured_conn *conn, mono_ns_t now)
 {
@@ -219,7 +365,14 @@ static int read_socket(struct futured_conn *conn, mono_ns_t now)
             lose_socket(conn, n < 0 ? errno : 0);
             return -1;
         }
-        r = h2_session_recv(session, conn->in, (size_t)n, now);
+        if (conn->tls) {
+            tls_feed(conn->tls, conn->in, (size_t)n);
+            r = read_sealed(conn, now);
+            if (r == -ECONNRESET)
+                return -1;
+        } else {
+            r = h2_session_recv(session, conn->in, (size_t)n, now);
+        }
         if (r < 0) {
             set_why(conn, "NO_MEMORY", "lost the connection to", "out of memory", "");
             lose(conn);
@@ -233,12 +386,10 @@ static int read_socket(struct futured_conn *conn, mono_ns_t now)
 
 static int write_socket(struct futured_conn *conn, mono_ns_t now)
 {
-    struct h2_session *session = grpc_client_session(conn->grpc);
-
     for (;;) {
         ssize_t n;
 
-        if (buf_len(&conn->out) < SEND_BYTES && h2_session_send(session, &conn->out, SEND_BYTES, now) < 0) {
+        if (buf_len(&conn->out) < SEND_BYTES && take_output(conn, now) < 0) {
             set_why(conn, "NO_MEMORY", "lost the connection to", "out of memory", "");
             lose(conn);
             return -1;
@@ -254,8 +405,7 @@ static int write_socket(struct futured_conn *conn, mono_ns_t now)
             lose_socket(conn, errno);
             return -1;
         }
-        h2_session_sent(session, (size_t)n, now);
-        buf_consume(&conn->out, (size_t)n);
+        tell_sent(conn, (size_t)n, now);
     }
     buf_shrink(&conn->out, KEEP_OUT_BYTES);
     return 0;
@@ -303,7 +453,7 @@ int futured_conn_fd(const struct futured_conn *conn)
 
 short futured_conn_events(const struct futured_conn *conn)
 {
-    if (conn->state == FUTURED_CONN_CONNECTING)
+    if (conn->state == FUTURED_CONN_CONNECTING && !conn->tls)
         return POLLOUT;
     return buf_len(&conn->out) || conn->is_woken ? POLLIN | POLLOUT : POLLIN;
 }
@@ -340,7 +490,11 @@ static void on_wake(void *arg)
 static int new_conn(struct futured_conn **ret, const struct futured_address *address, mono_ns_t now)
 {
     const struct grpc_client_config config = {
-            .authority = address->is_unix || !*address->text ? "localhost" : address->text,
+            .authority = address->is_unix || !*address->text ? "localhost"
+                         : address->is_tls                   ? address->text + strlen("tls:")
+                                                             : address->text,
+            .is_tls = address->is_tls,
+            .authorization = address->authorization,
             .max_message_bytes = (size_t)64 * 1024 * 1024, /* the most that the daemon can be told to send */
     };
     struct h2_config h2 = h2_config_client();

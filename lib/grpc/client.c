@@ -37,7 +37,7 @@ enum {
 
 struct grpc_client {
     struct h2_session *session;
-    char *authority;
+    char *authority, *authorization; /* the second may be NULL */
     const char *scheme;
     size_t max_message_bytes;
     struct heap deadlines; /* of calls without a status yet */
@@ -501,9 +501,12 @@ int grpc_client_new(struct grpc_client **ret, const struct grpc_client_config *c
     list_init(&client->spare);
     h2_own.stream_user_bytes = sizeof(struct stream_user);
     client->authority = mem_strndup(config->authority, strlen(config->authority));
-    if (client->authority)
+    if (config->authorization)
+        client->authorization = mem_strndup(config->authorization, strlen(config->authorization));
+    if (client->authority && (client->authorization || !config->authorization))
         r = h2_session_new(&client->session, H2_CLIENT, &h2_own, &client_ops, client, now);
     if (r < 0) {
+        mem_free(client->authorization);
         mem_free(client->authority);
         mem_free(client);
         return r;
@@ -533,6 +536,7 @@ struct grpc_client *grpc_client_free(struct grpc_client *client)
     framing_pool_deinit(&client->pool);
     buf_deinit(&client->text);
     buf_deinit(&client->sink);
+    mem_free(client->authorization);
     mem_free(client->authority);
     return mem_free(client);
 }
@@ -595,7 +599,7 @@ static int encode_metadata(struct grpc_client *client, const struct h2_header *m
 static int submit_request(struct grpc_client_call *call, const char *path,
                           const struct grpc_client_call_options *options)
 {
-    struct h2_header headers[REQUEST_HEADERS + 1 + GRPC_CLIENT_METADATA_MAX] = {
+    struct h2_header headers[REQUEST_HEADERS + 2 + GRPC_CLIENT_METADATA_MAX] = {
             {SPAN_LIT(":method"), SPAN_LIT("POST")},
             {SPAN_LIT(":scheme"), span_of_string(call->client->scheme)},
             {SPAN_LIT(":path"), span_of_string(path)},
@@ -614,6 +618,8 @@ static int submit_request(struct grpc_client_call *call, const char *path,
         headers[n].value.len = metadata_timeout_format(options->timeout_ns, timeout);
         headers[n++].value.p = (const uint8_t *)timeout;
     }
+    if (client->authorization)
+        headers[n++] = (struct h2_header){SPAN_LIT("authorization"), span_of_string(client->authorization)};
     if (options && options->n_metadata) {
         ASSERT(options->n_metadata <= GRPC_CLIENT_METADATA_MAX);
         r = encode_metadata(client, options->metadata, options->n_metadata, headers + n);

@@ -20,9 +20,10 @@ struct grpc_client_handler {
 };
 
 struct grpc_client_config {
-    const char *authority;    /* :authority; copied */
-    size_t max_message_bytes; /* of one reply; beyond: the call ends RESOURCE_EXHAUSTED */
-    int is_tls;               /* for :scheme */
+    const char *authority;     /* :authority; copied */
+    size_t max_message_bytes;  /* of one reply; beyond: the call ends RESOURCE_EXHAUSTED */
+    int is_tls;                /* for :scheme */
+    const char *authorization; /* of every call, as the header of that name; copied; NULL: none */
 };
 
 /* grpc_client_new: one connection's worth of client. Owns: the caller. 0, -ENOMEM. */

@@ -5,7 +5,10 @@ users of a Unix socket. Run again under TLS with FUTURED_TEST_TLS=1, and about f
 import hashlib
 import os
 import pwd
+import subprocess
+import unittest
 
+import certs
 import futures_support
 import harness
 from futures_support import *  # noqa: F403: the words of the contract
@@ -272,6 +275,44 @@ class Others(AuthCase):
         counted = self.of("boss").Count(futures_pb2.CountRequest(selector=selector(filter="*"), group_by="principal"))
         self.assertIn("alice", str(counted))
         self.assertNotIn("other", str(counted))
+
+
+class Ctl(AuthCase):
+    """futurectl, and so libfutured, as a principal; under TLS with FUTURED_TEST_TLS=1."""
+
+    principals = {"alice": {"rights": "submit read"}}
+
+    def ctl(self, *words, token="alice", who="alice", ca="ca", address=None):
+        file = self.folder / "token"
+        file.write_text(f"{token_of(token)}\n", encoding="ascii")
+        shown = ["--tls-ca", certs.path(f"{ca}.crt"), "--tls-cert", certs.path(f"{who}.crt"), "--tls-key",
+                 certs.path(f"{who}.key")] if harness.IS_TLS else []
+        return subprocess.run([harness.BIN / "futurectl", "--address", address or ("tls:" if harness.IS_TLS else "") + self.server.address,
+                               "--timeout", "60s", *shown, "--token-file", file, *words], capture_output=True,
+                              encoding="utf-8", timeout=DEADLINE, check=False)
+
+    def assert_ends(self, done, status, said=""):
+        self.assertEqual(done.returncode, status, done.stderr)
+        self.assertIn(said, done.stderr)
+
+    def test_token(self):
+        done = self.ctl("run", "echo", "hello")
+        self.assertEqual((done.stdout, done.returncode), ("hello", 0), done.stderr)
+        self.assertIn("by ", self.ctl("get", self.ctl("submit", "echo", "x").stdout.strip()).stdout)
+        self.assert_ends(self.ctl("run", "echo", "x", token="bob"), 1, "no principal has this token")
+        self.assert_ends(self.ctl("pause", "echo", "--reason", "x"), 1, "does not have the right")
+        big = self.folder / "big"
+        big.write_bytes(os.urandom(3 << 20))
+        self.assertEqual(self.ctl("run", "sha256", f"@{big}").stdout, hashlib.sha256(big.read_bytes()).hexdigest())
+
+    @unittest.skipUnless(harness.IS_TLS, "certificates are of TLS")
+    def test_certificates(self):
+        self.assert_ends(self.ctl("run", "echo", "x", ca="other"), 69, "certificate")
+        self.assert_ends(self.ctl("run", "echo", "x", who="expired"), 69, "no TLS with")
+        port = self.server.address.rpartition(":")[2]
+        self.assertEqual(self.ctl("run", "echo", "x", address=f"tls:localhost:{port}").stdout, "x")
+        self.assert_ends(self.ctl("run", "echo", "x", address=f"tls:127.0.0.2:{port}"), 69)
+        self.assert_ends(self.ctl("run", "echo", "x", address=f"127.0.0.1:{port}"), 69)
 
 
 class Shown(AuthCase):

@@ -162,7 +162,7 @@ struct futured_status {
 struct futured_client;
 
 /* futured_client_new: a client of the daemon at @address, which is `unix:/path`, `127.0.0.1:4740`,
- *   `[::1]:4740` or `host:4740`. NULL: the environment's FUTURED_ADDRESS, else the socket
+ *   `[::1]:4740`, `host:4740` or `tls:host:4741`. NULL: the environment's FUTURED_ADDRESS, else the socket
  *   $XDG_RUNTIME_DIR/futured/futured.sock or /run/futured/futured.sock, whichever exists.
  *   Connects with the first call, and again with the first one after the connection was lost; never repeats
  *   a call. A bad address is told by the first call.
@@ -176,6 +176,16 @@ FUTURED_API struct futured_client *futured_client_free(struct futured_client *cl
 /* futured_client_set_timeout: how long each of the following calls may take, connecting included; @timeout_ns
  * <= 0: as long as it takes (at first so). Connecting alone takes 10 s at most. */
 FUTURED_API void futured_client_set_timeout(struct futured_client *client, int64_t timeout_ns);
+
+/* futured_client_set_tls: for an address with tls: the PEM files of who may have signed the daemon's certificate (NULL: the
+ * system's authorities), and of our own certificate and its key (NULL, both: none). They are read at each connect, whose
+ * error says what is wrong with them. The daemon must have the name or number of the address. Return: a code. */
+FUTURED_API FUTURED_MUST_CHECK int futured_client_set_tls(struct futured_client *client, const char *ca,
+                                                          const char *certificate, const char *key);
+
+/* futured_client_set_token: what says who calls, with every call of connections that are yet to come; copied. It goes over
+ * any address, so choose one that nobody listens to. NULL: none. Return: a code (INVALID_ARGUMENT, BAD_TOKEN). */
+FUTURED_API FUTURED_MUST_CHECK int futured_client_set_token(struct futured_client *client, const char *token);
 
 /* futured_client_connect: connect now, if there is no connection. Return: a code. */
 FUTURED_API FUTURED_MUST_CHECK int futured_client_connect(struct futured_client *client);
