@@ -69,12 +69,12 @@ static struct identity *know(struct auth *auth, const char *namespace, const cha
     k = scope ? mem_zalloc(sizeof *k) : NULL;
     if (!k)
         return NULL;
-    k->name = bytes_dup(name, strlen(name));
+    k->name = bytes_dup(name, strlen(name) + 1); /* for the log it has its NUL */
     if (!k->name) {
         mem_free(k);
         return NULL;
     }
-    k->identity = (struct identity){.name = SPAN_OF_BYTES(k->name), .scope = scope};
+    k->identity = (struct identity){.name = {k->name->data, strlen(name)}, .scope = scope};
     list_push_back(&auth->known, &k->link);
     return &k->identity;
 }
