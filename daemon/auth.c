@@ -16,7 +16,8 @@
 /* One principal that there is or was; never freed before the end. */
 struct known {
     struct list link;
-    struct identity identity; /* first would do too */
+    struct identity identity;
+    struct identity_quota quota;
     struct bytes *name;
 };
 
@@ -125,6 +126,13 @@ static int read_rights(struct tables *t, const struct config_principal *p, struc
     if (!patterns)
         return -ENOMEM;
     *ret = (struct identity){.patterns = patterns};
+    if (p->max_futures || p->max_memory_bytes || p->rate > 0) {
+        ret->quota = arena_alloc(&t->arena, sizeof *ret->quota);
+        if (!ret->quota)
+            return -ENOMEM;
+        *ret->quota = (struct identity_quota){
+                .max_futures = p->max_futures, .max_memory_bytes = p->max_memory_bytes, .rate = p->rate};
+    }
     for (size_t i = 0; i < p->rights.n; i++) {
         const char *word = p->rights.at[i], *colon = strchr(word, ':'), *pattern;
         struct span head = {(const uint8_t *)word, colon ? (size_t)(colon - word) : strlen(word)};
@@ -147,6 +155,12 @@ static int read_rights(struct tables *t, const struct config_principal *p, struc
 static void grant(struct identity *who, const struct identity *what)
 {
     who->rights = what->rights;
+    who->quota = what->quota ? &CONTAINER_OF(who, struct known, identity)->quota : NULL;
+    if (what->quota) { /* what is left of the rate stays */
+        who->quota->max_futures = what->quota->max_futures;
+        who->quota->max_memory_bytes = what->quota->max_memory_bytes;
+        who->quota->rate = what->quota->rate;
+    }
     who->patterns = what->patterns;
     who->n_patterns = what->n_patterns;
     who->scope->is_confined = !identity_may(who, RIGHT_READ_ALL);

@@ -51,6 +51,8 @@ struct config_principal {
     struct config_list users, certificates, tokens; /* what it shows: names of users; "cn:NAME"; hashes */
     struct config_list rights;                      /* words */
     uint32_t *uids;                                 /* of users */
+    uint64_t max_futures, max_memory_bytes;         /* 0 = no limit */
+    double rate;                                    /* likewise */
     const char *file;                               /* where it stands */
     unsigned int line;
 };

@@ -211,6 +211,13 @@ const struct config_key config_keys[] = {
      .doc = "What it may, with blanks between: submit (or submit:NAME, submit:PREFIX*, for some functions), read (its own "
             "futures), read-all (those of its namespace), annotate and cancel (what it may read), worker (run tasks, of every "
             "namespace), admin (all, and the daemon itself)."},
+    {"principal", "max_futures", CONFIG_COUNT64, PRINCIPAL_AT(max_futures), 0, UINT64_C(1000000000), .preset = "0",
+     .doc = "How many futures of its may be in memory: those that have not ended, and those that have and are kept there; beyond "
+            "that nothing of it is accepted. 0 is no limit."},
+    {"principal", "max_memory", CONFIG_SIZE, PRINCIPAL_AT(max_memory_bytes), 4 * K, 1024 * T, .zero = "no limit", .preset = "0",
+     .doc = "How much memory they may take."},
+    {"principal", "rate", CONFIG_DECIMAL, PRINCIPAL_AT(rate), 0, UINT64_C(1000000000), .preset = "0",
+     .doc = "How many it may submit in a second, on average; 0 is no limit."},
 };
 /* clang-format on */
 const size_t config_n_keys = ARRAY_LEN(config_keys);

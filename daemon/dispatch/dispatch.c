@@ -18,7 +18,7 @@ static const struct grpc_method rows[] = {
         {"/futured.v1.Workers/Claim", GRPC_UNARY, &claim_handler, NULL, RIGHT_WORKER},
         {"/futured.v1.Workers/Renew", GRPC_UNARY, &report_renew_handler, NULL, RIGHT_WORKER},
         {"/futured.v1.Workers/Finish", GRPC_UNARY, &report_finish_handler, NULL, RIGHT_WORKER},
-        {"/futured.v1.Workers/ListWorkers", GRPC_UNARY, &roster_handler, NULL, RIGHT_READ_ALL},
+        {"/futured.v1.Workers/ListWorkers", GRPC_UNARY, &roster_handler, NULL, RIGHT_ADMIN},
         {"/futured.v1.Workers/DrainWorker", GRPC_UNARY, &steer_drain_handler, NULL, RIGHT_ADMIN},
         {"/futured.v1.Workers/KillWorker", GRPC_UNARY, &steer_kill_handler, NULL, RIGHT_ADMIN},
 };

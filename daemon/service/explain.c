@@ -72,6 +72,8 @@ static void say_limited(char *to, size_t size, const struct function *fn, const 
     } else if (x->blocker) {
         id_format(&x->blocker->id, id);
         snprintf(to, size, "the future %s has the same concurrency_key and comes first", id);
+    } else if (x->limit == EXPLAIN_CONCURRENCY_KEY) {
+        snprintf(to, size, "another future has the same concurrency_key and comes first");
     }
 }
 
@@ -207,6 +209,7 @@ static void put(struct writer *w, const struct futures *s, const struct function
 static void answer(struct grpc_call *call, const struct function *fn, const struct future *f)
 {
     const struct futures *s = futures_of(call);
+    const struct caller *caller = caller_of(&futures_of(call)->callers, call);
     struct explanation x;
     struct writer w;
 
@@ -214,6 +217,8 @@ static void answer(struct grpc_call *call, const struct function *fn, const stru
         explain_future(s->engine, f, &x);
     else
         explain_function(s->engine, fn, &x);
+    if (x.blocker && (!caller || !scope_may_see(caller->scope, x.blocker->scope)))
+        x.blocker = NULL; /* somebody else's is not named */
     if (futures_show_seq(call, engine_shown_any(s->engine)) < 0)
         return;
     w = writer_to(grpc_call_begin(call));

@@ -49,3 +49,31 @@ int identity_may_submit(const struct identity *who, struct span function)
     }
     return 0;
 }
+
+const char *identity_spend(const struct identity *who, wall_ns_t now, int64_t *ret_retry_ms)
+{
+    struct identity_quota *q = who ? who->quota : NULL;
+    double burst;
+
+    if (LIKELY(!q))
+        return NULL;
+    *ret_retry_ms = 1000;
+    if (q->max_futures && who->scope->n_futures >= q->max_futures)
+        return "max_futures";
+    if (q->max_memory_bytes && who->scope->n_bytes >= q->max_memory_bytes)
+        return "max_memory";
+    if (q->rate <= 0)
+        return NULL;
+    burst = MAX(q->rate, 1.0);
+    if (q->at == 0)
+        q->left = burst;
+    else if (now > q->at)
+        q->left = MIN(burst, q->left + (double)(now - q->at) / (double)NS_PER_S * q->rate);
+    q->at = now; /* also where the clock was set back */
+    if (q->left < 1.0) {
+        *ret_retry_ms = (int64_t)MIN((1.0 - q->left) / q->rate * 1000 + 1, 3600000.0);
+        return "rate";
+    }
+    q->left -= 1.0;
+    return NULL;
+}

@@ -9,12 +9,21 @@
 #include "engine/engine.h"
 #include "engine/right.h"
 
+/* What it may use up; 0 = no limit. */
+struct identity_quota {
+    uint64_t max_futures, max_memory_bytes; /* of its scope, in memory */
+    double rate;                            /* new futures a second; at once as many as in one second */
+    double left;                            /* of them, at ... */
+    wall_ns_t at;                           /* ... 0: all */
+};
+
 struct identity {
     struct span name;
     struct scope *scope;         /* its namespace and its name */
     uint32_t rights;             /* a bit for each enum right */
     const struct span *patterns; /* of functions that it may submit: a name, or with * at its end; borrowed */
     uint32_t n_patterns;         /* 0 = all */
+    struct identity_quota *quota; /* NULL = none */
 };
 
 /* identity_right: the right of that word ("submit", "read-all"); RIGHT_UNNAMED: there is none. */
@@ -27,3 +36,7 @@ MUST_CHECK int identity_may(const struct identity *who, enum right right);
 
 /* identity_may_submit: whether tasks of @function, by name; NULL: where there are no principals, all. */
 MUST_CHECK int identity_may_submit(const struct identity *who, struct span function);
+
+/* identity_spend: one more future of @who, at @now. NULL: it may be made. Else the key of the quota that is used up (static),
+ * and *ret_retry_ms says when to come again. */
+const char *identity_spend(const struct identity *who, wall_ns_t now, int64_t *ret_retry_ms);

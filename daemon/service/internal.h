@@ -122,9 +122,10 @@ MUST_CHECK int submit_accept(struct futures *s, const struct grpc_call *call, st
                              struct span traceparent, enum view default_view, unsigned how,
                              struct accepted *ret, struct grpc_status *st);
 
-/* submit_may_accept: whether anything new like @in may be accepted at present. 0; REQUEST_E_BAD. */
-MUST_CHECK int submit_may_accept(const struct futures *s, const struct engine_submit *in,
-                                 struct grpc_status *st);
+/* submit_may_accept: whether anything new like @in may be accepted at present, of @who (NULL: there are no principals), whose
+ * quotas it is charged to. 0; REQUEST_E_BAD. */
+MUST_CHECK int submit_may_accept(const struct futures *s, const struct identity *who,
+                                 const struct engine_submit *in, struct grpc_status *st);
 
 /* retry_check: what can be said of @options of a retry before it is known of which future. 0; REQUEST_E_BAD.
  * retry_make: the retry of @of, which has failed or was cancelled and has none, for @caller; with @options where they are set.

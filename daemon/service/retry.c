@@ -93,7 +93,7 @@ int retry_make(struct futures *s, const struct caller *caller, struct future *of
         ret->wants = (struct preload_wants){.ids = raw, .field = TASK_OPTIONS_DEPENDS_ON, .id = &of->id};
         return SUBMIT_E_MISSING;
     }
-    if (submit_may_accept(s, &in, st))
+    if (submit_may_accept(s, caller->who, &in, st))
         return REQUEST_E_BAD;
     r = in.n_upstreams ? depends_find(s, raw, owner, &in, st) : 0;
     ret->is_unknown = r == DEPENDS_E_UNKNOWN;

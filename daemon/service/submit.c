@@ -15,6 +15,7 @@
 #include "service/options.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 static int check_labels(const struct task *task, struct span raw, struct grpc_status *st)
@@ -122,19 +123,39 @@ static int join(const struct futures *s, const struct engine_submit *in, struct 
     return REQUEST_E_BAD;
 }
 
-int submit_may_accept(const struct futures *s, const struct engine_submit *in, struct grpc_status *st)
+static int refuse_quota(const struct identity *who, const char *quota, int64_t retry_ms,
+                        struct grpc_status *st)
 {
+    char subject[STATUS_TEXT_MAX_BYTES];
+
+    snprintf(subject, sizeof subject, "principal:%.*s", (int)who->name.len, (const char *)who->name.p);
+    status_set(st, GRPC_RESOURCE_EXHAUSTED, "QUOTA", "principal \"%.*s\" has used up its %s",
+               (int)who->name.len, (const char *)who->name.p, quota);
+    status_set_quota(st, subject, quota);
+    status_set_retry(st, retry_ms);
+    return REQUEST_E_BAD;
+}
+
+int submit_may_accept(const struct futures *s, const struct identity *who, const struct engine_submit *in,
+                      struct grpc_status *st)
+{
+    const char *quota;
+    int64_t retry_ms;
+    int r;
+
     if (s->is_draining) {
         status_set_retry(
                 status_set(st, GRPC_UNAVAILABLE, "DRAINING", "the daemon drains; nothing is accepted"), 1000);
         return REQUEST_E_BAD;
     }
-    return futures_may_change(s, in->durability, 1, st);
+    r = futures_may_change(s, in->durability, 1, st);
+    quota = r == 0 ? identity_spend(who, engine_wall(s->engine), &retry_ms) : NULL;
+    return quota ? refuse_quota(who, quota, retry_ms, st) : r;
 }
 
 /* Give @in, whose task is @raw, to the engine, unless there is a future for it. */
-static int accept_task(struct futures *s, struct engine_submit *in, struct span raw, struct accepted *ret,
-                       struct grpc_status *st)
+static int accept_task(struct futures *s, const struct identity *who, struct engine_submit *in,
+                       struct span raw, struct accepted *ret, struct grpc_status *st)
 {
     int r = REQUEST_E_BAD;
 
@@ -145,7 +166,7 @@ static int accept_task(struct futures *s, struct engine_submit *in, struct span 
     }
     if ((in->key.len || in->request_id.len) && join(s, in, ret, st))
         goto out;
-    if (!ret->future && submit_may_accept(s, in, st))
+    if (!ret->future && submit_may_accept(s, who, in, st))
         goto out;
     if (UNLIKELY(in->n_upstreams) && !ret->future) {
         int e = depends_find(s, ret->wants.ids, OPTIONS_OF_TASK, in, st);
@@ -211,7 +232,7 @@ int submit_accept(struct futures *s, const struct grpc_call *call, struct span m
     if (UNLIKELY(s->has_store && (in.key.len || in.request_id.len || in.n_upstreams)) &&
         !(how & SUBMIT_LOADED) && is_missing(s, &in, ret))
         return SUBMIT_E_MISSING;
-    return accept_task(s, &in, request.task.data, ret, st);
+    return accept_task(s, caller->who, &in, request.task.data, ret, st);
 }
 
 struct span submit_tag(struct span message)

@@ -31,8 +31,7 @@ NEEDS = {
     "Operations": {"read": {"ListOperations", "GetOperation", "WaitOperation"},
                    "cancel": {"CancelOperation", "DeleteOperation"}},
     "Functions": {None: {"ListFunctions", "GetFunction"}, "admin": {"PauseFunction", "ResumeFunction", "SetFunctionLimits"}},
-    "Workers": {"worker": {"Attach", "Claim", "Renew", "Finish"}, "read-all": {"ListWorkers"},
-                "admin": {"DrainWorker", "KillWorker"}},
+    "Workers": {"worker": {"Attach", "Claim", "Renew", "Finish"}, "admin": {"ListWorkers", "DrainWorker", "KillWorker"}},
     "System": {None: {"GetInfo"}, "read-all": {"GetStats"}, "admin": {"Drain", "Resume", "Reload"}},
 }
 GIVES = {"read-all": {"read-all", "read"}, "admin": {"submit", "read", "read-all", "annotate", "cancel", "worker", "admin"}}
@@ -246,6 +245,17 @@ class Others(AuthCase):
             self.assert_fails(NOT_FOUND, self.of("bob").Submit,
                               submit("echo", b"x", options=options(depends_on=[id_], pass_results=True)))
 
+    def test_explain_names_nobody_else(self):
+        gate = self.gate()
+        first, second = (self.of(who).Submit(submit("gate", gate.argument, options=options(concurrency_key="c"))).future.id
+                         for who in ("alice", "bob"))
+        self.assertEqual(gate.started(1), [first])
+        shown = self.of("bob").Explain(futures_pb2.ExplainRequest(id=second))
+        self.assertEqual((shown.limit, list(shown.waits_for)), ("concurrency_key", []))
+        self.assertNotIn(first, str(shown))
+        self.assertEqual(list(self.of("boss").Explain(futures_pb2.ExplainRequest(id=second)).waits_for), [first])
+        gate.open()
+
     def test_a_group_that_is_waited_for(self):
         """bob waits for two members of "w": what alice puts there is not his."""
         waiting = futures_pb2_grpc.FuturesStub(self.raw_channel).Wait.future(
@@ -275,6 +285,45 @@ class Others(AuthCase):
         counted = self.of("boss").Count(futures_pb2.CountRequest(selector=selector(filter="*"), group_by="principal"))
         self.assertIn("alice", str(counted))
         self.assertNotIn("other", str(counted))
+
+
+class Quotas(AuthCase):
+    """A principal uses up its own share, and nobody else's."""
+
+    principals = {"few": {"rights": "submit read cancel", "max_futures": 3}, "slow": {"rights": "submit read", "rate": 0.001},
+                  "small": {"rights": "submit read", "max_memory": "16K"}, "free": {"rights": "submit read"}}
+
+    def assert_refused(self, name, quota, *arguments, **fields):
+        error = self.assert_fails(grpc.StatusCode.RESOURCE_EXHAUSTED, self.of(name).Submit, submit(*arguments, **fields))
+        self.assertEqual(self.reason(error), "QUOTA")
+        details = {d.type_url.rpartition(".")[2]: d for d in status_pb2.Status.FromString(
+            dict(error.trailing_metadata())["grpc-status-details-bin"]).details}
+        failure, again = error_details_pb2.QuotaFailure(), error_details_pb2.RetryInfo()
+        details["QuotaFailure"].Unpack(failure)
+        details["RetryInfo"].Unpack(again)
+        self.assertEqual([(v.subject, v.description) for v in failure.violations], [(f"principal:{name}", quota)])
+        self.assertGreater(again.retry_delay.ToNanoseconds(), 0)
+        answer, = self.of(name).SubmitStream(iter([submit(*arguments, **fields)]))
+        self.assertEqual(answer.status.code, code_pb2.RESOURCE_EXHAUSTED)
+        self.assertEqual(self.done("free", "echo", b"x").state, SUCCEEDED)
+
+    def test_futures(self):
+        ids = [self.of("few").Submit(submit("echo", b"x", options=options(delay=seconds(3600)))).future.id for _ in range(3)]
+        self.assert_refused("few", "max_futures", "echo", b"x")
+        self.of("few").Cancel(futures_pb2.CancelRequest(id=ids[0]))
+        self.of("few").Delete(futures_pb2.DeleteRequest(id=ids[0]))
+        self.of("few").Submit(submit("echo", b"x", options=options(delay=seconds(3600), idempotency_key="k")))
+        self.assert_refused("few", "max_futures", "echo", b"x")
+        again = self.of("few").Submit(submit("echo", b"x", options=options(delay=seconds(3600), idempotency_key="k")))
+        self.assertTrue(again.joined)  # which is no new one
+
+    def test_memory(self):
+        self.of("small").Submit(submit("echo", b"x" * 20000, options=options(delay=seconds(3600))))
+        self.assert_refused("small", "max_memory", "echo", b"x")
+
+    def test_rate(self):
+        self.assertEqual(self.done("slow", "echo", b"x").state, SUCCEEDED)
+        self.assert_refused("slow", "rate", "echo", b"x")
 
 
 class Ctl(AuthCase):

@@ -57,13 +57,54 @@ static void test_patterns(void **state)
     assert_true(identity_may_submit(&star, SPAN_LIT("anything")));
 }
 
+static void test_quotas(void **state)
+{
+    struct identity_quota quota = {.max_futures = 2};
+    struct scope scope = {.is_confined = 0};
+    const struct identity who = {.scope = &scope, .quota = &quota}, free = {.scope = &scope};
+    int64_t retry_ms;
+
+    assert_null(identity_spend(NULL, 1, &retry_ms));
+    assert_null(identity_spend(&free, 1, &retry_ms));
+    scope.n_futures = 1;
+    assert_null(identity_spend(&who, 1, &retry_ms));
+    scope.n_futures = 2;
+    assert_string_equal(identity_spend(&who, 1, &retry_ms), "max_futures");
+    assert_int_equal(retry_ms, 1000);
+    quota = (struct identity_quota){.max_memory_bytes = 4096};
+    scope.n_bytes = 4095;
+    assert_null(identity_spend(&who, 1, &retry_ms));
+    scope.n_bytes = 4096;
+    assert_string_equal(identity_spend(&who, 1, &retry_ms), "max_memory");
+}
+
+static void test_rate(void **state)
+{
+    struct identity_quota quota = {.rate = 2};
+    const struct identity who = {.quota = &quota, .scope = &(struct scope){.is_confined = 0}};
+    wall_ns_t now = 1000 * NS_PER_S;
+    int64_t retry_ms;
+
+    for (int i = 0; i < 2; i++)
+        assert_null(identity_spend(&who, now, &retry_ms));
+    assert_string_equal(identity_spend(&who, now, &retry_ms), "rate");
+    assert_in_range(retry_ms, 500, 502);
+    now -= 100 * NS_PER_S; /* a clock that is set back gives nothing, and takes nothing */
+    assert_string_equal(identity_spend(&who, now, &retry_ms), "rate");
+    now += NS_PER_S / 2;
+    assert_null(identity_spend(&who, now, &retry_ms));
+    assert_string_equal(identity_spend(&who, now, &retry_ms), "rate");
+    now += 1000 * NS_PER_S;
+    for (int i = 0; i < 2; i++)
+        assert_null(identity_spend(&who, now, &retry_ms));
+    assert_string_equal(identity_spend(&who, now, &retry_ms), "rate");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-            cmocka_unit_test(test_rights),
-            cmocka_unit_test(test_nobody),
-            cmocka_unit_test(test_words),
-            cmocka_unit_test(test_patterns),
+            cmocka_unit_test(test_rights),   cmocka_unit_test(test_nobody), cmocka_unit_test(test_words),
+            cmocka_unit_test(test_patterns), cmocka_unit_test(test_quotas), cmocka_unit_test(test_rate),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
