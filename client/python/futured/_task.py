@@ -228,6 +228,11 @@ class Record:
         return TaskError(self.id, self.task, self.message.error) if self.message.HasField("error") else None
 
     @property
+    def progress(self) -> Optional[future_pb2.Progress]:
+        """How far it is, as its function last said: completed, total, message."""
+        return self.message.progress if self.message.HasField("progress") else None
+
+    @property
     def submit_time(self) -> Optional[datetime.datetime]:
         return _datetime(self.message, "submit_time")
 

@@ -13,7 +13,6 @@ from .. import _task, codec
 from .._errors import TaskError
 from ..v1 import future_pb2, workers_pb2
 
-_CHUNK = 64 << 10
 _MESSAGE = 1024  # bytes of Progress.message
 
 
@@ -53,8 +52,6 @@ class Context:
     def __post_init__(self) -> None:
         self._cancelled = threading.Event()
         self._reason = ""
-        self._lock = threading.Lock()
-        self._output_bytes = self._log_bytes = 0
 
     # --- what is asked
 
@@ -126,25 +123,14 @@ class Context:
             lease=self.assignment.lease, progress=future_pb2.Progress(completed=completed, total=total, message=cut))]))
 
     def output(self, data: Union[bytes, str]) -> None:
-        """Output before the end, for who watches."""
-        with self._lock:
-            for piece in _pieces(data):
-                self.say(workers_pb2.AttachRequest(output=[workers_pb2.Output(
-                    lease=self.assignment.lease, offset=self._output_bytes, data=piece)]))
-                self._output_bytes += len(piece)
+        """Output before the end, for who watches. The daemon keeps a limited part of it ([limits] max_output)."""
+        data = data.encode() if isinstance(data, str) else bytes(data)
+        self.say(workers_pb2.AttachRequest(output=[workers_pb2.Output(data=data)]))
 
     def log(self, text: str) -> None:
-        """A line of the future's log."""
-        with self._lock:
-            for piece in _pieces(text if text.endswith("\n") else text + "\n"):
-                self.say(workers_pb2.AttachRequest(log=[workers_pb2.Log(
-                    lease=self.assignment.lease, offset=self._log_bytes, data=piece)]))
-                self._log_bytes += len(piece)
-
-
-def _pieces(data: Union[bytes, str]) -> list[bytes]:
-    data = data.encode() if isinstance(data, str) else bytes(data)
-    return [data[at:at + _CHUNK] for at in range(0, len(data), _CHUNK)]
+        """A line of the future's log, of which the daemon keeps a limited part ([limits] max_log)."""
+        line = text if text.endswith("\n") else text + "\n"
+        self.say(workers_pb2.AttachRequest(log=[workers_pb2.Log(data=line.encode())]))
 
 
 _current: contextvars.ContextVar[Context] = contextvars.ContextVar("futured_context")

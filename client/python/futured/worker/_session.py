@@ -6,8 +6,11 @@
 When the stream is lost, the queue is dropped (the daemon gives it out again) and the next Hello names what runs and what was
 finished lately; of what the Welcome keeps the finish is said again, what it drops is cancelled and forgotten.
 
-Invariants: an item is in the queue or in `held`, never in both. Nothing is said under a lease that was dropped or refused. At most
-OUTBOX_BYTES wait to be sent: who says more waits, but for outcomes.
+What an attempt tells before its end is gathered and sent some times a second; on a new stream all of it is said again, of which the
+daemon passes over what it has.
+
+Invariants: an item is in the queue or in `held`, never in both. Nothing is said under a lease that was dropped or refused. Of output
+and log no more is remembered, or sent, than the daemon keeps of an attempt, and a byte by which it sees that there was more.
 """
 from __future__ import annotations
 
@@ -26,7 +29,7 @@ from .._errors import CallError, of_call
 from ..v1 import workers_pb2 as w
 
 _CHUNK = 64 << 10
-_OUTBOX_BYTES = 8 << 20
+_TELL = 0.1  # seconds between two sendings of progress, output and log
 _BACKOFF, _MAX_BACKOFF = 0.05, 2.0
 # Codes with which it makes no sense to come again.
 _HOPELESS = ("INVALID_ARGUMENT", "UNIMPLEMENTED", "UNAUTHENTICATED", "PERMISSION_DENIED", "ABORTED", "ALREADY_EXISTS")
@@ -39,11 +42,32 @@ def _key(lease: w.Lease) -> Key:
     return lease.id, lease.attempt, lease.epoch
 
 
+class Told:
+    """The output, or the log, of an attempt: all of it, as far as the daemon keeps it; `sent` of it on the present stream."""
+
+    def __init__(self) -> None:
+        self.data = bytearray()
+        self.sent = 0
+
+    def add(self, data: bytes, limit: int) -> None:
+        if limit:
+            self.data += data[:max(0, limit + 1 - len(self.data))]
+
+    def take(self) -> list[tuple[int, bytes]]:
+        """What is to be sent, as (offset, bytes)."""
+        pieces = [(at, bytes(self.data[at:at + _CHUNK])) for at in range(self.sent, len(self.data), _CHUNK)]
+        self.sent = len(self.data)
+        return pieces
+
+
 class Held:
     """A lease that this worker holds: what runs under it, then its outcome."""
 
     def __init__(self, item: w.Assignment) -> None:
         self.item = item
+        self.progress: Optional[w.AttemptProgress] = None
+        self.output = Told()
+        self.log = Told()
         self.finish: Optional[w.Finish] = None
         self.finished_at = 0.0
         self.is_dropped = False
@@ -65,18 +89,19 @@ class Session:
         self.lock = threading.Lock()
         self.work = threading.Condition(self.lock)  # for the slots
         self.out = threading.Condition(self.lock)   # for what sends
-        self.room = threading.Condition(self.lock)  # for who says much
         self.queue: collections.deque[w.Assignment] = collections.deque()
         self.held: dict[Key, Held] = {}
         self.pieces: dict[tuple[Key, int], bytearray] = {}
         self.outbox: collections.deque[w.AttachRequest] = collections.deque()
-        self.outbox_bytes = 0
+        self.telling: dict[Key, Held] = {}  # that have something to tell
+        self.tell_at = 0.0
         self.generation = 0
         self.epoch = 0
         self.worker_id = ""
         self.heartbeat = 2.0
         self.lease_ttl = 10.0
         self.max_result_bytes = 4 << 20
+        self.max_output_bytes = self.max_log_bytes = 0
         self.is_attached = False
         self.is_draining = False  # the daemon has said so, or we go
         self.is_leaving = False   # we go
@@ -105,12 +130,18 @@ class Session:
             cancel(*pending)
 
     def say(self, held: Held, request: w.AttachRequest) -> None:
-        """Progress, output or log of a running attempt. Waits while too much is to be sent."""
+        """Progress, output or log of a running attempt, without offsets."""
         with self.lock:
-            while self.outbox_bytes > _OUTBOX_BYTES and not held.is_dropped and not self.is_over:
-                self.room.wait()
-            if not held.is_dropped and self.is_attached:
-                self._put(request)
+            if held.is_dropped:
+                return
+            for progress in request.progress:
+                held.progress = progress
+            for output in request.output:
+                held.output.add(output.data, self.max_output_bytes)
+            for log in request.log:
+                held.log.add(log.data, self.max_log_bytes)
+            self.telling[_key(held.item.lease)] = held
+            self.out.notify_all()
 
     def finish(self, held: Held, finish: w.Finish) -> None:
         """The outcome of an attempt."""
@@ -120,6 +151,7 @@ class Session:
             if held.is_dropped:
                 self._ready(1)
             elif self.is_attached:
+                self._tell([held])
                 self._put_finish(held)
                 self._ready(1)
             self._forget_old()
@@ -143,8 +175,19 @@ class Session:
 
     def _put(self, request: w.AttachRequest) -> None:
         self.outbox.append(request)
-        self.outbox_bytes += request.ByteSize()
         self.out.notify_all()
+
+    def _tell(self, those: list[Held]) -> None:
+        for held in those:
+            lease = held.item.lease
+            self.telling.pop(_key(lease), None)
+            if held.progress is not None:
+                self._put(w.AttachRequest(progress=[held.progress]))
+                held.progress = None
+            for at, data in held.output.take():
+                self._put(w.AttachRequest(output=[w.Output(lease=lease, offset=at, data=data)]))
+            for at, data in held.log.take():
+                self._put(w.AttachRequest(log=[w.Log(lease=lease, offset=at, data=data)]))
 
     def _ready(self, credit: int) -> None:
         if self.is_attached and not self.is_draining:
@@ -178,7 +221,7 @@ class Session:
             self.held.pop(key, None)
             return []
         held.is_dropped = True
-        self.room.notify_all()
+        self.telling.pop(key, None)
         return self._cancel(held, reason, 0.0)
 
     def _cancel(self, held: Held, reason: str, grace: Optional[float]) -> list[Callable[[], None]]:
@@ -203,10 +246,9 @@ class Session:
                     self.generation += 1
                     self.queue.clear()
                     self.outbox.clear()
-                    self.outbox_bytes = 0
+                    self.telling.clear()
                     self.pieces.clear()
                     self.out.notify_all()
-                    self.room.notify_all()
                     if self.is_draining and not self._running() and (failure is None or not self.held):
                         if self.is_leaving or not self.stay:
                             return
@@ -220,8 +262,8 @@ class Session:
         finally:
             with self.lock:
                 self.is_over = True
-                for condition in (self.work, self.out, self.room):
-                    condition.notify_all()
+                self.work.notify_all()
+                self.out.notify_all()
 
     def _begin_anew(self) -> None:
         """The daemon has let us go, and we stay: as another worker."""
@@ -260,18 +302,22 @@ class Session:
         yield first
         while True:
             with self.lock:
-                while not self.outbox:
-                    if self.generation != generation:
-                        return
+                while not self.outbox and self.generation == generation:
                     if self.is_draining and self.is_attached and not self._running():
                         return
-                    if not self.out.wait(self.heartbeat) and not self.outbox:
+                    now = time.monotonic()
+                    pause = self.heartbeat
+                    if self.telling and self.is_attached:
+                        pause = self.tell_at - now
+                        if pause <= 0:
+                            self.tell_at = now + _TELL
+                            self._tell(list(self.telling.values()))
+                            continue
+                    if not self.out.wait(pause) and not self.outbox and not self.telling:
                         self.outbox.append(w.AttachRequest(heartbeat=w.Heartbeat()))
                 if self.generation != generation:
                     return
                 request = self.outbox.popleft()
-                self.outbox_bytes = max(0, self.outbox_bytes - request.ByteSize())
-                self.room.notify_all()
             yield request
 
     def _hear(self, m: w.AttachResponse, calls: list[Callable[[], None]]) -> None:
@@ -304,6 +350,9 @@ class Session:
         if welcome.HasField("lease_ttl"):
             self.lease_ttl = welcome.lease_ttl.ToNanoseconds() / 1e9
         self.max_result_bytes = welcome.max_result_bytes or self.max_result_bytes
+        # A daemon that keeps none does not say so.
+        self.max_output_bytes = getattr(welcome, "max_output_bytes", 0)
+        self.max_log_bytes = getattr(welcome, "max_log_bytes", 0)
         self.is_attached = True
         calls.append(partial(_log.info, "attached to %s as worker %s: %d leases kept, %d lost", self.channel.address,
                              self.worker_id, len(welcome.kept), len(welcome.dropped)))
@@ -311,7 +360,12 @@ class Session:
             calls += self._drop(_key(lease), "the lease is lost")
         for lease in welcome.kept:
             held = self.held.get(_key(lease))
-            if held is not None and held.finish is not None:
+            if held is None:
+                continue
+            held.output.sent = held.log.sent = 0
+            self._put(w.AttachRequest(started=[w.Started(lease=lease)]))  # in case that was lost
+            self._tell([held])
+            if held.finish is not None:
                 self._put_finish(held)
         self._ready(max(0, self.capacity - len(self._running())))
         self.out.notify_all()
