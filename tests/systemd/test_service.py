@@ -18,7 +18,7 @@ import threading
 import time
 import traceback
 
-PATIENCE = 120  # seconds, for anything that must come
+PATIENCE = 300  # seconds, for anything that must come
 UNIT = "futured.service"
 SOCKET = "/run/futured/futured.sock"
 CONF = pathlib.Path("/etc/futured/futured.conf")
