@@ -13,8 +13,7 @@ static const char *const help_lines[] = {
         "q          quit",
         "h, ?       this help; any key ends it",
         "/          show only functions whose names contain what is typed; Enter or Escape ends that",
-        "s, S       sort functions by the next, or the last, of: rate, pending, running, failed, mean run, "
-        "name",
+        "s, S       sort functions by the next, the last of: rate, pending, running, failed, mean run, name",
         "up, down   select a future that runs or has failed; j and k do, too",
         "c          cancel the selected one that runs",
         "r          retry the selected one that has failed",
