@@ -2,14 +2,32 @@
 #include "client/futurectl/top_screen.h"
 
 #include <ncurses.h>
+#include <term.h>
+#undef lines /* of a page, not of a terminal */
+#include <unistd.h>
 
 enum { PAIR_BAD = 1, PAIR_DIM = 2, ESCAPE_MS = 25 /* what follows later is no escape sequence */ };
 
 static SCREEN *screen;
 static int has_pairs;
 
+/* Whether it is a terminal that is known and can move its cursor; newterm itself leaks where it fails. */
+static int is_able(void)
+{
+    char *move;
+    int error;
+
+    if (setupterm(NULL, STDOUT_FILENO, &error) != OK)
+        return 0;
+    move = tigetstr("cup");
+    del_curterm(cur_term);
+    return move && move != (char *)-1; /* which says that it is no text */
+}
+
 int top_screen_init(int is_colour)
 {
+    if (!is_able())
+        return -1;
     screen = newterm(NULL, stdout, stdin);
     if (!screen)
         return -1;
