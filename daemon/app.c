@@ -45,7 +45,7 @@
 
 enum {
     FILES_BESIDE_CONNECTIONS = 64,  /* descriptors of everything else */
-    MESSAGES_PER_RECV = 1024,       /* of one connection before the others get their turn */
+    MESSAGES_PER_RECV = 32,         /* of one connection a turn: others have theirs, and a commit begins */
     LOCAL_RATE_FACTOR = 10,         /* of the flood limits, for who came through a Unix socket */
     OWN_RATE_FACTOR = 1000,         /* and for our own child */
     WORKER_MESSAGE_BYTES = 8 << 20, /* what a child gathers, and its Hello, do not depend on max_message */
