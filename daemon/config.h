@@ -84,6 +84,7 @@ struct config {
     uint32_t workers;
     const char **plugins; /* paths, or names of files in the plugins' folder */
     size_t n_plugins;
+    uint32_t prefetch;             /* tasks that a worker holds for each that it runs; 0 = as is best */
     uint64_t max_tasks_per_worker; /* 0 = no limit */
     int64_t max_worker_age_ns;     /* likewise */
     int64_t start_timeout_ns;

@@ -130,6 +130,10 @@ const struct config_key config_keys[] = {
      .doc = "A shared object with functions (docs/plugins.md): its path, or the name of a file in the folder where the "
             "shipped one is. May be given more than once."},
 
+    {"pool", "prefetch", CONFIG_COUNT, AT(prefetch), 0, 10000, .preset = "0",
+     .doc = "So many tasks a worker holds for each that it runs, that one included, however long they take. 0: more than one only of "
+            "functions whose tasks take less than a millisecond, and then as many as it has credit for."},
+
     {"pool", "max_tasks_per_worker", CONFIG_COUNT64, AT(max_tasks_per_worker), 0, UINT64_C(1000000000000), .preset = "0",
      .doc = "After so many tasks a worker ends, and another takes its place; 0 is no limit."},
     {"pool", "max_worker_age", CONFIG_SPAN, AT(max_worker_age_ns), 1 * S, 365 * DAY, .zero = "no limit", .preset = "0",

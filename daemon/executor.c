@@ -535,6 +535,7 @@ static int new_services(struct executor *x, const struct hash_seed *seed)
             .max_result_bytes =
                     max_message - MIN((size_t)RESULT_RESERVE_BYTES, max_message / RESULT_RESERVE_PART),
             .lease_ttl_ns = x->config.config->lease_ttl_ns,
+            .prefetch = x->config.config->prefetch,
             .seed = *seed,
             .pool = workers_pool(x->workers),
             .log = {.told = on_worker_told, .context = x},

@@ -23,16 +23,19 @@ static int is_busy(const struct worker *w)
     return !list_is_empty(leases) && LIST_ENTRY(leases->next, struct lease, of_holder)->is_started;
 }
 
-/* Where a function is unknown to be fast, only the slots are filled. */
+/* Where a function is unknown to be fast, only the slots are filled. [pool] prefetch puts a number in the place of that. */
 uint32_t assign_room(const struct worker *w, int is_prefetch)
 {
-    uint32_t held = w->holder ? w->holder->n_leases : 0;
+    uint32_t held = w->holder ? w->holder->n_leases : 0, may;
 
     if (!w->call || !w->holder || w->is_draining || w->is_dead || !grpc_call_is_writable(w->call))
         return 0;
-    if (is_prefetch)
-        return is_busy(w) ? 0 : w->credit;
-    return w->slots > held ? MIN(w->slots - held, w->credit) : 0;
+    if (is_prefetch && is_busy(w))
+        return 0;
+    if (is_prefetch && !w->dispatch->config.prefetch)
+        return w->credit;
+    may = is_prefetch ? w->slots * w->dispatch->config.prefetch : w->slots;
+    return may > held ? MIN(may - held, w->credit) : 0;
 }
 
 static struct lease_ref ref_of(const struct dispatch *d, const struct lease *lease)
@@ -250,13 +253,14 @@ static uint32_t send_some(struct worker *w, struct lease **leases, uint32_t n)
 uint32_t assign_to(struct worker *w, uint32_t max, int is_prefetch)
 {
     uint32_t room = MIN(assign_room(w, is_prefetch), max), sent = 0;
+    int is_any = !is_prefetch || w->dispatch->config.prefetch;
     struct lease *leases[DISPATCH_CLAIM_MAX];
     int n;
 
     ASSERT(max <= DISPATCH_CLAIM_MAX);
     if (!room)
         return 0;
-    n = engine_claim(w->dispatch->engine, w->holder, is_prefetch ? DISPATCH_PREFETCH_MAX_RUN_NS : CLOCK_NEVER,
+    n = engine_claim(w->dispatch->engine, w->holder, is_any ? CLOCK_NEVER : DISPATCH_PREFETCH_MAX_RUN_NS,
                      room, leases);
     /* what a worker that does not read has no room for goes back: it may run elsewhere, and need not wait in memory */
     while (n > 0 && sent < (uint32_t)n && (sent == 0 || grpc_call_is_writable(w->call))) {

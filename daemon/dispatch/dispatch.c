@@ -273,14 +273,15 @@ uint64_t dispatch_n_leases(const struct dispatch *d)
 
 uint64_t dispatch_credit(const struct dispatch *d, const struct function *fn)
 {
-    int is_fast = fn->mean_run_ns >= 0 && fn->mean_run_ns < DISPATCH_PREFETCH_MAX_RUN_NS;
+    int is_ahead =
+            d->config.prefetch || (fn->mean_run_ns >= 0 && fn->mean_run_ns < DISPATCH_PREFETCH_MAX_RUN_NS);
     uint64_t n = 0;
 
     LIST_FOREACH (l, &d->workers) {
         const struct worker *w = LIST_ENTRY(l, struct worker, link);
 
         if (w->holder && holder_serves(w->holder, fn))
-            n += MAX(assign_room(w, 0), is_fast ? assign_room(w, 1) : 0U) + claim_room(w);
+            n += MAX(assign_room(w, 0), is_ahead ? assign_room(w, 1) : 0U) + claim_room(w);
     }
     return n;
 }

@@ -6,7 +6,7 @@
  * (dispatch_worker_died), their silence for the others (session.h), of whom some hold no stream but claim (claim.h).
  *
  * Work is claimed from the engine when a worker has room: at most its credit, and more than one per slot only while the
- * function's mean run time is below PREFETCH_MAX_RUN_NS. Assign reserves; a pool worker's starts are read from its
+ * function's mean run time is below PREFETCH_MAX_RUN_NS, unless a number is configured. Assign reserves; a pool worker's starts are read from its
  * runpage, a remote one says Started.
  * Thread: the loop's. Includes neither pool nor net: app wires the functions of struct dispatch_pool.
  */
@@ -44,7 +44,8 @@ struct dispatch_log {
 struct dispatch_config {
     size_t max_message_bytes; /* of an Assign, and what a worker is told */
     size_t max_result_bytes;
-    int64_t lease_ttl_ns;  /* how long a worker on a stream from elsewhere may be silent */
+    int64_t lease_ttl_ns; /* how long a worker on a stream from elsewhere may be silent */
+    uint32_t prefetch; /* so many tasks for each slot, of any function; 0 = what is fast, up to the credit */
     struct hash_seed seed; /* of the table of session tokens */
     struct dispatch_pool pool;
     struct dispatch_log log;

@@ -95,7 +95,8 @@ static int set_host(SSL *ssl, const char *host)
         return 1;
     ERR_clear_error();
     SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-    return SSL_set1_host(ssl, host) == 1 && SSL_set_tlsext_host_name(ssl, host) == 1;
+    return SSL_set1_host(ssl, host) == 1 &&
+           SSL_set_tlsext_host_name(ssl, (char *)(uintptr_t)host) == 1; /* copied */
 }
 
 int tls_new(struct tls **ret, const struct tls_context *context, const char *host)

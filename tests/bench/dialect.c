@@ -7,7 +7,7 @@
 
 enum { VIEW_RESULT = 1, STATE_PENDING = 1, STATE_SUCCEEDED = 3, ID_TEXT_BYTES = 36 };
 
-static size_t write_payload(uint8_t *to, uint32_t number, size_t n, size_t *ret_at)
+static size_t put_payload(uint8_t *to, uint32_t number, size_t n, size_t *ret_at)
 {
     uint8_t *at = wire_put_len(to, number, n);
 
@@ -16,20 +16,22 @@ static size_t write_payload(uint8_t *to, uint32_t number, size_t n, size_t *ret_
     return *ret_at + n;
 }
 
-static size_t write_echo(uint8_t *to, size_t n, size_t *ret_at)
+static size_t write_echo(uint8_t *to, const char *function, size_t n, size_t *ret_at)
 {
-    return write_payload(to, 1, n, ret_at);
+    return put_payload(to, 1, n, ret_at);
 }
 
-/* SubmitRequest {task {function: "echo", argument: payload, options {fairness_key}}, view: RESULT}, with a tag where answers
+/* SubmitRequest {task {function, argument: payload, options {fairness_key}}, view: RESULT}, with a tag where answers
  * may overtake. */
-static size_t write_submit_with(uint8_t *to, size_t n, size_t *ret_at, const char *tag, const char *key)
+static size_t write_submit_with(uint8_t *to, const char *function, size_t n, size_t *ret_at, const char *tag,
+                                const char *key)
 {
     size_t options = *key ? wire_len_field(16, strlen(key)) : 0, at;
-    size_t task = wire_len_field(1, 4) + wire_len_field(2, n) + (options ? wire_len_field(6, options) : 0);
-    uint8_t *end = wire_put_bytes(wire_put_len(to, 1, task), 1, "echo", 4);
+    size_t task = wire_len_field(1, strlen(function)) + wire_len_field(2, n) +
+                  (options ? wire_len_field(6, options) : 0);
+    uint8_t *end = wire_put_bytes(wire_put_len(to, 1, task), 1, function, strlen(function));
 
-    at = write_payload(end, 2, n, ret_at);
+    at = put_payload(end, 2, n, ret_at);
     *ret_at += (size_t)(end - to);
     end += at;
     if (options)
@@ -40,41 +42,41 @@ static size_t write_submit_with(uint8_t *to, size_t n, size_t *ret_at, const cha
     return (size_t)(end - to);
 }
 
-static size_t write_submit(uint8_t *to, size_t n, size_t *ret_at)
+static size_t write_submit(uint8_t *to, const char *function, size_t n, size_t *ret_at)
 {
-    return write_submit_with(to, n, ret_at, "", "");
+    return write_submit_with(to, function, n, ret_at, "", "");
 }
 
-static size_t write_submit_many(uint8_t *to, size_t n, size_t *ret_at)
+static size_t write_submit_many(uint8_t *to, const char *function, size_t n, size_t *ret_at)
 {
-    return write_submit_with(to, n, ret_at, "", "many");
+    return write_submit_with(to, function, n, ret_at, "", "many");
 }
 
 /* RunRequest {submit}. The length of the inner message is known after it is written: written once to learn it. */
-static size_t write_run_tagged(uint8_t *to, size_t n, size_t *ret_at, const char *tag)
+static size_t write_run_tagged(uint8_t *to, const char *function, size_t n, size_t *ret_at, const char *tag)
 {
-    size_t inner = write_submit_with(to, n, ret_at, tag, "");
+    size_t inner = write_submit_with(to, function, n, ret_at, tag, "");
     uint8_t *at = wire_put_len(to, 1, inner);
 
-    inner = write_submit_with(at, n, ret_at, tag, "");
+    inner = write_submit_with(at, function, n, ret_at, tag, "");
     *ret_at += (size_t)(at - to);
     return (size_t)(at - to) + inner;
 }
 
-static size_t write_run(uint8_t *to, size_t n, size_t *ret_at)
+static size_t write_run(uint8_t *to, const char *function, size_t n, size_t *ret_at)
 {
-    return write_run_tagged(to, n, ret_at, "");
+    return write_run_tagged(to, function, n, ret_at, "");
 }
 
-static size_t write_run_item(uint8_t *to, size_t n, size_t *ret_at)
+static size_t write_run_item(uint8_t *to, const char *function, size_t n, size_t *ret_at)
 {
-    return write_run_tagged(to, n, ret_at, "00000001");
+    return write_run_tagged(to, function, n, ret_at, "00000001");
 }
 
 /* GetRequest {id}. */
-static size_t write_get(uint8_t *to, size_t n, size_t *ret_at)
+static size_t write_get(uint8_t *to, const char *function, size_t n, size_t *ret_at)
 {
-    return write_payload(to, 1, ID_TEXT_BYTES, ret_at);
+    return put_payload(to, 1, ID_TEXT_BYTES, ret_at);
 }
 
 /* The length-delimited field @number of @message; its varint field 2 (state) into *ret_state where that is asked for. */

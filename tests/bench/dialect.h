@@ -11,8 +11,9 @@ struct dialect {
     const char *path;
     int is_stream;
     int is_ordered; /* answers come in the order of requests (streams) */
-    /* Writes the template around @payload_bytes into @to (room for payload + 128); returns its length, *ret_payload_at. */
-    size_t (*write)(uint8_t *to, size_t payload_bytes, size_t *ret_payload_at);
+    /* Writes the template, for @function, around @payload_bytes into @to (room for payload and function + 128); returns its
+     * length, *ret_payload_at. */
+    size_t (*write)(uint8_t *to, const char *function, size_t payload_bytes, size_t *ret_payload_at);
     /* The payload in an answer, or the ID of an accepted future. {NULL, 0}: the answer is wrong. */
     struct span (*read)(struct span answer);
     int gives_id; /* read returns an ID, not the payload */

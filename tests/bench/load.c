@@ -59,6 +59,7 @@ struct options {
     const struct dialect *dialect;
     uint32_t connections, in_flight;
     size_t size;
+    const char *function;
     double duration_s, warmup_s;
     uint64_t count; /* 0 = by duration */
     int is_lockstep;
@@ -584,6 +585,7 @@ static void usage(FILE *to)
             "  --connections N       (8)\n"
             "  --in-flight N         per connection (32)\n"
             "  --size BYTES          of the payload (100)\n"
+            "  --function NAME       of the tasks (echo); it gives its argument back\n"
             "  --warmup SECONDS      (0.5)\n"
             "  --duration SECONDS    (3)\n"
             "  --count N             answers to measure, instead of a duration\n"
@@ -616,19 +618,13 @@ static double seconds(const char *text)
 static int parse(struct options *o, int argc, char **argv)
 {
     static const struct option table[] = {
-            {"address", 1, NULL, 'a'},
-            {"mode", 1, NULL, 'm'},
-            {"connections", 1, NULL, 'c'},
-            {"in-flight", 1, NULL, 'i'},
-            {"size", 1, NULL, 's'},
-            {"warmup", 1, NULL, 'w'},
-            {"duration", 1, NULL, 'd'},
-            {"count", 1, NULL, 'n'},
-            {"server-pid", 1, NULL, 'P'},
-            {"lockstep", 0, NULL, 'l'},
-            {"ids", 1, NULL, 'I'},
-            {"help", 0, NULL, 'h'},
-            {0},
+            {"address", 1, NULL, 'a'},     {"mode", 1, NULL, 'm'},
+            {"connections", 1, NULL, 'c'}, {"in-flight", 1, NULL, 'i'},
+            {"size", 1, NULL, 's'},        {"function", 1, NULL, 'f'},
+            {"warmup", 1, NULL, 'w'},      {"duration", 1, NULL, 'd'},
+            {"count", 1, NULL, 'n'},       {"server-pid", 1, NULL, 'P'},
+            {"lockstep", 0, NULL, 'l'},    {"ids", 1, NULL, 'I'},
+            {"help", 0, NULL, 'h'},        {0},
     };
     int c;
 
@@ -642,6 +638,7 @@ static int parse(struct options *o, int argc, char **argv)
             break;
         case 'c': o->connections = (uint32_t)number(optarg, 1, CONNECTIONS_MAX); break;
         case 'i': o->in_flight = (uint32_t)number(optarg, 1, IN_FLIGHT_MAX); break;
+        case 'f': o->function = optarg; break;
         case 's': o->size = number(optarg, SIZE_MIN, 16 << 20); break;
         case 'w': o->warmup_s = seconds(optarg); break;
         case 'd': o->duration_s = seconds(optarg); break;
@@ -691,12 +688,12 @@ static void load_init(struct load *l)
     l->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     l->conns = mem_zalloc(l->o.connections * sizeof *l->conns);
     l->in = mem_alloc(RECV_BYTES);
-    l->message = mem_alloc(l->o.size + MESSAGE_ROOM_BYTES);
+    l->message = mem_alloc(l->o.size + strlen(l->o.function) + MESSAGE_ROOM_BYTES);
     if (l->epoll_fd < 0 || !l->conns || !l->in || !l->message)
         die("no memory");
     if (l->o.ids)
         read_ids(l);
-    l->message_bytes = l->o.dialect->write(l->message, l->o.size, &l->payload_at);
+    l->message_bytes = l->o.dialect->write(l->message, l->o.function, l->o.size, &l->payload_at);
     l->now = l->started = clock_mono();
     for (uint32_t i = 0; i < l->o.connections; i++)
         conn_open(l, i);
@@ -718,7 +715,12 @@ int main(int argc, char **argv)
     static struct load l;
     int r;
 
-    l.o = (struct options){.connections = 8, .in_flight = 32, .size = 100, .duration_s = 3, .warmup_s = 0.5};
+    l.o = (struct options){.connections = 8,
+                           .in_flight = 32,
+                           .size = 100,
+                           .function = "echo",
+                           .duration_s = 3,
+                           .warmup_s = 0.5};
     r = parse(&l.o, argc, argv);
     if (r >= 0)
         return r;

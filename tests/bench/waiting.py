@@ -2,6 +2,7 @@
 """The rows of the benchmark about many who wait or follow: what a pair of a call and a future costs the daemon, in CPU from the call to
 its answer, and in memory meanwhile. The client is the stock one of Python, which costs more than the daemon, so only the
 daemon's own numbers are told."""
+import asyncio
 import os
 import pathlib
 import sys
@@ -65,6 +66,47 @@ class Waiting:
                 return one(daemon)
         return measure
 
+    def completed(self, n_calls):
+        """@n_calls calls of AsCompleted for all of PAIRS / @n_calls futures: each gives all of them as they end."""
+        async def one(daemon):
+            grpc, future_pb2, f, stubs, _, _ = self.client()
+            options = [("grpc.use_local_subchannel_pool", 1)]
+            channels = [grpc.aio.insecure_channel(daemon.address, options=[*options, ("futured.channel", i)]) for i in range(100)]
+            futures = [stubs.FuturesStub(channel) for channel in channels]
+            n_ids = PAIRS // n_calls
+            task, submit = f.SubmitRequest(task=future_pb2.Task(function="echo")), futures[0].SubmitStream()
+            ids = []
+            for _ in range(n_ids):
+                await submit.write(task)
+                ids.append((await submit.read()).future.id)
+            await submit.done_writing()
+            request = f.AsCompletedRequest(ids=ids, view=future_pb2.VIEW_RESULT)
+            before, began = self.memory_of(daemon), self.cpu_of(daemon)
+            calls = [futures[i % len(futures)].AsCompleted() for i in range(n_calls)]
+            for call in calls:
+                await call.write(request)
+                await call.done_writing()
+            while await self.edges(channels[0]) < PAIRS:
+                pass
+            waiting = self.memory_of(daemon)
+            await futures[0].CancelMany(f.CancelManyRequest(selector=future_pb2.Selector(ids=ids)))
+            for call in calls:
+                assert sum([1 async for _ in call]) == n_ids
+            cpu = self.cpu_of(daemon) - began
+            for channel in channels:
+                await channel.close()
+            return {"server_cpu_us": cpu / PAIRS * 1e6, "rss_bytes": (waiting - before) / PAIRS}
+
+        def measure():
+            with self.t.running(program="futured", arguments=("--workers", "0")) as daemon:
+                return asyncio.run(one(daemon))
+        return measure
+
+    async def edges(self, channel):
+        _, _, _, _, system, system_stubs = self.client()
+        stats = await system_stubs.SystemStub(channel).GetStats(system.GetStatsRequest(prefix="waiter_edges"))
+        return next(s.value for s in stats.stats if s.name == "waiter_edges")
+
     def followed(self, n_watches):
         """RunStream, while @n_watches Watches look at every event and match none."""
         def measure():
@@ -82,5 +124,6 @@ class Waiting:
 
     def rows(self):
         waits = [self.t.Row(f"Wait {n_calls:,} x {PAIRS // n_calls:,}", self.measure(n_calls)) for n_calls in (10, 10_000)]
+        waits += [self.t.Row(f"AsCompleted {n_calls:,} x {PAIRS // n_calls:,}", self.completed(n_calls)) for n_calls in (10, 10_000)]
         return waits + [self.t.Row(f"RunStream 1 x 100, followed by {n}", self.followed(n), ratio=("per_second", "RunStream 1 x 100"))
                         for n in (1, 64)]

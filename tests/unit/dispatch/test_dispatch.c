@@ -68,6 +68,28 @@ static void test_share(void **state)
     harness_deinit(&h);
 }
 
+/* A number that is configured holds for slow functions too: each worker has as many, and none beyond its credit. */
+static void test_prefetch_by_number(void **state)
+{
+    struct child *w[3];
+    struct harness h;
+
+    harness_init(&h);
+    h.dispatch->config.prefetch = 20;
+    engine_function_add(h.engine, SPAN_LIT("echo"), (struct span){0})->mean_run_ns = NS_PER_S;
+    for (uint64_t k = 0; k < 3; k++) {
+        w[k] = harness_spawn(&h, k + 1);
+        harness_hello(w[k], "slots: 1", k == 2 ? 5 : 1000);
+    }
+    submit_many(&h, 100);
+    assert_int_equal(w[0]->n_items, 20);
+    assert_int_equal(w[1]->n_items, 20);
+    assert_int_equal(w[2]->n_items, 5);
+    worker_runs(w[0], harness_take(w[0]));
+    assert_int_equal(w[0]->n_items, 21);
+    harness_deinit(&h);
+}
+
 /* Work that came before any worker, and a worker that came before any work. */
 static void test_either_first(void **state)
 {
@@ -342,12 +364,19 @@ static void test_no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-            cmocka_unit_test(test_methods),      cmocka_unit_test(test_spread),
-            cmocka_unit_test(test_share),        cmocka_unit_test(test_either_first),
-            cmocka_unit_test(test_functions),    cmocka_unit_test(test_counts),
-            cmocka_unit_test(test_drain),        cmocka_unit_test(test_outlives_its_stream),
-            cmocka_unit_test(test_dies_in_time), cmocka_unit_test(test_dead_and_silent),
-            cmocka_unit_test(test_the_end),      cmocka_unit_test(test_storm),
+            cmocka_unit_test(test_methods),
+            cmocka_unit_test(test_spread),
+            cmocka_unit_test(test_share),
+            cmocka_unit_test(test_prefetch_by_number),
+            cmocka_unit_test(test_either_first),
+            cmocka_unit_test(test_functions),
+            cmocka_unit_test(test_counts),
+            cmocka_unit_test(test_drain),
+            cmocka_unit_test(test_outlives_its_stream),
+            cmocka_unit_test(test_dies_in_time),
+            cmocka_unit_test(test_dead_and_silent),
+            cmocka_unit_test(test_the_end),
+            cmocka_unit_test(test_storm),
             cmocka_unit_test(test_no_memory),
     };
 
