@@ -341,7 +341,7 @@ static int begin(struct engine *e, const struct restored *in, struct future **re
 static int note_request(struct engine *e, const struct scope *scope, struct span request_id,
                         const struct id *id, wall_ns_t submit_time)
 {
-    int64_t left = RESEND_NS - MAX(e->wall - submit_time, (int64_t)0);
+    int64_t left = MIN(MAX(clock_add(submit_time, RESEND_NS), e->wall) - e->wall, RESEND_NS);
 
     if (!request_id.len || left <= 0 || resend_find(&e->resends, scope, request_id, e->mono))
         return 0;

@@ -53,7 +53,7 @@ static void submit(struct harness *h, uint8_t how)
 {
     static const char *const tasks[] = {"function: 'echo' argument: 'x'", "function: 'slow'",
                                         "function: 'echo' options { priority: 3 }",
-                                        "function: 'slow' options { on_lost: FAIL }"};
+                                        "function: 'slow' options { on_lost: ON_LOST_FAIL }"};
 
     harness_submit(h, "%s", tasks[how % ARRAY_LEN(tasks)]);
 }
