@@ -23,11 +23,13 @@
 #include "daemon/net/conn.h"
 #include "daemon/net/listener.h"
 #include "daemon/net/loop.h"
+#include "daemon/reloader.h"
 #include "daemon/secure.h"
 #include "daemon/service/health.h"
 #include "daemon/service/reflection.h"
 #include "daemon/unit.h"
 #include "proto/descriptor_set.h"
+#include "tls/tls.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -59,7 +61,9 @@ static const int handled_signals[] = {SIGTERM, SIGINT, SIGHUP};
 
 struct app {
     const struct app_options *options;
-    const struct config *config;
+    const struct config *config; /* that holds: the reloader's */
+    struct reloader reloader;
+    struct reloader_part part;
     struct loop *loop;
     struct loop_signal signals[ARRAY_LEN(handled_signals)];
     struct loop_timer drain_timer, watchdog_timer;
@@ -76,6 +80,8 @@ struct app {
     size_t n_listeners;
     int has_port_file;
     int is_draining, is_failed, is_read_only;
+    int is_reload_asked;     /* before what is stored had come back */
+    int is_reloading;        /* the service manager has been told so */
     int is_ready, is_closed; /* closed: nothing is accepted, by System.Drain */
     int64_t exit_timeout_ns; /* the daemon is to end by System.Drain, and its time is not over; else -1 */
 };
@@ -142,13 +148,86 @@ static void drain(struct app *app, int64_t timeout_ns)
     stop_if_empty(app);
 }
 
+/* --- reloading */
+
+/* The service manager waits for READY=1 from now on. */
+static void tell_reloading(struct app *app)
+{
+    app->is_reloading = 1;
+    sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRId64 "\nSTATUS=Reloading", clock_mono() / NS_PER_US);
+}
+
+static void tell_reloaded(struct app *app)
+{
+    if (!app->is_reloading || !executor_is_settled(app->executor))
+        return;
+    app->is_reloading = 0;
+    sd_notify(0, "READY=1\nSTATUS=Serving");
+}
+
+static int on_reload(void *arg, int is_dry, struct span who, struct reload_report *ret)
+{
+    struct app *app = arg;
+
+    if (!is_dry)
+        tell_reloading(app);
+    return reloader_run(&app->reloader, is_dry, who, ret); /* the end of the turn tells that it is done */
+}
+
+static void on_hangup(struct app *app)
+{
+    struct reload_report report = {0};
+
+    if (app->is_draining)
+        return;
+    app->is_reload_asked = executor_is_recovering(app->executor);
+    if (!app->is_reload_asked)
+        (void)!on_reload(app, 0, SPAN_LIT("SIGHUP"), &report); /* the log says what came of it */
+    reload_report_deinit(&report);
+}
+
+/* Certificates that cannot be used must change nothing. */
+static int prepare(void *arg, const struct config *next, struct buf *wrong)
+{
+    char why[TLS_WHY_BYTES], line[TLS_WHY_BYTES + 16];
+    struct tls_context *context;
+    int r = secure_context_new(&context, next, why), n;
+
+    if (r == 0)
+        tls_context_free(context);
+    if (r <= 0)
+        return r;
+    n = snprintf(line, sizeof line, "[tls]: %s\n", why);
+    return buf_append(wrong, line, (size_t)n) < 0 ? -ENOMEM : r;
+}
+
+/* What was prepared may have changed since, and then all stays as it was. */
+static void apply_security(struct app *app, const struct config *next)
+{
+    char why[TLS_WHY_BYTES] = "no memory";
+
+    if (secure_reload(&app->secure, next, why) != 0)
+        LOG_EVENT(LOG_ERROR, "tls_unusable", LOG_STR("text", why));
+    if (auth_reload(app->auth, next) < 0)
+        LOG_EVENT(LOG_ERROR, "principals_not_reloaded", LOG_ERRNO(-ENOMEM));
+}
+
+static void apply(void *arg, const struct config *next)
+{
+    struct app *app = arg;
+
+    apply_security(app, next);
+    app->config = next;
+    log_set_level(next->log_level);
+    conn_set_limit(app->conns, next->max_connections);
+}
+
 static void on_signal(void *arg, int signo)
 {
     struct app *app = arg;
 
     if (signo == SIGHUP) {
-        LOG_EVENT(LOG_NOTICE, "reload_ignored",
-                  LOG_STR("hint", "restart the daemon to read its configuration"));
+        on_hangup(app);
     } else if (!app->is_draining) {
         drain(app, app->config->drain_timeout_ns);
     } else {
@@ -182,6 +261,9 @@ static void on_turn(void *arg, mono_ns_t now)
     if (!app->executor)
         return;
     executor_turn(app->executor, now);
+    if (app->is_reload_asked && !executor_is_recovering(app->executor))
+        on_hangup(app);
+    tell_reloaded(app);
     if (app->exit_timeout_ns >= 0 && !app->is_draining)
         drain(app, app->exit_timeout_ns);
     if (app->is_draining)
@@ -454,6 +536,7 @@ static int start_executor(struct app *app)
             .on_ready = on_ready,
             .on_accepting = on_accepting,
             .on_exit_asked = on_exit_asked,
+            .on_reload = on_reload,
             .on_drained = on_drained,
             .on_progress = on_progress,
             .on_failed = on_failed,
@@ -463,7 +546,12 @@ static int start_executor(struct app *app)
 
     int r = executor_new(&app->executor, &config);
 
-    return r == 0 ? auth_new(&app->auth, app->config, app->server, executor_engine(app->executor)) : r;
+    if (r < 0)
+        return r;
+    app->part = (struct reloader_part){.prepare = prepare, .apply = apply, .arg = app};
+    reloader_add(&app->reloader, &app->part);
+    reloader_add(&app->reloader, executor_part(app->executor));
+    return auth_new(&app->auth, app->config, app->server, executor_engine(app->executor));
 }
 
 static int start_workers(struct app *app)
@@ -633,6 +721,7 @@ static int app_init(struct app *app, const struct app_options *options)
     int r;
 
     *app = (struct app){.options = options, .config = options->config, .exit_timeout_ns = -1};
+    reloader_init(&app->reloader, app->config);
     start_log(app->config);
     raise_file_limit(app->config);
     r = loop_new(&app->loop, &hooks);
@@ -678,6 +767,7 @@ static void app_deinit(struct app *app)
     for (size_t i = 0; i < ARRAY_LEN(app->signals); i++)
         loop_signal_deinit(&app->signals[i]);
     loop_free(app->loop);
+    reloader_deinit(&app->reloader);
 }
 
 int app_run(const struct app_options *options)

@@ -59,6 +59,8 @@ static const struct {
 
 /* What the command line asks for. */
 struct command_line {
+    int argc;
+    char *const *argv;
     const char *config_file;
     const char *port_file;
     const char *check_store, *backup; /* NULL: not asked for */
@@ -148,7 +150,7 @@ static int read_argument(struct command_line *line, int argc, char *const argv[]
 static void read_command_line(struct command_line *line, int argc, char *const argv[],
                               struct config_errors *errors)
 {
-    *line = (struct command_line){0};
+    *line = (struct command_line){.argc = argc, .argv = argv};
     for (int i = 0; i < argc; i++)
         if (!read_argument(line, argc, argv, &i, errors))
             return; /* what follows may be a value of the unknown */
@@ -341,6 +343,8 @@ static int load(struct config *c, const struct command_line *line, struct config
         r = set_defaults(c, line, errors);
     if (r == 0)
         check_transport(c, errors);
+    c->argc = line->argc;
+    c->argv = line->argv;
     c->accept_loss = line->is_accept_loss;
     if (r == 0 && line->port_file) {
         c->port_file = arena_strndup(&c->arena, line->port_file, strlen(line->port_file));
@@ -383,6 +387,11 @@ int config_load(struct config **ret, int argc, char *const argv[], struct buf *e
     if (list.n)
         return CONFIG_E_USAGE;
     return load_new(ret, &line, &list);
+}
+
+int config_again(const struct config *c, struct config **ret, struct buf *errors)
+{
+    return config_load(ret, c->argc, c->argv, errors);
 }
 
 struct config *config_free(struct config *c)

@@ -2,7 +2,7 @@
 #pragma once
 /*
  * What the daemon is told: defaults, then the file, then the command line, each winning over the one before;
- * checked as a whole and never changed after. Every key has one row in a table (config_table.c) that is also
+ * checked as a whole and never changed after: a reload (config_change.h) makes another one. Every key has one row in a table (config_table.c) that is also
  * its documentation, in --help and in systemd/futured.conf.
  */
 #include "base/arena.h"
@@ -93,6 +93,8 @@ struct config {
     struct config_principal *principals; /* likewise */
     size_t n_principals;
     const char *port_file; /* NULL = none */
+    int argc;              /* the command line, borrowed, for config_again */
+    char *const *argv;
 };
 
 /* config_function_has_attempt_limits: whether something is said of what an attempt of it may use, or where it runs. */
@@ -104,12 +106,15 @@ enum { CONFIG_E_USAGE = 1, CONFIG_E_INVALID = 2 };
  *   Return: 0; CONFIG_E_INVALID, and @why is a sentence. */
 MUST_CHECK int config_check_address(const struct config *c, const struct address *a, char *why, size_t size);
 
-/* config_load: the configuration for the command line @argv (without the program's name). @errors gets one
+/* config_load: the configuration for the command line @argv (without the program's name), which is borrowed as long as it lives. @errors gets one
  * line for each thing that is wrong.
  *   Owns:   the caller of *ret, config_free.
  *   Return: 0; CONFIG_E_USAGE (the command line), CONFIG_E_INVALID (a file, or the whole); -ENOMEM. */
 MUST_CHECK int config_load(struct config **ret, int argc, char *const argv[], struct buf *errors);
 struct config *config_free(struct config *c);
+
+/* config_again: the same command line, and what is in the files now. As config_load. */
+MUST_CHECK int config_again(const struct config *c, struct config **ret, struct buf *errors);
 
 /* config_main: config_load for a main function: says what is wrong on stderr, does what --help, --version,
  * --check-config, --check-store and --backup ask on stdout.

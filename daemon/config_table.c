@@ -36,19 +36,23 @@ _Static_assert(sizeof(size_t) == sizeof(uint64_t), "CONFIG_SIZE writes either");
 const struct config_key config_keys[] = {
     {"futured", "listen", CONFIG_ADDRESSES, AT(listen), .sample = "unix:/run/futured/futured.sock",
      .flag = "listen", .argument = "ADDR",
+     .needs_restart = 1,
      .doc = "Where to listen: unix:/path, 127.0.0.1:4740, [::1]:4740, or tls:0.0.0.0:4741 with [tls]; port 0 is any. May be "
             "given more than once. What others than this machine can reach needs TLS, and clients that must say who they are. "
             "Default: unix:$RUNTIME_DIRECTORY/futured.sock, else unix:$XDG_RUNTIME_DIR/futured/futured.sock."},
     {"futured", "state_directory", CONFIG_PATH, AT(state_directory), .sample = "/var/lib/futured",
      .flag = "state-directory", .argument = "DIR",
+     .needs_restart = 1,
      .doc = "What must survive a restart is kept here. Default: $STATE_DIRECTORY, else $XDG_STATE_HOME/futured, else "
             "$HOME/.local/state/futured."},
     {"futured", "store", CONFIG_STORE, AT(store), .preset = "sqlite", .flag = "store", .argument = "sqlite|none",
+     .needs_restart = 1,
      .doc = "How futures are kept: sqlite is a database in the state directory, none is in memory only."},
     {"futured", "log_level", CONFIG_LEVEL, AT(log_level), .preset = "info", .flag = "log-level", .argument = "LEVEL",
      .doc = "What is logged: error, warning, notice, info or debug, each with all before it."},
     {"futured", "max_message", CONFIG_SIZE, AT(limits.max_message_bytes), 4 * K, LIMIT_MAX_MESSAGE_BYTES,
      .preset = "4M",
+     .needs_restart = 1,
      .doc = "The largest request or reply."},
     {"futured", "insecure", CONFIG_BOOL, AT(insecure), .preset = "no",
      .doc = "Whether it may listen where anybody on the network could use it: without TLS, or without asking who calls."},
@@ -78,14 +82,18 @@ const struct config_key config_keys[] = {
     {"limits", "filter_watches", CONFIG_COUNT, AT(limits.max_filter_watches), 1, 10000, .preset = "64",
      .doc = "Watches of a group or a filter at a time."},
     {"limits", "watch_events", CONFIG_COUNT, AT(limits.watch_events), 1, 100000000, .preset = "65536",
+     .needs_restart = 1,
      .doc = "The newest events, which are kept for Watches of a group or a filter from the first one on, at 48 bytes each. "
             "Who falls further behind, or comes back later, begins anew with how it is."},
 
     {"store", "cache", CONFIG_SIZE, AT(cache_bytes), 0, 1024 * T, .preset = "256M",
+     .needs_restart = 1,
      .doc = "Finished futures that stay in memory although the store has them."},
     {"store", "reserve", CONFIG_SIZE, AT(reserve_bytes), 0, 1024 * T, .preset = "64M",
+     .needs_restart = 1,
      .doc = "Free space in the file system of the state directory below which no task is accepted."},
     {"store", "log", CONFIG_SIZE, AT(log_bytes), 0, 1 << 30, .preset = "16M",
+     .needs_restart = 1,
      .doc = "Room that the store's log takes at the start, if there is so much; syncs are quicker within it."},
 
     {"timeouts", "handshake", CONFIG_SPAN, AT(handshake_timeout_ns), 100 * MS, 1 * DAY, .preset = "10s",

@@ -46,6 +46,7 @@ struct config_key {
     const char *flag;    /* the option of the same meaning, without its dashes; NULL = none */
     const char *argument;
     const char *doc;
+    int needs_restart; /* it holds from the next start; all others hold from a reload on */
 };
 
 extern const struct config_key config_keys[];

@@ -7,10 +7,12 @@
 #include "base/cgroup.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "daemon/config_change.h"
 #include "daemon/loader.h"
 #include "daemon/net/conn.h"
 #include "daemon/net/loop.h"
 #include "daemon/persist.h"
+#include "daemon/reloader.h"
 #include "daemon/stats.h"
 #include "daemon/workers.h"
 #include "dispatch/dispatch.h"
@@ -19,8 +21,8 @@
 #include "service/drain.h"
 #include "service/functions.h"
 #include "service/futures.h"
+#include "service/reload.h"
 #include "service/system.h"
-#include "service/unimplemented.h"
 #include "worker/spec.h"
 
 #include <errno.h>
@@ -54,6 +56,8 @@ struct executor {
     struct functions *functions;
     struct system *system;
     struct drain drain;
+    struct reload reload;
+    struct reloader_part part;
     struct dispatch *dispatch;
     struct workers *workers;
     struct persist *persist; /* NULL: no store */
@@ -64,6 +68,7 @@ struct executor {
     int is_recovering, is_start_asked, is_started, is_deferred;
     int is_broken; /* nothing is written any more */
     int is_ready, is_draining, is_drained;
+    int is_reload_short; /* of memory: not all of the new configuration holds */
 };
 
 static void become_ready(struct executor *x)
@@ -168,6 +173,7 @@ void executor_turn(struct executor *x, mono_ns_t now)
     next = MIN(next, futures_tick(x->futures, now));
     if (x->drain.n_calls)
         next = MIN(next, drain_tick(&x->drain, now));
+    reload_tick(&x->reload);
     next = MIN(next, x->effects->next);
     if (x->is_deferred)
         next = MIN(next, clock_add(now, DEFERRED_NS));
@@ -351,22 +357,45 @@ static int add_configured(struct executor *x, const struct config_function *c)
     if (!f)
         return -ENOMEM;
     defaults.retry = c->retry.max_attempts ? &c->retry : NULL;
+    f->kinds &= ~(1U << FUNCTION_COMMAND);
     if (c->command)
         f->kinds |= 1U << FUNCTION_COMMAND;
-    if (engine_defaults(x->engine, f, DEFAULTS_CONFIGURED, &defaults) < 0)
+    if (engine_function_describe(f, DEFAULTS_CONFIGURED, span_of_string(c->doc)) < 0 ||
+        engine_defaults(x->engine, f, DEFAULTS_CONFIGURED, &defaults) < 0)
         return -ENOMEM;
     return engine_configure(x->engine, f, &limits);
 }
 
-/* What workers will offer is known from the start, so that a task may be submitted before the first one has said Hello. */
-static int add_functions(struct executor *x)
+/* It stands no more in the configuration. Its futures stay; where nobody else serves it they wait. */
+static void forget_configured(void *arg, const struct config_function *c)
 {
-    const struct config *config = x->config.config;
+    struct executor *x = arg;
+    struct function *f = engine_function_find(x->engine, span_of_string(c->name));
 
+    if (!f)
+        return;
+    f->kinds &= ~(1U << FUNCTION_COMMAND);
+    if (engine_function_describe(f, DEFAULTS_CONFIGURED, (struct span){0}) < 0 ||
+        engine_defaults(x->engine, f, DEFAULTS_CONFIGURED, &FUNCTION_DEFAULTS_NONE) < 0 ||
+        engine_configure(x->engine, f, &(struct function_limits){0}) < 0)
+        x->is_reload_short = 1;
+}
+
+/* What workers will offer is known from the start, so that a task may be submitted before the first one has said Hello. */
+static int add_shipped(struct executor *x)
+{
     int r = 0;
 
     for (size_t i = 0; r == 0 && i < ARRAY_LEN(shipped); i++)
         r = add_function(x, shipped[i], "", FUNCTION_PLUGIN);
+    return r;
+}
+
+static int add_functions(struct executor *x)
+{
+    const struct config *config = x->config.config;
+    int r = add_shipped(x);
+
     for (size_t i = 0; r == 0 && i < config->n_functions; i++)
         r = add_configured(x, &config->functions[i]);
     return r;
@@ -399,7 +428,7 @@ static int add_methods(struct executor *x)
     rows = system_methods(x->system, &n);
     if (r == 0)
         r = add_rows(x, rows, n);
-    rows = unimplemented_methods(&n);
+    rows = reload_methods(&x->reload, &n);
     return r == 0 ? add_rows(x, rows, n) : r;
 }
 
@@ -461,10 +490,104 @@ static int drain_state(void *context)
     return (int)state_of(context);
 }
 
+static void limit_futures(struct executor *x)
+{
+    const struct config *config = x->config.config;
+    const struct futures_watches watches = {.max_filter_watches = config->limits.max_filter_watches,
+                                            .n_events = config->limits.watch_events,
+                                            .keepalive_ns = config->watch_keepalive_ns};
+
+    futures_limit_scans(x->futures, config->limits.scan_limit);
+    futures_limit_watches(x->futures, &watches);
+}
+
+/* ---- reloading */
+
+static int on_reload(void *context, int is_dry, struct span who, struct reload_report *ret)
+{
+    struct executor *x = context;
+
+    return x->is_draining ? RELOAD_E_EXITS : x->config.on_reload(x->config.arg, is_dry, who, ret);
+}
+
+static int is_settled(void *context)
+{
+    const struct executor *x = context;
+
+    return executor_is_settled(x);
+}
+
+int executor_is_settled(const struct executor *x)
+{
+    return workers_is_settled(x->workers);
+}
+
+int executor_is_recovering(const struct executor *x)
+{
+    return x->is_recovering;
+}
+
+/* Which functions plugins have is said by the workers of the next generation. */
+static void forget_plugins(struct executor *x)
+{
+    struct function *f = NULL;
+
+    while ((f = engine_function_next(x->engine, f)))
+        f->kinds &= ~(1U << FUNCTION_PLUGIN);
+}
+
+static int reload_functions(struct executor *x, const struct config *next)
+{
+    int r = config_change_each_gone(x->config.config, next, forget_configured, x);
+
+    for (size_t i = 0; r == 0 && i < next->n_functions; i++)
+        r = add_configured(x, &next->functions[i]);
+    return r;
+}
+
+static void apply(void *arg, const struct config *next)
+{
+    struct executor *x = arg;
+    int r;
+
+    engine_set_limits(x->engine, &next->limits);
+    system_set_limits(x->system, &next->limits);
+    dispatch_set_lease_ttl(x->dispatch, next->lease_ttl_ns);
+    x->is_reload_short = 0;
+    r = reload_functions(x, next);
+    x->config.config = next;
+    limit_futures(x);
+    if (r == 0 && x->is_started)
+        r = workers_configure(x->workers, next);
+    if (r > 0) {
+        forget_plugins(x);
+        r = add_shipped(x);
+    }
+    if (r < 0 || x->is_reload_short)
+        LOG_EVENT(LOG_ERROR, "reload_incomplete", LOG_ERRNO(r < 0 ? r : -ENOMEM),
+                  LOG_STR("hint", "reload again"));
+    system_reloaded(x->system, clock_wall());
+    loop_timer_set(&x->turn_timer, loop_now(x->config.loop));
+}
+
+static int find_plugins(void *arg, const struct config *next, struct buf *ret)
+{
+    const struct executor *x = arg;
+
+    return workers_changed_plugins(x->workers, next, ret);
+}
+
+struct reloader_part *executor_part(struct executor *x)
+{
+    x->part = (struct reloader_part){.apply = apply, .plugins = find_plugins, .arg = x};
+    return &x->part;
+}
+
 static int new_system(struct executor *x, size_t max_result_bytes)
 {
     const struct drain_world world = {
             .steps = set_steps, .n_held = n_held, .state = drain_state, .context = x};
+    const struct reload_world reload_world = {.reload = on_reload, .is_settled = is_settled, .context = x};
     const struct system_config config = {
             .limits = x->config.config->limits,
             .max_result_bytes = max_result_bytes,
@@ -476,6 +599,7 @@ static int new_system(struct executor *x, size_t max_result_bytes)
     };
 
     drain_init(&x->drain, x->engine, &world);
+    reload_init(&x->reload, &reload_world);
     return system_new(&x->system, x->engine, x->config.server, &config);
 }
 
@@ -514,17 +638,6 @@ static int say_options(void *context, struct function *f, struct span options, s
     const struct executor *x = context;
 
     return functions_say_options(x->functions, f, options, st);
-}
-
-static void limit_futures(struct executor *x)
-{
-    const struct config *config = x->config.config;
-    const struct futures_watches watches = {.max_filter_watches = config->limits.max_filter_watches,
-                                            .n_events = config->limits.watch_events,
-                                            .keepalive_ns = config->watch_keepalive_ns};
-
-    futures_limit_scans(x->futures, config->limits.scan_limit);
-    futures_limit_watches(x->futures, &watches);
 }
 
 static int new_services(struct executor *x, const struct hash_seed *seed)
@@ -621,6 +734,7 @@ struct executor *executor_free(struct executor *x)
     dispatch_free(x->dispatch);
     system_free(x->system);
     drain_deinit(&x->drain);
+    reload_deinit(&x->reload);
     functions_free(x->functions);
     loader_free(x->loader);
     commit_the_rest(x);

@@ -11,6 +11,8 @@
 struct conn_set;
 struct executor;
 struct loop;
+struct reload_report;
+struct reloader_part;
 
 struct executor_config {
     const struct config *config;
@@ -27,6 +29,8 @@ struct executor_config {
     /* By System.Drain: whether tasks are accepted has changed. The daemon is to end, and what runs has @timeout_ns for that. */
     void (*on_accepting)(void *arg, int is_accepting);
     void (*on_exit_asked)(void *arg, int64_t timeout_ns);
+    /* By System.Reload: as reloader_run. */
+    int (*on_reload)(void *arg, int is_dry, struct span who, struct reload_report *ret);
     /* After executor_drain: no worker runs anything any more. */
     void (*on_drained)(void *arg);
     void *arg;
@@ -52,6 +56,12 @@ MUST_CHECK int executor_add_address(struct executor *x, const char *text);
 void executor_wake(struct executor *x, mono_ns_t now);
 void executor_turn(struct executor *x, mono_ns_t now);
 MUST_CHECK int executor_is_pending(const struct executor *x);
+
+/* executor_part: for the reloader. executor_is_settled: what was reloaded is in use, or will not be for now.
+ * executor_is_recovering: it is too early for a reload. */
+struct reloader_part *executor_part(struct executor *x);
+int executor_is_settled(const struct executor *x);
+int executor_is_recovering(const struct executor *x);
 
 /* executor_drain: accept nothing, hand out nothing; on_drained follows when what runs has ended, for which it has @timeout_ns. */
 void executor_drain(struct executor *x, int64_t timeout_ns);

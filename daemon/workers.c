@@ -307,7 +307,7 @@ static int is_same(const struct buf *a, const struct buf *b)
     return buf_len(a) == buf_len(b) && memcmp(buf_head(a), buf_head(b), buf_len(a)) == 0;
 }
 
-/* Those that there are: more of them or fewer, and new ones where @spec, which is taken, is not theirs. */
+/* Those that there are: more of them or fewer, and new ones (1) where @spec, which is then taken, is not theirs. */
 static int change_pool(struct workers *w, const struct config *config, struct buf *spec)
 {
     int r = pool_resize(w->pool, config->workers, config->start_timeout_ns);
@@ -316,11 +316,10 @@ static int change_pool(struct workers *w, const struct config *config, struct bu
         return r;
     buf_deinit(&w->next_spec);
     if (is_same(spec, &w->spec))
-        buf_deinit(spec);
-    else
-        w->next_spec = *spec;
+        return 0;
+    w->next_spec = *spec;
     *spec = (struct buf)BUF_INIT;
-    return 0;
+    return 1;
 }
 
 static int find_program(struct workers *w)
@@ -352,7 +351,7 @@ int workers_configure(struct workers *w, const struct config *config)
         return r;
     w->n_workers = config->workers;
     turn_soon(w);
-    return 0;
+    return r;
 }
 
 int workers_changed_plugins(const struct workers *w, const struct config *config, struct buf *ret)

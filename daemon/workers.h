@@ -31,11 +31,11 @@ void workers_serve(struct workers *w, struct dispatch *d);
 
 /* workers_configure: so many workers, for what @config says, from now on; the first call starts them. What is the same as
  * before changes nothing. While they are being replaced a further change waits until that is over.
- *   Return: 0 (also where nothing was to be started); -errno, and the log says why (as before). */
+ *   Return: 0; 1: they are to be replaced, since what they serve changes; -errno, and the log says why (as before). */
 MUST_CHECK int workers_configure(struct workers *w, const struct config *config);
 
-/* workers_plugins: the files of the plugins as they are now, for workers_is_changed: whether one of them has changed since the
- * workers were told of it. @ret gets the paths of those, each with a NUL. 0, -ENOMEM. */
+/* workers_changed_plugins: into @ret, each with a NUL, the plugins whose file has changed since workers were told of it.
+ * 0, -ENOMEM. */
 MUST_CHECK int workers_changed_plugins(const struct workers *w, const struct config *config, struct buf *ret);
 
 /* workers_is_settled: what was asked for last is done: no worker of before takes work; or it has failed for now. */

@@ -154,6 +154,8 @@ int dispatch_retire(struct dispatch *d, uint64_t key, mono_ns_t now)
     if (!w || w->is_dead)
         return 0;
     steer_drain(w, now, SPAN_LIT("another takes its place"), 0);
+    if (w->holder) /* so that a function which the others do not have counts as one that nobody serves */
+        engine_holder_serve_none(d->engine, w->holder);
     return 1;
 }
 

@@ -114,6 +114,8 @@ static int serve(struct worker *w, const struct hello *hello, struct grpc_status
 
         if (!f || engine_holder_serve(e, w->holder, f) < 0)
             return no_room(st);
+        if (worker_is_pool(w) && engine_function_describe(f, DEFAULTS_SAID, said.doc) < 0)
+            return no_room(st);
         if (!worker_is_pool(w))
             f->kinds |= WORKER_KIND_REMOTE;
         else if (!(f->kinds &

@@ -45,9 +45,7 @@ int engine_new(struct engine **ret, const struct engine_config *config)
     e->lazy_by = e->commit_by = CLOCK_NEVER;
     e->last_key = config->last_key;
     e->asked_ceiling = e->durable_ceiling = config->has_store ? config->last_key : UINT64_MAX;
-    e->account.limits = config->limits;
-    e->account.limits.max_waiter_edges =
-            MIN(config->limits.max_waiter_edges, (uint64_t)UINT32_MAX); /* n_pins */
+    engine_set_limits(e, &config->limits);
     slab_init(&e->futures, sizeof(struct future));
     slab_init(&e->edges, sizeof(struct edge));
     slab_init(&e->leases, sizeof(struct lease));
@@ -126,6 +124,12 @@ struct engine *engine_free(struct engine *e)
 struct scope *engine_scope(struct engine *e, struct span namespace, struct span principal)
 {
     return scope_get(&e->scopes, namespace, principal);
+}
+
+void engine_set_limits(struct engine *e, const struct limits *limits)
+{
+    e->config.limits = e->account.limits = *limits;
+    e->account.limits.max_waiter_edges = MIN(limits->max_waiter_edges, (uint64_t)UINT32_MAX); /* n_pins */
 }
 
 int engine_configure(struct engine *e, struct function *f, const struct function_limits *limits)

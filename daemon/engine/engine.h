@@ -89,6 +89,7 @@ struct function {
     struct ready ready;       /* its ready tasks by priority (sched.h) */
     struct gate gate;         /* its pause and limits (gate.h) */
     struct defaults defaults; /* of its tasks (defaults.h) */
+    int is_described;         /* doc is what the configuration says */
     struct list parked;       /* of struct future.queue: held by a concurrency key, by arrival */
     uint32_t index;           /* dense, for sets of functions */
     uint32_t n_holders;       /* workers that serve it now */
@@ -105,6 +106,12 @@ MUST_CHECK struct function *engine_function_add(struct engine *e, struct span na
 struct function *engine_function_find(const struct engine *e, struct span name);
 /* engine_function_next: in the order they became known; NULL starts, NULL ends. */
 struct function *engine_function_next(const struct engine *e, const struct function *f);
+
+/* engine_function_describe: what @f does, for people, in place of what was said before; a worker is not heard while the configuration
+ * says something. 0, -ENOMEM (as before). */
+MUST_CHECK int engine_function_describe(struct function *f, enum defaults_source source, struct span doc);
+/* engine_set_limits: those of futures, memory, waiter edges and functions from now on; what is there already stays. */
+void engine_set_limits(struct engine *e, const struct limits *limits);
 
 /* engine_configure: the limits of the configuration, which hold where none are set. 0, -ENOMEM (as before). */
 MUST_CHECK int engine_configure(struct engine *e, struct function *f, const struct function_limits *limits);

@@ -4,6 +4,8 @@
 #include "base/mem.h"
 #include "engine/state.h"
 
+#include <errno.h>
+
 void function_set_init(struct function_set *s, const struct hash_seed *seed)
 {
     *s = (struct function_set){0};
@@ -89,6 +91,21 @@ struct function *function_get(struct function_set *s, struct sched *sched, struc
 struct function *engine_function_add(struct engine *e, struct span name, struct span doc)
 {
     return function_get(&e->functions, &e->sched, name, doc, e->config.limits.max_functions);
+}
+
+int engine_function_describe(struct function *f, enum defaults_source source, struct span doc)
+{
+    struct bytes *copy = NULL;
+
+    if (source == DEFAULTS_CONFIGURED)
+        f->is_described = doc.len > 0;
+    if ((source == DEFAULTS_SAID && f->is_described) || span_eq(SPAN_OF_BYTES(f->doc), doc))
+        return 0;
+    if (doc.len && !(copy = bytes_dup(doc.p, doc.len)))
+        return -ENOMEM;
+    bytes_unref(f->doc);
+    f->doc = copy;
+    return 0;
 }
 
 struct function *engine_function_find(const struct engine *e, struct span name)

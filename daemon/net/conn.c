@@ -696,6 +696,11 @@ int conn_set_is_full(const struct conn_set *set)
     return set->n_counted >= set->config.max_conns;
 }
 
+void conn_set_limit(struct conn_set *set, uint32_t max_conns)
+{
+    set->config.max_conns = max_conns;
+}
+
 void conn_set_drain(struct conn_set *set)
 {
     set->is_draining = 1;

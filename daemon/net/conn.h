@@ -96,6 +96,9 @@ void conn_set_refuse(struct conn_set *set);
 /* conn_set_is_full: whether max_conns are open. */
 MUST_CHECK int conn_set_is_full(const struct conn_set *set);
 
+/* conn_set_limit: so many may be open from now on; more that are open already stay so. */
+void conn_set_limit(struct conn_set *set, uint32_t max_conns);
+
 /* conn_set_drain: GOAWAY to all; each closes when its open calls are over. Later ones drain from birth. */
 void conn_set_drain(struct conn_set *set);
 

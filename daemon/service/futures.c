@@ -484,7 +484,7 @@ static const struct grpc_handler get_handler = {.on_message = on_get, .on_done =
                                  delete_handler = {.on_message = on_delete, .on_done = on_done},
                                  annotate_handler = {.on_message = on_annotate, .on_done = on_done};
 
-/* The methods that are built; unimplemented.c has the others. */
+/* The methods. */
 static const struct grpc_method rows[] = {
         {"/futured.v1.Futures/Submit", GRPC_UNARY, &submit_handler, NULL, RIGHT_SUBMIT},
         {"/futured.v1.Futures/SubmitStream", GRPC_BIDI, &submit_stream_handler, NULL, RIGHT_SUBMIT},

@@ -18,6 +18,7 @@ struct system {
     struct engine *engine;
     struct grpc_server *server;
     struct system_config config;
+    wall_ns_t reload_time;
     struct buf addresses; /* NUL-terminated, one behind the other */
     struct grpc_method methods[2];
 };
@@ -59,7 +60,7 @@ static void put_info(struct writer *w, const struct system *s, const struct grpc
         writer_text(w, 8, a);
     put_limits(w, s);
     writer_text(w, 10, peer->principal);
-    writer_timestamp(w, 12, s->config.start_time);
+    writer_timestamp(w, 12, s->reload_time);
     writer_uint(w, 13, s->config.pid);
 }
 
@@ -320,6 +321,7 @@ int system_new(struct system **ret, struct engine *e, struct grpc_server *server
     s->engine = e;
     s->server = server;
     s->config = *config;
+    s->reload_time = config->start_time;
     s->methods[0] =
             (struct grpc_method){"/futured.v1.System/GetInfo", GRPC_UNARY, &get_info_handler, s, RIGHT_KNOWN};
     s->methods[1] = (struct grpc_method){"/futured.v1.System/GetStats", GRPC_UNARY, &get_stats_handler, s,
@@ -340,6 +342,16 @@ const struct grpc_method *system_methods(const struct system *s, size_t *ret_n)
 {
     *ret_n = ARRAY_LEN(s->methods);
     return s->methods;
+}
+
+void system_set_limits(struct system *s, const struct limits *limits)
+{
+    s->config.limits = *limits;
+}
+
+void system_reloaded(struct system *s, wall_ns_t time)
+{
+    s->reload_time = time;
 }
 
 int system_add_address(struct system *s, const char *text)

@@ -28,7 +28,7 @@ struct system_config {
     struct limits limits;
     size_t max_result_bytes;
     int has_store;
-    wall_ns_t start_time;
+    wall_ns_t start_time; /* and of the last reload, until system_reloaded */
     uint32_t pid;
     struct system_world world;
     const struct drain *drain; /* whose steps GetInfo tells; NULL = none ever */
@@ -38,6 +38,11 @@ struct system_config {
 MUST_CHECK int system_new(struct system **ret, struct engine *e, struct grpc_server *server,
                           const struct system_config *config);
 struct system *system_free(struct system *s);
+
+/* system_set_limits: those that are told from now on. */
+void system_set_limits(struct system *s, const struct limits *limits);
+/* system_reloaded: a configuration took effect at @time. */
+void system_reloaded(struct system *s, wall_ns_t time);
 
 /* system_methods: the rows for grpc_server_add; they live as long as @s. */
 const struct grpc_method *system_methods(const struct system *s, size_t *ret_n);

@@ -5,14 +5,15 @@
 
 #include <inttypes.h>
 #include <limits.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
+static _Atomic int max_level = LOG_INFO;
 /* Set once by log_configure before the second thread exists, read-only after that. */
-static enum log_level max_level = LOG_INFO;
 static log_sink_fn log_sink = log_to_stderr;
 
 static const struct {
@@ -26,8 +27,13 @@ static const struct {
 
 void log_configure(enum log_level max, log_sink_fn sink)
 {
-    max_level = max;
+    log_set_level(max);
     log_sink = sink ? sink : log_to_stderr;
+}
+
+void log_set_level(enum log_level max)
+{
+    atomic_store_explicit(&max_level, (int)max, memory_order_relaxed);
 }
 
 int log_level_parse(const char *text, enum log_level *ret_level)
@@ -79,7 +85,8 @@ void log_emit(struct log_site *site, enum log_level level, const char *event, co
     uint32_t n_suppressed;
 
     ASSERT(n_fields <= LOG_FIELDS_MAX);
-    if (level > max_level || !site_admit(site, &n_suppressed))
+    if ((int)level > atomic_load_explicit(&max_level, memory_order_relaxed) ||
+        !site_admit(site, &n_suppressed))
         return;
     if (!n_suppressed) {
         log_sink(level, event, fields, n_fields);

@@ -41,6 +41,9 @@ typedef void (*log_sink_fn)(enum log_level level, const char *event, const struc
 /* log_configure: what is written (up to @max) and where to; NULL = log_to_stderr. Before threads start. */
 void log_configure(enum log_level max, log_sink_fn sink);
 
+/* log_set_level: what is written from now on. Any thread. */
+void log_set_level(enum log_level max);
+
 /* log_level_parse: error, warning, notice, info, debug. 0; LOG_E_LEVEL (none of these). */
 enum { LOG_E_LEVEL = 1 };
 MUST_CHECK int log_level_parse(const char *text, enum log_level *ret_level);

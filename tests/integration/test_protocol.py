@@ -26,7 +26,6 @@ FILES = [futures_pb2, functions_pb2, workers_pb2, system_pb2, operations_pb2, he
 METHODS = [f"{s.full_name}/{m.name}" for f in FILES for s in f.DESCRIPTOR.services_by_name.values() for m in s.methods]
 BLOCK = re.compile(r"^## (?P<service>[\w.]+)$|^### (?P<method>\w+)\n(?:(?!^#).*\n)*?```text\n(?P<text>(?:(?!```).*\n)*)```$",
                    re.M)
-UNBUILT = re.compile(r"(?<=<!-- unimplemented -->\n)(?:- .*\n)*")
 FUTURES, FUNCTIONS, WORKERS = "futured.v1.Futures/", "futured.v1.Functions/", "futured.v1.Workers/"
 SYSTEM, OPERATIONS = "futured.v1.System/", "google.longrunning.Operations/"
 
@@ -466,9 +465,6 @@ class Protocol(FuturesCase):  # noqa: F405
         play(world)
         return world.talk.text()
 
-    def is_unbuilt(self, text):
-        return "does not have this method" in text.replace("\n   ", " ")
-
     def test_every_method_once(self):
         page = PAGE.read_text(encoding="utf-8")
         _, order = blocks_of(page)
@@ -484,8 +480,6 @@ class Protocol(FuturesCase):  # noqa: F405
             with self.subTest(method=path):
                 texts[path] = self.play(path)
                 self.assertEqual(found[path]["text"], texts[path], "run tests/integration/test_protocol.py --write")
-        unbuilt = "".join(f"- `{path}`\n" for path in order if self.is_unbuilt(texts[path]))
-        self.assertEqual(UNBUILT.search(page)[0], unbuilt)
 
     def test_reasons(self):
         """Every reason that the daemon gives stands in the table, and no other."""
@@ -512,8 +506,7 @@ def write():
             for path in reversed(order):
                 start, end = found[path].span("text")
                 page = page[:start] + texts[path] + page[end:]
-            unbuilt = "".join(f"- `{path}`\n" for path in order if self.is_unbuilt(texts[path]))
-            PAGE.write_text(UNBUILT.sub(lambda _: unbuilt, page), encoding="utf-8")
+            PAGE.write_text(page, encoding="utf-8")
     futures_support.harness.unittest.TextTestRunner(verbosity=2).run(Writer("test_write"))
 
 

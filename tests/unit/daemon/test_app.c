@@ -294,6 +294,8 @@ static void test_start_and_stop(void **state)
     assert_int_equal(c.status.code, GRPC_UNIMPLEMENTED);
 
     assert_int_equal(kill(daemon_pid, SIGHUP), 0); /* changes nothing */
+    assert_notified("RELOADING=1\nMONOTONIC_USEC=");
+    assert_notified("READY=1\n");
     assert_health(&c, 1);
     call(&c, "/grpc.health.v1.Health/Watch"); /* a call without end, that must not hold up the drain */
     c.n_message = 0;
@@ -311,7 +313,7 @@ static void test_start_and_stop(void **state)
     assert_int_equal(access(port_file, F_OK), -1);
     assert_int_equal(access(socket_path, F_OK), -1);
     assert_logged(" notice started ");
-    assert_logged(" notice reload_ignored ");
+    assert_logged(" notice reloaded principal=SIGHUP");
     assert_logged(" notice draining connections=1 timeout_ms=30000");
     assert_logged(" notice stopped");
     free_client(&c);

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Every method of the contract stands once: it is implemented, or listed as UNIMPLEMENTED; and it is called as the
- * contract says. */
+/* Every method of the contract stands once in the rows of the rooms, and it is called as the contract says. */
 #include "dispatch/dispatch.h"
 #include "google/protobuf/descriptor.pb-c.h"
 #include "proto/descriptor_set.h"
 #include "service/health.h"
 #include "service/reflection.h"
+#include "service/reload.h"
 #include "service/system.h"
-#include "service/unimplemented.h"
 #include "tests/unit/service/harness.h"
 
 enum { ROWS_MAX = 128, SOURCES = 8 };
@@ -19,6 +18,7 @@ struct rows {
     struct dispatch *dispatch;
     struct system *system;
     struct drain drain;
+    struct reload reload;
     struct {
         const struct grpc_method *rows;
         size_t n;
@@ -44,6 +44,7 @@ static void rows_init(struct rows *r, struct harness *h)
     const struct dispatch_config config = {.pool = {.page = no_page, .kill = no_kill, .pid = no_pid}};
     const struct system_config system_config = {0};
     const struct drain_world world = {0};
+    const struct reload_world reload_world = {0};
 
     assert_int_equal(health_new(&r->health, h->server), 0);
     assert_int_equal(reflection_new(&r->reflection, h->server), 0);
@@ -55,7 +56,8 @@ static void rows_init(struct rows *r, struct harness *h)
     r->sources[3].rows = health_methods(r->health, &r->sources[3].n);
     r->sources[4].rows = reflection_methods(r->reflection, &r->sources[4].n);
     r->sources[5].rows = system_methods(r->system, &r->sources[5].n);
-    r->sources[6].rows = unimplemented_methods(&r->sources[6].n);
+    reload_init(&r->reload, &reload_world);
+    r->sources[6].rows = reload_methods(&r->reload, &r->sources[6].n);
     drain_init(&r->drain, h->engine, &world);
     r->sources[7].rows = drain_methods(&r->drain, &r->sources[7].n);
 }
@@ -126,34 +128,11 @@ static void test_every_method_once(void **state)
     google__protobuf__file_descriptor_set__free_unpacked(set, NULL);
 }
 
-static void test_answer(void **state)
-{
-    const struct grpc_method *rows;
-    struct harness h;
-    size_t n;
-
-    harness_init(&h, NULL);
-    rows = unimplemented_methods(&n);
-    assert_int_equal(grpc_server_add(h.server, rows, n), 0);
-    for (size_t i = 0; i < n; i++) {
-        struct loopback_call c;
-
-        loopback_call(&h.lo, &c, rows[i].path, 0);
-        loopback_send(&c, "\x0a", 1); /* whatever is asked */
-        loopback_half_close(&c);
-        harness_settle(&h);
-        harness_expect(&c, GRPC_UNIMPLEMENTED, "UNIMPLEMENTED_METHOD", NULL);
-        loopback_call_deinit(&c);
-    }
-    harness_deinit(&h);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
             cmocka_unit_test(test_every_method_once),
-            cmocka_unit_test(test_answer),
     };
 
-    return cmocka_run_group_tests_name("service/unimplemented", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("daemon/methods", tests, NULL, NULL);
 }
