@@ -404,6 +404,39 @@ const struct command commands[] = {
                 .run = cmd_function_limits,
         },
         {
+                .name = "reload",
+                .arguments = "",
+                .summary = "Have the daemon read its configuration again",
+                .text = "It ends when what has changed is in use. Where the configuration is wrong nothing\n"
+                        "changes, and what is wrong is said with file and line.\n"
+                        "\nExamples:\n"
+                        "  futurectl reload --dry-run\n",
+                .kind = ARGUMENT_OTHER,
+                .min_arguments = 0,
+                .max_arguments = 0,
+                .options = {OPTION_DRY_RUN, OPTION_TIMEOUT, OPTION_END},
+                .run = cmd_daemon_reload,
+        },
+        {
+                .name = "drain",
+                .arguments = "",
+                .summary = "Stop the daemon in steps, and wait for what runs",
+                .text = "Without --stop-accept, --stop-dispatch or --exit it accepts and starts nothing "
+                        "more.\n"
+                        "What runs still when the time is over (30s, or --timeout) is listed, with exit "
+                        "status\n"
+                        "124; the drain holds on until --undo.\n"
+                        "\nExamples:\n"
+                        "  futurectl drain --timeout 5m --reason 'new disk' && replace-the-disk\n"
+                        "  futurectl drain --undo\n",
+                .kind = ARGUMENT_OTHER,
+                .min_arguments = 0,
+                .max_arguments = 0,
+                .options = {OPTION_STOP_ACCEPT, OPTION_STOP_DISPATCH, OPTION_EXIT, OPTION_UNDO, OPTION_REASON,
+                            OPTION_TIMEOUT, OPTION_END},
+                .run = cmd_daemon_drain,
+        },
+        {
                 .name = "ping",
                 .arguments = "",
                 .summary = "Ask whether the daemon is there and takes calls",

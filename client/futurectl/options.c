@@ -66,6 +66,7 @@ static const struct option table[] = {
         {OPTION_DURABLE, 0, "durable", NULL, "keep it on disk (the default of a daemon with a store)", NULL},
         {OPTION_EPHEMERAL, 0, "ephemeral", NULL, "keep it in memory only: it does not survive the daemon",
          NULL},
+        {OPTION_EXIT, 0, "exit", NULL, "the daemon ends when nothing runs any more", NULL},
         {OPTION_EXPECT, 0, "expect", "N", "until the group has N members, too", NULL},
         {OPTION_FAIRNESS_KEY, 0, "fairness-key", "KEY",
          "take turns with tasks of other keys (default: who submitted)", NULL},
@@ -125,6 +126,9 @@ static const struct option table[] = {
         {OPTION_RETRIES, 0, "retries", "N", "how often to try again after a failure (default 0)", NULL},
         {OPTION_RETRY_FAILED, 0, "retry-failed", NULL, "resume, and run again what failed", NULL},
         {OPTION_SELECT_GROUP, 'g', "group", "GROUP", "those of that group", NULL},
+        {OPTION_STOP_ACCEPT, 0, "stop-accept", NULL, "accept no task", NULL},
+        {OPTION_STOP_DISPATCH, 0, "stop-dispatch", NULL, "start no task, and wait for those that run", NULL},
+        {OPTION_UNDO, 0, "undo", NULL, "end the drain: accept and start tasks again", NULL},
         {OPTION_TAG, 0, "tag", "TAG", "a mark of your own in the record", NULL},
         {OPTION_MAP_TAG, 0, "tag", NULL, "begin each line of a result with the item and a tab", NULL},
         {OPTION_TIMEOUT, 0, "timeout", "DURATION", "give up waiting after that time, with exit status 124",
@@ -417,6 +421,7 @@ static int set(struct parser *p, const struct option *o, const char *value)
     case OPTION_MAP_DRY_RUN: to->is_dry_run = 1; return 0;
     case OPTION_DURABLE: return set_durability(p, FUTURED_DURABLE);
     case OPTION_EPHEMERAL: return set_durability(p, FUTURED_EPHEMERAL);
+    case OPTION_EXIT: to->is_exit = 1; return 0;
     case OPTION_EXPECT: return parse_u32(p, o->name, value, 1, &to->expect);
     case OPTION_FAIRNESS_KEY: to->fairness_key = value; return 0;
     case OPTION_FILES: to->is_files = 1; return 0;
@@ -453,8 +458,11 @@ static int set(struct parser *p, const struct option *o, const char *value)
     case OPTION_RETRY_FAILED: to->retries_failed = 1; return 0;
     case OPTION_RETENTION: return parse_span(p, o->name, value, &to->retention);
     case OPTION_RETRIES: return parse_u32(p, o->name, value, 0, &to->retries);
+    case OPTION_STOP_ACCEPT: to->is_stop_accept = 1; return 0;
+    case OPTION_STOP_DISPATCH: to->is_stop_dispatch = 1; return 0;
     case OPTION_TAG: to->tag = value; return 0;
     case OPTION_TIMEOUT: return parse_span(p, o->name, value, &to->timeout);
+    case OPTION_UNDO: to->is_undo = 1; return 0;
     case OPTION_WAIT: return parse_span(p, o->name, value, &to->wait);
     case OPTION_YES: to->is_yes = 1; return 0;
     case OPTION_END: break;

@@ -35,6 +35,7 @@ enum option_id {
     OPTION_DRY_RUN,
     OPTION_DURABLE,
     OPTION_EPHEMERAL,
+    OPTION_EXIT,
     OPTION_EXPECT,
     OPTION_FAIRNESS_KEY,
     OPTION_FILES,
@@ -75,6 +76,8 @@ enum option_id {
     OPTION_RETRIES,
     OPTION_RETRY_FAILED,
     OPTION_SELECT_GROUP, /* --group of a command that selects by it */
+    OPTION_STOP_ACCEPT,
+    OPTION_STOP_DISPATCH,
     OPTION_TAG,
     OPTION_TIMEOUT,
     OPTION_TLS_CA,
@@ -82,6 +85,7 @@ enum option_id {
     OPTION_TLS_KEY,
     OPTION_TOKEN_FILE,
     OPTION_TOP_COUNT,
+    OPTION_UNDO,
     OPTION_VIEW,
     OPTION_WAIT,
     OPTION_YES,
@@ -173,6 +177,7 @@ struct options {
     uint32_t count, expect, limit, retries;
     enum futured_view view;
     int is_any, is_first_exception, is_oldest_first, is_dry_run, is_yes, is_reset, is_without_deadline;
+    int is_exit, is_stop_accept, is_stop_dispatch, is_undo;
     int cancel_on_disconnect, passes_results;
 
     struct halt halt;

@@ -38,6 +38,8 @@ struct output_ops {
     void (*waited)(struct output *out, const struct futured_waited *waited);
     void (*explanation)(struct output *out, const struct futured_explanation *explanation);
     void (*count)(struct output *out, const struct futured_count *count);
+    void (*reloaded)(struct output *out, const struct futured_reloaded *reloaded);
+    void (*drained)(struct output *out, const struct futured_drained *drained);
     void (*changed)(struct output *out, const struct futured_changed *changed, const char *text);
     void (*fact)(struct output *out, const char *key, const char *value, const char *text);
 };
@@ -137,6 +139,18 @@ static inline void output_explanation(struct output *out, const struct futured_e
 static inline void output_count(struct output *out, const struct futured_count *count)
 {
     out->ops->count(out, count);
+    out->n_items++;
+}
+
+static inline void output_reloaded(struct output *out, const struct futured_reloaded *reloaded)
+{
+    out->ops->reloaded(out, reloaded);
+    out->n_items++;
+}
+
+static inline void output_drained(struct output *out, const struct futured_drained *drained)
+{
+    out->ops->drained(out, drained);
     out->n_items++;
 }
 

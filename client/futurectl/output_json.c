@@ -6,6 +6,7 @@
 
 #include <futured/v1/functions.pb-c.h>
 #include <futured/v1/futures.pb-c.h>
+#include <futured/v1/system.pb-c.h>
 #include <futured/v1/workers.pb-c.h>
 #include <google/protobuf/duration.pb-c.h>
 
@@ -71,6 +72,16 @@ static void waited(struct output *out, const struct futured_waited *w)
 static void explanation(struct output *out, const struct futured_explanation *x)
 {
     show_wire(out, &futured__v1__explanation__descriptor, x->wire);
+}
+
+static void reloaded(struct output *out, const struct futured_reloaded *r)
+{
+    show_wire(out, &futured__v1__reload_response__descriptor, r->wire);
+}
+
+static void drained(struct output *out, const struct futured_drained *d)
+{
+    show_wire(out, &futured__v1__drain_response__descriptor, d->wire);
 }
 
 /* A message of the contract made of what several answers said. */
@@ -146,6 +157,8 @@ const struct output_ops output_json_ops = {
         .waited = waited,
         .explanation = explanation,
         .count = count,
+        .reloaded = reloaded,
+        .drained = drained,
         .changed = changed,
         .fact = fact,
 };

@@ -290,6 +290,32 @@ static void explanation(struct output *out, const struct futured_explanation *x)
     print_count_line(out, "room", x->credit);
 }
 
+/* --- the daemon */
+
+static void names(struct output *out, const char *key, size_t n, char *const *name)
+{
+    for (size_t i = 0; i < n; i++)
+        print_line(out, i ? "" : key, name[i]);
+}
+
+static void reloaded(struct output *out, const struct futured_reloaded *r)
+{
+    names(out, "changed", r->n_changed, r->changed);
+    names(out, "plugin", r->n_plugins, r->plugins);
+    names(out, "at restart", r->n_needs_restart, r->needs_restart);
+    if (!r->n_changed && !r->n_plugins && !r->n_needs_restart)
+        fputs("nothing has changed\n", out->to);
+}
+
+static void drained(struct output *out, const struct futured_drained *d)
+{
+    print_line(out, "accepts", d->stop_accept ? "nothing" : "tasks");
+    print_line(out, "starts", d->stop_dispatch ? "nothing" : "tasks");
+    print_line(out, "then", d->exit ? "it ends" : "");
+    print_count_line(out, "running", d->running);
+    print_count_line(out, "pending", d->pending);
+}
+
 /* --- the rest */
 
 static void put_id(struct output *out, const char *id, const char *behind)
@@ -341,6 +367,8 @@ const struct output_ops output_text_ops = {
         .waited = waited,
         .explanation = explanation,
         .count = count,
+        .reloaded = reloaded,
+        .drained = drained,
         .changed = changed,
         .fact = fact,
 };

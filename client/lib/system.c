@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-/* What the daemon tells of itself: its workers, its statistics. */
+/* The daemon itself: its workers, its statistics; reloading and stopping it. */
 #include "client/lib/call.h"
 #include "client/lib/decode.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include <futured/v1/system.pb-c.h>
 #include <futured/v1/workers.pb-c.h>
@@ -15,6 +16,13 @@ enum {
     WORKERS_WORKERS = 1,
     STATS_PREFIX = 1,
     STATS_OPENMETRICS = 2,
+    RELOAD_DRY_RUN = 1,
+    DRAIN_STOP_ACCEPT = 1,
+    DRAIN_STOP_DISPATCH = 2,
+    DRAIN_EXIT = 3,
+    DRAIN_TIMEOUT = 4,
+    DRAIN_REASON = 5,
+    RESUME_REASON = 1,
 };
 
 /* --- workers */
@@ -231,4 +239,146 @@ struct futured_info *futured_info_free(struct futured_info *info)
     if (info)
         futured_box_free(&CONTAINER_OF(info, struct info_box, info)->box);
     return NULL;
+}
+
+/* --- reloading */
+
+struct reloaded_box {
+    struct futured_box box;
+    struct futured_reloaded reloaded;
+};
+
+static void encode_reload(struct writer *w, const void *arg)
+{
+    const int *is_dry_run = arg;
+
+    writer_uint(w, RELOAD_DRY_RUN, *is_dry_run != 0);
+}
+
+static int decode_reloaded(struct span reply, void *ret)
+{
+    const Futured__V1__ReloadResponse *from;
+    struct futured_reloaded *to;
+    ProtobufCMessage *message;
+    struct futured_bytes wire;
+    struct futured_box *box;
+    int r = futured_box_new(&box, sizeof(struct reloaded_box), &futured__v1__reload_response__descriptor,
+                            reply, &message);
+
+    if (r)
+        return r;
+    r = futured_box_wire(&box->arena, reply, &wire);
+    if (r) {
+        futured_box_free(box);
+        return r;
+    }
+    from = (const Futured__V1__ReloadResponse *)(const void *)message;
+    to = &CONTAINER_OF(box, struct reloaded_box, box)->reloaded;
+    *to = (struct futured_reloaded){
+            .n_changed = from->n_changed,
+            .changed = from->changed,
+            .n_needs_restart = from->n_needs_restart,
+            .needs_restart = from->needs_restart,
+            .n_plugins = from->n_plugins,
+            .plugins = from->plugins,
+            .wire = wire,
+    };
+    *(struct futured_reloaded **)ret = to;
+    return 0;
+}
+
+int futured_reload(struct futured_client *client, int is_dry_run, struct futured_reloaded **ret)
+{
+    return futured_call_unary(client, "/futured.v1.System/Reload", encode_reload, &is_dry_run,
+                              decode_reloaded, ret);
+}
+
+struct futured_reloaded *futured_reloaded_free(struct futured_reloaded *reloaded)
+{
+    if (reloaded)
+        futured_box_free(&CONTAINER_OF(reloaded, struct reloaded_box, reloaded)->box);
+    return NULL;
+}
+
+/* --- draining */
+
+struct drained_box {
+    struct futured_box box;
+    struct futured_drained drained;
+};
+
+static void encode_drain(struct writer *w, const void *arg)
+{
+    const struct futured_drain_options *options = arg;
+
+    writer_uint(w, DRAIN_STOP_ACCEPT, options->stop_accept != 0);
+    writer_uint(w, DRAIN_STOP_DISPATCH, options->stop_dispatch != 0);
+    writer_uint(w, DRAIN_EXIT, options->exit != 0);
+    if (options->timeout_ns >= 0)
+        writer_duration(w, DRAIN_TIMEOUT, options->timeout_ns);
+    if (options->reason)
+        writer_text(w, DRAIN_REASON, options->reason);
+}
+
+static int decode_drained(struct span reply, void *ret)
+{
+    const Futured__V1__DrainResponse *from;
+    struct futured_drained *to;
+    ProtobufCMessage *message;
+    struct futured_bytes wire;
+    struct futured_box *box;
+    int r = futured_box_new(&box, sizeof(struct drained_box), &futured__v1__drain_response__descriptor, reply,
+                            &message);
+
+    if (r)
+        return r;
+    r = futured_box_wire(&box->arena, reply, &wire);
+    if (r) {
+        futured_box_free(box);
+        return r;
+    }
+    from = (const Futured__V1__DrainResponse *)(const void *)message;
+    to = &CONTAINER_OF(box, struct drained_box, box)->drained;
+    *to = (struct futured_drained){
+            .running = from->running_count, .pending = from->pending_count, .wire = wire};
+    if (from->drain) {
+        to->stop_accept = from->drain->stop_accept;
+        to->stop_dispatch = from->drain->stop_dispatch;
+        to->exit = from->drain->exit;
+    }
+    *(struct futured_drained **)ret = to;
+    return 0;
+}
+
+int futured_drain(struct futured_client *client, const struct futured_drain_options *options,
+                  struct futured_drained **ret)
+{
+    struct futured_drain_options known = FUTURED_DRAIN_OPTIONS_INIT;
+
+    memcpy(&known, options, MIN(options->size, sizeof known));
+    return futured_call_unary(client, "/futured.v1.System/Drain", encode_drain, &known, decode_drained, ret);
+}
+
+struct futured_drained *futured_drained_free(struct futured_drained *drained)
+{
+    if (drained)
+        futured_box_free(&CONTAINER_OF(drained, struct drained_box, drained)->box);
+    return NULL;
+}
+
+static void encode_resume(struct writer *w, const void *arg)
+{
+    if (arg)
+        writer_text(w, RESUME_REASON, arg);
+}
+
+static int decode_nothing(struct span reply, void *ret)
+{
+    return 0;
+}
+
+int futured_resume(struct futured_client *client, const char *reason)
+{
+    return futured_call_unary(client, "/futured.v1.System/Resume", encode_resume, reason, decode_nothing,
+                              NULL);
 }

@@ -171,6 +171,49 @@ class Daemon(CliCase):
         self.assertEqual(json.loads(self.ctl("stats", "futures_accepted", "--json")), {"openmetrics": wanted})
         openmetrics.parse(self.text("stats"))
 
+    def test_reload(self):
+        self.assertEqual(self.text("reload"), "nothing has changed\n")
+        file = self.server.directory / "futured.conf"
+        before = file.read_text(encoding="utf-8")
+        file.write_text(before.replace("exit 7", "exit 8") + "[store]\ncache = 1M\n[function.more]\ncommand = printf more\n",
+                        encoding="utf-8")
+        wanted = ("changed     function.exit7.command\n            function.more\nat restart  store.cache\n")
+        self.assertEqual(self.text("reload", "--dry-run"), wanted)
+        self.assertEqual(json.loads(self.ctl("reload", "--dry-run", "--json")),
+                         {"changed": ["function.exit7.command", "function.more"], "needs_restart": ["store.cache"],
+                          "plugins": [], "omitted": 0})
+        self.ctl("run", "more", status=4, err=None)  # nobody knows it
+        self.assertEqual(self.text("reload"), wanted)
+        self.assertEqual(self.text("run", "more"), "more")
+        file.write_text(before + "[pool]\nthread = 1\n", encoding="utf-8")
+        line = len(file.read_text(encoding="utf-8").splitlines())
+        self.ctl("reload", status=1, err=(
+            "futurectl: nothing has changed, since the configuration is wrong: "
+            f"{file}:{line}: [pool] thread: there is no such key; see futured --help\n"))
+        self.assertEqual(self.text("run", "more"), "more")
+
+    def test_drain(self):
+        gate = self.submit("gate")
+        self.wait_running(gate)
+        held = "accepts     nothing\nstarts      nothing\nrunning     1\npending     0\n"
+        out = self.ctl("drain", "--timeout", "1ms", "--reason", "new disk", status=124).decode()
+        self.assertEqual(table(out), table(
+            held + "ID  STATE  FUNCTION  AGE  TOOK  LABELS\n" + f"{gate}  RUNNING  gate  1 s\n"))
+        self.assertEqual(json.loads(self.ctl("drain", "--timeout", "1ms", "--json", status=124))["running_count"], 1)
+        self.ctl("submit", "echo", status=69, err=None)
+        drain = self.start_ctl("drain")
+        self.open_gate()
+        self.assertEqual(drain.wait(DEADLINE), 0)
+        self.assertEqual(drain.stdout.read(), held.replace("1\n", "0\n"))
+        self.assertEqual(self.text("drain", "--undo"), "accepting and starting tasks\n")
+        self.assertEqual(self.text("run", "echo", "x"), "x")
+        self.assertEqual(self.text("drain", "--stop-accept"), "accepts     nothing\nstarts      tasks\nrunning     0\npending     0\n")
+        self.ctl("drain", "--undo", "--exit", status=2,
+                 err="futurectl: --undo excludes --stop-accept, --stop-dispatch and --exit\n")
+        self.assertEqual(self.text("drain", "--exit"),
+                         "accepts     nothing\nstarts      nothing\nthen        it ends\nrunning     0\npending     0\n")
+        self.assertEqual(self.server.wait(), 0)
+
     def test_ping(self):
         self.assertEqual(plain(self.text("ping")), f"{self.server.address} is serving (SPAN)\n")
         self.assertEqual(json.loads(self.ctl("ping", "--json")), {"serving": self.server.address})

@@ -712,6 +712,47 @@ struct futured_info {
 FUTURED_API FUTURED_MUST_CHECK int futured_get_info(struct futured_client *client, struct futured_info **ret);
 FUTURED_API struct futured_info *futured_info_free(struct futured_info *info);
 
+struct futured_reloaded {
+    size_t n_changed, n_needs_restart, n_plugins;
+    char *const *changed;       /* settings that took effect, such as "pool.workers" */
+    char *const *needs_restart; /* settings that take effect at the daemon's next start */
+    char *const *plugins;       /* that are loaded anew, because their file is another one */
+    struct futured_bytes wire;  /* an encoded futured.v1.ReloadResponse */
+};
+
+/* futured_reload: the daemon reads its configuration again; answered when what has changed is in use. With @is_dry_run it only
+ * says what would change. FAILED_PRECONDITION: the configuration is wrong, as the status says; nothing has changed. */
+FUTURED_API FUTURED_MUST_CHECK int futured_reload(struct futured_client *client, int is_dry_run,
+                                                  struct futured_reloaded **ret);
+FUTURED_API struct futured_reloaded *futured_reloaded_free(struct futured_reloaded *reloaded);
+
+struct futured_drain_options {
+    size_t size;        /* set by FUTURED_DRAIN_OPTIONS_INIT */
+    int stop_accept;    /* no submission is accepted any more */
+    int stop_dispatch;  /* no task is started any more */
+    int exit;           /* both, and the daemon ends */
+    int64_t timeout_ns; /* how long to wait for what runs; < 0: the daemon's default, 30 s */
+    const char *reason; /* NULL: none */
+};
+#define FUTURED_DRAIN_OPTIONS_INIT                              \
+    {                                                           \
+        sizeof(struct futured_drain_options), 0, 0, 0, -1, NULL \
+    }
+
+struct futured_drained {
+    int stop_accept, stop_dispatch, exit; /* what holds */
+    uint64_t running, pending;            /* futures */
+    struct futured_bytes wire;            /* an encoded futured.v1.DrainResponse */
+};
+
+/* futured_drain: stop the daemon in steps; answered when nothing runs any more, or the time for that is over. futured_resume:
+ * undo all of that but an exit. */
+FUTURED_API FUTURED_MUST_CHECK int futured_drain(struct futured_client *client,
+                                                 const struct futured_drain_options *options,
+                                                 struct futured_drained **ret);
+FUTURED_API struct futured_drained *futured_drained_free(struct futured_drained *drained);
+FUTURED_API FUTURED_MUST_CHECK int futured_resume(struct futured_client *client, const char *reason);
+
 /* futured_ping: whether the daemon takes calls: FUTURED_OK (it is SERVING), UNAVAILABLE (it is not, or not
  * reached). */
 FUTURED_API FUTURED_MUST_CHECK int futured_ping(struct futured_client *client);

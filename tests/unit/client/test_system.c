@@ -37,9 +37,24 @@ static void test_info(void **state)
     assert_null(futured_info_free(NULL));
 }
 
+static void test_reload_and_drain(void **state)
+{
+    const struct futured_drain_options options = FUTURED_DRAIN_OPTIONS_INIT;
+    struct futured_reloaded *reloaded = NULL;
+    struct futured_drained *drained = NULL;
+    struct fake *fake = *state;
+
+    assert_int_equal(futured_reload(fake->client, 1, &reloaded), FUTURED_UNIMPLEMENTED);
+    assert_null(futured_reloaded_free(reloaded));
+    assert_int_equal(futured_drain(fake->client, &options, &drained), FUTURED_UNIMPLEMENTED);
+    assert_null(futured_drained_free(drained));
+    assert_int_equal(futured_resume(fake->client, NULL), FUTURED_UNIMPLEMENTED);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {WITH_FAKE(test_workers), WITH_FAKE(test_stats), WITH_FAKE(test_info)};
+    const struct CMUnitTest tests[] = {WITH_FAKE(test_workers), WITH_FAKE(test_stats), WITH_FAKE(test_info),
+                                       WITH_FAKE(test_reload_and_drain)};
 
     return cmocka_run_group_tests_name("client/system", tests, NULL, NULL);
 }

@@ -46,7 +46,7 @@ static void asks(const char *text, enum argument_kind kind, const char *prefix)
 
 static void test_tables(void **state)
 {
-    offers("re", "result reschedule retry resume ");
+    offers("re", "result reschedule retry resume reload ");
     offers("run --pri", "--priority ");
     offers("run sha256 --d", "--deadline --depends-on --depend-policy --durable ");
     offers("wait --gr", "--group ");
