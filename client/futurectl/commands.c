@@ -12,6 +12,7 @@
 #include "client/futurectl/cmd_show.h"
 #include "client/futurectl/cmd_top.h"
 #include "client/futurectl/cmd_wait.h"
+#include "client/futurectl/cmd_worker.h"
 #include "client/futurectl/ctl.h"
 #include "client/futurectl/help.h"
 
@@ -331,6 +332,32 @@ const struct command commands[] = {
                 .max_arguments = 1,
                 .options = {OPTION_TIMEOUT, OPTION_END},
                 .run = cmd_daemon_workers,
+        },
+        {
+                .name = "worker",
+                .arguments = "-- COMMAND [ARGUMENT]...",
+                .summary = "Serve functions by a command, run once for each task",
+                .text = "The task's argument is the command's standard input, its standard output is the "
+                        "result, "
+                        "its\nstandard error the log. Another exit code than 0, or a signal, is the task's "
+                        "error. Cancelled,\nits process group gets SIGTERM, and SIGKILL when the grace is "
+                        "nearly "
+                        "over. The command sees\nFUTURED_ID, FUTURED_ATTEMPT, FUTURED_FUNCTION, "
+                        "FUTURED_GROUP and "
+                        "FUTURED_CONTENT_TYPE.\nOne SIGINT or SIGTERM ends the worker when what runs is "
+                        "done, a "
+                        "second one gives that up. A lost\ndaemon is waited for, without end or as long as "
+                        "--wait "
+                        "says.\n"
+                        "\nExamples:\n"
+                        "  futurectl worker --function resize --slots 4 -- convert - -resize 128x128 png:-\n"
+                        "  futurectl worker --function count-words -c 1 -- wc -w\n",
+                .kind = ARGUMENT_OTHER,
+                .min_arguments = 1,
+                .max_arguments = -1,
+                .options = {OPTION_FUNCTION, OPTION_SLOTS, OPTION_TASKS, OPTION_NAME, OPTION_LABEL,
+                            OPTION_WAIT, OPTION_END},
+                .run = cmd_worker,
         },
         {
                 .name = "stats",

@@ -77,6 +77,7 @@ static const struct option table[] = {
         {OPTION_FILTER, 'f', "filter", "FILTER",
          "those that match, such as 'state = FAILED AND end_time > -1h'", NULL},
         {OPTION_FIRST_EXCEPTION, 0, "first-exception", NULL, "until one has failed, or all are done", NULL},
+        {OPTION_FUNCTION, 0, "function", "NAME", "what to serve; may be given again for another", NULL},
         {OPTION_GRACE, 0, "grace", "DURATION", "how long a running attempt has to end by itself (default 5s)",
          NULL},
         {OPTION_GROUP, 'g', "group", "GROUP", "the group to put it into", NULL},
@@ -104,6 +105,7 @@ static const struct option table[] = {
         {OPTION_MAX_PENDING, 0, "max-pending", "N",
          "so many may wait, further submissions are refused; 0: any number", NULL},
         {OPTION_MAX_RUNNING, 0, "max-running", "N", "so many run at a time; 0: any number", NULL},
+        {OPTION_NAME, 0, "name", "NAME", "the name of the worker, for people (default host:pid)", NULL},
         {OPTION_NO_DEADLINE, 0, "no-deadline", NULL, "remove the deadline", NULL},
         {OPTION_NULL, '0', "null", NULL, "items of standard input end with a NUL, not with a newline", NULL},
         {OPTION_OLDEST_FIRST, 0, "oldest-first", NULL, "the oldest first; else the newest", NULL},
@@ -126,11 +128,13 @@ static const struct option table[] = {
         {OPTION_RETRIES, 0, "retries", "N", "how often to try again after a failure (default 0)", NULL},
         {OPTION_RETRY_FAILED, 0, "retry-failed", NULL, "resume, and run again what failed", NULL},
         {OPTION_SELECT_GROUP, 'g', "group", "GROUP", "those of that group", NULL},
+        {OPTION_SLOTS, 0, "slots", "N", "run N at a time (default 1)", NULL},
         {OPTION_STOP_ACCEPT, 0, "stop-accept", NULL, "accept no task", NULL},
         {OPTION_STOP_DISPATCH, 0, "stop-dispatch", NULL, "start no task, and wait for those that run", NULL},
         {OPTION_UNDO, 0, "undo", NULL, "end the drain: accept and start tasks again", NULL},
         {OPTION_TAG, 0, "tag", "TAG", "a mark of your own in the record", NULL},
         {OPTION_MAP_TAG, 0, "tag", NULL, "begin each line of a result with the item and a tab", NULL},
+        {OPTION_TASKS, 'c', "count", "N", "end after N tasks", NULL},
         {OPTION_TIMEOUT, 0, "timeout", "DURATION", "give up waiting after that time, with exit status 124",
          NULL},
         {OPTION_TOP_COUNT, 0, "count", "N", "show it N times, then end", NULL},
@@ -408,6 +412,7 @@ static int set(struct parser *p, const struct option *o, const char *value)
     case OPTION_CONCURRENCY_KEY: to->concurrency_key = value; return 0;
     case OPTION_CONTENT_TYPE: to->content_type = value; return 0;
     case OPTION_COUNT:
+    case OPTION_TASKS:
     case OPTION_TOP_COUNT: return parse_u32(p, o->name, value, 1, &to->count);
     case OPTION_DEADLINE: return parse_deadline(p, value);
     case OPTION_DEPEND_POLICY:
@@ -427,6 +432,8 @@ static int set(struct parser *p, const struct option *o, const char *value)
     case OPTION_FILES: to->is_files = 1; return 0;
     case OPTION_FILTER: to->filter = value; return 0;
     case OPTION_FIRST_EXCEPTION: to->is_first_exception = 1; return 0;
+    case OPTION_FUNCTION:
+        return add_text(p, o->name, value, to->functions, &to->n_functions, OPTIONS_FUNCTIONS_MAX);
     case OPTION_GRACE: return parse_span(p, o->name, value, &to->grace);
     case OPTION_GROUP:
     case OPTION_SELECT_GROUP: to->group = value; return 0;
@@ -443,6 +450,7 @@ static int set(struct parser *p, const struct option *o, const char *value)
     case OPTION_MAX_IN_FLIGHT: return parse_in_flight(p, o->name, value);
     case OPTION_MAX_PENDING: return parse_maybe(p, o->name, value, 0, INT64_MAX, &to->max_pending);
     case OPTION_MAX_RUNNING: return parse_maybe(p, o->name, value, 0, UINT32_MAX, &to->max_running);
+    case OPTION_NAME: to->name = value; return 0;
     case OPTION_NO_DEADLINE: to->is_without_deadline = 1; return 0;
     case OPTION_NULL: to->is_null = 1; return 0;
     case OPTION_OLDEST_FIRST: to->is_oldest_first = 1; return 0;
@@ -458,6 +466,7 @@ static int set(struct parser *p, const struct option *o, const char *value)
     case OPTION_RETRY_FAILED: to->retries_failed = 1; return 0;
     case OPTION_RETENTION: return parse_span(p, o->name, value, &to->retention);
     case OPTION_RETRIES: return parse_u32(p, o->name, value, 0, &to->retries);
+    case OPTION_SLOTS: return parse_u32(p, o->name, value, 1, &to->slots);
     case OPTION_STOP_ACCEPT: to->is_stop_accept = 1; return 0;
     case OPTION_STOP_DISPATCH: to->is_stop_dispatch = 1; return 0;
     case OPTION_TAG: to->tag = value; return 0;
@@ -616,6 +625,8 @@ int options_parse(int argc, char **argv, const struct command *commands, size_t 
             first_foreign = NULL;
         }
     }
+    if (n < argc)
+        argv[n] = NULL; /* a command line of its own, for who runs it */
     ret->arguments = argv + 1;
     ret->n_arguments = n - 1;
     return check_arguments(&p);

@@ -41,6 +41,7 @@ enum option_id {
     OPTION_FILES,
     OPTION_FILTER,
     OPTION_FIRST_EXCEPTION,
+    OPTION_FUNCTION,
     OPTION_GRACE,
     OPTION_GROUP,
     OPTION_HALT,
@@ -59,6 +60,7 @@ enum option_id {
     OPTION_MAX_IN_FLIGHT,
     OPTION_MAX_PENDING,
     OPTION_MAX_RUNNING,
+    OPTION_NAME,
     OPTION_NO_DEADLINE,
     OPTION_NULL,
     OPTION_OLDEST_FIRST,
@@ -76,9 +78,11 @@ enum option_id {
     OPTION_RETRIES,
     OPTION_RETRY_FAILED,
     OPTION_SELECT_GROUP, /* --group of a command that selects by it */
+    OPTION_SLOTS,
     OPTION_STOP_ACCEPT,
     OPTION_STOP_DISPATCH,
     OPTION_TAG,
+    OPTION_TASKS, /* --count of the worker */
     OPTION_TIMEOUT,
     OPTION_TLS_CA,
     OPTION_TLS_CERT,
@@ -96,6 +100,7 @@ enum {
     OPTIONS_LABEL_KEY_BYTES = 64,
     OPTIONS_ERROR_BYTES = 512,
     OPTIONS_DEPENDS_ON_MAX = 1000, /* as the daemon's */
+    OPTIONS_FUNCTIONS_MAX = 256,
     OPTIONS_IN_FLIGHT_MAX = 65536, /* of libfutured */
     OPTIONS_PER_COMMAND = 40
 };
@@ -165,6 +170,8 @@ struct options {
     size_t n_labels;
     const char *remove[OPTIONS_LABELS_MAX];
     size_t n_remove;
+    const char *functions[OPTIONS_FUNCTIONS_MAX], *name;
+    size_t n_functions;
     const char *depends_on[OPTIONS_DEPENDS_ON_MAX];
     size_t n_depends_on;
     enum futured_durability durability;
@@ -174,7 +181,7 @@ struct options {
     struct option_time at, deadline;
     struct option_number priority, max_running, max_pending;
     double rate; /* < 0: not said */
-    uint32_t count, expect, limit, retries;
+    uint32_t count, expect, limit, retries, slots;
     enum futured_view view;
     int is_any, is_first_exception, is_oldest_first, is_dry_run, is_yes, is_reset, is_without_deadline;
     int is_exit, is_stop_accept, is_stop_dispatch, is_undo;

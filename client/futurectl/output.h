@@ -33,7 +33,7 @@ struct output_ops {
     void (*line)(struct output *out, const struct futured_future *future);   /* its state in a line */
     void (*function)(struct output *out, const struct futured_function *function);
     void (*function_whole)(struct output *out, const struct futured_function *function);
-    void (*worker)(struct output *out, const struct futured_worker *worker);
+    void (*worker)(struct output *out, const struct futured_worker_info *worker);
     void (*event)(struct output *out, const struct futured_event *event);
     void (*waited)(struct output *out, const struct futured_waited *waited);
     void (*explanation)(struct output *out, const struct futured_explanation *explanation);
@@ -106,7 +106,7 @@ static inline void output_function(struct output *out, const struct futured_func
     out->n_items++;
 }
 
-static inline void output_worker(struct output *out, const struct futured_worker *worker)
+static inline void output_worker(struct output *out, const struct futured_worker_info *worker)
 {
     out->ops->worker(out, worker);
     out->n_items++;

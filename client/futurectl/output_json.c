@@ -54,7 +54,7 @@ static void function(struct output *out, const struct futured_function *f)
     show_wire(out, &futured__v1__function_info__descriptor, f->wire);
 }
 
-static void worker(struct output *out, const struct futured_worker *w)
+static void worker(struct output *out, const struct futured_worker_info *w)
 {
     show_wire(out, &futured__v1__worker_info__descriptor, w->wire);
 }

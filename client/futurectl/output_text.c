@@ -118,7 +118,7 @@ static void function(struct output *out, const struct futured_function *f)
     }
 }
 
-static void worker(struct output *out, const struct futured_worker *w)
+static void worker(struct output *out, const struct futured_worker_info *w)
 {
     static const char *const states[] = {"", "STARTING", "READY", "DRAINING", "DISCONNECTED"};
     FILE *to;

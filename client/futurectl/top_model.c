@@ -92,7 +92,7 @@ int top_model_function(struct top_model *m, const struct futured_function *f)
     return 0;
 }
 
-void top_model_worker(struct top_model *m, const struct futured_worker *w)
+void top_model_worker(struct top_model *m, const struct futured_worker_info *w)
 {
     m->totals.n_workers++;
     m->totals.slots += w->slots;

@@ -59,7 +59,7 @@ void top_model_deinit(struct top_model *m);
 /* top_model_begin: a new sample, of @now. top_model_function: by name, as the daemon lists them. 0, -ENOMEM. */
 void top_model_begin(struct top_model *m, mono_ns_t now);
 MUST_CHECK int top_model_function(struct top_model *m, const struct futured_function *f);
-void top_model_worker(struct top_model *m, const struct futured_worker *w);
+void top_model_worker(struct top_model *m, const struct futured_worker_info *w);
 void top_model_crashed(struct top_model *m, uint64_t n_crashed);
 void top_model_end(struct top_model *m);
 

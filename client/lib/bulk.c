@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* What is done to all that a selector names, a bounded number a call: count, cancel_many, retry_many, delete_many. */
-#include "client/lib/call.h"
 #include "client/lib/decode.h"
+#include "client/lib/retry.h"
 #include "client/lib/selector.h"
 
 #include <errno.h>
@@ -165,7 +165,7 @@ static int change_many(struct futured_client *client, const char *path, const st
     many.options = (struct futured_many_options)FUTURED_MANY_OPTIONS_INIT;
     if (options)
         memcpy(&many.options, options, MIN(options->size, sizeof many.options));
-    return futured_call_unary(client, path, encode_many, &many, decode_changed, ret);
+    return futured_call_once(client, path, encode_many, &many, decode_changed, ret);
 }
 
 int futured_cancel_many(struct futured_client *client, const struct futured_selector *selector,

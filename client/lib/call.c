@@ -46,6 +46,7 @@ static void on_message(struct grpc_client_call *grpc, struct span message)
         memcpy(buf_tail(&call->queue), message.p, len);
     buf_commit(&call->queue, len);
     call->n_queued++;
+    futured_client_is_well(call->client);
     if (!call->max_queued && buf_len(&call->queue) > FUTURED_CALL_QUEUE_BYTES) {
         call->is_paused = 1;
         grpc_client_call_pause(grpc, 1);
@@ -75,6 +76,8 @@ static void on_done(struct grpc_client_call *grpc, const struct grpc_status *sta
         return;
     }
     call->status = *status;
+    if (status->code != GRPC_UNAVAILABLE && status->code != GRPC_DEADLINE_EXCEEDED)
+        futured_client_is_well(call->client);
     why = futured_conn_why(call->client->conn);
     if (call->no_memory)
         status_set(&call->status, GRPC_RESOURCE_EXHAUSTED, "NO_MEMORY", "this process is out of memory");
@@ -231,6 +234,8 @@ int futured_call_late(struct futured_client *client)
 {
     struct grpc_status status;
 
+    if (client->is_nonblocking)
+        return futured_client_again(client);
     status_set(&status, GRPC_DEADLINE_EXCEEDED, "", "%s has not answered within the time given",
                client->address.text);
     return futured_client_fail(client, &status, "");
@@ -248,13 +253,6 @@ int futured_call_decoded(struct futured_client *client, int r)
     return futured_client_fail(client, &status, "");
 }
 
-static int is_over(void *arg)
-{
-    const struct futured_call *call = arg;
-
-    return call->is_over;
-}
-
 int futured_call_ended(struct futured_call *call, const char *future_id)
 {
     struct grpc_status *status = &call->status;
@@ -265,36 +263,4 @@ int futured_call_ended(struct futured_call *call, const char *future_id)
         status_set(status, GRPC_DEADLINE_EXCEEDED, "", "%s has not answered within the time given",
                    call->client->address.text);
     return futured_client_fail(call->client, status, *future_id ? future_id : call->future_id);
-}
-
-static int unary_finish(struct futured_call *call, futured_decode_fn decode, void *ret)
-{
-    struct span reply;
-    int r = futured_client_drive(call->client, CLOCK_NEVER, is_over, call);
-
-    ASSERT(r == 0 && call->is_over); /* a lost connection has ended its calls */
-    if (call->status.code != GRPC_OK || call->n_queued == 0)
-        return futured_call_ended(call, "");
-    if (!decode)
-        return futured_client_done(call->client);
-    r = futured_call_next(call, CLOCK_NEVER, &reply);
-    ASSERT(r == 0);
-    return futured_call_decoded(call->client, decode(reply, ret));
-}
-
-int futured_call_unary(struct futured_client *client, const char *path, futured_encode_fn encode,
-                       const void *arg, futured_decode_fn decode, void *ret)
-{
-    struct futured_call *call;
-    int code = futured_call_new(&call, client, path, client->timeout_ns);
-
-    if (code)
-        return code;
-    call->max_queued = 1;
-    if (futured_call_send(call, encode, arg) < 0 || futured_call_half_close(call) < 0)
-        code = futured_client_no_memory(client);
-    else
-        code = unary_finish(call, decode, ret);
-    futured_call_free(call, 0);
-    return code;
 }

@@ -51,13 +51,9 @@ void futured_call_pop(struct futured_call *call);
 /* futured_call_break: what futured_call_next answered makes no sense: nothing more is read, the call ends INTERNAL. */
 void futured_call_break(struct futured_call *call);
 
-/* futured_call_unary: a whole call with one request: send, wait, read.
- *   @decode: makes what is asked for of the reply: 0; -ENOMEM; FUTURED_CALL_E_MALFORMED. May be NULL.
- *   Return: FUTURED_OK, or a code; noted in the client. */
+/* What makes something of a reply: 0; -ENOMEM; FUTURED_CALL_E_MALFORMED. */
 enum { FUTURED_CALL_E_MALFORMED = 1 };
 typedef int (*futured_decode_fn)(struct span reply, void *ret);
-MUST_CHECK int futured_call_unary(struct futured_client *client, const char *path, futured_encode_fn encode,
-                                  const void *arg, futured_decode_fn decode, void *ret);
 
 /* futured_call_ended: the code of a call that is over without the answer that was wanted, noted in the client; @future_id:
  * what it has accepted, "" where that stands in the initial metadata or is not known. */

@@ -2,6 +2,7 @@
 #include "client/lib/client.h"
 
 #include "base/mem.h"
+#include "client/lib/retry.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -28,6 +29,13 @@ static int fail_here(struct futured_client *client, enum grpc_code code, const c
     status_set(&client->last.raw, code, reason, "%s", message);
     client->last.future_id[0] = '\0';
     return futured_status_fill(&client->last);
+}
+
+int futured_client_again(struct futured_client *client)
+{
+    (void)fail_here(client, GRPC_OK, "", "");
+    client->last.view.code = FUTURED_AGAIN;
+    return FUTURED_AGAIN;
 }
 
 int futured_client_done(struct futured_client *client)
@@ -69,6 +77,7 @@ int futured_client_ensure(struct futured_client *client)
         return fail_here(client, GRPC_INVALID_ARGUMENT, "BAD_ADDRESS", text);
     }
     client->n_ids = 0;
+    client->n_connections++;
     if (futured_conn_new(&client->conn, &client->address, clock_mono()) < 0)
         return futured_client_no_memory(client);
     if (futured_conn_state(client->conn) == FUTURED_CONN_LOST)
@@ -111,6 +120,65 @@ int futured_client_adopt(struct futured_client *client, int fd)
     return futured_conn_new_fd(&client->conn, &client->address, fd, clock_mono());
 }
 
+/* --- patience */
+
+#define RETRY_PAUSE_MIN_NS (50 * NS_PER_MS)
+#define RETRY_PAUSE_MAX_NS (5 * NS_PER_S)
+
+void futured_client_is_well(struct futured_client *client)
+{
+    client->trouble_at = CLOCK_NEVER;
+    client->retry_at = 0;
+    futured_backoff_reset(&client->backoff);
+}
+
+int futured_client_may_retry(struct futured_client *client, const struct grpc_status *status, int is_safe)
+{
+    mono_ns_t now = clock_mono();
+    int64_t pause;
+
+    if (client->patience_ns <= 0 || status->code != GRPC_UNAVAILABLE)
+        return 0;
+    if (!is_safe && strcmp(status->reason, "CONNECTION_LOST") == 0)
+        return 0; /* it may have been done; of any other refusal it is known that it was not */
+    if (client->trouble_at == CLOCK_NEVER)
+        client->trouble_at = now;
+    if (client->retry_at <= now) { /* else somebody else has set it */
+        pause = futured_backoff_next(&client->backoff, RETRY_PAUSE_MIN_NS, RETRY_PAUSE_MAX_NS);
+        if (status->retry_delay_ms > 0)
+            pause = MAX(pause, MIN(status->retry_delay_ms * NS_PER_MS, RETRY_PAUSE_MAX_NS));
+        client->retry_at = clock_add(now, pause);
+    }
+    return client->retry_at <= clock_add(client->trouble_at, client->patience_ns);
+}
+
+static int never(void *arg)
+{
+    return 0;
+}
+
+int futured_client_pause(struct futured_client *client, mono_ns_t until)
+{
+    struct pollfd none = {.fd = -1};
+
+    for (;;) {
+        mono_ns_t now = clock_mono(), end = MIN(client->retry_at, until);
+        int64_t span = end > now ? end - now : 0;
+        const struct timespec timeout = {.tv_sec = span / NS_PER_S, .tv_nsec = span % NS_PER_S};
+
+        if (now >= client->retry_at)
+            return 0;
+        if (now >= until || client->is_nonblocking)
+            return FUTURED_CLIENT_E_LATE;
+        if (client->conn && futured_conn_state(client->conn) != FUTURED_CONN_LOST)
+            (void)!futured_client_drive(client, end, never, NULL);
+        else
+            (void)client->wait(client->wait_arg, &none, &timeout);
+    }
+}
+
+/* --- turns */
+
 static int wait_ppoll(void *arg, struct pollfd *fd, const struct timespec *timeout)
 {
     return ppoll(fd, 1, timeout, NULL);
@@ -137,7 +205,7 @@ int futured_client_drive(struct futured_client *client, mono_ns_t until, int (*i
         futured_conn_turn(client->conn, revents, now);
         if (is_done(arg) || futured_conn_state(client->conn) == FUTURED_CONN_LOST)
             break;
-        if (now >= until)
+        if (now >= until || client->is_nonblocking)
             return FUTURED_CLIENT_E_LATE;
         revents = wait_for(client, now, MIN(until, futured_conn_due(client->conn)));
     }
@@ -165,6 +233,8 @@ int futured_client_connect(struct futured_client *client)
     if (code)
         return code;
     if (futured_client_drive(client, futured_client_until(client), is_open, client)) {
+        if (client->is_nonblocking)
+            return futured_client_again(client);
         status_set(&late, GRPC_DEADLINE_EXCEEDED, "", "cannot connect to %s within the time given",
                    client->address.text);
         return futured_client_fail(client, &late, "");
@@ -184,6 +254,8 @@ struct futured_client *futured_client_new(const char *address)
     if (!client)
         return NULL;
     client->wait = wait_ppoll;
+    client->trouble_at = CLOCK_NEVER;
+    list_init(&client->operations);
     if (!address) {
         futured_address_default(text);
         address = text;
@@ -236,6 +308,7 @@ struct futured_client *futured_client_free(struct futured_client *client)
 {
     if (!client)
         return NULL;
+    futured_retry_drop_all(client);
     futured_conn_free(client->conn);
     mem_free(client->address.ca);
     mem_free(client->address.certificate);
@@ -247,6 +320,11 @@ struct futured_client *futured_client_free(struct futured_client *client)
 void futured_client_set_timeout(struct futured_client *client, int64_t timeout_ns)
 {
     client->timeout_ns = timeout_ns;
+}
+
+void futured_client_set_patience(struct futured_client *client, int64_t patience_ns)
+{
+    client->patience_ns = patience_ns;
 }
 
 const char *futured_client_address(const struct futured_client *client)

@@ -2,7 +2,8 @@
 /*
  * AsCompleted as an iterator. The request side stays open as long as IDs may be added, so the daemon does not
  * end the stream when all is answered; the end is known by counting: n_asked IDs of the user, each answered
- * once. The daemon ignores an ID that was asked for before, so duplicates must not count: asked is a set.
+ * once. The daemon ignores an ID that was asked for before, so duplicates must not count: asked is a set. Within the client's
+ * patience a lost stream is opened again, for those that were not answered.
  */
 #include "base/map.h"
 #include "base/mem.h"
@@ -15,7 +16,7 @@
 
 #include <sys/random.h>
 
-enum { AS_COMPLETED_IDS = 1, AS_COMPLETED_VIEW = 2 };
+enum { AS_COMPLETED_IDS = 1, AS_COMPLETED_VIEW = 2, ASK_MAX = 1000 };
 
 struct asked {
     struct map_item item;
@@ -25,7 +26,7 @@ struct asked {
 
 struct futured_completions {
     struct futured_client *client;
-    struct futured_call *call;
+    struct futured_call *call; /* NULL: to be opened again */
     enum futured_view view;
     struct map asked;
     size_t n_open; /* asked and not answered */
@@ -105,8 +106,85 @@ static int send_ask(struct futured_completions *completions, const char *const *
     return 0;
 }
 
+/* A code, noted in the client. */
+static int open_call(struct futured_completions *completions)
+{
+    return futured_call_new(&completions->call, completions->client, "/futured.v1.Futures/AsCompleted", 0);
+}
+
+/* Whether what ended with @status is the end; else it is opened again later. */
+static int is_end(struct futured_completions *completions, const struct grpc_status *status)
+{
+    if (!futured_client_may_retry(completions->client, status, 1))
+        return 1;
+    completions->call = futured_call_free(completions->call, 0);
+    return 0;
+}
+
+/* Ask once more for what was not answered, at most @ASK_MAX a message. 0, -ENOMEM. */
+static int ask_again(struct futured_completions *completions)
+{
+    const char *ids[ASK_MAX];
+    struct ask ask = {.ids = ids, .view = completions->view};
+    int r = 0;
+
+    MAP_FOREACH (item, &completions->asked) {
+        const struct asked *asked = CONTAINER_OF(item, struct asked, item);
+
+        if (asked->is_answered || !asked->is_sent)
+            continue;
+        ids[ask.n++] = asked->id;
+        if (ask.n == ASK_MAX) {
+            r = futured_call_send(completions->call, encode_ask, &ask);
+            ask.n = 0;
+        }
+        if (r < 0)
+            return r;
+    }
+    return ask.n ? futured_call_send(completions->call, encode_ask, &ask) : 0;
+}
+
+/* Open it again when it is time. FUTURED_OK, or a code. */
+static int reopen(struct futured_completions *completions, mono_ns_t until)
+{
+    struct futured_client *client = completions->client;
+    int code;
+
+    if (futured_client_pause(client, until))
+        return futured_call_late(client);
+    code = open_call(completions);
+    if (code)
+        return is_end(completions, &client->last.raw) ? code : FUTURED_OK;
+    if (ask_again(completions) < 0) {
+        completions->call = futured_call_free(completions->call, 0);
+        return futured_client_no_memory(client);
+    }
+    futured_client_poke(client);
+    return FUTURED_OK;
+}
+
+/* Those that were asked for while there is no stream: they go with the others. 0, -ENOMEM. */
+static int note_ask(struct futured_completions *completions, const char *const *ids, size_t n_ids)
+{
+    for (size_t i = 0; i < n_ids; i++) {
+        struct asked *asked = note_asked(completions, ids[i]);
+
+        if (!asked)
+            return -ENOMEM;
+        completions->n_open += !asked->is_sent;
+        asked->is_sent = 1;
+    }
+    return 0;
+}
+
 int futured_completions_add(struct futured_completions *completions, const char *const *ids, size_t n_ids)
 {
+    if (completions->call && completions->call->is_over)
+        (void)!is_end(completions, &completions->call->status);
+    if (!completions->call && note_ask(completions, ids, n_ids) < 0)
+        return futured_client_no_memory(completions->client);
+    if (!completions->call)
+        return futured_client_done(completions->client);
     if (completions->call->is_over)
         return futured_client_fail(completions->client, &completions->call->status, "");
     if (n_ids && send_ask(completions, ids, n_ids) < 0)
@@ -128,7 +206,9 @@ int futured_as_completed(struct futured_client *client, const char *const *ids, 
     map_init(&completions->asked, &seed);
     completions->client = client;
     completions->view = view;
-    code = futured_call_new(&completions->call, client, "/futured.v1.Futures/AsCompleted", 0);
+    code = open_call(completions);
+    if (code && futured_client_may_retry(client, &client->last.raw, 1))
+        code = FUTURED_OK;
     if (code == FUTURED_OK)
         code = futured_completions_add(completions, ids, n_ids);
     if (code) {
@@ -208,21 +288,31 @@ static int take_answer(struct futured_completions *completions, struct span repl
 int futured_completions_next(struct futured_completions *completions, struct futured_completion **ret)
 {
     struct futured_client *client = completions->client;
+    mono_ns_t until = futured_client_until(client);
     struct span reply;
-    int r;
+    int code, r;
 
     if (completions->n_open == 0) {
         *ret = NULL;
         return futured_client_done(client);
     }
-    r = futured_call_next(completions->call, futured_client_until(client), &reply);
-    if (r == FUTURED_CALL_E_LATE)
-        return futured_call_late(client);
-    if (r && completions->call->status.code == GRPC_OK)
-        status_set(&completions->call->status, GRPC_INTERNAL, "",
-                   "%s ended the stream before its last answer", client->address.text);
-    if (r)
-        return futured_client_fail(client, &completions->call->status, "");
+    for (;;) {
+        code = completions->call ? FUTURED_OK : reopen(completions, until);
+        if (code)
+            return code;
+        if (!completions->call)
+            continue;
+        r = futured_call_next(completions->call, until, &reply);
+        if (r == FUTURED_CALL_E_LATE)
+            return futured_call_late(client);
+        if (r == 0)
+            break;
+        if (completions->call->status.code == GRPC_OK)
+            status_set(&completions->call->status, GRPC_INTERNAL, "",
+                       "%s ended the stream before its last answer", client->address.text);
+        if (is_end(completions, &completions->call->status))
+            return futured_client_fail(client, &completions->call->status, "");
+    }
     r = take_answer(completions, reply, ret);
     if (r > 0)
         futured_call_break(completions->call);

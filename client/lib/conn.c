@@ -446,6 +446,11 @@ void futured_conn_turn(struct futured_conn *conn, short revents, mono_ns_t now)
 
 /* --- what to wait for */
 
+uint32_t futured_conn_target(const struct futured_conn *conn)
+{
+    return conn->next_target;
+}
+
 int futured_conn_fd(const struct futured_conn *conn)
 {
     return conn->fd;

@@ -46,6 +46,8 @@ struct grpc_client *futured_conn_grpc(const struct futured_conn *conn);
 
 /* What to wait for: futured_conn_events are events of poll(2) on futured_conn_fd, futured_conn_due is when to
  * call futured_conn_turn at the latest. */
+/* futured_conn_target: which of the addresses is tried: another one is another descriptor. */
+uint32_t futured_conn_target(const struct futured_conn *conn);
 int futured_conn_fd(const struct futured_conn *conn);
 short futured_conn_events(const struct futured_conn *conn);
 mono_ns_t futured_conn_due(const struct futured_conn *conn);

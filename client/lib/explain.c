@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Why a future, or a queue, is not moving. */
-#include "client/lib/call.h"
 #include "client/lib/decode.h"
+#include "client/lib/retry.h"
 
 #include <errno.h>
 

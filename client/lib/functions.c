@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The functions that there are, their pauses and their limits. */
-#include "client/lib/call.h"
 #include "client/lib/decode.h"
 #include "client/lib/future.h"
+#include "client/lib/retry.h"
 
 #include <errno.h>
 #include <string.h>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The calls about one future: submit, run, get, cancel, retry, delete, annotate, reschedule. */
-#include "client/lib/call.h"
 #include "client/lib/future.h"
 #include "client/lib/request.h"
+#include "client/lib/retry.h"
 #include "grpc/codec.h"
 
 #include <stdio.h>
@@ -41,14 +41,15 @@ static int begin(struct futured_client *client, struct futured_request *request)
     struct grpc_status status;
     int r = futured_request_check(request);
 
-    if (r == 0) {
-        r = futured_client_ensure(client);
+    if (r == 0 && client->patience_ns <= 0) {
+        r = futured_client_ensure(client); /* it is refused here already where there is none */
         if (r)
             return r;
-        r = futured_request_identify(request, client);
-        if (r == 0)
-            return FUTURED_OK;
     }
+    if (r == 0)
+        r = futured_request_identify(request, client);
+    if (r == 0)
+        return FUTURED_OK;
     if (r < 0)
         return futured_client_no_memory(client);
     status_set(&status, GRPC_RESOURCE_EXHAUSTED, "",
@@ -86,16 +87,25 @@ static void encode_announced(struct writer *w, const void *arg)
     futured_request_write_run(arg, w, NULL, 1);
 }
 
+/* By @method: it may be sent again, unless the task has no ID by which it is known again. */
+static int call(struct futured_client *client, struct futured_request *request, const char *method,
+                futured_encode_fn encode, futured_decode_fn decode, struct futured_future **ret)
+{
+    int code = futured_request_has_id(request)
+                       ? futured_call_unary(client, method, encode, request, decode, ret)
+                       : futured_call_once(client, method, encode, request, decode, ret);
+
+    if (code == FUTURED_OK || code == FUTURED_AGAIN)
+        futured_request_settle(request);
+    return code;
+}
+
 int futured_submit(struct futured_client *client, struct futured_request *request,
                    struct futured_future **ret)
 {
     int code = begin(client, request);
 
-    if (code == FUTURED_OK)
-        code = futured_call_unary(client, METHOD("Submit"), encode_submit, request, decode_submitted, ret);
-    if (code == FUTURED_OK)
-        futured_request_settle(request);
-    return code;
+    return code ? code : call(client, request, METHOD("Submit"), encode_submit, decode_submitted, ret);
 }
 
 /* --- run that tells of the acceptance: a RunStream of one */
@@ -160,11 +170,12 @@ static int run_answers(struct futured_call *call, const struct futured_request *
     return futured_call_decoded(call->client, r);
 }
 
-static int run_announced(struct futured_client *client, const struct futured_request *request,
-                         struct futured_future **ret)
+static int run_announced_once(struct futured_client *client, const struct futured_request *request,
+                              mono_ns_t until, struct futured_future **ret)
 {
     struct futured_call *call;
-    int code = futured_call_new(&call, client, METHOD("RunStream"), client->timeout_ns);
+    int64_t left = until == CLOCK_NEVER ? 0 : MAX(until - clock_mono(), (int64_t)1);
+    int code = futured_call_new(&call, client, METHOD("RunStream"), left);
 
     if (code)
         return code;
@@ -176,14 +187,38 @@ static int run_announced(struct futured_client *client, const struct futured_req
     return code;
 }
 
+static int run_announced(struct futured_client *client, const struct futured_request *request,
+                         struct futured_future **ret)
+{
+    mono_ns_t until = futured_client_until(client);
+    struct grpc_status status;
+    int code;
+
+    if (client->is_nonblocking || client->done) {
+        client->done = NULL;
+        status_set(&status, GRPC_FAILED_PRECONDITION, "",
+                   "futured_request_on_accepted is for calls that are waited for");
+        return futured_client_fail(client, &status, "");
+    }
+    for (;;) {
+        code = run_announced_once(client, request, until, ret);
+        if (code == FUTURED_OK ||
+            !futured_client_may_retry(client, &client->last.raw, futured_request_has_id(request)))
+            return code;
+        if (futured_client_pause(client, until))
+            return futured_call_late(client);
+    }
+}
+
 int futured_run(struct futured_client *client, struct futured_request *request, struct futured_future **ret)
 {
     int code = begin(client, request);
 
-    if (code == FUTURED_OK && futured_request_wants_told(request))
-        code = run_announced(client, request, ret);
-    else if (code == FUTURED_OK)
-        code = futured_call_unary(client, METHOD("Run"), encode_run, request, futured_future_decode, ret);
+    if (code)
+        return code;
+    if (!futured_request_wants_told(request))
+        return call(client, request, METHOD("Run"), encode_run, futured_future_decode, ret);
+    code = run_announced(client, request, ret);
     if (code == FUTURED_OK)
         futured_request_settle(request);
     return code;
@@ -268,7 +303,7 @@ static void encode_delete(struct writer *w, const void *arg)
 
 int futured_delete(struct futured_client *client, const char *id)
 {
-    return futured_call_unary(client, METHOD("Delete"), encode_delete, id, NULL, NULL);
+    return futured_call_once(client, METHOD("Delete"), encode_delete, id, NULL, NULL);
 }
 
 struct annotate {

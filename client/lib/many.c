@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The unary calls that answer many: wait, list; and the question whether the daemon is there. */
-#include "client/lib/call.h"
 #include "client/lib/future.h"
+#include "client/lib/retry.h"
 #include "client/lib/selector.h"
 
 #include <errno.h>

@@ -8,6 +8,9 @@
  * Invariants: n_in_flight slots are in use; the others are chained through next_free. At most n_slots answers can
  * wait in the call's queue. When the stream is over, take hands back the slots in use one by one with its status,
  * so no request is forgotten.
+ *
+ * Where the client has patience, a slot keeps its request as it was written. Then a lost stream is opened again and what is
+ * in flight is sent again: under its request ID it is the same task, so each finishes once. What has no ID comes back.
  */
 #include "base/mem.h"
 #include "client/lib/call.h"
@@ -30,13 +33,15 @@ struct slot {
     void *user;
     char request_id[FUTURED_CLIENT_ID_BYTES]; /* that the library has made; else "" */
     uint32_t next_free;                       /* while it is not in use */
-    int is_used;
+    int is_used, is_lost;                     /* lost: it cannot be sent again */
+    struct buf wire;                          /* to send it again; empty: it must not be */
 };
 
 struct futured_pipeline {
     struct futured_client *client;
-    struct futured_call *call; /* NULL before the first put */
-    uint32_t n_slots, n_in_flight, first_free;
+    struct futured_call *call; /* NULL before the first put, and where it is to be opened again */
+    struct grpc_status why;    /* of the stream that was lost, for slots that are */
+    uint32_t n_slots, n_in_flight, n_lost, first_free;
     struct slot slots[];
 };
 
@@ -71,6 +76,8 @@ struct futured_pipeline *futured_pipeline_free(struct futured_pipeline *pipeline
     if (!pipeline)
         return NULL;
     futured_call_free(pipeline->call, pipeline->n_in_flight == 0);
+    for (uint32_t i = 0; i < pipeline->n_slots; i++)
+        buf_deinit(&pipeline->slots[i].wire);
     return mem_free(pipeline);
 }
 
@@ -100,6 +107,8 @@ static void *free_slot(struct futured_pipeline *pipeline, uint32_t at)
     void *user = pipeline->slots[at].user;
 
     ASSERT(pipeline->slots[at].is_used);
+    pipeline->n_lost -= pipeline->slots[at].is_lost != 0;
+    buf_deinit(&pipeline->slots[at].wire);
     pipeline->slots[at] = (struct slot){.next_free = pipeline->first_free};
     pipeline->first_free = at;
     pipeline->n_in_flight--;
@@ -121,6 +130,12 @@ static void encode_put(struct writer *w, const void *arg)
     futured_request_write_run(put->request, w, put->tag, 0);
 }
 
+/* It is over, and take opens it again when the answers that have come are taken; what is put meanwhile goes then. */
+static int will_reopen(const struct futured_pipeline *pipeline)
+{
+    return pipeline->client->patience_ns > 0 && pipeline->call->status.code == GRPC_UNAVAILABLE;
+}
+
 static int refuse_put(struct futured_pipeline *pipeline, const struct futured_request *request)
 {
     struct grpc_status status;
@@ -134,7 +149,7 @@ static int refuse_put(struct futured_pipeline *pipeline, const struct futured_re
     else if (futured_pipeline_is_full(pipeline))
         status_set(&status, GRPC_FAILED_PRECONDITION, "",
                    "the pipeline is full: take one of the %u in flight first", pipeline->n_slots);
-    else if (pipeline->call && pipeline->call->is_over)
+    else if (pipeline->call && pipeline->call->is_over && !will_reopen(pipeline))
         status = pipeline->call->status;
     else
         return FUTURED_OK;
@@ -149,37 +164,105 @@ static void note_end(struct futured_pipeline *pipeline)
                    pipeline->client->address.text);
 }
 
+/* The stream is over, or did not come about, with @status: whether that is the end; else it is opened again later, and what
+ * cannot be sent again is lost. */
+static int is_end(struct futured_pipeline *pipeline, const struct grpc_status *status)
+{
+    if (!futured_client_may_retry(pipeline->client, status, 1))
+        return 1;
+    pipeline->why = *status;
+    pipeline->call = futured_call_free(pipeline->call, 0);
+    for (uint32_t i = 0; i < pipeline->n_slots; i++) {
+        struct slot *slot = &pipeline->slots[i];
+
+        if (slot->is_used && !slot->is_lost && buf_len(&slot->wire) == 0) {
+            slot->is_lost = 1;
+            pipeline->n_lost++;
+        }
+    }
+    return 0;
+}
+
+static void encode_again(struct writer *w, const void *arg)
+{
+    const struct slot *slot = arg;
+
+    writer_raw(w, (struct span){buf_head(&slot->wire), buf_len(&slot->wire)});
+}
+
+/* Open the stream, with what is in flight. A code, noted in the client. */
+static int open_call(struct futured_pipeline *pipeline)
+{
+    int code = futured_call_new(&pipeline->call, pipeline->client, "/futured.v1.Futures/RunStream", 0);
+
+    if (code)
+        return code;
+    pipeline->call->max_queued = pipeline->n_slots;
+    for (uint32_t i = 0; i < pipeline->n_slots; i++) {
+        const struct slot *slot = &pipeline->slots[i];
+
+        if (slot->is_used && buf_len(&slot->wire) &&
+            futured_call_send(pipeline->call, encode_again, slot) < 0) {
+            pipeline->call = futured_call_free(pipeline->call, 0);
+            return futured_client_no_memory(pipeline->client);
+        }
+    }
+    return FUTURED_OK;
+}
+
+/* Into @slot, and on its way if there is a stream. 0, -ENOMEM. */
+static int send_put(struct futured_pipeline *pipeline, struct slot *slot, const struct put *put, int keeps)
+{
+    struct writer w = writer_to(&slot->wire);
+
+    if (!keeps)
+        return futured_call_send(pipeline->call, encode_put, put);
+    encode_put(&w, put);
+    if (w.failed)
+        return w.failed;
+    return pipeline->call ? futured_call_send(pipeline->call, encode_again, slot) : 0;
+}
+
 int futured_pipeline_put(struct futured_pipeline *pipeline, struct futured_request *request, void *user)
 {
+    struct futured_client *client = pipeline->client;
     struct put put = {.request = request};
+    int code, keeps;
     uint32_t at;
-    int code;
 
-    if (pipeline->call && pipeline->call->is_over)
+    if (pipeline->call && pipeline->call->is_over) {
         note_end(pipeline);
+        if (pipeline->call->n_queued == 0)
+            (void)!is_end(pipeline, &pipeline->call->status);
+    }
     code = refuse_put(pipeline, request);
     if (code)
         return code;
-    if (!pipeline->call) {
-        code = futured_call_new(&pipeline->call, pipeline->client, "/futured.v1.Futures/RunStream", 0);
+    if (client->patience_ns <= 0 && !pipeline->call) { /* before there is an ID: that of the connection */
+        code = open_call(pipeline);
         if (code)
             return code;
-        pipeline->call->max_queued = pipeline->n_slots;
     }
-    if (futured_request_identify(request, pipeline->client) < 0)
-        return futured_client_no_memory(pipeline->client);
+    if (futured_request_identify(request, client) < 0)
+        return futured_client_no_memory(client);
+    keeps = client->patience_ns > 0 && futured_request_has_id(request);
+    if (!pipeline->call && (!keeps || clock_mono() >= client->retry_at)) {
+        code = open_call(pipeline);
+        if (code && (!keeps || is_end(pipeline, &client->last.raw)))
+            return code;
+    }
     at = use_slot(pipeline, user);
     snprintf(put.tag, sizeof put.tag, "%u", at);
-    if (futured_call_send(pipeline->call, encode_put, &put) < 0) {
+    if (send_put(pipeline, &pipeline->slots[at], &put, keeps) < 0) {
         free_slot(pipeline, at);
-        return futured_client_no_memory(pipeline->client);
+        return futured_client_no_memory(client);
     }
     memcpy(pipeline->slots[at].request_id, futured_request_made_id(request), FUTURED_CLIENT_ID_BYTES);
     futured_request_settle(request); /* it is this slot's now */
-    if (pipeline->call->grpc && h2_session_pending_bytes(grpc_client_session(
-                                        futured_conn_grpc(pipeline->client->conn))) >= FLUSH_BYTES)
-        futured_client_poke(pipeline->client);
-    return futured_client_done(pipeline->client);
+    if (pipeline->call && pipeline->call->grpc &&
+        h2_session_pending_bytes(grpc_client_session(futured_conn_grpc(client->conn))) >= FLUSH_BYTES)
+        futured_client_poke(client);
+    return futured_client_done(client);
 }
 
 int futured_pipeline_flush(struct futured_pipeline *pipeline)
@@ -256,11 +339,11 @@ static int decode_answer(const struct futured_pipeline *pipeline, struct span re
     return FUTURED_CALL_E_MALFORMED; /* nothing of what was asked for */
 }
 
-static uint32_t any_used(const struct futured_pipeline *pipeline)
+static uint32_t any_used(const struct futured_pipeline *pipeline, int is_lost)
 {
     uint32_t at = 0;
 
-    while (!pipeline->slots[at].is_used)
+    while (!pipeline->slots[at].is_used || (is_lost && !pipeline->slots[at].is_lost))
         at++;
     return at;
 }
@@ -272,8 +355,7 @@ static int take_next(struct futured_pipeline *pipeline, int is_over, struct span
     int r;
 
     if (is_over) {
-        note_end(pipeline);
-        *ret_slot = any_used(pipeline);
+        *ret_slot = any_used(pipeline, 0);
         return set_status(to, &pipeline->call->status);
     }
     r = decode_answer(pipeline, reply, to, ret_slot);
@@ -284,11 +366,58 @@ static int take_next(struct futured_pipeline *pipeline, int is_over, struct span
     return r;
 }
 
+enum { TAKE_E_LATE = 2 };
+
+/* There is no stream: what is lost with it, or another one when it is time. 0 with *ret_slot; 1: there may be a stream now;
+ * -ENOMEM; TAKE_E_. */
+static int take_without(struct futured_pipeline *pipeline, mono_ns_t until, struct finished_box *to,
+                        uint32_t *ret_slot)
+{
+    if (pipeline->n_lost) {
+        *ret_slot = any_used(pipeline, 1);
+        return set_status(to, &pipeline->why);
+    }
+    if (futured_client_pause(pipeline->client, until))
+        return TAKE_E_LATE;
+    if (open_call(pipeline) == FUTURED_OK || !is_end(pipeline, &pipeline->client->last.raw))
+        return 1;
+    for (uint32_t i = 0; i < pipeline->n_slots; i++) /* out of patience: all of them come back with that */
+        if (pipeline->slots[i].is_used && !pipeline->slots[i].is_lost) {
+            pipeline->slots[i].is_lost = 1;
+            pipeline->n_lost++;
+        }
+    pipeline->why = pipeline->client->last.raw;
+    return 1;
+}
+
+static int take(struct futured_pipeline *pipeline, struct finished_box *to, uint32_t *ret_slot)
+{
+    mono_ns_t until = futured_client_until(pipeline->client);
+    struct span reply = {0};
+    int r;
+
+    do {
+        if (!pipeline->call) {
+            r = take_without(pipeline, until, to, ret_slot);
+            continue;
+        }
+        r = futured_call_next(pipeline->call, until, &reply);
+        if (r == FUTURED_CALL_E_LATE)
+            return TAKE_E_LATE;
+        if (r == FUTURED_CALL_E_OVER) {
+            note_end(pipeline);
+            if (!is_end(pipeline, &pipeline->call->status))
+                continue;
+        }
+        r = take_next(pipeline, r == FUTURED_CALL_E_OVER, reply, to, ret_slot);
+    } while (r == 1); /* or the stream is broken: what is in flight comes back with that */
+    return r;
+}
+
 int futured_pipeline_take(struct futured_pipeline *pipeline, struct futured_finished **ret)
 {
     struct futured_client *client = pipeline->client;
     struct finished_box *box;
-    struct span reply = {0};
     uint32_t at = 0;
     int r;
 
@@ -299,17 +428,10 @@ int futured_pipeline_take(struct futured_pipeline *pipeline, struct futured_fini
     box = mem_zalloc(sizeof *box);
     if (!box)
         return futured_client_no_memory(client);
-    do {
-        r = futured_call_next(pipeline->call, futured_client_until(client), &reply);
-        if (r == FUTURED_CALL_E_LATE) {
-            mem_free(box);
-            return futured_call_late(client);
-        }
-        r = take_next(pipeline, r == FUTURED_CALL_E_OVER, reply, box, &at);
-    } while (r > 0); /* the stream is broken: what is in flight comes back with that */
-    if (r < 0) {     /* tried again by the next call */
+    r = take(pipeline, box, &at);
+    if (r) { /* tried again by the next call */
         mem_free(box);
-        return futured_client_no_memory(client);
+        return r == TAKE_E_LATE ? futured_call_late(client) : futured_client_no_memory(client);
     }
     memcpy(box->request_id, pipeline->slots[at].request_id, sizeof box->request_id);
     box->finished.request_id = box->request_id;

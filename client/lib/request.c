@@ -356,6 +356,11 @@ int futured_request_identify(struct futured_request *request, struct futured_cli
     return request->request_id || request->made_id[0] ? 0 : futured_client_fresh_id(client, request->made_id);
 }
 
+int futured_request_has_id(const struct futured_request *request)
+{
+    return request->request_id ? request->request_id[0] != '\0' : request->made_id[0] != '\0';
+}
+
 const char *futured_request_made_id(const struct futured_request *request)
 {
     return request->made_id;

@@ -14,6 +14,8 @@ MUST_CHECK int futured_request_check(const struct futured_request *request);
  *   Return: 0; -ENOMEM; -errno of getrandom(2). */
 struct futured_client;
 MUST_CHECK int futured_request_identify(struct futured_request *request, struct futured_client *client);
+/* futured_request_has_id: whether it may be sent again as the same task. */
+int futured_request_has_id(const struct futured_request *request);
 /* futured_request_made_id: the ID that identify has made; "" where it is the caller's. */
 const char *futured_request_made_id(const struct futured_request *request);
 /* futured_request_settle: what it stood for is known to be a future: from now on it stands for another task. */

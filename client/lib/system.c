@@ -2,6 +2,7 @@
 /* The daemon itself: its workers, its statistics; reloading and stopping it. */
 #include "client/lib/call.h"
 #include "client/lib/decode.h"
+#include "client/lib/retry.h"
 
 #include <errno.h>
 #include <string.h>
@@ -46,14 +47,14 @@ static void encode_workers(struct writer *w, const void *arg)
         writer_text(w, WORKERS_FUNCTION, list->function);
 }
 
-static struct futured_worker *new_worker(struct arena *arena, const Futured__V1__WorkerInfo *from,
-                                         struct span wire)
+static struct futured_worker_info *new_worker(struct arena *arena, const Futured__V1__WorkerInfo *from,
+                                              struct span wire)
 {
-    struct futured_worker *to = futured_box_array(arena, 1, sizeof *to);
+    struct futured_worker_info *to = futured_box_array(arena, 1, sizeof *to);
 
     if (!to)
         return NULL;
-    *to = (struct futured_worker){
+    *to = (struct futured_worker_info){
             .id = from->id,
             .name = from->name,
             .version = from->version,
@@ -77,7 +78,8 @@ static int fill_workers(struct arena *arena, const Futured__V1__ListWorkersRespo
                         struct futured_bytes wire, struct futured_workers *to)
 {
     struct wire_reader reader = wire_reader((struct span){wire.data, wire.size});
-    struct futured_worker **list = futured_box_array(arena, from->n_workers, sizeof(struct futured_worker *));
+    struct futured_worker_info **list =
+            futured_box_array(arena, from->n_workers, sizeof(struct futured_worker_info *));
     struct wire_field field = {0};
 
     if (!list)
@@ -94,7 +96,7 @@ static int fill_workers(struct arena *arena, const Futured__V1__ListWorkersRespo
             return -ENOMEM;
     }
     to->n_workers = from->n_workers;
-    to->workers = (const struct futured_worker *const *)list;
+    to->workers = (const struct futured_worker_info *const *)list;
     to->n_crashed = from->crashed_count;
     to->next_page_token = from->next_page_token;
     return 0;

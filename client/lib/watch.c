@@ -1,19 +1,34 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Watch as an iterator. Keepalives are for the stream, not for its user: they are read over. */
+/*
+ * Watch as an iterator. Keepalives are for the stream, not for its user: they are read over.
+ *
+ * Within the client's patience a lost stream is opened again: over IDs for those whose end was not told, and what was told
+ * is known (seen.h); over a group or a filter behind the last cursor. Before the first cursor there is nothing to go on
+ * from: then all of it begins anew behind an event `lost`, as the daemon does it.
+ */
 #include "base/mem.h"
 #include "client/lib/call.h"
 #include "client/lib/future.h"
+#include "client/lib/seen.h"
 #include "client/lib/selector.h"
+#include "grpc/codec.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include <futured/v1/futures.pb-c.h>
 
-enum { WATCH_SELECTOR = 1, WATCH_VIEW = 7 };
+enum { WATCH_SELECTOR = 1, WATCH_CURSOR = 3, WATCH_VIEW = 7, EVENT_CURSOR = 2 };
 
 struct futured_watch {
     struct futured_client *client;
-    struct futured_call *call;
+    struct futured_call *call; /* NULL: to be opened again */
+    enum futured_view view;
+    struct arena arena;
+    struct futured_selector selector;
+    struct futured_seen *seen; /* of IDs, where the client has patience */
+    struct buf cursor;
+    int owes_lost;
 };
 
 struct event_box {
@@ -22,38 +37,77 @@ struct event_box {
     int is_keepalive;
 };
 
-struct watch_call {
-    const struct futured_selector *selector;
-    enum futured_view view;
-};
-
 static void encode_watch(struct writer *w, const void *arg)
 {
-    const struct watch_call *watch = arg;
+    const struct futured_watch *watch = arg;
+    struct futured_selector selector = watch->selector;
 
-    futured_selector_write(watch->selector, w, WATCH_SELECTOR);
+    if (watch->seen) {
+        selector.ids = futured_seen_open(watch->seen, &selector.n_ids);
+        selector.group = selector.filter = NULL;
+    }
+    futured_selector_write(&selector, w, WATCH_SELECTOR);
+    writer_bytes(w, WATCH_CURSOR, (struct span){buf_head(&watch->cursor), buf_len(&watch->cursor)});
     writer_uint(w, WATCH_VIEW, (uint64_t)watch->view);
+}
+
+/* A code, noted in the client. */
+static int open_call(struct futured_watch *watch)
+{
+    struct futured_client *client = watch->client;
+    int code = futured_call_new(&watch->call, client, "/futured.v1.Futures/Watch", 0);
+
+    if (code == FUTURED_OK && (futured_call_send(watch->call, encode_watch, watch) < 0 ||
+                               futured_call_half_close(watch->call) < 0)) {
+        watch->call = futured_call_free(watch->call, 0);
+        code = futured_client_no_memory(client);
+    }
+    if (code)
+        return code;
+    futured_client_poke(client);
+    return futured_client_done(client);
+}
+
+/* What opening it again needs. 0, -ENOMEM. */
+static int keep_selector(struct futured_watch *watch, const struct futured_selector *selector)
+{
+    struct futured_selector *to = &watch->selector;
+
+    if (selector->n_ids && watch->client->patience_ns > 0) {
+        watch->seen = futured_seen_new(selector->ids, selector->n_ids);
+        return watch->seen ? 0 : -ENOMEM;
+    }
+    to->group =
+            selector->group ? arena_strndup(&watch->arena, selector->group, strlen(selector->group)) : NULL;
+    to->filter = selector->filter ? arena_strndup(&watch->arena, selector->filter, strlen(selector->filter))
+                                  : NULL;
+    return (selector->group && !to->group) || (selector->filter && !to->filter) ? -ENOMEM : 0;
 }
 
 int futured_watch_open(struct futured_client *client, const struct futured_selector *selector,
                        enum futured_view view, struct futured_watch **ret)
 {
-    const struct watch_call watch_call = {.selector = selector, .view = view};
     struct futured_watch *watch = mem_zalloc(sizeof *watch);
     int code;
 
     if (!watch)
         return futured_client_no_memory(client);
     watch->client = client;
-    code = futured_call_new(&watch->call, client, "/futured.v1.Futures/Watch", 0);
-    if (code == FUTURED_OK && (futured_call_send(watch->call, encode_watch, &watch_call) < 0 ||
-                               futured_call_half_close(watch->call) < 0))
-        code = futured_client_no_memory(client);
-    if (code) {
+    watch->view = view;
+    arena_init(&watch->arena, 0);
+    code = keep_selector(watch, selector) < 0 ? futured_client_no_memory(client) : FUTURED_OK;
+    if (code == FUTURED_OK && !watch->seen) {
+        watch->selector.ids = selector->ids; /* for now: without patience it is opened once */
+        watch->selector.n_ids = selector->n_ids;
+    }
+    if (code == FUTURED_OK)
+        code = open_call(watch);
+    watch->selector.ids = NULL;
+    watch->selector.n_ids = 0;
+    if (code && !futured_client_may_retry(client, &client->last.raw, 1)) {
         futured_watch_free(watch);
         return code;
     }
-    futured_client_poke(client);
     *ret = watch;
     return futured_client_done(client);
 }
@@ -63,6 +117,9 @@ struct futured_watch *futured_watch_free(struct futured_watch *watch)
     if (!watch)
         return NULL;
     futured_call_free(watch->call, 0);
+    futured_seen_free(watch->seen);
+    buf_deinit(&watch->cursor);
+    arena_deinit(&watch->arena);
     return mem_free(watch);
 }
 
@@ -154,37 +211,123 @@ static int decode_event(struct span reply, struct futured_event **ret)
     return 0;
 }
 
+/* Keep the place behind what @reply tells. 0; -ENOMEM. */
+static int keep_cursor(struct futured_watch *watch, struct span reply)
+{
+    struct wire_reader reader = wire_reader(reply);
+    struct wire_field field;
+
+    if (watch->seen || watch->client->patience_ns <= 0)
+        return 0;
+    while (wire_next(&reader, &field) == 0) {
+        if (field.number != EVENT_CURSOR || field.type != WIRE_BYTES)
+            continue;
+        buf_clear(&watch->cursor);
+        return buf_append(&watch->cursor, field.bytes.p, field.bytes.len);
+    }
+    return 0;
+}
+
+/* The event that says that all begins anew. */
+static int tell_lost(struct futured_watch *watch, struct futured_event **ret)
+{
+    static const uint8_t lost[] = {10 << 3 | WIRE_BYTES, 0};
+    int r = decode_event((struct span){lost, sizeof lost}, ret);
+
+    if (r < 0)
+        return futured_client_no_memory(watch->client);
+    ASSERT(r == 0 && *ret);
+    watch->owes_lost = 0;
+    return futured_client_done(watch->client);
+}
+
+/* The stream has ended, or could not be opened, with @status: its end, or 0: it is opened again later. */
+static int is_end(struct futured_watch *watch, const struct grpc_status *status)
+{
+    if (status->code == GRPC_OK || !futured_client_may_retry(watch->client, status, 1))
+        return 1;
+    watch->call = futured_call_free(watch->call, 0);
+    watch->owes_lost |= !watch->seen && buf_len(&watch->cursor) == 0;
+    return 0;
+}
+
+static int is_all_told(struct futured_watch *watch)
+{
+    size_t n = 1;
+
+    if (watch->seen)
+        (void)futured_seen_open(watch->seen, &n);
+    return n == 0;
+}
+
+/* Open it again when it is time. FUTURED_OK, or a code. */
+static int reopen(struct futured_watch *watch, mono_ns_t until)
+{
+    int code;
+
+    if (futured_client_pause(watch->client, until))
+        return futured_call_late(watch->client);
+    code = open_call(watch);
+    return code && is_end(watch, &watch->client->last.raw) ? code : FUTURED_OK;
+}
+
+/* One reply. FUTURED_OK with *ret (NULL: nothing for the user), or a code. */
+static int take(struct futured_watch *watch, struct span reply, struct futured_event **ret)
+{
+    struct futured_client *client = watch->client;
+    int r = decode_event(reply, ret);
+
+    if (r == 0 && keep_cursor(watch, reply) < 0) {
+        *ret = futured_event_free(*ret);
+        r = -ENOMEM;
+    }
+    if (r < 0) /* tried again by the next call */
+        return futured_client_no_memory(client);
+    if (r) {
+        futured_call_break(watch->call);
+        return futured_call_decoded(client, r);
+    }
+    if (*ret && watch->seen && !futured_seen_take(watch->seen, *ret))
+        *ret = futured_event_free(*ret);
+    futured_call_pop(watch->call);
+    return FUTURED_OK;
+}
+
 int futured_watch_next(struct futured_watch *watch, struct futured_event **ret)
 {
     struct futured_client *client = watch->client;
     mono_ns_t until = futured_client_until(client);
-    struct futured_event *event;
+    struct futured_event *event = NULL;
     struct span reply;
-    int r;
+    int code = FUTURED_OK, r;
 
-    for (;;) {
-        r = futured_call_next(watch->call, until, &reply);
-        if (r == FUTURED_CALL_E_LATE)
-            return futured_call_late(client);
-        if (r && watch->call->status.code != GRPC_OK)
-            return futured_client_fail(client, &watch->call->status, "");
-        if (r) {
+    while (code == FUTURED_OK && !event) {
+        if (!watch->call && is_all_told(watch)) {
             *ret = NULL;
             return futured_client_done(client);
         }
-        r = decode_event(reply, &event);
-        if (r < 0) /* tried again by the next call */
-            return futured_client_no_memory(client);
-        if (r) {
-            futured_call_break(watch->call);
-            return futured_call_decoded(client, r);
+        if (watch->owes_lost && watch->call)
+            return tell_lost(watch, ret);
+        if (!watch->call) {
+            code = reopen(watch, until);
+            continue;
         }
-        futured_call_pop(watch->call);
-        if (event) {
-            *ret = event;
+        r = futured_call_next(watch->call, until, &reply);
+        if (r == FUTURED_CALL_E_LATE)
+            return futured_call_late(client);
+        if (r && watch->call->status.code == GRPC_OK) {
+            *ret = NULL;
             return futured_client_done(client);
         }
+        if (r && is_end(watch, &watch->call->status))
+            return futured_client_fail(client, &watch->call->status, "");
+        if (r == 0)
+            code = take(watch, reply, &event);
     }
+    if (code)
+        return code;
+    *ret = event;
+    return futured_client_done(client);
 }
 
 struct futured_event *futured_event_free(struct futured_event *event)

@@ -567,6 +567,7 @@ void attach_drain(struct worker *w, struct span why, int64_t timeout_ns)
     writer_bytes(&wr, 1, why);
     if (timeout_ns)
         writer_duration(&wr, 2, timeout_ns);
+    writer_uint(&wr, 3, w->dispatch->is_draining != 0); /* it is the daemon that ends */
     writer_end(&wr, m);
     (void)!send(w, &wr);
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "worker/attempt.h"
 
+#include "attach/text.h"
 #include "worker/sandbox.h"
-#include "worker/text.h"
 
 #include <errno.h>
 #include <stdarg.h>

@@ -7,13 +7,13 @@
  *
  * Thread: that of the runner; attempt_cancel comes from whoever holds the baton, attempt_is_cancelled from any.
  */
+#include "attach/upstream.h"
 #include "base/arena.h"
 #include "base/buf.h"
 #include "client/include/futured/plugin.h"
 #include "grpc/messages.h"
 #include "grpc/status.h"
 #include "worker/guard.h"
-#include "worker/upstream.h"
 
 #include <stdatomic.h>
 

@@ -24,9 +24,9 @@
  */
 #include "worker/host.h"
 
+#include "attach/inbox.h"
 #include "base/mem.h"
 #include "worker/baton.h"
-#include "worker/inbox.h"
 #include "worker/link.h"
 #include "worker/outbox.h"
 
@@ -146,7 +146,7 @@ static void on_recalled(void *context, const struct lease_ref *lease)
     h->outbox.credit++;
 }
 
-static void on_cancel(void *context, const struct lease_ref *lease, int64_t grace_ns)
+static void on_cancel(void *context, const struct lease_ref *lease, int64_t grace_ns, struct span reason)
 {
     struct host *h = context;
 
@@ -163,7 +163,7 @@ static void hand_back(struct host *h)
     }
 }
 
-static void on_drain(void *context)
+static void on_drain(void *context, const struct drain *drain)
 {
     struct host *h = context;
 

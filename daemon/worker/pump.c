@@ -10,10 +10,10 @@
  */
 #include "worker/pump.h"
 
+#include "attach/text.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/orphans.h"
-#include "worker/text.h"
 
 #include <errno.h>
 #include <inttypes.h>

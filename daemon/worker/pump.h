@@ -8,8 +8,8 @@
  * over, so that it has ended when the daemon would put an end to the worker.
  */
 #include "base/cgroup.h"
+#include "base/child.h"
 #include "worker/attempt.h"
-#include "worker/child.h"
 
 enum {
     PUMP_STDERR_BYTES =

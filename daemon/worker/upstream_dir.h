@@ -4,7 +4,7 @@
  * The outcomes of upstreams as files, for a command: in a directory of its own the result of the n-th, from 0 on, is the file
  * "n"; of one that did not succeed there is "n.error" instead, "REASON: message" and a newline.
  */
-#include "worker/upstream.h"
+#include "attach/upstream.h"
 
 #include <limits.h>
 

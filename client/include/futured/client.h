@@ -52,6 +52,8 @@ extern "C" {
 
 /* How a call ended: the codes of gRPC. A value that is not listed is treated as FUTURED_UNKNOWN. */
 enum futured_code {
+    FUTURED_AGAIN =
+            -1, /* nothing yet, or only started: of a client that does not block alone (futured/async.h) */
     FUTURED_OK = 0,
     FUTURED_CANCELLED = 1,
     FUTURED_UNKNOWN = 2,
@@ -164,8 +166,8 @@ struct futured_client;
 /* futured_client_new: a client of the daemon at @address, which is `unix:/path`, `127.0.0.1:4740`,
  *   `[::1]:4740`, `host:4740` or `tls:host:4741`. NULL: the environment's FUTURED_ADDRESS, else the socket
  *   $XDG_RUNTIME_DIR/futured/futured.sock or /run/futured/futured.sock, whichever exists.
- *   Connects with the first call, and again with the first one after the connection was lost; never repeats
- *   a call. A bad address is told by the first call.
+ *   Connects with the first call, and again with the first one after the connection was lost; repeats a call only
+ *   where futured_client_set_patience allows it. A bad address is told by the first call.
  *   Owns: the caller, futured_client_free. NULL: no memory. */
 FUTURED_API FUTURED_MUST_CHECK struct futured_client *futured_client_new(const char *address);
 
@@ -186,6 +188,17 @@ FUTURED_API FUTURED_MUST_CHECK int futured_client_set_tls(struct futured_client 
 /* futured_client_set_token: what says who calls, with every call of connections that are yet to come; copied. It goes over
  * any address, so choose one that nobody listens to. NULL: none. Return: a code (INVALID_ARGUMENT, BAD_TOKEN). */
 FUTURED_API FUTURED_MUST_CHECK int futured_client_set_token(struct futured_client *client, const char *token);
+
+/* futured_client_set_patience: for how long, from the first failure on, the client bears that the daemon is away or takes no
+ * calls; 0 (at first): not at all, what fails has failed. Within that time it connects again, with growing pauses (50 ms to
+ * 5 s, half of each by chance, not less than what the daemon asks for), and
+ *   - repeats calls that ended UNAVAILABLE, but those that may have been done and must not be done twice: futured_delete, the
+ *     calls about many, and submissions whose request ID was set to "";
+ *   - opens lost streams again, so that each result comes once: futured_completions with what was not answered,
+ *     futured_pipeline with what is in flight, futured_watch where it was (see there). A restart of the daemon is no more
+ *     than that, for futures that survive it.
+ * The timeout of the client holds for all of that together. For calls and streams that begin after it. */
+FUTURED_API void futured_client_set_patience(struct futured_client *client, int64_t patience_ns);
 
 /* futured_client_connect: connect now, if there is no connection. Return: a code. */
 FUTURED_API FUTURED_MUST_CHECK int futured_client_connect(struct futured_client *client);
@@ -661,7 +674,7 @@ enum futured_worker_state {
     FUTURED_WORKER_DISCONNECTED = 4
 };
 
-struct futured_worker {
+struct futured_worker_info {
     const char *id, *name, *version;
     enum futured_worker_state state;
     uint32_t pid;     /* of a process of the daemon's pool; 0: none */
@@ -676,7 +689,7 @@ struct futured_worker {
 
 struct futured_workers {
     size_t n_workers;
-    const struct futured_worker *const *workers; /* in the order in which they attached */
+    const struct futured_worker_info *const *workers; /* in the order in which they attached */
     uint64_t n_crashed;          /* processes of the pool that have died, since the daemon's start */
     const char *next_page_token; /* "": this was the last page */
 };
@@ -760,7 +773,7 @@ FUTURED_API FUTURED_MUST_CHECK int futured_ping(struct futured_client *client);
 /* --- streams
  * The timeout of the client bounds each _next and _take. DEADLINE_EXCEEDED from there, and RESOURCE_EXHAUSTED
  * with reason NO_MEMORY, leave the stream as it is, to be asked again; any other code but FUTURED_OK is its end
- * and comes again. A client that has streams open must not stay away for minutes: the daemon takes it for
+ * and comes again. (With patience, UNAVAILABLE comes only when that is over.) A client that has streams open must not stay away for minutes: the daemon takes it for
  * dead. */
 
 /* Finished futures in the order of completion. */
@@ -819,7 +832,9 @@ struct futured_event {
 };
 
 /* futured_watch_open: first a snapshot of each future, then what changes. Over IDs it ends when the last one
- * is done; over a group or filter it goes on. Owns: the caller, futured_watch_free. Return: a code. */
+ * is done; over a group or filter it goes on. Opened again after a loss, over IDs nothing that was told comes twice; over a
+ * group or filter it goes on behind the last event, or, where the daemon cannot (it was restarted, or too much has happened),
+ * with an event LOST and snapshots. Owns: the caller, futured_watch_free. Return: a code. */
 FUTURED_API FUTURED_MUST_CHECK int futured_watch_open(struct futured_client *client,
                                                       const struct futured_selector *selector,
                                                       enum futured_view view, struct futured_watch **ret);
@@ -869,7 +884,7 @@ FUTURED_API FUTURED_MUST_CHECK int futured_pipeline_put(struct futured_pipeline 
 FUTURED_API FUTURED_MUST_CHECK int futured_pipeline_flush(struct futured_pipeline *pipeline);
 
 /* futured_pipeline_take: wait for the next that finishes; *ret = NULL: nothing is in flight. When the stream
- *   is lost, each request in flight comes back with the code of that, and later puts fail with it.
+ *   is lost and there is no patience for that, each request in flight comes back with the code of that, and later puts fail with it.
  *   Return: FUTURED_OK; DEADLINE_EXCEEDED; RESOURCE_EXHAUSTED (memory; the request stays in flight). */
 FUTURED_API FUTURED_MUST_CHECK int futured_pipeline_take(struct futured_pipeline *pipeline,
                                                          struct futured_finished **ret);

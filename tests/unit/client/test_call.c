@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "client/lib/call.h"
+#include "client/lib/retry.h"
 #include "tests/unit/client/fake.h"
 
 #define GET   "/futured.v1.Futures/Get"

@@ -65,18 +65,18 @@ static void test_line(void **state)
 static void test_workers(void **state)
 {
     char *const functions[] = {(char[]){"echo"}, (char[]){"sleep"}};
-    struct futured_worker w_1 = {.id = "w-1",
-                                 .name = "pool-7",
-                                 .version = "",
-                                 .state = FUTURED_WORKER_READY,
-                                 .peer = "",
-                                 .n_functions = 2,
-                                 .functions = functions,
-                                 .slots = 1,
-                                 .running = 2,
-                                 .reserved = 3,
-                                 .finished = 4,
-                                 .attach_time_ns = AHEAD};
+    struct futured_worker_info w_1 = {.id = "w-1",
+                                      .name = "pool-7",
+                                      .version = "",
+                                      .state = FUTURED_WORKER_READY,
+                                      .peer = "",
+                                      .n_functions = 2,
+                                      .functions = functions,
+                                      .slots = 1,
+                                      .running = 2,
+                                      .reserved = 3,
+                                      .finished = 4,
+                                      .attach_time_ns = AHEAD};
 
     output_begin(&out, OUTPUT_WORKERS);
     output_worker(&out, &w_1);

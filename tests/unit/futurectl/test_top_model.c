@@ -10,7 +10,7 @@ static void sample(struct top_model *m, mono_ns_t now, uint64_t succeeded, uint6
                                        .running = 1,
                                        .mean_run_ns = 5},
                                   b = {.name = "beta", .pending = 7, .mean_run_ns = FUTURED_NO_SPAN};
-    const struct futured_worker w = {.slots = 4};
+    const struct futured_worker_info w = {.slots = 4};
 
     top_model_begin(m, now);
     assert_int_equal(top_model_function(m, &a), 0);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* One child process: its pipes, its descriptors, its signals, its group, its death with ours, and its end. */
+#include "base/child.h"
 #include "tests/support/testing.h"
-#include "worker/child.h"
 
 #include <dirent.h>
 #include <fcntl.h>

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /* What the daemon says: the queue and the events that come of it, payloads in pieces, what is refused, and messages of
  * random bytes and with random faults, which must cost nothing but an error. */
+#include "attach/inbox.h"
 #include "grpc/writer.h"
 #include "tests/support/testing.h"
-#include "worker/inbox.h"
 
 struct heard {
     int n_welcomes, n_recalled, n_cancelled, n_drains;
@@ -28,7 +28,7 @@ static void on_recalled(void *context, const struct lease_ref *lease)
     h->recalled = *lease;
 }
 
-static void on_cancel(void *context, const struct lease_ref *lease, int64_t grace_ns)
+static void on_cancel(void *context, const struct lease_ref *lease, int64_t grace_ns, struct span reason)
 {
     struct heard *h = context;
 
@@ -37,7 +37,7 @@ static void on_cancel(void *context, const struct lease_ref *lease, int64_t grac
     h->grace_ns = grace_ns;
 }
 
-static void on_drain(void *context)
+static void on_drain(void *context, const struct drain *drain)
 {
     ((struct heard *)context)->n_drains++;
 }

@@ -4,7 +4,7 @@
  * the copy. The daemon is trusted to be well-meaning, not to be flawless: what makes no sense ends the stream, and
  * nothing that it sends can make this process grow without bound.
  */
-#include "worker/inbox.h"
+#include "attach/inbox.h"
 
 #include "base/mem.h"
 
@@ -44,6 +44,10 @@ static const struct codec_table attach_response_table = {attach_response_rows,
 static const struct codec_row welcome_rows[] = {
         CODEC_ROW(1, CODEC_STRING, struct welcome, worker_id),
         CODEC_ROW(2, CODEC_UINT, struct welcome, epoch),
+        CODEC_ROW(3, CODEC_DURATION, struct welcome, heartbeat_interval),
+        CODEC_ROW(4, CODEC_DURATION, struct welcome, lease_ttl),
+        CODEC_ROW(WELCOME_KEPT, CODEC_REPEATED_MESSAGE, struct welcome, kept),
+        CODEC_ROW(WELCOME_DROPPED, CODEC_REPEATED_MESSAGE, struct welcome, dropped),
         CODEC_ROW(7, CODEC_UINT, struct welcome, max_message_bytes),
         CODEC_ROW(8, CODEC_UINT, struct welcome, max_result_bytes),
         CODEC_ROW(9, CODEC_STRING, struct welcome, version),
@@ -70,13 +74,22 @@ static const struct codec_row assign_rows[] = {
 };
 static const struct codec_table assign_table = {assign_rows, ARRAY_LEN(assign_rows)};
 
-/* CancelAttempt, Recall and Refused: a lease, and for the first a grace. */
+static const struct codec_row drain_rows[] = {
+        CODEC_ROW(1, CODEC_STRING, struct drain, reason),
+        CODEC_ROW(2, CODEC_DURATION, struct drain, timeout),
+        CODEC_ROW(3, CODEC_UINT, struct drain, come_again),
+};
+static const struct codec_table drain_table = {drain_rows, ARRAY_LEN(drain_rows)};
+
+/* CancelAttempt, Recall and Refused: a lease, and for the first a reason and a grace. */
 struct order_message {
     struct codec_bytes lease;
+    struct span reason;
     struct codec_time grace;
 };
 static const struct codec_row order_rows[] = {
         CODEC_ROW(1, CODEC_MESSAGE, struct order_message, lease),
+        CODEC_ROW(2, CODEC_STRING, struct order_message, reason),
         CODEC_ROW(3, CODEC_DURATION, struct order_message, grace),
 };
 static const struct codec_table order_table = {order_rows, ARRAY_LEN(order_rows)};
@@ -127,10 +140,26 @@ void inbox_init(struct inbox *in, const struct inbox_ops *ops)
 
 void inbox_deinit(struct inbox *in)
 {
-    LIST_FOREACH_SAFE (l, &in->partial)
-        partial_drop(in, LIST_ENTRY(l, struct partial, link));
+    inbox_restart(in);
     for (struct item *item = inbox_pop(in); item; item = inbox_pop(in))
         inbox_item_free(item);
+}
+
+void inbox_restart(struct inbox *in)
+{
+    LIST_FOREACH_SAFE (l, &in->partial)
+        partial_drop(in, LIST_ENTRY(l, struct partial, link));
+    in->max_task_bytes = in->max_result_bytes = 0;
+}
+
+int inbox_next_lease(struct wire_reader *r, uint32_t number, struct lease_ref *ret)
+{
+    struct span message;
+
+    while (codec_each(r, number, &message))
+        if (lease_ref_read(message, ret) == 0)
+            return 1;
+    return 0;
 }
 
 struct item *inbox_pop(struct inbox *in)
@@ -165,8 +194,7 @@ static struct item *item_find(const struct inbox *in, const struct lease_ref *le
     return NULL;
 }
 
-/* Take out what has not been started under @lease. Whether there was any. */
-static int take_back(struct inbox *in, const struct lease_ref *lease)
+int inbox_drop(struct inbox *in, const struct lease_ref *lease)
 {
     struct item *item = item_find(in, lease);
     struct partial *p = item ? NULL : partial_find(in, lease);
@@ -198,6 +226,7 @@ static int on_welcome(struct inbox *in, struct span message, const char **why)
         return bad(why, "a second welcome");
     if (codec_read(&welcome_table, message, &w, &field) != 0 || w.max_message_bytes == 0)
         return bad(why, "a malformed welcome");
+    w.message = message;
     in->max_task_bytes = w.max_message_bytes;
     in->max_result_bytes = MAX(w.max_message_bytes, w.max_result_bytes);
     in->ops->on_welcome(in->ops->context, &w);
@@ -305,6 +334,8 @@ static int on_assignment(struct inbox *in, struct span message, const char **why
         return bad(why, "a malformed assignment");
     }
     item->task = m.task.data;
+    item->attempt_timeout = m.attempt_timeout;
+    item->deadline = m.deadline;
     item->group = m.group;
     item->traceparent = m.traceparent;
     if (m.task_chunked || m.upstream) {
@@ -343,10 +374,10 @@ static int on_order(struct inbox *in, struct span message, int is_cancel, const 
 
     if (codec_read(&order_table, message, &m, &field) != 0 || lease_ref_read(m.lease.data, &lease) != 0)
         return bad(why, "a malformed recall or cancel");
-    if (take_back(in, &lease))
+    if (inbox_drop(in, &lease))
         in->ops->on_recalled(in->ops->context, &lease);
     else if (is_cancel)
-        in->ops->on_cancel(in->ops->context, &lease, MAX(m.grace.ns, (int64_t)0));
+        in->ops->on_cancel(in->ops->context, &lease, MAX(m.grace.ns, (int64_t)0), m.reason);
     return 0;
 }
 
@@ -371,7 +402,7 @@ static int on_refused(struct inbox *in, struct span message, const char **why)
 
     if (codec_read(&table, message, &m, &field) != 0 || lease_ref_read(m.lease.data, &lease) != 0)
         return bad(why, "a malformed refused");
-    in->ops->on_cancel(in->ops->context, &lease, 0);
+    in->ops->on_cancel(in->ops->context, &lease, 0, (struct span){0});
     return 0;
 }
 
@@ -398,6 +429,17 @@ static int on_ping(struct inbox *in, struct span message, const char **why)
     return 0;
 }
 
+static int on_drain(struct inbox *in, struct span message, const char **why)
+{
+    struct drain m = {0};
+    const char *field;
+
+    if (codec_read(&drain_table, message, &m, &field) != 0)
+        return bad(why, "a malformed drain");
+    in->ops->on_drain(in->ops->context, &m);
+    return 0;
+}
+
 int inbox_take(struct inbox *in, struct span message, const char **ret_why)
 {
     struct attach_response m = {0};
@@ -421,7 +463,7 @@ int inbox_take(struct inbox *in, struct span message, const char **ret_why)
     if (e == 0)
         e = for_each(in, message, RESPONSE_REFUSED, m.refused, on_refused, ret_why);
     if (e == 0 && m.drain.is_set)
-        in->ops->on_drain(in->ops->context);
+        e = on_drain(in, m.drain.data, ret_why);
     if (e == 0 && m.ping.is_set)
         e = on_ping(in, m.ping.data, ret_why);
     return e;

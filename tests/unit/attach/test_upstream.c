@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Outcomes of upstreams as an assignment says them; how they come together with what came ahead is in test_inbox.c. */
+#include "attach/upstream.h"
 #include "base/mem.h"
 #include "tests/support/testing.h"
-#include "worker/upstream.h"
 
 #include <errno.h>
 

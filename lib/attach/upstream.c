@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "worker/upstream.h"
+#include "attach/upstream.h"
 
 #include "base/mem.h"
 

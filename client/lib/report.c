@@ -1,0 +1,429 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * What a worker says. A message whose memory fails is not sent, and the connection is given up: on the next one everything
+ * that is held is told anew, so that nothing can be half said.
+ */
+#include "attach/text.h"
+#include "client/lib/worker.h"
+#include "grpc/writer.h"
+
+enum {
+    REQUEST_HELLO = 1,
+    REQUEST_STARTED,
+    REQUEST_PROGRESS,
+    REQUEST_OUTPUT,
+    REQUEST_LOG,
+    REQUEST_PAYLOAD,
+    REQUEST_FINISH,
+    REQUEST_RELEASE,
+    REQUEST_RETURNED,
+    REQUEST_READY,
+    REQUEST_HEARTBEAT,
+};
+enum {
+    HELLO_NAME = 1,
+    HELLO_TOKEN,
+    HELLO_FUNCTIONS,
+    HELLO_SLOTS,
+    HELLO_LABELS,
+    HELLO_HELD,
+    HELLO_VERSION,
+    HELLO_EPOCH
+};
+enum { FUNCTION_NAME = 1, FUNCTION_DOC, FUNCTION_CONTENT_TYPES, FUNCTION_VERSION = 5 };
+enum {
+    FINISH_LEASE = 1,
+    FINISH_RESULT,
+    FINISH_ERROR,
+    FINISH_USAGE,
+    FINISH_EXIT_CODE,
+    FINISH_SIGNAL,
+    FINISH_CHUNKED,
+    FINISH_FINAL
+};
+enum { RESULT_DATA = 1, RESULT_CONTENT_TYPE = 3, RESULT_SIZE = 4 };
+enum {
+    ERROR_CODE = 1,
+    ERROR_REASON,
+    ERROR_TYPE,
+    ERROR_MESSAGE,
+    ERROR_TRACEBACK,
+    ERROR_FUNCTION_REASON,
+    ERROR_RETRYABLE
+};
+enum { USAGE_USER = 1, USAGE_SYSTEM, USAGE_WALL, USAGE_MAX_RSS };
+enum { CHUNK_LEASE = 1, CHUNK_STREAM, CHUNK_OFFSET, CHUNK_DATA, CHUNK_TIME };
+enum { PROGRESS_MESSAGE_BYTES = 1024 };
+
+/* One message of @number, by @put. */
+static void say(struct futured_worker *w, uint32_t number, size_t size_hint,
+                void (*put)(struct writer *wr, const void *arg), const void *arg)
+{
+    struct buf *out = w->call && !w->is_broken ? grpc_client_call_begin(w->call) : NULL;
+    struct writer wr = writer_to(out);
+    struct writer_mark m;
+
+    if (!out) {
+        w->is_broken |= w->call != NULL;
+        return;
+    }
+    m = writer_begin(&wr, number, size_hint);
+    put(&wr, arg);
+    writer_end(&wr, m);
+    if (wr.failed) {
+        grpc_client_call_undo(w->call);
+        w->is_broken = 1;
+    } else {
+        grpc_client_call_end(w->call);
+    }
+}
+
+static int is_writable(const struct futured_worker *w)
+{
+    return w->is_attached && w->call && !w->is_broken && futured_conn_grpc(w->conn) &&
+           h2_session_pending_bytes(grpc_client_session(futured_conn_grpc(w->conn))) < FUTURED_PENDING_BYTES;
+}
+
+/* Wait until @job may write. 0; -1: it is in vain. */
+static int wait_for_room(struct futured_worker *w, const struct futured_job *job)
+{
+    while (w->phase != WORKER_OVER && !job->is_lost && !is_writable(w))
+        pthread_cond_wait(&w->room, &w->lock);
+    return w->phase == WORKER_OVER || job->is_lost ? -1 : 0;
+}
+
+/* --- Hello */
+
+static void put_function(struct writer *wr, const struct served *f)
+{
+    struct writer_mark m = writer_begin(wr, HELLO_FUNCTIONS, 100);
+
+    writer_text(wr, FUNCTION_NAME, f->name);
+    writer_text(wr, FUNCTION_DOC, f->doc);
+    for (size_t i = 0; i < f->n_content_types; i++)
+        writer_text(wr, FUNCTION_CONTENT_TYPES, f->content_types[i]);
+    writer_text(wr, FUNCTION_VERSION, f->version);
+    writer_end(wr, m);
+}
+
+static void put_jobs(struct writer *wr, const struct list *jobs)
+{
+    LIST_FOREACH (l, jobs) {
+        const struct futured_job *job = LIST_ENTRY(l, struct futured_job, link);
+
+        if (!job->is_lost)
+            lease_ref_write(wr, HELLO_HELD, &job->lease);
+    }
+}
+
+static void put_hello(struct writer *wr, const void *arg)
+{
+    const struct futured_worker *w = arg;
+
+    writer_text(wr, HELLO_NAME, w->name);
+    writer_text(wr, HELLO_TOKEN, w->token);
+    LIST_FOREACH (l, &w->functions)
+        put_function(wr, LIST_ENTRY(l, struct served, link));
+    writer_uint(wr, HELLO_SLOTS, w->n_slots);
+    for (size_t i = 0; i < w->n_labels; i++) {
+        struct writer_mark m = writer_begin(wr, HELLO_LABELS, 64);
+
+        writer_text(wr, 1, w->labels[i].key);
+        writer_text(wr, 2, w->labels[i].value);
+        writer_end(wr, m);
+    }
+    put_jobs(wr, &w->running);
+    put_jobs(wr, &w->told_jobs);
+    put_jobs(wr, &w->again);
+    LIST_FOREACH (l, &w->inbox.queue)
+        lease_ref_write(wr, HELLO_HELD, &LIST_ENTRY(l, struct item, link)->lease);
+    writer_text(wr, HELLO_VERSION, w->version);
+    writer_uint(wr, HELLO_EPOCH, w->epoch);
+}
+
+void futured_report_hello(struct futured_worker *w)
+{
+    say(w, REQUEST_HELLO, 1000, put_hello, w);
+}
+
+/* --- about leases, and of the worker */
+
+static void put_lease(struct writer *wr, const void *arg)
+{
+    lease_ref_write(wr, 1, arg);
+}
+
+void futured_report_started(struct futured_worker *w, const struct lease_ref *lease)
+{
+    say(w, REQUEST_STARTED, 40, put_lease, lease);
+}
+
+void futured_report_returned(struct futured_worker *w, const struct lease_ref *lease)
+{
+    say(w, REQUEST_RETURNED, 40, put_lease, lease);
+}
+
+static void put_release(struct writer *wr, const void *arg)
+{
+    lease_ref_write(wr, 1, arg);
+    writer_text(wr, 2, "the worker ends");
+}
+
+void futured_report_released(struct futured_worker *w, const struct lease_ref *lease)
+{
+    say(w, REQUEST_RELEASE, 60, put_release, lease);
+}
+
+static void put_number(struct writer *wr, const void *arg)
+{
+    writer_uint(wr, 1, *(const uint64_t *)arg);
+}
+
+void futured_report_credit(struct futured_worker *w, uint32_t credit)
+{
+    const uint64_t number = credit;
+
+    say(w, REQUEST_READY, 8, put_number, &number);
+}
+
+void futured_report_heartbeat(struct futured_worker *w, uint64_t ping)
+{
+    say(w, REQUEST_HEARTBEAT, 12, put_number, &ping);
+}
+
+/* --- Finish */
+
+static struct span result_of(const struct futured_job *job)
+{
+    return (struct span){buf_head(&job->result), buf_len(&job->result)};
+}
+
+static int is_in_pieces(const struct futured_job *job)
+{
+    return !job->has_failed && buf_len(&job->result) > FUTURED_WORKER_CHUNK_BYTES;
+}
+
+static void put_result(struct writer *wr, const struct futured_job *job)
+{
+    struct span data = result_of(job);
+    int is_chunked = is_in_pieces(job);
+    struct writer_mark m = writer_begin(wr, FINISH_RESULT, is_chunked ? 64 : data.len + 64);
+
+    if (!is_chunked)
+        writer_bytes_always(wr, RESULT_DATA, data);
+    writer_bytes(wr, RESULT_CONTENT_TYPE, job->result_type);
+    writer_uint(wr, RESULT_SIZE, data.len);
+    writer_end(wr, m);
+    writer_uint(wr, FINISH_CHUNKED, is_chunked != 0);
+}
+
+static void put_error(struct writer *wr, const struct failure *f)
+{
+    struct writer_mark m = writer_begin(wr, FINISH_ERROR, 200);
+
+    writer_uint(wr, ERROR_CODE, (uint64_t)f->code);
+    writer_text(wr, ERROR_REASON, f->reason);
+    writer_bytes(wr, ERROR_TYPE, f->type);
+    writer_bytes(wr, ERROR_MESSAGE, f->message);
+    writer_bytes(wr, ERROR_TRACEBACK, f->traceback);
+    writer_bytes(wr, ERROR_FUNCTION_REASON, f->function_reason);
+    writer_uint(wr, ERROR_RETRYABLE, f->is_retryable > 0);
+    writer_end(wr, m);
+    writer_uint(wr, FINISH_FINAL, f->is_retryable < 0);
+}
+
+static void put_usage(struct writer *wr, const struct usage *u)
+{
+    struct writer_mark m = writer_begin(wr, FINISH_USAGE, 40);
+
+    if (u->user_ns >= 0)
+        writer_duration(wr, USAGE_USER, u->user_ns);
+    if (u->system_ns >= 0)
+        writer_duration(wr, USAGE_SYSTEM, u->system_ns);
+    if (u->wall_ns >= 0)
+        writer_duration(wr, USAGE_WALL, u->wall_ns);
+    writer_uint(wr, USAGE_MAX_RSS, u->max_rss_bytes);
+    writer_end(wr, m);
+}
+
+static void put_finish(struct writer *wr, const void *arg)
+{
+    const struct futured_job *job = arg;
+
+    lease_ref_write(wr, FINISH_LEASE, &job->lease);
+    if (job->has_failed)
+        put_error(wr, &job->failure);
+    else
+        put_result(wr, job);
+    put_usage(wr, &job->usage);
+    if (job->exit_code.is_set)
+        writer_int_always(wr, FINISH_EXIT_CODE, (int64_t)job->exit_code.value);
+    if (job->signal.is_set)
+        writer_int_always(wr, FINISH_SIGNAL, (int64_t)job->signal.value);
+}
+
+struct piece {
+    const struct futured_job *job;
+    size_t offset;
+    struct span data;
+};
+
+static void put_piece(struct writer *wr, const void *arg)
+{
+    const struct piece *piece = arg;
+
+    lease_ref_write(wr, 1, &piece->job->lease);
+    writer_uint(wr, 3, piece->offset);
+    writer_bytes(wr, 4, piece->data);
+}
+
+/* 0; 1: the connection was lost on the way, so from the beginning; -1: in vain. */
+static int send_pieces(struct futured_worker *w, struct futured_job *job)
+{
+    struct span all = result_of(job);
+    uint64_t connection = w->n_connections;
+
+    for (size_t at = 0; at < all.len;) {
+        size_t n = MIN(all.len - at, (size_t)FUTURED_WORKER_CHUNK_BYTES);
+        const struct piece piece = {job, at, {all.p + at, n}};
+
+        if (wait_for_room(w, job) < 0)
+            return -1;
+        if (w->n_connections != connection)
+            return 1;
+        say(w, REQUEST_PAYLOAD, n + 64, put_piece, &piece);
+        futured_worker_wake(w);
+        at += n;
+    }
+    return 0;
+}
+
+/* The pieces of one result must not be among those of another. */
+static int send_in_turn(struct futured_worker *w, struct futured_job *job)
+{
+    int r;
+
+    while (w->in_pieces && w->phase != WORKER_OVER)
+        pthread_cond_wait(&w->room, &w->lock);
+    if (w->phase == WORKER_OVER)
+        return -1;
+    w->in_pieces = job;
+    r = send_pieces(w, job);
+    if (r == 0)
+        say(w, REQUEST_FINISH, 200, put_finish, job);
+    w->in_pieces = NULL;
+    pthread_cond_broadcast(&w->room);
+    return r;
+}
+
+int futured_report_finish(struct futured_worker *w, struct futured_job *job)
+{
+    int r;
+
+    do {
+        r = wait_for_room(w, job);
+        if (r == 0 && is_in_pieces(job))
+            r = send_in_turn(w, job);
+        else if (r == 0)
+            say(w, REQUEST_FINISH, buf_len(&job->result) + 200, put_finish, job);
+    } while (r > 0);
+    if (r == 0)
+        futured_worker_wake(w);
+    return r;
+}
+
+/* --- what a function says of itself */
+
+struct progress {
+    const struct lease_ref *lease;
+    uint64_t completed, total;
+    struct span message;
+};
+
+static void put_progress(struct writer *wr, const void *arg)
+{
+    const struct progress *p = arg;
+    struct writer_mark m;
+
+    lease_ref_write(wr, 1, p->lease);
+    m = writer_begin(wr, 2, p->message.len + 24);
+    writer_uint(wr, 1, p->completed);
+    writer_uint(wr, 2, p->total);
+    writer_bytes(wr, 3, p->message);
+    writer_end(wr, m);
+}
+
+int futured_job_progress(struct futured_job *job, uint64_t completed, uint64_t total, const char *message)
+{
+    struct futured_worker *w = job->worker;
+    struct progress p = {&job->lease, completed, total, {0}};
+    struct arena texts;
+    int r;
+
+    arena_init(&texts, 0);
+    if (message)
+        p.message = text_clean(&texts, span_of_string(message), PROGRESS_MESSAGE_BYTES);
+    pthread_mutex_lock(&w->lock);
+    r = job->is_lost || futured_job_is_cancelled(job) ? -1 : 0;
+    if (r == 0 && is_writable(w)) { /* else it is forgotten: the next one counts */
+        say(w, REQUEST_PROGRESS, p.message.len + 80, put_progress, &p);
+        futured_worker_wake(w);
+    }
+    pthread_mutex_unlock(&w->lock);
+    arena_deinit(&texts);
+    return r;
+}
+
+struct chunk {
+    const struct lease_ref *lease;
+    int stream;
+    uint64_t offset;
+    struct span data;
+};
+
+static void put_chunk(struct writer *wr, const void *arg)
+{
+    const struct chunk *c = arg;
+
+    lease_ref_write(wr, CHUNK_LEASE, c->lease);
+    writer_uint(wr, CHUNK_STREAM, (uint64_t)c->stream);
+    writer_uint(wr, CHUNK_OFFSET, c->offset);
+    writer_bytes(wr, CHUNK_DATA, c->data);
+    writer_timestamp(wr, CHUNK_TIME, clock_wall());
+}
+
+static int say_chunks(struct futured_job *job, uint32_t number, int stream, uint64_t *n_said,
+                      const void *data, size_t size)
+{
+    struct futured_worker *w = job->worker;
+    int r = 0;
+
+    pthread_mutex_lock(&w->lock);
+    for (size_t at = 0; at < size;) {
+        size_t n = MIN(size - at, (size_t)FUTURED_WORKER_CHUNK_BYTES);
+        const struct chunk chunk = {&job->lease, stream, *n_said, {(const uint8_t *)data + at, n}};
+
+        while (w->phase != WORKER_OVER && !job->is_lost && !futured_job_is_cancelled(job) && !is_writable(w))
+            pthread_cond_wait(&w->room, &w->lock);
+        if (w->phase == WORKER_OVER || job->is_lost || !is_writable(w)) {
+            r = -1;
+            break;
+        }
+        say(w, number, n + 100, put_chunk, &chunk);
+        futured_worker_wake(w);
+        *n_said += n;
+        at += n;
+    }
+    pthread_mutex_unlock(&w->lock);
+    return r;
+}
+
+int futured_job_output(struct futured_job *job, enum futured_stream stream, const void *data, size_t size)
+{
+    return say_chunks(job, REQUEST_OUTPUT, (int)stream, &job->n_output, data, size);
+}
+
+int futured_job_log(struct futured_job *job, enum futured_stream stream, const void *data, size_t size)
+{
+    return say_chunks(job, REQUEST_LOG, (int)stream, &job->n_log, data, size);
+}

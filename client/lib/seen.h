@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+/* What a watch over IDs has told its user, so that after a lost connection each thing is told once. */
+#include <futured/client.h>
+
+struct futured_seen;
+
+/* futured_seen_new: over @ids. Owns: the caller, futured_seen_free. NULL: no memory. */
+struct futured_seen *futured_seen_new(const char *const *ids, size_t n_ids);
+struct futured_seen *futured_seen_free(struct futured_seen *seen);
+
+/* futured_seen_take: whether @event is news; what it brings is noted. Of a chunk only the part that is news is left. */
+int futured_seen_take(struct futured_seen *seen, struct futured_event *event);
+
+/* futured_seen_open: those whose end was not told yet; the list is @seen's, and valid until the next call. */
+const char *const *futured_seen_open(struct futured_seen *seen, size_t *ret_n);

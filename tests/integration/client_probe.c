@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * client-probe ADDRESS PATIENCE_MS TIMEOUT_MS: libfutured in the hand of a test: one command a line on standard input, one
+ * line of answer for each. What it links is what is installed: the shared library alone.
+ */
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <futured/async.h>
+
+enum { LINE_BYTES = 64 * 1024, WORDS_MAX = 1024 };
+
+static struct futured_client *client;
+static struct futured_completions *completions;
+static struct futured_watch *watch;
+static struct futured_pipeline *pipeline;
+
+static int fail(int code)
+{
+    const struct futured_status *status = futured_client_status(client);
+
+    printf("%s %s\n", futured_code_name(code), status->reason);
+    return code;
+}
+
+static void print_future(const struct futured_future *future)
+{
+    printf("%s %s", future->id, futured_state_name(future->state));
+    if (future->result)
+        printf(" %.*s", (int)future->result->data.size, (const char *)future->result->data.data);
+    printf("\n");
+}
+
+static struct futured_request *request_of(char **words)
+{
+    struct futured_request *request = futured_request_new(words[1]);
+
+    futured_request_set_argument(request, words[2], strlen(words[2]));
+    if (words[3])
+        futured_request_set_group(request, words[3]);
+    return request;
+}
+
+static void on_future(char **words)
+{
+    struct futured_request *request = strcmp(words[0], "get") ? request_of(words) : NULL;
+    struct futured_future *future = NULL;
+    int code;
+
+    if (strcmp(words[0], "submit") == 0)
+        code = futured_submit(client, request, &future);
+    else if (strcmp(words[0], "run") == 0)
+        code = futured_run(client, request, &future);
+    else
+        code = futured_get(client, words[1], FUTURED_VIEW_FULL, &future);
+    if (code)
+        fail(code);
+    else
+        print_future(future);
+    futured_request_free(request);
+    if (code == FUTURED_OK)
+        futured_future_free(future);
+}
+
+static void on_completed(char **words, int n)
+{
+    int code = completions
+                       ? futured_completions_add(completions, (const char *const *)words + 1, (size_t)n - 1)
+                       : futured_as_completed(client, (const char *const *)words + 1, (size_t)n - 1,
+                                              FUTURED_VIEW_FULL, &completions);
+
+    fail(code);
+}
+
+static void on_next(void)
+{
+    struct futured_completion *completion = NULL;
+    int code = futured_completions_next(completions, &completion);
+
+    if (code)
+        fail(code);
+    else if (!completion)
+        printf("end\n");
+    else if (completion->future)
+        print_future(completion->future);
+    else
+        printf("%s missing\n", completion->missing);
+    futured_completion_free(completion);
+}
+
+static void on_watch(char **words, int n)
+{
+    struct futured_selector selector = {(const char *const *)words + 1, (size_t)n - 1, NULL, NULL};
+
+    if (strcmp(words[0], "watch-group") == 0)
+        selector = (struct futured_selector){NULL, 0, words[1], NULL};
+    fail(futured_watch_open(client, &selector, FUTURED_VIEW_FULL, &watch));
+}
+
+static void on_event(void)
+{
+    static const char *const kinds[] = {"unknown", "snapshot", "state",  "progress",
+                                        "output",  "log",      "labels", "lost"};
+    struct futured_event *event = NULL;
+    int code = futured_watch_next(watch, &event);
+
+    if (code)
+        fail(code);
+    else if (!event)
+        printf("end\n");
+    else if (event->future)
+        printf("%s %s %s\n", kinds[event->kind], event->id, futured_state_name(event->future->state));
+    else
+        printf("%s %s\n", kinds[event->kind], event->id);
+    futured_event_free(event);
+}
+
+static void on_put(char **words)
+{
+    struct futured_request *request = request_of(words);
+
+    if (!pipeline)
+        pipeline = futured_pipeline_new(client, 0);
+    fail(pipeline ? futured_pipeline_put(pipeline, request, NULL) : FUTURED_RESOURCE_EXHAUSTED);
+    futured_request_free(request);
+}
+
+static void on_take(void)
+{
+    struct futured_finished *finished = NULL;
+    int code = pipeline ? futured_pipeline_take(pipeline, &finished) : FUTURED_OK;
+
+    if (code)
+        fail(code);
+    else if (!finished)
+        printf("end\n");
+    else if (finished->future)
+        print_future(finished->future);
+    else
+        printf("%s %s\n", futured_code_name(finished->code), finished->status->reason);
+    futured_finished_free(finished);
+}
+
+/* --- started, in a loop of its own */
+
+struct started {
+    struct futured_future *future;
+    int *n_done, *n_well;
+};
+
+static void on_done(void *arg, int code)
+{
+    struct started *s = arg;
+
+    (*s->n_done)++;
+    if (code)
+        return;
+    *s->n_well += s->future->state == FUTURED_STATE_SUCCEEDED;
+    futured_future_free(s->future);
+}
+
+/* async FUNCTION ARGUMENT N: so many runs at once. */
+static void on_async(char **words)
+{
+    int n = atoi(words[3]), n_done = 0, n_well = 0, n_begun = 0;
+    struct started *all = calloc((size_t)n, sizeof *all);
+    struct futured_interest interest;
+
+    words[3] = NULL;
+    futured_client_set_nonblocking(client, 1);
+    for (int i = 0; i < n; i++) {
+        struct futured_request *request = request_of(words);
+
+        all[i] = (struct started){NULL, &n_done, &n_well};
+        futured_client_async(client, on_done, &all[i]);
+        n_begun += futured_run(client, request, &all[i].future) == FUTURED_AGAIN;
+        futured_request_free(request);
+    }
+    while (n_done < n_begun) {
+        struct pollfd fd;
+        int r;
+
+        futured_client_interest(client, &interest);
+        fd = (struct pollfd){interest.fd,
+                             (short)((interest.wants & FUTURED_WANT_READ ? POLLIN : 0) |
+                                     (interest.wants & FUTURED_WANT_WRITE ? POLLOUT : 0)),
+                             0};
+        r = poll(&fd, 1,
+                 interest.timeout_ns < 0 ? -1
+                                         : (int)((interest.timeout_ns + INT64_C(999999)) / INT64_C(1000000)));
+        futured_client_process(client, r <= 0 ? 0
+                                              : (fd.revents & ~POLLOUT ? FUTURED_WANT_READ : 0) |
+                                                        (fd.revents & POLLOUT ? FUTURED_WANT_WRITE : 0));
+    }
+    futured_client_set_nonblocking(client, 0);
+    free(all);
+    printf("%d of %d\n", n_well, n);
+}
+
+static void on_line(char *line)
+{
+    char *words[WORDS_MAX + 1] = {NULL};
+    int n = 0;
+
+    for (char *word = strtok(line, " \n"); word && n < WORDS_MAX; word = strtok(NULL, " \n"))
+        words[n++] = word;
+    if (n == 0)
+        return;
+    if (strcmp(words[0], "completed") == 0)
+        on_completed(words, n);
+    else if (strcmp(words[0], "next") == 0)
+        on_next();
+    else if (strncmp(words[0], "watch", 5) == 0)
+        on_watch(words, n);
+    else if (strcmp(words[0], "event") == 0)
+        on_event();
+    else if (strcmp(words[0], "put") == 0)
+        on_put(words);
+    else if (strcmp(words[0], "take") == 0)
+        on_take();
+    else if (strcmp(words[0], "async") == 0)
+        on_async(words);
+    else if (strcmp(words[0], "delete") == 0)
+        fail(futured_delete(client, words[1]));
+    else if (strcmp(words[0], "ping") == 0)
+        fail(futured_ping(client));
+    else
+        on_future(words);
+    fflush(stdout);
+}
+
+int main(int argc, char **argv)
+{
+    char *line = malloc(LINE_BYTES);
+
+    if (argc != 4 || !line)
+        return 64;
+    client = futured_client_new(argv[1]);
+    futured_client_set_patience(client, atoll(argv[2]) * 1000000);
+    futured_client_set_timeout(client, atoll(argv[3]) * 1000000);
+    while (fgets(line, LINE_BYTES, stdin))
+        on_line(line);
+    futured_completions_free(completions);
+    futured_watch_free(watch);
+    futured_pipeline_free(pipeline);
+    futured_client_free(client);
+    free(line);
+    return 0;
+}
