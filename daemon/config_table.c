@@ -85,6 +85,11 @@ const struct config_key config_keys[] = {
      .needs_restart = 1,
      .doc = "The newest events, which are kept for Watches of a group or a filter from the first one on, at 48 bytes each. "
             "Who falls further behind, or comes back later, begins anew with how it is."},
+    {"limits", "max_output", CONFIG_SIZE, AT(limits.max_output_bytes), 1 * K, LIMIT_MAX_TOLD_BYTES, .zero = "none is kept", .preset = "256K",
+     .doc = "What is kept of the output that an attempt hands out before its end, each piece counted as 64 bytes more; a future keeps "
+            "as much as 4 attempts may have. 0: none is kept."},
+    {"limits", "max_log", CONFIG_SIZE, AT(limits.max_log_bytes), 1 * K, LIMIT_MAX_TOLD_BYTES, .zero = "none is kept", .preset = "256K",
+     .doc = "Likewise of the log of an attempt: what the function logs, or the standard error of a command."},
 
     {"store", "cache", CONFIG_SIZE, AT(cache_bytes), 0, 1024 * T, .preset = "256M",
      .needs_restart = 1,

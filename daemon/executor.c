@@ -647,6 +647,8 @@ static int new_services(struct executor *x, const struct hash_seed *seed)
             .max_message_bytes = max_message,
             .max_result_bytes =
                     max_message - MIN((size_t)RESULT_RESERVE_BYTES, max_message / RESULT_RESERVE_PART),
+            .max_output_bytes = x->config.config->limits.max_output_bytes,
+            .max_log_bytes = x->config.config->limits.max_log_bytes,
             .lease_ttl_ns = x->config.config->lease_ttl_ns,
             .prefetch = x->config.config->prefetch,
             .seed = *seed,

@@ -313,7 +313,7 @@ static int load(void *context, const struct id *id, struct futures_wish *wish)
     list_init(&g->read.request.items);
     g->read.request.kind = READER_GET;
     g->read.request.id = *id;
-    g->read.request.want = STORE_WANT_TASK | STORE_WANT_DATA;
+    g->read.request.want = STORE_WANT_ALL;
     if (map_insert(&l->gets, &g->by_id, (struct span){g->id.b, sizeof g->id.b}) != 0) {
         mem_free(g);
         return -ENOMEM;
@@ -353,7 +353,7 @@ static int load_key(void *context, struct span namespace, struct span key, struc
     g->read.request.kind = READER_GET_KEY;
     g->read.request.namespace = SPAN_OF_BYTES(g->namespace);
     g->read.request.key = SPAN_OF_BYTES(g->key);
-    g->read.request.want = STORE_WANT_TASK | STORE_WANT_DATA;
+    g->read.request.want = STORE_WANT_ALL;
     l->n_reads++;
     r = begin(l, &g->read);
     if (r)
@@ -384,7 +384,7 @@ static int scan_prepare(struct scan *s, const struct futures_stretch *stretch)
             .limit_bytes = SCAN_BYTES,
             .desc = (uint8_t)(stretch->is_desc != 0),
             .want = (uint8_t)((stretch->wants_futures || stretch->wants_tasks ? STORE_WANT_TASK : 0) |
-                              (stretch->wants_futures ? STORE_WANT_DATA : 0)),
+                              (stretch->wants_futures ? STORE_WANT_DATA | STORE_WANT_CHUNKS : 0)),
             .match = &s->match,
             .group = {buf_head(&s->group), buf_len(&s->group)},
             .max_cost = stretch->max_cost,

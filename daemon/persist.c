@@ -310,6 +310,8 @@ static int put_facts(struct persist *p, const struct effects *effects, struct li
             b = next_batch(p, made);
             r = b ? batch_put(b, kind_of(f), f) : -ENOMEM;
         }
+        if (r == 0)
+            r = batch_chunks(b, f);
         if (r < 0)
             return r;
     }
@@ -548,6 +550,9 @@ static int restore_item(struct engine *e, struct store_item *item, int is_needed
             .n_attempts = in->n_attempts,
             .labels = in->labels,
             .attempts = in->attempts,
+            .n_chunks = item->chunks ? in->n_chunks : 0,
+            .chunks = item->chunks,
+            .progress = in->progress,
     };
     r = engine_restore(e, &restored, ret);
 out:
@@ -575,7 +580,7 @@ static int restore_upstreams(struct persist *p, const struct store_item *item)
 
         if ((depend->state != 0 && !record->passes_results) || engine_find_any(p->engine, &depend->id))
             continue;
-        r = store_get(p->recover.view, &depend->id, STORE_WANT_TASK | STORE_WANT_DATA, &upstream);
+        r = store_get(p->recover.view, &depend->id, STORE_WANT_ALL, &upstream);
         if (r == 0 && upstream->is_done)
             r = restore_item(p->engine, upstream, 1, &f);
         store_item_free(upstream);

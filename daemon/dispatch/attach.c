@@ -8,12 +8,16 @@
 #include "dispatch/finish.h"
 #include "dispatch/internal.h"
 #include "dispatch/session.h"
+#include "dispatch/tell.h"
 
 #include <errno.h>
 
 enum {
     REQUEST_HELLO = 1,
     REQUEST_STARTED = 2,
+    REQUEST_PROGRESS = 3,
+    REQUEST_OUTPUT = 4,
+    REQUEST_LOG = 5,
     REQUEST_PAYLOAD = 6,
     REQUEST_FINISH = 7,
     REQUEST_RELEASE = 8,
@@ -30,12 +34,15 @@ enum { WELCOME_KEPT = 5, WELCOME_DROPPED = 6 };
 
 struct attach_request {
     struct codec_bytes hello, ready;
-    uint32_t started, payload, finish, release, returned;
+    uint32_t started, progress, output, log, payload, finish, release, returned;
 };
 
 static const struct codec_row attach_request_rows[] = {
         CODEC_ROW(REQUEST_HELLO, CODEC_MESSAGE, struct attach_request, hello),
         CODEC_ROW(REQUEST_STARTED, CODEC_REPEATED_MESSAGE, struct attach_request, started),
+        CODEC_ROW(REQUEST_PROGRESS, CODEC_REPEATED_MESSAGE, struct attach_request, progress),
+        CODEC_ROW(REQUEST_OUTPUT, CODEC_REPEATED_MESSAGE, struct attach_request, output),
+        CODEC_ROW(REQUEST_LOG, CODEC_REPEATED_MESSAGE, struct attach_request, log),
         CODEC_ROW(REQUEST_PAYLOAD, CODEC_REPEATED_MESSAGE, struct attach_request, payload),
         CODEC_ROW(REQUEST_FINISH, CODEC_REPEATED_MESSAGE, struct attach_request, finish),
         CODEC_ROW(REQUEST_RELEASE, CODEC_REPEATED_MESSAGE, struct attach_request, release),
@@ -197,6 +204,8 @@ static int send_welcome(struct worker *w, const struct hello *hello)
     writer_uint(&wr, 7, d->config.max_message_bytes);
     writer_uint(&wr, 8, d->config.max_result_bytes);
     writer_text(&wr, 9, FUTURED_VERSION);
+    writer_uint(&wr, 10, d->config.max_output_bytes);
+    writer_uint(&wr, 11, d->config.max_log_bytes);
     writer_end(&wr, m);
     return send(w, &wr);
 }
@@ -343,6 +352,35 @@ static int on_started(struct worker *w, struct span message)
     return 0;
 }
 
+static int on_told(struct worker *w, enum tell_what what, struct span message)
+{
+    struct lease *lease;
+    struct tell t;
+
+    if (tell_read(what, message, &t) < 0)
+        return -EBADMSG;
+    lease = find_lease_of(w, &t.lease);
+    if (!lease)
+        return refuse(w, &t.lease);
+    worker_started(w, lease);
+    return tell_take(w->dispatch->engine, lease, &t);
+}
+
+static int on_progress(struct worker *w, struct span message)
+{
+    return on_told(w, TELL_PROGRESS, message);
+}
+
+static int on_output(struct worker *w, struct span message)
+{
+    return on_told(w, TELL_OUTPUT, message);
+}
+
+static int on_log(struct worker *w, struct span message)
+{
+    return on_told(w, TELL_LOG, message);
+}
+
 static int on_given_back(struct worker *w, struct span message)
 {
     struct lease *lease = find_lease_in(w, message);
@@ -389,6 +427,9 @@ static int on_parts(struct worker *w, const struct attach_request *m, struct spa
         int (*on_item)(struct worker *, struct span);
     } parts[] = {
             {"started", REQUEST_STARTED, m->started, on_started},
+            {"progress", REQUEST_PROGRESS, m->progress, on_progress},
+            {"output", REQUEST_OUTPUT, m->output, on_output},
+            {"log", REQUEST_LOG, m->log, on_log},
             {"payload", REQUEST_PAYLOAD, m->payload, on_payload},
             {"finish", REQUEST_FINISH, m->finish, on_finish},
             {"release", REQUEST_RELEASE, m->release, on_given_back},
@@ -427,9 +468,11 @@ static void fail_parts(struct grpc_call *call, struct worker *w, int e, const ch
                         "the message breaks the rules of Attach, which are at the top of workers.proto");
     else if (e == -EOPNOTSUPP)
         hello_unbuilt_field(&st, "ready.by_function");
+    else if (e == -EDQUOT)
+        tell_flood(&st, field);
     else
         worker_no_memory(&st);
-    if (e == -EBADMSG || e == -EOPNOTSUPP)
+    if (e == -EBADMSG || e == -EOPNOTSUPP || e == -EDQUOT)
         cut_off(call, w, &st);
     else
         grpc_call_fail(call, &st); /* one from elsewhere may come again */

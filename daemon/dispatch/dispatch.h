@@ -44,7 +44,8 @@ struct dispatch_log {
 struct dispatch_config {
     size_t max_message_bytes; /* of an Assign, and what a worker is told */
     size_t max_result_bytes;
-    int64_t lease_ttl_ns; /* how long a worker on a stream from elsewhere may be silent */
+    uint64_t max_output_bytes, max_log_bytes; /* that are kept of an attempt; the engine keeps them */
+    int64_t lease_ttl_ns;                     /* how long a worker on a stream from elsewhere may be silent */
     uint32_t prefetch; /* so many tasks for each slot, of any function; 0 = what is fast, up to the credit */
     struct hash_seed seed; /* of the table of session tokens */
     struct dispatch_pool pool;

@@ -5,6 +5,7 @@
 #include "dispatch/claim.h"
 #include "dispatch/finish.h"
 #include "dispatch/internal.h"
+#include "dispatch/tell.h"
 
 #include <errno.h>
 
@@ -98,14 +99,70 @@ static const struct codec_row renew_rows[] = {
 };
 static const struct codec_table renew_table = {renew_rows, ARRAY_LEN(renew_rows)};
 
+/* Of progress, output and log: number and name of the field. */
+static const struct {
+    uint32_t number;
+    const char *name;
+} told_fields[] = {
+        [TELL_PROGRESS] = {4, "progress"},
+        [TELL_OUTPUT] = {5, "output"},
+        [TELL_LOG] = {6, "log"},
+};
+
+static int check_told(struct span message, enum tell_what what, uint32_t n, struct grpc_status *st)
+{
+    struct wire_reader r = wire_reader(message);
+    struct span entry;
+    struct tell t;
+
+    if (n > CLAIM_ENTRIES_MAX)
+        return hello_bad_field(st, told_fields[what].name, "has more than 10,000 entries");
+    while (n && codec_each(&r, told_fields[what].number, &entry))
+        if (tell_read(what, entry, &t) < 0) {
+            tell_bad(st, told_fields[what].name);
+            return WORKER_E_BAD;
+        }
+    return 0;
+}
+
+static int tell_entry(struct worker *w, enum tell_what what, struct writer *wr, struct span entry)
+{
+    struct lease *lease;
+    struct tell t;
+    int r = tell_read(what, entry, &t);
+
+    if (r < 0)
+        return r;
+    lease = find(w, &t.lease);
+    return lease ? tell_take(w->dispatch->engine, lease, &t) : refuse(w, wr, RENEWED_REFUSED, &t.lease);
+}
+
+/* All that is told, in its order; *ret_what: what the result is about. 0, or as tell_take. */
+static int take_told(struct worker *w, const struct renew_request *m, struct span message, struct writer *wr,
+                     enum tell_what *ret_what)
+{
+    const uint32_t n[] = {[TELL_PROGRESS] = m->progress, [TELL_OUTPUT] = m->output, [TELL_LOG] = m->log};
+    int e = 0;
+
+    for (enum tell_what what = TELL_PROGRESS; e == 0 && what <= TELL_LOG; what++) {
+        struct wire_reader r = wire_reader(message);
+        struct span entry;
+
+        *ret_what = what;
+        while (n[what] && e == 0 && codec_each(&r, told_fields[what].number, &entry))
+            e = tell_entry(w, what, wr, entry);
+    }
+    return e;
+}
+
 static int check_renew(const struct renew_request *m, struct span message, struct grpc_status *st)
 {
-    const char *unbuilt = m->progress ? "progress" : m->output ? "output" : m->log ? "log" : NULL;
-
     if (check_entries(message, RENEW_LEASES, m->leases, 1, "leases", st) ||
-        check_entries(message, RENEW_STARTED, m->started, 0, "started", st))
+        check_entries(message, RENEW_STARTED, m->started, 0, "started", st) ||
+        check_told(message, TELL_PROGRESS, m->progress, st) ||
+        check_told(message, TELL_OUTPUT, m->output, st) || check_told(message, TELL_LOG, m->log, st))
         return WORKER_E_BAD;
-    return unbuilt ? hello_unbuilt_field(st, unbuilt) : 0;
+    return 0;
 }
 
 static int renew_entry(struct worker *w, struct grpc_call *call, struct writer *wr, struct span entry)
@@ -150,6 +207,7 @@ static void on_renew(struct grpc_call *call, struct span message)
     struct grpc_status st;
     struct buf answer = BUF_INIT;
     struct writer wr = writer_to(&answer);
+    enum tell_what what = TELL_PROGRESS;
     struct worker *w;
     int e;
 
@@ -166,6 +224,14 @@ static void on_renew(struct grpc_call *call, struct span message)
     e = each(w, call, &wr, message, RENEW_LEASES, m.leases, renew_entry);
     if (e == 0)
         e = each(w, call, &wr, message, RENEW_STARTED, m.started, start_entry);
+    if (e == 0)
+        e = take_told(w, &m, message, &wr, &what);
+    if (e == -EBADMSG || e == -EDQUOT) { /* what stands before it counts */
+        grpc_call_fail(call, e == -EDQUOT ? tell_flood(&st, told_fields[what].name)
+                                          : tell_bad(&st, told_fields[what].name));
+        buf_deinit(&answer);
+        return;
+    }
     put_cancels(w, call, &wr);
     writer_uint(&wr, RENEWED_DRAINING, w->is_draining || w->dispatch->is_draining);
     send(call, &answer, &wr, e);

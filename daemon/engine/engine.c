@@ -42,7 +42,7 @@ int engine_new(struct engine **ret, const struct engine_config *config)
     e->id_seed.k1 = config->random;
     e->revision = (uint64_t)config->epoch << REVISION_EPOCH_SHIFT;
     e->commit_seq = 1;
-    e->lazy_by = e->commit_by = CLOCK_NEVER;
+    e->lazy_by = e->commit_by = e->told_by = CLOCK_NEVER;
     e->last_key = config->last_key;
     e->asked_ceiling = e->durable_ceiling = config->has_store ? config->last_key : UINT64_MAX;
     engine_set_limits(e, &config->limits);
@@ -666,6 +666,17 @@ void engine_release(struct engine *e, struct lease *lease)
 int engine_lose(struct engine *e, struct lease *lease)
 {
     return lease_lose(e, lease);
+}
+
+int engine_tell(struct engine *e, struct lease *lease, const struct told_piece *piece)
+{
+    return told_add(e, lease, piece);
+}
+
+int engine_progress(struct engine *e, struct lease *lease, const struct told_progress *progress,
+                    struct span message)
+{
+    return told_set_progress(e, lease, progress, message);
 }
 
 struct engine_stats engine_stats(const struct engine *e)

@@ -40,6 +40,7 @@
 #include "engine/gate.h"
 #include "engine/ring.h"
 #include "engine/sched.h"
+#include "engine/told.h"
 #include "engine/waiter.h"
 
 struct engine;
@@ -196,12 +197,15 @@ enum engine_error {
     ENGINE_E_REVISION,
     ENGINE_E_STALE_LEASE,
     ENGINE_E_TERMINAL,
-    ENGINE_E_TIMES,      /* its deadline would be before its not_before */
-    ENGINE_E_NO_KEYS,    /* the store is so far behind that no further ID may be given out */
-    ENGINE_E_OTHER_TASK, /* the idempotency key is that of another task */
-    ENGINE_E_KEY_IN_USE, /* KEY_REJECT: the idempotency key is in use */
-    ENGINE_E_NOT_FAILED, /* it has not ended FAILED or CANCELLED */
-    ENGINE_E_RETRIED,    /* it has been retried */
+    ENGINE_E_TIMES,       /* its deadline would be before its not_before */
+    ENGINE_E_NO_KEYS,     /* the store is so far behind that no further ID may be given out */
+    ENGINE_E_OTHER_TASK,  /* the idempotency key is that of another task */
+    ENGINE_E_KEY_IN_USE,  /* KEY_REJECT: the idempotency key is in use */
+    ENGINE_E_NOT_FAILED,  /* it has not ended FAILED or CANCELLED */
+    ENGINE_E_RETRIED,     /* it has been retried */
+    ENGINE_E_NOT_STARTED, /* who has not started tells nothing */
+    ENGINE_E_TOLD_WRONG,  /* it leaves a gap behind what was told before, or is too long */
+    ENGINE_E_FLOOD,       /* it goes on and on telling what is not kept */
 };
 
 /* What a submission does whose idempotency key is in use by the same task; values as in the contract. */
@@ -395,6 +399,15 @@ struct lease *engine_lease_find(struct engine *e, const struct holder *h, const 
 
 /* engine_start: the worker really began at @at: RUNNING, the attempt exists. Twice is once. 0, -ENOMEM. */
 MUST_CHECK int engine_start(struct engine *e, struct lease *lease, wall_ns_t at);
+
+/* engine_tell: a piece of output or log of the attempt under @lease; copied. What was told before is passed over, what there is no
+ * room for is left out, and the log says so.
+ *   Return: 0; ENGINE_E_NOT_STARTED, _TOLD_WRONG, _FLOOD: it breaks the rules; -ENOMEM: tell it again. */
+MUST_CHECK int engine_tell(struct engine *e, struct lease *lease, const struct told_piece *piece);
+/* engine_progress: only completed and total of @progress are looked at; @message, of TOLD_MESSAGE_BYTES at most, is copied. Return:
+ * as engine_tell. */
+MUST_CHECK int engine_progress(struct engine *e, struct lease *lease, const struct told_progress *progress,
+                               struct span message);
 
 /* How an attempt ended, from whoever knows. Exactly one of data and error. */
 struct finish {

@@ -52,6 +52,8 @@ static void check_rare(const struct future *f)
     ASSERT(f->rare->future == f);
     if (f->rare->timing)
         check_timing(f, f->rare->timing);
+    if (f->rare->told)
+        told_check(f);
     if (cancel)
         ASSERT((cancel->outcome == NULL) ==
                future_is_terminal(f)); /* ready to be used until there is an end */

@@ -21,6 +21,7 @@ struct lease;
 struct membership;
 struct scope;
 struct slot;
+struct told;
 
 /* Values as in the contract's enum State, so that no table is needed between. */
 enum future_state {
@@ -192,6 +193,7 @@ struct future_rare {
     struct upstream *upstream;  /* who depends on it, or did; NULL = nobody */
     struct bytes *request_id;   /* of a DURABLE one, as submitted; NULL = none */
     struct slot *slot;          /* of its concurrency key, until it has ended; NULL = none */
+    struct told *told;          /* progress, output and log (told.h); NULL = nothing was told */
     struct heap_item parked;    /* in slot.parked while PARKED */
     struct cancel_request *cancel_requested;
     struct id retry_of, retried_by; /* of key 0 = none; future_retry_of, future_retried_by */
@@ -298,7 +300,7 @@ static inline int future_has_seldom(const struct future_rare *rare)
 {
     return ((uintptr_t)rare->timing | (uintptr_t)rare->fairness_key | (uintptr_t)rare->idem |
             (uintptr_t)rare->depend | (uintptr_t)rare->upstream | (uintptr_t)rare->slot |
-            (uintptr_t)rare->cancel_requested) != 0;
+            (uintptr_t)rare->cancel_requested | (uintptr_t)rare->told) != 0;
 }
 
 /* retry_policy_new: one allocation with a copy of @from. NULL: no memory. mem_free. */

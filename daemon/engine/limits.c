@@ -6,6 +6,7 @@
 #include "engine/group.h"
 #include "engine/idem.h"
 #include "engine/slot.h"
+#include "engine/told.h"
 
 uint64_t limits_bytes(const struct bytes *b)
 {
@@ -60,6 +61,7 @@ static uint64_t limits_seldom(const struct future_rare *rare)
 
     return limits_timing(rare->timing) + limits_bytes(rare->fairness_key) + slot_bytes(rare->slot) +
            idem_bytes(rare->idem) + depend_bytes(rare->depend) + depend_upstream_bytes(rare->upstream) +
+           told_bytes(rare->told) +
            (cancel ? sizeof *cancel + LIMITS_MALLOC_BYTES + limits_bytes(cancel->principal) +
                              limits_bytes(cancel->reason) + limits_outcome(cancel->outcome)
                    : 0);

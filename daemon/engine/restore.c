@@ -36,7 +36,8 @@ static int needs_rare(const struct restored *in)
 {
     return in->traceparent.len || in->tag.len || in->fairness_key.len || in->retention_ns >= 0 ||
            in->n_losses || in->has_cancel || has_timing(in) || in->n_depends || in->key.len ||
-           in->request_id.len || in->concurrency_key.len || id_key(&in->retry_of) || is_terminal(in);
+           in->request_id.len || in->concurrency_key.len || id_key(&in->retry_of) || in->n_chunks ||
+           in->progress.attempt || is_terminal(in);
 }
 
 static struct cancel_request *make_cancel(struct engine *e, const struct restored *in)
@@ -127,7 +128,8 @@ static int make_rare(struct engine *e, struct future *f, const struct restored *
         rare->is_custom = 1;
     }
     if ((has_timing(in) && make_timing(e, f, in) < 0) || dup_span(in->request_id, &rare->request_id) < 0 ||
-        make_key(e, f, in) < 0 || (in->n_depends && depend_restore(e, f, in) < 0))
+        make_key(e, f, in) < 0 || (in->n_depends && depend_restore(e, f, in) < 0) ||
+        told_restore(e, f, in) < 0)
         return -ENOMEM;
     return in->has_cancel && !(rare->cancel_requested = make_cancel(e, in)) ? -ENOMEM : 0;
 }
@@ -366,6 +368,16 @@ void engine_restore_keys(struct engine *e)
     e->idems.is_blind = 1;
 }
 
+/* What it takes most of. */
+static uint64_t told_bytes_of(const struct restored *in)
+{
+    uint64_t n = 0;
+
+    for (uint32_t i = 0; i < in->n_chunks; i++)
+        n += limits_bytes(in->chunks[i].data);
+    return n;
+}
+
 int engine_restore(struct engine *e, const struct restored *in, struct future **ret)
 {
     struct future *f;
@@ -374,8 +386,8 @@ int engine_restore(struct engine *e, const struct restored *in, struct future **
     ASSERT(in->state >= FUTURE_PENDING && in->state <= FUTURE_CANCELLED);
     ASSERT(!in->data == (in->state != FUTURE_SUCCEEDED) && !engine_find_any(e, &in->id));
     if (is_terminal(in) && !in->is_needed)
-        r = limits_admit(&e->account,
-                         sizeof *f + LIMITS_INDEX_BYTES + limits_bytes(in->task) + limits_bytes(in->data));
+        r = limits_admit(&e->account, sizeof *f + LIMITS_INDEX_BYTES + limits_bytes(in->task) +
+                                              limits_bytes(in->data) + told_bytes_of(in));
     if (r == 0)
         r = begin(e, in, &f);
     if (r != 0)

@@ -21,6 +21,19 @@ struct restored_depend {
     uint8_t state; /* 0 = open */
 };
 
+struct restored_chunk {
+    struct bytes *data; /* a reference is taken */
+    wall_ns_t time;
+    uint32_t attempt;
+    uint8_t kind, stream; /* enum told_kind, told_stream */
+};
+
+struct restored_progress {
+    uint64_t completed, total;
+    uint32_t attempt; /* 0 = none */
+    struct span message;
+};
+
 /* A future as the store has it; all is borrowed. An empty span stands for none. */
 struct restored {
     struct id id;
@@ -64,6 +77,9 @@ struct restored {
     uint32_t n_labels, n_attempts;
     const struct label *labels;
     const struct restored_attempt *attempts; /* newest first */
+    uint32_t n_chunks;
+    const struct restored_chunk *chunks; /* of output and log, in their order */
+    struct restored_progress progress;
 };
 
 /* engine_restore_pause, engine_restore_limits: @fn is paused, or some of its limits are set (FUNCTION_...), since an earlier

@@ -19,6 +19,7 @@
 #include "engine/slot.h"
 #include "engine/table.h"
 #include "engine/timing.h"
+#include "engine/told.h"
 
 enum {
     STATE_FORGET_PER_TURN = 1000,
@@ -33,6 +34,8 @@ enum {
 /* How long an acceptance or a start that nobody has been shown may wait for company in its commit, also while other commits
  * are made. A task that ends before is one row of the store, not two or three. */
 #define STATE_LAZY_NS (10 * NS_PER_MS)
+/* How long what an attempt tells may wait, where no other commit takes it along. */
+#define STATE_TOLD_NS NS_PER_S
 
 /* Durable futures that changed and that no engine_end has handed out yet. */
 struct fact_list {
@@ -87,6 +90,7 @@ struct engine {
     int is_all;           /* somebody is shown all that is collected */
     mono_ns_t lazy_by;    /* what is lazy goes into a commit from then on; CLOCK_NEVER = nothing is lazy */
     mono_ns_t commit_by;  /* that commit is made then; CLOCK_NEVER = not by itself */
+    mono_ns_t told_by;    /* likewise, of what attempts have told */
     struct id_list forgotten;
     uint64_t last_delete_seq;
     struct ring ring;

@@ -56,10 +56,8 @@ void turn_promise_kept(struct engine *e, const struct future *f)
     }
 }
 
-/* Revision and fact; nobody is told yet. */
-static void note(struct engine *e, struct future *f, int is_lazy)
+static inline void note_fact(struct engine *e, struct future *f, int is_lazy)
 {
-    f->revision = ++e->revision;
     if (f->durability != DURABILITY_DURABLE)
         return;
     is_lazy &= e->config.has_store;
@@ -73,6 +71,13 @@ static void note(struct engine *e, struct future *f, int is_lazy)
         e->collected.at[e->collected.n++] = f;
     }
     f->fact = (uint8_t)MAX(f->fact, is_lazy ? FACT_LAZY : FACT_NOW);
+}
+
+/* Revision and fact; nobody is told yet. */
+static void note(struct engine *e, struct future *f, int is_lazy)
+{
+    f->revision = ++e->revision;
+    note_fact(e, f, is_lazy);
 }
 
 /* For who follows the changes: @f has just been noted. */
@@ -99,6 +104,15 @@ void turn_change(struct engine *e, struct future *f)
 void turn_change_lazily(struct engine *e, struct future *f)
 {
     change(e, f, 1, f->state);
+}
+
+void turn_tell(struct engine *e, struct future *f)
+{
+    note_fact(e, f, 1);
+    if (f->fact && e->told_by == CLOCK_NEVER)
+        e->told_by = clock_add(e->mono, STATE_TOLD_NS);
+    if (f->edges)
+        edge_fire(e, f, 0);
 }
 
 void turn_relabel(struct engine *e, struct future *f, struct labels *labels)
@@ -278,6 +292,7 @@ static void free_seldom(struct engine *e, struct future *f)
     depend_free(rare->depend);
     depend_upstream_free(rare->upstream);
     idem_free(&e->idems, rare->idem);
+    told_free(rare->told);
 }
 
 void turn_rare_free(struct engine *e, struct future *f)
@@ -400,7 +415,13 @@ static void keep_lazy(struct engine *e, struct fact_list *later)
     }
     e->collected.n = n;
     if (later->n == 0)
-        e->lazy_by = e->commit_by = CLOCK_NEVER;
+        e->lazy_by = e->commit_by = e->told_by = CLOCK_NEVER;
+}
+
+static void next_commit(struct engine *e)
+{
+    e->effects.next = MIN(e->effects.next, e->commit_by);
+    e->effects.next = MIN(e->effects.next, e->told_by);
 }
 
 /* The collected facts become the turn's; the other buffer collects from now on. What one huge turn has needed is not
@@ -414,9 +435,9 @@ static void hand_out(struct engine *e)
     e->effects.is_commit = 0;
     e->effects.n_forgotten = 0;
     ask_keys(e);
-    e->is_urgent |= e->commit_by <= e->mono;
+    e->is_urgent |= e->commit_by <= e->mono || e->told_by <= e->mono;
     if (!e->is_urgent) {
-        e->effects.next = MIN(e->effects.next, e->commit_by);
+        next_commit(e);
         return;
     }
     if (empty.cap > FACTS_KEEP && e->collected.n < empty.cap / 8)
@@ -439,7 +460,7 @@ static void hand_out(struct engine *e)
     e->effects.forgotten = e->forgotten.at;
     e->effects.n_forgotten = e->forgotten.n;
     e->effects.commit_seq = e->commit_seq++;
-    e->effects.next = MIN(e->effects.next, e->commit_by);
+    next_commit(e);
 }
 
 void turn_taken(struct engine *e)
@@ -450,6 +471,7 @@ void turn_taken(struct engine *e)
         struct future *f = e->handed_out.at[i];
 
         f->stored = future_is_terminal(f) ? STORED_DONE : STORED_LIVE;
+        told_stored(f);
     }
     e->handed_out.n = 0;
     e->forgotten.n = 0;

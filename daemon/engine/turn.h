@@ -22,6 +22,10 @@ void turn_change(struct engine *e, struct future *f);
  * shown. */
 void turn_change_lazily(struct engine *e, struct future *f);
 
+/* turn_tell: an attempt of @f has told something, which leaves the revision as it is. As turn_change_lazily, but it is committed
+ * within STATE_TOLD_NS. */
+void turn_tell(struct engine *e, struct future *f);
+
 /* turn_relabel: @labels (taken; NULL = those of the task) in place of those of @f, and turn_change. */
 void turn_relabel(struct engine *e, struct future *f, struct labels *labels);
 

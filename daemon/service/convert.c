@@ -30,6 +30,7 @@ enum {
     FUTURE_ATTEMPTS = 11,
     FUTURE_LABELS = 12,
     FUTURE_GROUP = 13,
+    FUTURE_PROGRESS = 14,
     FUTURE_OMITTED = 15,
     FUTURE_NAMESPACE = 16,
     FUTURE_EFFECTIVE_OPTIONS = 17,
@@ -47,6 +48,7 @@ enum {
 /* Room for every field of bounded size: ID, times, group, tag, submitter, reasons; for what RESULT has of them; and what
  * is kept of the message of an error where there is little room. */
 enum { FIXED_BYTES = 3072, RESULT_BYTES = 128, ATTEMPT_BYTES = 512, SHORT_MESSAGE_BYTES = 1024 };
+enum { PROGRESS_BYTES = 32 }; /* beside its message */
 enum { SHORT_ERROR_BYTES = 128 + 2 * LIMIT_KEY_BYTES + SHORT_MESSAGE_BYTES };
 
 static size_t error_size(const struct future_error *error)
@@ -65,6 +67,12 @@ static size_t retry_size(const struct timing *t)
     return n;
 }
 
+static size_t rare_size(const struct future *f)
+{
+    return 2 * (LIMIT_KEY_BYTES + 4 + ID_TEXT_LEN + 3) +
+           (UNLIKELY(f->rare->told) ? PROGRESS_BYTES + TOLD_MESSAGE_BYTES : 0);
+}
+
 size_t convert_size(const struct future *f, enum view view)
 {
     size_t n = RESULT_BYTES + LIMIT_CONTENT_TYPE_BYTES;
@@ -76,8 +84,7 @@ size_t convert_size(const struct future *f, enum view view)
     }
     if (view == VIEW_RESULT)
         return n;
-    n += FIXED_BYTES + f->task->len + future_key(f).len +
-         (f->rare ? 2 * (LIMIT_KEY_BYTES + 4 + ID_TEXT_LEN + 3) : 0);
+    n += FIXED_BYTES + f->task->len + future_key(f).len + (f->rare ? rare_size(f) : 0);
     if (view == VIEW_BASIC)
         n -= f->argument_field_bytes;
     /* the future's own labels: at most as long as the task's unless they were changed */
@@ -326,6 +333,16 @@ static void put_id(struct writer *w, uint32_t number, const struct id *id)
     writer_bytes(w, number, (struct span){(const uint8_t *)text, ID_TEXT_LEN});
 }
 
+void convert_progress(struct writer *w, uint32_t number, const struct told_progress *p)
+{
+    struct writer_mark m = writer_begin(w, number, PROGRESS_BYTES + TOLD_MESSAGE_BYTES);
+
+    writer_uint(w, 1, p->completed);
+    writer_uint(w, 2, p->total);
+    writer_bytes(w, 3, SPAN_OF_BYTES(p->message));
+    writer_end(w, m);
+}
+
 static void put_rare(struct writer *w, const struct future *f)
 {
     const struct future_rare *rare = f->rare;
@@ -345,6 +362,8 @@ static void put_rare(struct writer *w, const struct future *f)
     writer_bytes(w, FUTURE_TAG, SPAN_OF_BYTES(rare->tag));
     put_id(w, FUTURE_RETRY_OF, future_retry_of(f));
     put_id(w, FUTURE_RETRIED_BY, future_retried_by(f));
+    if (UNLIKELY(rare->told) && future_progress(f))
+        convert_progress(w, FUTURE_PROGRESS, future_progress(f));
 }
 
 static void put_submitter(struct writer *w, const struct future *f)

@@ -30,6 +30,9 @@ void convert_future(struct writer *w, const struct future *f, struct convert_vie
 void convert_future_field(struct writer *w, uint32_t number, const struct future *f,
                           struct convert_view view);
 
+/* convert_progress: a Progress as field @number. */
+void convert_progress(struct writer *w, uint32_t number, const struct told_progress *p);
+
 /* convert_error: google.rpc-coded Error of a future or attempt as field @number. */
 void convert_error(struct writer *w, uint32_t number, const struct future_error *error);
 

@@ -11,6 +11,7 @@
 #include "service/watcher.h"
 
 #include <errno.h>
+#include <string.h>
 
 /* One of the futures, as it was sent last. */
 struct watched {
@@ -20,13 +21,18 @@ struct watched {
     uint64_t labels; /* their digest */
     uint8_t state;
     uint8_t is_cancel_requested;
-    uint8_t is_ended; /* its end is sent */
+    uint8_t is_ended;               /* its end is sent */
+    uint32_t progress;              /* number of what it last said of itself */
+    const struct told_chunk *chunk; /* output and log up to it have been looked at; NULL: none */
+    uint64_t offset[TOLD_KINDS];    /* and is sent up to there */
 };
 
 struct watch {
     struct watcher w;
     uint64_t after_revision;
-    uint32_t n, n_opened; /* their snapshots are sent, or were not asked for */
+    uint64_t offset[TOLD_KINDS]; /* asked for */
+    uint32_t n, n_opened,
+            n_begun; /* their snapshots are sent, or were not asked for; what they have told before, too */
     struct watched *at;
 };
 
@@ -84,25 +90,78 @@ static void open_one(struct watch *watch)
 {
     struct watched *one = &watch->at[watch->n_opened++];
 
-    if (one->future->revision > watch->after_revision)
+    if (one->future->revision > watch->after_revision) {
         watcher_put(&watch->w, EVENT_SNAPSHOT, one->future, engine_wall(watch->w.service->engine));
+        if (watch->w.view != VIEW_RESULT && future_progress(one->future))
+            one->progress = future_progress(one->future)->n;
+    }
     remember(&watch->w.service->seed, one);
 }
 
-/* What @edge has news of. */
+/* The next chunk that is wanted of @one, from its offset on; NULL: none so far. */
+static const struct told_chunk *next_chunk(const struct watch *watch, struct watched *one)
+{
+    const struct told *told = future_told(one->future);
+
+    for (;;) {
+        const struct told_chunk *c = one->chunk ? one->chunk->next : told->first;
+
+        if (!c)
+            return NULL;
+        if (watch->w.kinds & 1U << (c->kind == TOLD_LOG ? KIND_LOG : KIND_OUTPUT) &&
+            c->offset + c->data->len > one->offset[c->kind])
+            return c;
+        one->chunk = c;
+    }
+}
+
+/* One event of what @one has told of itself; 0: there is none. */
+static int show_told(struct watch *watch, struct watched *one)
+{
+    const struct told_progress *p;
+    const struct told_chunk *c;
+    uint64_t *offset;
+
+    if (LIKELY(!future_told(one->future)))
+        return 0;
+    p = future_progress(one->future);
+    if (p && p->n != one->progress && watch->w.kinds & 1U << KIND_PROGRESS) {
+        one->progress = p->n;
+        watcher_put_progress(&watch->w, one->future, p);
+        return 1;
+    }
+    c = next_chunk(watch, one);
+    if (!c)
+        return 0;
+    offset = &one->offset[c->kind];
+    *offset = MAX(*offset, c->offset);
+    *offset += watcher_put_chunk(&watch->w, one->future, c, *offset);
+    return 1;
+}
+
+static void show_change(struct watch *watch, struct watched *one)
+{
+    struct futures *s = watch->w.service;
+    unsigned int news = changes(&s->seed, one) & watch->w.kinds;
+
+    if (news) /* one event shows both, if both are new */
+        watcher_put(&watch->w, news & 1U << KIND_STATE ? EVENT_STATE : EVENT_LABELS, one->future,
+                    engine_wall(s->engine));
+    remember(&s->seed, one);
+}
+
+/* What @edge has news of: how it goes on, then what it tells; before the end all that it has told. */
 static void tell(struct watch *watch, struct edge *edge)
 {
     struct watched *one = &watch->at[edge->cookie];
     struct futures *s = watch->w.service;
-    unsigned int news;
 
-    if (!one->is_ended) {
-        news = changes(&s->seed, one) & watch->w.kinds;
-        if (news) /* one event shows both, if both are new */
-            watcher_put(&watch->w, news & 1U << KIND_STATE ? EVENT_STATE : EVENT_LABELS, one->future,
-                        engine_wall(s->engine));
-        remember(&s->seed, one);
-    }
+    if (!one->is_ended && !future_is_terminal(one->future))
+        show_change(watch, one);
+    if (show_told(watch, one))
+        return; /* there may be more */
+    if (!one->is_ended && future_is_terminal(one->future))
+        show_change(watch, one);
     if (one->is_ended)
         engine_unwait(s->engine, edge);
     else
@@ -117,12 +176,14 @@ static void on_news(struct waiting *waiting)
     while (!watch->w.is_over && grpc_call_is_writable(waiting->call)) {
         if (watch->n_opened < watch->n)
             open_one(watch);
+        else if (watch->n_begun < watch->n)
+            watch->n_begun += !show_told(watch, &watch->at[watch->n_begun]);
         else if ((edge = waiter_first_done(&waiting->waiter)))
             tell(watch, edge);
         else
             break;
     }
-    if (watch->n_opened == watch->n && waiting->waiter.n_pending + waiting->waiter.n_done == 0)
+    if (watch->n_begun == watch->n && waiting->waiter.n_pending + waiting->waiter.n_done == 0)
         grpc_call_finish(waiting->call);
 }
 
@@ -179,6 +240,7 @@ static int add(struct watch *watch, struct span text, struct idset *seen, struct
     if (r == 0)
         r = engine_wait(s->engine, &watch->w.waiting.waiter, f, NULL, watch->n);
     if (r == 0) {
+        memcpy(watch->at[watch->n].offset, watch->offset, sizeof watch->offset);
         watch->at[watch->n++].future = f;
         return 0;
     }
@@ -229,6 +291,8 @@ static void watch_ids(struct grpc_call *call, const struct watch_request *reques
     watch->w.view = view;
     watch->w.kinds = kinds ? kinds : ~0U;
     watch->after_revision = request->after_revision;
+    watch->offset[TOLD_OUTPUT] = request->output_offset;
+    watch->offset[TOLD_LOG] = request->log_offset;
     r = add_all(watch, request->selector.data, n, &st);
     if (r == 0 && grpc_call_send_headers(call) < 0) {
         convert_no_memory(&st);
@@ -246,6 +310,9 @@ static int check_watch(const struct watch_request *request, const struct selecto
 {
     if (selector->ids && request->cursor.is_set)
         return request_bad_field(st, "cursor", "goes with a group or a filter");
+    if (!selector->ids && (request->output_offset || request->log_offset))
+        return request_bad_field(st, request->output_offset ? "output_offset" : "log_offset",
+                                 "goes with IDs");
     if (!selector->ids && request->after_revision)
         return request_bad_field(st, "after_revision", "goes with IDs");
     return 0;

@@ -4,7 +4,9 @@
 enum { EVENT_ID = 1, EVENT_CURSOR = 2, EVENT_TIME = 3 };
 enum { CURSOR_EPOCH = 1, CURSOR_EVENT = 2 };
 enum { LOST_EVENTS = 1 };
+enum { CHUNK_ATTEMPT = 1, CHUNK_STREAM, CHUNK_OFFSET, CHUNK_DATA, CHUNK_TIME };
 enum { BESIDE_BYTES = ID_TEXT_LEN + 64 }; /* in an event, beside the future */
+enum { CHUNK_BESIDE_BYTES = 64 };         /* in a Chunk, beside its data */
 
 void watcher_init(struct watcher *w, struct grpc_call *call, void (*on_news)(struct waiting *waiting),
                   void (*free)(struct watcher *w))
@@ -71,6 +73,36 @@ void watcher_put(struct watcher *w, enum event_field field, struct future *f, wa
         return;
     convert_future_field(&out, field, f, convert_fit(f, w->view, futures_room(w->service, BESIDE_BYTES)));
     end(w, &out);
+}
+
+void watcher_put_progress(struct watcher *w, struct future *f, const struct told_progress *p)
+{
+    struct writer out;
+
+    if (begin(w, f, engine_wall(w->service->engine), &out) < 0)
+        return;
+    convert_progress(&out, EVENT_PROGRESS, p);
+    end(w, &out);
+}
+
+size_t watcher_put_chunk(struct watcher *w, struct future *f, const struct told_chunk *chunk, uint64_t from)
+{
+    size_t skip = (size_t)(from - chunk->offset);
+    size_t n = MIN(chunk->data->len - skip, futures_room(w->service, BESIDE_BYTES + CHUNK_BESIDE_BYTES));
+    struct writer_mark m;
+    struct writer out;
+
+    if (begin(w, f, chunk->time, &out) < 0)
+        return 0;
+    m = writer_begin(&out, chunk->kind == TOLD_LOG ? EVENT_LOG : EVENT_OUTPUT, n + CHUNK_BESIDE_BYTES);
+    writer_uint(&out, CHUNK_ATTEMPT, chunk->attempt);
+    writer_uint(&out, CHUNK_STREAM, chunk->stream);
+    writer_uint(&out, CHUNK_OFFSET, from);
+    writer_bytes(&out, CHUNK_DATA, (struct span){chunk->data->data + skip, n});
+    writer_timestamp(&out, CHUNK_TIME, chunk->time);
+    writer_end(&out, m);
+    end(w, &out);
+    return n;
 }
 
 void watcher_put_lost(struct watcher *w, uint64_t n)

@@ -10,6 +10,9 @@
 enum event_field {
     EVENT_SNAPSHOT = 4,
     EVENT_STATE = 5,
+    EVENT_PROGRESS = 6,
+    EVENT_OUTPUT = 7,
+    EVENT_LOG = 8,
     EVENT_LABELS = 9,
     EVENT_LOST = 10,
     EVENT_KEEPALIVE = 11,
@@ -44,6 +47,11 @@ void watcher_fail(struct watcher *w, const struct grpc_status *st);
 void watcher_put(struct watcher *w, enum event_field field, struct future *f, wall_ns_t time);
 void watcher_put_lost(struct watcher *w, uint64_t n);
 void watcher_put_keepalive(struct watcher *w);
+
+/* watcher_put_progress: what @f has last said of itself. watcher_put_chunk: of @chunk, one of @f, what is at or behind the offset
+ * @from, which lies in it, as far as one message holds; how many bytes that was. */
+void watcher_put_progress(struct watcher *w, struct future *f, const struct told_progress *p);
+size_t watcher_put_chunk(struct watcher *w, struct future *f, const struct told_chunk *chunk, uint64_t from);
 
 /* watcher_tick: keepalives that are due; returns when the next one is. */
 mono_ns_t watcher_tick(struct futures *s, mono_ns_t now);

@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "engine/idem.h"
+#include "engine/told.h"
 #include "store/match.h"
 #include "store/record.h"
 
@@ -111,6 +112,34 @@ int batch_put(struct batch *b, enum batch_kind kind, const struct future *f)
         blobs += f->outcome->data->len;
     }
     op_commit(b, place.len + blobs);
+    return 0;
+}
+
+int batch_chunks(struct batch *b, const struct future *f)
+{
+    const struct told *t = future_told(f);
+    uint32_t n = 0;
+
+    if (LIKELY(!t) || !t->unstored)
+        return 0;
+    for (const struct told_chunk *c = t->unstored; c; c = c->next)
+        n++;
+    for (const struct told_chunk *c = t->unstored; c; c = c->next, n--) {
+        struct batch_op *op = op_reserve(b, BATCH_CHUNK);
+
+        if (!op)
+            return -ENOMEM;
+        op->id = f->id;
+        op->k = id_key(&f->id);
+        op->time = c->time;
+        op->data = bytes_ref(c->data);
+        op->chunk = (struct batch_chunk){.offset = c->offset,
+                                         .n = t->n_chunks - n,
+                                         .attempt = c->attempt,
+                                         .kind = c->kind,
+                                         .stream = c->stream};
+        op_commit(b, c->data->len);
+    }
     return 0;
 }
 

@@ -23,11 +23,20 @@ enum batch_kind {
     BATCH_DELETE,      /* forget it, wherever it is */
     BATCH_SETTING,     /* a name and its value, who set it, when and why; or without it */
     BATCH_KEY_CEILING, /* keys up to k may be given out; never goes down */
+    BATCH_CHUNK,       /* a piece of output or log, written once */
 };
 
 /* A piece of the batch's buffer. */
 struct batch_piece {
     uint32_t at, len;
+};
+
+/* Which piece it is. */
+struct batch_chunk {
+    uint64_t offset;
+    uint32_t n; /* of those of its future, from 0 */
+    uint32_t attempt;
+    uint8_t kind, stream; /* enum told_kind, told_stream */
 };
 
 struct batch_op {
@@ -38,11 +47,16 @@ struct batch_op {
     struct id id;
     uint64_t k;
     uint64_t key_hash; /* ... of this idem_stored_hash */
-    wall_ns_t time;    /* FINISH, PUT_DONE: expire_time. SETTING: when */
+    wall_ns_t time;    /* FINISH, PUT_DONE: expire_time. SETTING, CHUNK: when */
     struct bytes *task, *data;
     struct batch_piece record, function; /* PUT_*, FINISH */
     struct batch_piece group;            /* FINISH, PUT_DONE: its key of match_group_key; empty = in none */
-    struct batch_piece name, value, who, why;
+    union {
+        struct {
+            struct batch_piece name, value, who, why;
+        };
+        struct batch_chunk chunk;
+    };
 };
 
 struct batch {
@@ -67,6 +81,10 @@ void batch_clear(struct batch *b);
  *   without PUT_LIVE before it), PUT_DONE after that. The same future twice in one batch is allowed, in the order of what happened.
  *   Return: 0; -ENOMEM; -EMSGSIZE (begin another batch: this one has 1 GiB). It is unchanged then. */
 MUST_CHECK int batch_put(struct batch *b, enum batch_kind kind, const struct future *f);
+
+/* batch_chunks: what @f, which has just been put, has told and the store has not been given. 0, -ENOMEM (some may be there: give
+ * up the batch). */
+MUST_CHECK int batch_chunks(struct batch *b, const struct future *f);
 
 /* batch_delete: 0, -ENOMEM. batch_key_ceiling: 0, -ENOMEM. */
 MUST_CHECK int batch_delete(struct batch *b, const struct id *id);

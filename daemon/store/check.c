@@ -38,6 +38,7 @@ struct check {
     struct buf key;        /* of a group */
     uint64_t k_ceiling;
     uint64_t n_by_state[6]; /* by enum future_state; 0: not readable */
+    uint64_t n_chunks;      /* that records know of */
     uint64_t n_problems;
 };
 
@@ -256,6 +257,7 @@ static int check_item(struct check *c, const struct store_item *item)
         return 0;
     }
     c->n_by_state[item->record.state]++;
+    c->n_chunks += item->record.n_chunks;
     if (c->k_ceiling > 0 && id_key(&item->id) > c->k_ceiling)
         found_item(c, item, "its key is above the ceiling");
     if (item->is_done)
@@ -266,10 +268,8 @@ static int check_item(struct check *c, const struct store_item *item)
 
 static int check_place(struct check *c, enum store_place place)
 {
-    struct store_scan scan = {.place = place,
-                              .limit = STORE_SCAN_MAX,
-                              .limit_bytes = SCAN_BYTES,
-                              .want = STORE_WANT_TASK | STORE_WANT_DATA};
+    struct store_scan scan = {
+            .place = place, .limit = STORE_SCAN_MAX, .limit_bytes = SCAN_BYTES, .want = STORE_WANT_ALL};
     struct list items, *l;
     int n;
 
@@ -296,7 +296,7 @@ static int check_place(struct check *c, enum store_place place)
 
 static int check_sets(struct check *c)
 {
-    int64_t n_both, n_blobs, n_unowned, n_keys, n_keys_unowned, n_settings;
+    int64_t n_both, n_blobs, n_unowned, n_chunks, n_chunks_unowned, n_keys, n_keys_unowned, n_settings;
 
     if (number(c, "SELECT count(*) FROM live JOIN done USING (k)", &n_both) ||
         number(c, "SELECT count(*) FROM blob", &n_blobs) ||
@@ -305,6 +305,11 @@ static int check_sets(struct check *c)
                "FROM "
                "done)",
                &n_unowned) ||
+        number(c, "SELECT count(*) FROM chunk", &n_chunks) ||
+        number(c,
+               "SELECT count(*) FROM chunk WHERE k NOT IN (SELECT k FROM live) AND k NOT IN (SELECT k FROM "
+               "done)",
+               &n_chunks_unowned) ||
         number(c, "SELECT count(*) FROM idem", &n_keys) ||
         number(c, "SELECT count(*) FROM idem WHERE k NOT IN (SELECT k FROM done)", &n_keys_unowned) ||
         number(c, "SELECT count(*) FROM settings", &n_settings))
@@ -313,11 +318,17 @@ static int check_sets(struct check *c)
         found(c, "%" PRId64 " futures are live and finished", n_both);
     if (n_unowned > 0)
         found(c, "%" PRId64 " blobs belong to no future", n_unowned);
+    if (n_chunks_unowned > 0)
+        found(c, "%" PRId64 " pieces of output or log belong to no future", n_chunks_unowned);
+    if (c->n_chunks != (uint64_t)n_chunks - (uint64_t)n_chunks_unowned && !c->n_by_state[0])
+        found(c, "%" PRId64 " pieces of output or log are there, and %" PRIu64 " are known",
+              n_chunks - n_chunks_unowned, c->n_chunks);
     if (n_keys_unowned > 0)
         found(c, "%" PRId64 " keys in idem belong to no finished future", n_keys_unowned);
     fprintf(c->out,
-            "blobs %" PRId64 ", keys %" PRId64 ", settings %" PRId64 ", named in expiry %" PRIu32 "\n",
-            n_blobs, n_keys, n_settings, c->expiry.n);
+            "blobs %" PRId64 ", chunks %" PRId64 ", keys %" PRId64 ", settings %" PRId64
+            ", named in expiry %" PRIu32 "\n",
+            n_blobs, n_chunks, n_keys, n_settings, c->expiry.n);
     return 0;
 }
 

@@ -20,6 +20,7 @@
 #include "base/limit.h"
 #include "engine/idem.h"
 #include "engine/slot.h"
+#include "engine/told.h"
 #include "store/batch.h"
 #include "store/crc32c.h"
 #include "store/record_format.h"
@@ -253,6 +254,8 @@ static uint32_t flags_of(const struct future *f)
         flags |= FLAG_CONCURRENCY_KEY;
     if (rare && rare->fairness_key && !f->outcome)
         flags |= FLAG_FAIRNESS_KEY;
+    if (rare && rare->told && (rare->told->n_chunks || rare->told->progress.attempt))
+        flags |= FLAG_TOLD;
     return flags;
 }
 
@@ -278,6 +281,19 @@ static uint8_t *put_key(uint8_t *to, const struct idem *idem)
     to = put_span(to, idem_span(idem));
     to = varint_put(to, idem->content_type_at);
     return varint_put(to, idem->content_type_bytes);
+}
+
+static uint8_t *put_told(uint8_t *to, const struct told *t)
+{
+    const struct told_progress *p = &t->progress;
+
+    to = varint_put(to, t->n_chunks);
+    to = varint_put(to, p->attempt);
+    if (!p->attempt)
+        return to;
+    to = varint_put(to, p->completed);
+    to = varint_put(to, p->total);
+    return put_bytes(to, p->message);
 }
 
 static uint8_t *put_rare(uint8_t *to, const struct future *f, uint32_t flags)
@@ -316,6 +332,8 @@ static uint8_t *put_rare(uint8_t *to, const struct future *f, uint32_t flags)
         to = put_bytes(to, rare->request_id);
     if (flags & FLAG_CANCEL_GRACE)
         to = varint_put(to, (uint64_t)rare->cancel_requested->grace_ns);
+    if (flags & FLAG_TOLD)
+        to = put_told(to, rare->told);
     return to;
 }
 
@@ -363,7 +381,8 @@ static size_t bound_of(const struct future *f)
     if (f->rare)
         n += len_of(f->rare->tag) + len_of(f->rare->traceparent) + future_key(f).len +
              len_of(f->rare->request_id) + len_of(f->rare->fairness_key) +
-             (f->rare->slot ? len_of(f->rare->slot->key) : 0);
+             (f->rare->slot ? len_of(f->rare->slot->key) : 0) +
+             (f->rare->told ? len_of(f->rare->told->progress.message) : 0);
     if (future_timing(f))
         n += retry_bound(future_timing(f)->retry);
     if (f->rare && f->rare->depend)

@@ -64,6 +64,8 @@ struct record {
     struct label *labels;
     struct restored_depend *depends;
     struct restored_attempt *attempts; /* newest first; what the engine takes */
+    uint32_t n_chunks;                 /* pieces of output and log that lie beside it */
+    struct restored_progress progress;
 };
 
 /* Where things are in the bytes that record_encode appended. */

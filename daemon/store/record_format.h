@@ -6,6 +6,7 @@ enum {
     RECORD_DEPEND_PASSES = 16,    /* beside the policy of a dependent */
     RECORD_DEPEND_BYTES = 17,     /* of an edge: id and state */
     RECORD_ATTEMPT_BYTES_MIN = 8, /* at most what the shortest attempt takes */
+    RECORD_CHUNKS_MAX = 1 << 22,  /* more than the limits of told.h allow */
 };
 
 enum flag {
@@ -37,8 +38,9 @@ enum flag {
     FLAG_FAIRNESS_KEY = 1 << 26,
     FLAG_REQUEST_ID = 1 << 28,
     FLAG_CANCEL_GRACE = 1 << 29, /* another than ENGINE_GRACE_NS */
+    FLAG_TOLD = 1 << 30,
     FLAGS_ALL = ((1 << 20) - 1) | FLAG_DEPENDS | FLAG_KEY | FLAG_RETRY_OF | FLAG_RETRIED_BY |
-                FLAG_CONCURRENCY_KEY | FLAG_FAIRNESS_KEY | FLAG_REQUEST_ID | FLAG_CANCEL_GRACE,
+                FLAG_CONCURRENCY_KEY | FLAG_FAIRNESS_KEY | FLAG_REQUEST_ID | FLAG_CANCEL_GRACE | FLAG_TOLD,
 };
 
 enum attempt_flag {

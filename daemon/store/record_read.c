@@ -389,6 +389,21 @@ static int get_depends(struct in *in, struct record *r)
     return 0;
 }
 
+static void get_told(struct in *in, struct record *r)
+{
+    r->n_chunks = get_u32(in);
+    r->progress.attempt = (uint32_t)get_up_to(in, r->n_claims);
+    if (r->progress.attempt) {
+        r->progress.completed = get_varint(in);
+        r->progress.total = get_varint(in);
+        r->progress.message = get_span(in);
+    } else if (!r->n_chunks) {
+        broken(in);
+    }
+    if (r->n_chunks > RECORD_CHUNKS_MAX || r->progress.message.len > TOLD_MESSAGE_BYTES)
+        broken(in);
+}
+
 /* What may be said of the task is checked when that has been read. */
 static int get_names(struct in *in, struct record *r, uint64_t flags)
 {
@@ -413,6 +428,8 @@ static int get_names(struct in *in, struct record *r, uint64_t flags)
         r->concurrency_key.len > LIMIT_KEY_BYTES || r->fairness_key.len > LIMIT_KEY_BYTES)
         broken(in);
     r->cancel_grace_ns = flags & FLAG_CANCEL_GRACE ? get_span_ns(in) : ENGINE_GRACE_NS;
+    if (flags & FLAG_TOLD)
+        get_told(in, r);
     return result;
 }
 

@@ -24,7 +24,7 @@ static int step_live(struct recover *r, uint32_t max, int *ret_is_end)
             .key = r->key,
             .limit = max,
             .limit_bytes = STEP_BYTES,
-            .want = STORE_WANT_TASK,
+            .want = STORE_WANT_TASK | STORE_WANT_CHUNKS,
     };
     struct list items, *l;
     int result;

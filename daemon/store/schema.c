@@ -33,8 +33,15 @@ static const char *const create =
         "CREATE INDEX idem_h ON idem(h);"
         "PRAGMA application_id=" STRING(APPLICATION_ID) ";";
 
+/* Output and log of attempts; as blob, for the same reason. */
+static const char *const add_chunk =
+        "CREATE TABLE chunk(k INTEGER NOT NULL, n INTEGER NOT NULL, kind INTEGER NOT NULL,"
+        " attempt INTEGER NOT NULL, stream INTEGER NOT NULL, offset INTEGER NOT NULL, time INTEGER NOT NULL,"
+        " crc INTEGER NOT NULL, data BLOB NOT NULL);"
+        "CREATE UNIQUE INDEX chunk_kn ON chunk(k, n);";
+
 /* steps[v] makes version v + 1 of version v. */
-static const char *const steps[SCHEMA_VERSION] = {create};
+static const char *const steps[SCHEMA_VERSION] = {create, add_chunk};
 
 static int not_ours(struct store_problem *problem, const char *text)
 {

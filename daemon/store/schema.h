@@ -11,7 +11,7 @@
  */
 #include "store/db.h"
 
-enum { SCHEMA_VERSION = 1 };
+enum { SCHEMA_VERSION = 2 };
 
 /* schema_find: which version the database has; 0: it is empty. Reads only.
  *   Return: 0; STORE_E_VERSION (newer than SCHEMA_VERSION, or not a store of ours); as db_error. */

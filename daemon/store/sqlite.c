@@ -28,6 +28,7 @@
 #include "store/sqlite.h"
 
 #include "base/mem.h"
+#include "store/chunk.h"
 #include "store/db.h"
 #include "store/expiry.h"
 #include "store/lock.h"
@@ -76,6 +77,8 @@ enum statement {
     HAS_BLOB,
     PUT_BLOB,
     DELETE_BLOB,
+    PUT_CHUNK,
+    DELETE_CHUNK,
     PUT_KEY,
     DELETE_KEY,
     PUT_SETTING,
@@ -102,6 +105,8 @@ static const char *const sqls[N_STATEMENTS] = {
         [HAS_BLOB] = "SELECT 1 FROM blob WHERE k=?1 AND n=?2",
         [PUT_BLOB] = "INSERT INTO blob(k, n, crc, data) VALUES(?1, ?2, ?3, ?4)",
         [DELETE_BLOB] = "DELETE FROM blob WHERE k=?1",
+        [PUT_CHUNK] = CHUNK_PUT,
+        [DELETE_CHUNK] = "DELETE FROM chunk WHERE k=?1",
         [PUT_KEY] = "INSERT OR REPLACE INTO idem(k, h) VALUES(?1, ?2)",
         [DELETE_KEY] = "DELETE FROM idem WHERE k=?1",
         [PUT_SETTING] =
@@ -348,6 +353,8 @@ static int delete_id(struct sqlite *s, const struct batch_op *op, struct store_p
     }
     if (r == 0 && n > 0)
         r = run_key(s, DELETE_BLOB, op->k, problem);
+    if (r == 0 && n > 0)
+        r = run_key(s, DELETE_CHUNK, op->k, problem);
     return r == 0 && n > 0 ? run_key(s, DELETE_KEY, op->k, problem) : r;
 }
 
@@ -376,6 +383,7 @@ static int apply(struct sqlite *s, const struct batch *b, const struct batch_op 
     case BATCH_PUT_DONE: return put_done(s, b, op, problem);
     case BATCH_DELETE: return delete_id(s, op, problem);
     case BATCH_SETTING: return put_setting(s, b, op, problem);
+    case BATCH_CHUNK: chunk_bind(s->stmts[PUT_CHUNK], op); return db_run(s->stmts[PUT_CHUNK], problem);
     case BATCH_KEY_CEILING: break;
     }
     s->k_ceiling = MAX(s->k_ceiling, op->k);
@@ -498,7 +506,7 @@ static int sweep_key(struct sqlite *s, uint64_t k, const struct store_sweep *how
                      struct store_problem *problem)
 {
     sqlite3_stmt *get = s->stmts[GET_DONE];
-    int rc, r, decoded = RECORD_E_DAMAGED, has_blobs = 0, has_key = 0;
+    int rc, r, decoded = RECORD_E_DAMAGED, has_blobs = 0, has_chunks = 0, has_key = 0;
     wall_ns_t expire = 0;
     struct record record;
     struct id id;
@@ -513,6 +521,7 @@ static int sweep_key(struct sqlite *s, uint64_t k, const struct store_sweep *how
     if (rc == SQLITE_ROW && decoded == 0) {
         expire = sweep_again(how, k, record.expire_time);
         has_blobs = record.task_in_blob || record.data_in_blob;
+        has_chunks = record.n_chunks > 0;
         has_key = record.key.len > 0;
         record_deinit(&record);
     }
@@ -530,6 +539,8 @@ static int sweep_key(struct sqlite *s, uint64_t k, const struct store_sweep *how
     r = run_key(s, DELETE_DONE, k, problem);
     if (r == 0 && has_key)
         r = run_key(s, DELETE_KEY, k, problem);
+    if (r == 0 && has_chunks)
+        r = run_key(s, DELETE_CHUNK, k, problem);
     return r == 0 && has_blobs ? run_key(s, DELETE_BLOB, k, problem) : r;
 }
 

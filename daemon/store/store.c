@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "store/chunk.h"
 #include "store/sqlite.h"
 
 int store_open(struct store **ret, const struct store_config *config, struct store_problem *problem)
@@ -23,6 +24,7 @@ struct store_item *store_item_free(struct store_item *item)
         return NULL;
     ASSERT(!list_is_linked(&item->link));
     record_deinit(&item->record);
+    chunk_free(item->chunks, item->record.n_chunks);
     bytes_unref(item->task);
     bytes_unref(item->data);
     return mem_free(item);

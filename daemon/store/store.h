@@ -60,7 +60,8 @@ struct store_item {
     int is_done;
     struct id id;
     struct record record;
-    struct bytes *task, *data; /* the blobs, where there are any; for the taking: TAKE_PTR */
+    struct bytes *task, *data;     /* the blobs, where there are any; for the taking: TAKE_PTR */
+    struct restored_chunk *chunks; /* record.n_chunks of them; NULL where they were not asked for */
     uint8_t raw[];
 };
 
@@ -80,7 +81,8 @@ struct store_counts {
 };
 
 enum store_place { STORE_LIVE, STORE_DONE };
-enum { STORE_WANT_TASK = 1, STORE_WANT_DATA = 2 }; /* blobs to load with an item */
+/* What to load with an item: its blobs, its output and log; everything, for who makes a future of it. */
+enum { STORE_WANT_TASK = 1, STORE_WANT_DATA = 2, STORE_WANT_CHUNKS = 4, STORE_WANT_ALL = 7 };
 
 struct store_scan {
     enum store_place place;

@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "engine/idem.h"
+#include "store/chunk.h"
 #include "store/seal.h"
 
 #include <errno.h>
@@ -17,7 +18,7 @@ enum { COUNT_STEP = 20000 };
 struct view {
     struct store_view view;
     sqlite3 *db;
-    sqlite3_stmt *begin, *end, *get_live, *get_done, *get_key, *keys, *blob, *settings;
+    sqlite3_stmt *begin, *end, *get_live, *get_done, *get_key, *keys, *blob, *chunks, *settings;
     sqlite3_stmt *scan[2][2]; /* [place][desc] */
     sqlite3_stmt *group[2];   /* [desc] */
     sqlite3_stmt *count[2];   /* [place] */
@@ -40,6 +41,7 @@ static const struct {
          "SELECT done.k, id, rec FROM idem JOIN done USING(k) WHERE h=?1 ORDER BY done.k DESC"},
         {offsetof(struct view, keys), "SELECT k, h FROM idem WHERE k>?1 ORDER BY k LIMIT ?2"},
         {offsetof(struct view, blob), "SELECT crc, data FROM blob WHERE k=?1 AND n=?2"},
+        {offsetof(struct view, chunks), CHUNK_GET},
         {offsetof(struct view, settings), "SELECT name, value, who, at, why FROM settings ORDER BY name"},
         {offsetof(struct view, scan[STORE_LIVE][0]),
          "SELECT k, id, rec FROM live WHERE k>?1 ORDER BY k LIMIT ?2"},
@@ -115,7 +117,8 @@ static int load_blob(struct view *v, uint64_t k, enum db_blob_number n, uint32_t
     return r;
 }
 
-static int load_blobs(struct view *v, struct store_item *item, uint8_t want)
+/* What lies beside the record. */
+static int load_rest(struct view *v, struct store_item *item, uint8_t want)
 {
     uint64_t k = id_key(&item->id);
     struct record *record = &item->record;
@@ -125,6 +128,8 @@ static int load_blobs(struct view *v, struct store_item *item, uint8_t want)
         r = load_blob(v, k, DB_BLOB_TASK, record->task_bytes, &item->task);
     if (r == 0 && want & STORE_WANT_DATA && record->data_in_blob)
         r = load_blob(v, k, DB_BLOB_DATA, record->data_bytes, &item->data);
+    if (r == 0 && want & STORE_WANT_CHUNKS)
+        r = chunk_load(v->db, v->chunks, k, record->n_chunks, &item->chunks);
     if (item->task)
         record->task = SPAN_OF_BYTES(item->task);
     if (item->data)
@@ -162,7 +167,7 @@ static int make_item(struct view *v, sqlite3_stmt *stmt, int is_done, uint8_t wa
         r = decode(item, (struct span){item->raw, rec.len});
     }
     if (r == 0)
-        r = load_blobs(v, item, want);
+        r = load_rest(v, item, want);
     if (r < 0 || r == STORE_E_CORRUPT) {
         store_item_free(item);
         return r;
@@ -333,7 +338,7 @@ static int take_row(struct view *v, const struct store_scan *scan, sqlite3_stmt 
     if (r == 0 && wanted) {
         list_push_back(items, &item->link);
         *n_bytes += sizeof *item + (uint64_t)sqlite3_column_bytes(stmt, 2) + item->record.task.len +
-                    item->record.data.len;
+                    item->record.data.len + chunk_bytes(item->chunks, item->record.n_chunks);
     }
     return r;
 }

@@ -16,11 +16,14 @@ enum { MESSAGE_MAX_BYTES = 1024 }; /* of a text of ours */
 
 int attempt_init(struct futured_call *c, const char *guard_program)
 {
+    int r;
+
     memset(c, 0, sizeof *c);
     arena_init(&c->texts, ATTEMPT_ARENA_BYTES);
     guard_init(&c->guard, guard_program);
     c->cancel_fd = sandbox_hide(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-    return MIN(c->cancel_fd, 0);
+    r = telling_init(&c->telling);
+    return c->cancel_fd < 0 ? c->cancel_fd : r;
 }
 
 void attempt_deinit(struct futured_call *c)
@@ -28,6 +31,7 @@ void attempt_deinit(struct futured_call *c)
     arena_deinit(&c->texts);
     buf_deinit(&c->result);
     err_close(&c->cancel_fd);
+    telling_deinit(&c->telling);
     guard_deinit(&c->guard);
 }
 
@@ -62,6 +66,7 @@ void attempt_end(struct futured_call *c)
     c->result_type = (struct span){0};
     buf_clear(&c->result);
     buf_shrink(&c->result, ATTEMPT_KEEP_BYTES);
+    telling_end(&c->telling);
     if (UNLIKELY(attempt_is_cancelled(c))) {
         eventfd_t n;
 
@@ -299,6 +304,36 @@ static int upstream(struct futured_call *c, size_t i, struct futured_upstream *r
     return 0;
 }
 
+/* --- what is said before the end */
+
+void attempt_log(struct futured_call *c, enum telling_stream stream, struct span text)
+{
+    (void)!telling_say(&c->telling, TELLING_LOG, stream, text);
+}
+
+static int progress(struct futured_call *c, uint64_t completed, uint64_t total, const char *message)
+{
+    return telling_progress(&c->telling, completed, total, text_of(c, message, TELLING_MESSAGE_BYTES)) < 0
+                   ? -1
+                   : 0;
+}
+
+static int output(struct futured_call *c, const void *data, size_t size)
+{
+    return telling_say(&c->telling, TELLING_OUTPUT, TELLING_FROM_OUTPUT, (struct span){data, size}) < 0 ? -1
+                                                                                                        : 0;
+}
+
+static int log_text(struct futured_call *c, const char *text)
+{
+    struct span s = span_of_string(text);
+    int r = telling_say(&c->telling, TELLING_LOG, TELLING_FROM_LOG, s);
+
+    if (r == 0 && s.len && s.p[s.len - 1] != '\n')
+        r = telling_say(&c->telling, TELLING_LOG, TELLING_FROM_LOG, span_of_string("\n"));
+    return r < 0 ? -1 : 0;
+}
+
 const struct futured_host attempt_host = {
         .size = sizeof(struct futured_host),
         .argument = argument,
@@ -319,4 +354,7 @@ const struct futured_host attempt_host = {
         .fail_with = fail_with,
         .n_upstreams = n_upstreams,
         .upstream = upstream,
+        .progress = progress,
+        .output = output,
+        .log = log_text,
 };

@@ -14,6 +14,7 @@
 #include "grpc/messages.h"
 #include "grpc/status.h"
 #include "worker/guard.h"
+#include "worker/telling.h"
 
 #include <stdatomic.h>
 
@@ -61,6 +62,8 @@ struct futured_call {
 
     struct guard guard; /* of the processes that attempts start */
 
+    struct telling telling; /* what it says before its end */
+
     struct arena texts;                                            /* of this attempt */
     const char *content_type_text, *group_text, *traceparent_text; /* copies, made when asked for */
     char id_text[ID_TEXT_LEN + 1];
@@ -92,6 +95,9 @@ int attempt_fail_too_large(struct futured_call *c, size_t n);
 
 /* attempt_cancel: tell it to end within @grace_ns. */
 void attempt_cancel(struct futured_call *c, int64_t grace_ns);
+
+/* attempt_log: @text, as it came from @stream, goes to its log; without memory it does not. */
+void attempt_log(struct futured_call *c, enum telling_stream stream, struct span text);
 
 static inline int attempt_is_cancelled(const struct futured_call *c)
 {

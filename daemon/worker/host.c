@@ -42,6 +42,7 @@
 #include <sys/resource.h>
 
 #define BATCH_MAX_NS NS_PER_MS
+#define TELL_NS      (100 * NS_PER_MS) /* between two batches of what a task says */
 enum { MARK_BYTES = 4096, EXIT_FORKED = 70 /* EX_SOFTWARE */ };
 
 struct host {
@@ -64,6 +65,8 @@ struct host {
     uint32_t n_unsent;   /* started, finish not in the kernel */
     uint32_t n_in_link;  /* of these, with their finish in the link */
     mono_ns_t looked_at; /* when the socket was last looked at */
+    mono_ns_t told_at;   /* when what the task says was last sent on */
+    int is_listening;    /* to what it says */
     wall_ns_t wall_offset;
     mono_ns_t run_end;  /* of the latest task, when nothing but tasks came since; else 0 */
     struct rusage used; /* at run_end */
@@ -136,6 +139,8 @@ static void on_welcome(void *context, const struct welcome *welcome)
     struct host *h = context;
 
     h->max_result_bytes = welcome->max_result_bytes;
+    h->call.telling.max_bytes[TELLING_OUTPUT] = welcome->max_output_bytes;
+    h->call.telling.max_bytes[TELLING_LOG] = welcome->max_log_bytes;
 }
 
 static void on_recalled(void *context, const struct lease_ref *lease)
@@ -211,6 +216,7 @@ static void look(struct host *h, int extra_fd, int timeout_ms)
             {.fd = h->is_ended ? -1 : h->config.fd, .events = link_events(&h->link)},
             {.fd = h->is_stopping || h->is_ended ? -1 : h->config.signal_fd, .events = POLLIN},
             {.fd = extra_fd, .events = POLLIN},
+            {.fd = h->is_listening ? h->call.telling.fd : -1, .events = POLLIN},
     };
     mono_ns_t now;
 
@@ -282,6 +288,18 @@ static void send_pieces(struct host *h)
     }
 }
 
+/* What it has said and has not been sent. */
+static void tell_rest(struct host *h)
+{
+    while (!h->is_ended && h->link.call && outbox_tell(&h->outbox, &h->call)) {
+        flush(h, clock_mono());
+        while (!h->is_ended && link_is_full(&h->link)) {
+            look(h, -1, -1);
+            push(h, clock_mono());
+        }
+    }
+}
+
 static int64_t cpu_ns(const struct timeval *from, const struct timeval *to)
 {
     int64_t ns = (int64_t)(to->tv_sec - from->tv_sec) * NS_PER_S +
@@ -341,6 +359,8 @@ static void run_item(struct host *h, const struct item *item, mono_ns_t began)
         run_user_code(h);
     runpage_finish(h->config.page);
     note_usage(h, &from, began);
+    if (UNLIKELY(h->call.telling.is_used))
+        tell_rest(h);
     if (!h->call.has_failed && h->call.n_result > OUTBOX_CHUNK_BYTES)
         send_pieces(h);
     outbox_finish(&h->outbox, &h->call, clock_mono());
@@ -373,6 +393,30 @@ static void run_next(struct host *h)
 
 /* --- the monitor's turn */
 
+/* What the task says while it runs, as far as it is time for it. When to come back, as poll has it; until then, or until there is
+ * something (is_listening). */
+static int tell(struct host *h)
+{
+    mono_ns_t now, due;
+
+    h->is_listening = 0;
+    if (h->is_ended || !h->link.call || link_is_full(&h->link))
+        return -1; /* the socket says when */
+    if (telling_has_news(&h->call.telling)) {
+        now = clock_mono();
+        due = clock_add(h->told_at, TELL_NS);
+        if (now >= due && outbox_tell(&h->outbox, &h->call)) {
+            h->told_at = now;
+            return TELL_NS / NS_PER_MS;
+        }
+        if (now < due)
+            return (int)((due - now) / NS_PER_MS) + 1;
+        h->told_at = now;
+    }
+    h->is_listening = 1;
+    return -1;
+}
+
 /* The task at hand takes long. What has finished before it is told first, then that it runs. */
 static void serve(void *arg)
 {
@@ -384,14 +428,17 @@ static void serve(void *arg)
         outbox_started(&h->outbox, &h->running->lease);
     }
     while (!baton_is_wanted(&h->baton)) {
+        int timeout_ms = tell(h);
+
         if (!h->is_ended)
             flush(h, clock_mono());
         if (h->end == HOST_E_GONE && !is_told && h->config.on_gone) {
             is_told = 1;
             h->config.on_gone(h->config.context);
         }
-        look(h, baton_fd(&h->baton), -1);
+        look(h, baton_fd(&h->baton), timeout_ms);
     }
+    h->is_listening = 0;
 }
 
 /* --- the runner's */

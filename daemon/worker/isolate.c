@@ -183,6 +183,11 @@ static int take_answer(struct futured_call *call)
     return 1;
 }
 
+static void on_output(struct futured_call *call)
+{
+    telling_take_frames(&call->telling, &call->result);
+}
+
 void isolate_run(const char *file, const char *function, const struct pump_limits *limits,
                  struct cgroup_home *cgroups, struct futured_call *call)
 {
@@ -198,6 +203,7 @@ void isolate_run(const char *file, const char *function, const struct pump_limit
     p.to_write = (struct span){buf_head(&head), buf_len(&head)};
     p.to_write_next = call->task_bytes;
     p.max_output_bytes = call->max_result_bytes + ANSWER_MORE_BYTES;
+    p.on_output = on_output;
     if (pump_run(&p, call->guard.program, arguments, environ, NULL) == 0 &&
         (p.stop != PUMP_NOT_STOPPED || p.status != 0 || !take_answer(call)))
         (void)pump_judge(&p);
@@ -338,6 +344,7 @@ int isolate_main(void)
     r = begin((struct span){buf_head(&all), buf_len(&all)}, &q, &the_call, &upstreams);
     if (r != 0)
         return r;
+    the_call.telling.pipe_fd = to;
     (void)run(&q, &the_call);
     r = answer(to, &the_call) < 0 ? EX_IOERR : 0;
     mem_free(upstreams);

@@ -266,6 +266,11 @@ int outbox_send_chunk(const struct futured_call *call, size_t offset, struct grp
     return (int)n;
 }
 
+int outbox_tell(struct outbox *o, struct futured_call *call)
+{
+    return telling_write(&call->telling, &call->lease, &o->writer, OUTBOX_BYTES);
+}
+
 /* --- the batch */
 
 static void put_tail(struct outbox *o)

@@ -48,6 +48,9 @@ void outbox_finish(struct outbox *o, const struct futured_call *call, mono_ns_t 
 MUST_CHECK int outbox_send_chunk(const struct futured_call *call, size_t offset,
                                  struct grpc_client_call *stream);
 
+/* outbox_tell: what @call has said before its end, as much as there is room for. Whether there is more. */
+int outbox_tell(struct outbox *o, struct futured_call *call);
+
 static inline int outbox_is_empty(const struct outbox *o)
 {
     return buf_len(&o->fields) == 0 && o->credit == 0 && o->ping == 0 && !o->writer.failed;

@@ -84,6 +84,8 @@ static int read_output(struct pump *p)
         stop(p, PUMP_NO_MEMORY);
     else
         more = read_some(&p->child.out, result);
+    if (more && p->on_output)
+        p->on_output(p->call);
     if (buf_len(result) > p->max_output_bytes)
         stop(p, PUMP_TOO_LARGE);
     if (p->stop == PUMP_NO_MEMORY || p->stop == PUMP_TOO_LARGE)
@@ -104,6 +106,8 @@ static int read_error(struct pump *p)
     }
     n = read_some(&p->child.err, &p->err);
     p->n_err += n;
+    if (n)
+        attempt_log(p->call, TELLING_FROM_STDERR, (struct span){buf_tail(&p->err) - n, n});
     return n > 0;
 }
 

@@ -37,6 +37,8 @@ struct pump {
     struct span to_write_next;
     int is_plugin; /* it is this program with a function of a plugin: exit codes are none of the function's */
     size_t max_output_bytes;
+    void (*on_output)(
+            struct futured_call *call); /* more of it has come into call->result; NULL = nobody asks */
     struct child child;
     struct buf err; /* at least the last PUMP_STDERR_BYTES */
     uint64_t n_err; /* all that came */

@@ -51,6 +51,8 @@ static const struct codec_row welcome_rows[] = {
         CODEC_ROW(7, CODEC_UINT, struct welcome, max_message_bytes),
         CODEC_ROW(8, CODEC_UINT, struct welcome, max_result_bytes),
         CODEC_ROW(9, CODEC_STRING, struct welcome, version),
+        CODEC_ROW(10, CODEC_UINT, struct welcome, max_output_bytes),
+        CODEC_ROW(11, CODEC_UINT, struct welcome, max_log_bytes),
 };
 static const struct codec_table welcome_table = {welcome_rows, ARRAY_LEN(welcome_rows)};
 

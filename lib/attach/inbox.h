@@ -31,7 +31,7 @@ struct item *inbox_item_free(struct item *item);
 
 struct welcome {
     struct span worker_id, version;
-    uint64_t epoch, max_message_bytes, max_result_bytes;
+    uint64_t epoch, max_message_bytes, max_result_bytes, max_output_bytes, max_log_bytes;
     struct codec_time heartbeat_interval, lease_ttl;
     uint32_t kept, dropped;
     struct span message; /* for inbox_next_lease */

@@ -27,6 +27,7 @@ enum {
     LIMIT_STREAM_STUCK_S = 60,
 };
 
+#define LIMIT_MAX_TOLD_BYTES    (UINT64_C(16) << 20)       /* likewise of max_output and max_log */
 #define LIMIT_MAX_MESSAGE_BYTES ((size_t)64 * 1024 * 1024) /* the most that max_message may be set to */
 
 struct limits {
@@ -38,6 +39,8 @@ struct limits {
     uint32_t scan_limit;         /* futures that one search looks at before it answers with a token */
     uint32_t max_filter_watches; /* of a group or a filter, at a time */
     uint32_t watch_events;       /* that are kept for them */
+    uint64_t max_output_bytes;   /* that are kept of what an attempt hands out before its end; 0 = none */
+    uint64_t max_log_bytes;      /* likewise of its log */
 };
 
 #define LIMITS_DEFAULT                                               \
@@ -48,4 +51,6 @@ struct limits {
                      .max_functions = 10000,                         \
                      .scan_limit = 100000,                           \
                      .max_filter_watches = 64,                       \
-                     .watch_events = 65536})
+                     .watch_events = 65536,                          \
+                     .max_output_bytes = UINT64_C(256) << 10,        \
+                     .max_log_bytes = UINT64_C(256) << 10})

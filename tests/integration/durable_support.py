@@ -12,9 +12,9 @@ class DurableCase(FuturesCase):
 
     cache = "256M"
 
-    def start(self, *, workers=None, functions=None, cache=None, extra=(), **options):
+    def start(self, *, workers=None, functions=None, cache=None, pool=None, extra=(), **options):
         sections = {"store": {"cache": self.cache if cache is None else cache},
-                    "timeouts": self.timeouts, "function.gate": Gate.COMMAND}
+                    "pool": pool or {}, "timeouts": self.timeouts, "function.gate": Gate.COMMAND}
         for name, line in {**self.functions, **(functions or {})}.items():
             sections[f"function.{name}"] = line if isinstance(line, dict) else {"command": line}
         arguments = ["--workers", str(self.workers if workers is None else workers),

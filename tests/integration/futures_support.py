@@ -332,7 +332,8 @@ class FuturesCase(harness.ServerCase):
 
     def until(self, id_, predicate, view=FULL):
         """The future, once @predicate holds for it."""
-        watch = self.futures.Watch(futures_pb2.WatchRequest(selector=selector(id_), view=view))
+        watch = self.futures.Watch(futures_pb2.WatchRequest(selector=selector(id_), view=view, kinds=[
+            futures_pb2.EVENT_KIND_STATE, futures_pb2.EVENT_KIND_LABELS]))
         try:
             for event in watch:
                 if event.HasField("keepalive"):

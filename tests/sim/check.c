@@ -155,6 +155,25 @@ static void check_other(const struct world *w, const struct id *id, int index)
         ASSERT(memcmp(id, &w->model.futures[index - 1].id, sizeof *id) == 0);
 }
 
+/* All bytes are there that were told, in their places and once each. */
+static void check_told(const struct model_future *m, const struct future *f)
+{
+    const struct told *t = future_told(f);
+    uint32_t n[2] = {0};
+
+    for (const struct told_chunk *c = t ? t->first : NULL; c; c = c->next) {
+        ASSERT(c->offset == n[c->kind] && c->attempt <= m->n_claims);
+        for (uint32_t k = 0; k < c->data->len; k++)
+            ASSERT(c->data->data[k] == model_told(m->task, c->kind, c->offset + k));
+        n[c->kind] += c->data->len;
+    }
+    ASSERT(memcmp(n, m->n_told, sizeof n) == 0);
+    if (m->progress_claim)
+        ASSERT(t && t->progress.attempt == m->progress_claim && t->progress.completed == m->progress);
+    else
+        ASSERT(!t || !t->progress.attempt);
+}
+
 static void check_future(struct world *w, int i)
 {
     static const enum future_state states[] = {
@@ -191,6 +210,7 @@ static void check_future(struct world *w, int i)
     check_task(m, f);
     check_outcome(m, f);
     check_labels(m, f);
+    check_told(m, f);
     check_other(w, future_retry_of(f), m->retry_of);
     check_other(w, future_retried_by(f), m->retried_by);
     check_revision(m, f);

@@ -33,6 +33,9 @@ static void row_free(struct disk_row *row)
     free(row->record);
     free(row->task);
     free(row->data);
+    for (uint32_t i = 0; i < row->n_chunks; i++)
+        free(row->chunks[i].data);
+    free(row->chunks);
 }
 
 static void content_free(struct disk_content *c)
@@ -56,6 +59,9 @@ static void content_copy(struct disk_content *to, const struct disk_content *fro
         to->rows[i].record = store_bytes(row->record, row->record_bytes);
         to->rows[i].task = row->task ? store_bytes(row->task, row->task_bytes) : NULL;
         to->rows[i].data = row->data ? store_bytes(row->data, row->data_bytes) : NULL;
+        to->rows[i].chunks = store_bytes(row->chunks, row->n_chunks * sizeof *row->chunks);
+        for (uint32_t j = 0; j < row->n_chunks; j++)
+            to->rows[i].chunks[j].data = store_bytes(row->chunks[j].data, row->chunks[j].bytes);
     }
 }
 
@@ -140,6 +146,23 @@ static void put(struct disk_content *c, const struct batch *b, const struct batc
     put_blob(&row->data, &row->data_bytes, op->data);
 }
 
+/* Written once, each behind the one before. */
+static void put_chunk(struct disk_content *c, const struct batch_op *op)
+{
+    struct disk_row *row = find(c, &op->id);
+
+    ASSERT(row && op->chunk.n == row->n_chunks);
+    row->chunks = realloc(row->chunks, (row->n_chunks + 1) * sizeof *row->chunks);
+    ASSERT(row->chunks);
+    row->chunks[row->n_chunks++] = (struct disk_chunk){.offset = op->chunk.offset,
+                                                       .time = op->time,
+                                                       .attempt = op->chunk.attempt,
+                                                       .bytes = op->data->len,
+                                                       .kind = op->chunk.kind,
+                                                       .stream = op->chunk.stream,
+                                                       .data = store_bytes(op->data->data, op->data->len)};
+}
+
 static void put_text(char *to, size_t size, struct span text)
 {
     ASSERT(text.len < size);
@@ -183,6 +206,7 @@ static void apply(struct disk_content *c, const struct batch *b)
         case BATCH_FINISH:
         case BATCH_FINISH_NEW:
         case BATCH_PUT_DONE: put(c, b, op); break;
+        case BATCH_CHUNK: put_chunk(c, op); break;
         case BATCH_SETTING: put_setting(c, b, op); break;
         case BATCH_KEY_CEILING: c->key_ceiling = MAX(c->key_ceiling, op->k); break;
         case BATCH_DELETE:
@@ -284,6 +308,28 @@ static uint64_t backend_wal_bytes(struct store *s)
 
 /* --- reading */
 
+static int make_chunks(const struct disk_row *row, struct store_item *item)
+{
+    ASSERT(row->n_chunks == item->record.n_chunks);
+    if (row->n_chunks == 0)
+        return 0;
+    item->chunks = mem_zalloc(row->n_chunks * sizeof *item->chunks);
+    if (!item->chunks)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < row->n_chunks; i++) {
+        const struct disk_chunk *c = &row->chunks[i];
+
+        item->chunks[i] = (struct restored_chunk){.data = bytes_dup(c->data, c->bytes),
+                                                  .time = c->time,
+                                                  .attempt = c->attempt,
+                                                  .kind = c->kind,
+                                                  .stream = c->stream};
+        if (!item->chunks[i].data)
+            return -ENOMEM;
+    }
+    return 0;
+}
+
 static int make_item(const struct disk_row *row, uint8_t want, struct store_item **ret)
 {
     struct store_item *item = mem_zalloc(sizeof *item + row->record_bytes);
@@ -308,6 +354,8 @@ static int make_item(const struct disk_row *row, uint8_t want, struct store_item
     if (r == 0 && want & STORE_WANT_DATA && row->data &&
         !(item->data = bytes_dup(row->data, row->data_bytes)))
         r = -ENOMEM;
+    if (r == 0 && want & STORE_WANT_CHUNKS)
+        r = make_chunks(row, item);
     if (r != 0) {
         store_item_free(item);
         return r;

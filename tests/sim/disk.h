@@ -7,6 +7,14 @@
  */
 #include "store/store.h"
 
+struct disk_chunk {
+    uint64_t offset;
+    wall_ns_t time;
+    uint32_t attempt, bytes;
+    uint8_t kind, stream;
+    uint8_t *data;
+};
+
 struct disk_row {
     struct id id;
     uint64_t key;
@@ -15,6 +23,8 @@ struct disk_row {
     wall_ns_t expire_time;
     uint8_t *record, *task, *data; /* task and data: blobs, or NULL */
     uint32_t record_bytes, task_bytes, data_bytes;
+    struct disk_chunk *chunks; /* output and log, in their order */
+    uint32_t n_chunks;
 };
 
 struct disk_setting {

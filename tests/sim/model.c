@@ -7,7 +7,7 @@
 
 void model_init(struct model *m)
 {
-    m->commit_by = m->lazy_by = CLOCK_NEVER;
+    m->commit_by = m->lazy_by = m->told_by = CLOCK_NEVER;
     for (int w = 0; w < MODEL_WAITERS; w++)
         for (int k = 0; k < MODEL_EDGES; k++)
             m->waiters[w].edges[k].future = -1;

@@ -104,6 +104,11 @@ struct model_future {
     uint32_t result_bytes;
     enum future_reason reason;
     wall_ns_t end_time, expire_time;
+    uint32_t n_told[2];    /* bytes of output and of log, byte by byte as model_told says */
+    uint32_t told_base[2]; /* of them, before its newest attempt told something, which is ... */
+    uint32_t told_claim;   /* ... that of this lease; 0 = none has */
+    uint64_t progress;     /* of progress_claim, 0 = none */
+    uint32_t progress_claim;
     uint32_t n_pins, n_search_pins, n_overdue; /* of pins: those of searches */
     uint64_t revision;
 };
@@ -162,7 +167,8 @@ struct model {
     wall_ns_t wall;
     mono_ns_t mono;
     mono_ns_t commit_by,
-            lazy_by; /* what has changed must be committed then; must be in whatever commit there is */
+            lazy_by, /* what has changed must be committed then; must be in whatever commit there is */
+            told_by; /* what has been told must be committed then */
     int has_store;
     int is_staying;   /* nothing is cancelled any more because its waiters leave */
     int is_urgent;    /* something has changed that must be committed with this turn */
@@ -222,6 +228,11 @@ int model_claim(struct model *m, int worker, uint32_t eligible, int max, int n, 
                 int *ret);
 
 void model_start(struct model *m, int i, wall_ns_t at);
+/* model_told: the byte at @offset of the output (@kind 0) or the log (1) of the future of task @task. model_speaks: its attempt begins
+ * to tell, if it has not. model_said: it has told something. */
+uint8_t model_told(uint32_t task, int kind, uint64_t offset);
+void model_speaks(struct model *m, int i);
+void model_said(struct model *m, int i);
 struct model_finish {
     enum future_reason reason;   /* REASON_NONE: it succeeded */
     int is_retryable, is_listed; /* listed: among the types that end the future */

@@ -150,7 +150,7 @@ void model_restart(struct model *m, const uint8_t *on_disk)
             m->waiters[w].edges[k].future = -1;
     m->n_copies = m->n_rotation = 0;
     m->is_urgent = m->is_all = m->is_staying = 0;
-    m->commit_by = m->lazy_by = CLOCK_NEVER;
+    m->commit_by = m->lazy_by = m->told_by = CLOCK_NEVER;
     for (int i = 0; i < m->n_futures; i++) {
         struct model_future *f = &m->futures[i];
 

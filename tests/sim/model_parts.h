@@ -4,6 +4,7 @@
 #include "model.h"
 
 #define MODEL_LAZY   (10 * NS_PER_MS) /* so long an acceptance or a start may wait for its commit */
+#define MODEL_TOLD   NS_PER_S         /* so long what an attempt tells, where there is no other commit */
 #define MODEL_MINUTE (60 * NS_PER_S)
 #define MODEL_HOUR   (60 * MODEL_MINUTE)
 

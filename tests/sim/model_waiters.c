@@ -3,6 +3,8 @@
 #include "base/err.h"
 #include "model_parts.h"
 
+#include <string.h>
+
 int model_n_edges(const struct model_waiter *w)
 {
     int n = 0;
@@ -48,15 +50,45 @@ int model_is_ready(const struct model *m, const struct model_waiter *w)
 }
 
 /* Something of future @i has changed that nobody need know of yet. */
-void model_note(struct model *m, int i, int is_lazy)
+static void note(struct model *m, int i, int is_lazy)
 {
-    m->futures[i].is_changed = m->futures[i].is_unnoted = 1;
+    m->futures[i].is_unnoted = 1;
     if (m->futures[i].durability != DURABILITY_DURABLE)
         return;
     if (!is_lazy || !m->has_store)
         m->is_urgent = m->futures[i].is_now = 1;
     else if (m->lazy_by == CLOCK_NEVER)
         m->lazy_by = m->mono + MODEL_LAZY;
+}
+
+void model_note(struct model *m, int i, int is_lazy)
+{
+    m->futures[i].is_changed = 1;
+    note(m, i, is_lazy);
+}
+
+/* The revision stays. */
+void model_said(struct model *m, int i)
+{
+    note(m, i, 1);
+    if (m->futures[i].durability == DURABILITY_DURABLE && m->told_by == CLOCK_NEVER)
+        m->told_by = m->mono + MODEL_TOLD;
+    model_fire(m, i, 0);
+}
+
+void model_speaks(struct model *m, int i)
+{
+    struct model_future *f = &m->futures[i];
+
+    if (f->told_claim == f->n_claims)
+        return;
+    f->told_claim = f->n_claims;
+    memcpy(f->told_base, f->n_told, sizeof f->told_base);
+}
+
+uint8_t model_told(uint32_t task, int kind, uint64_t offset)
+{
+    return (uint8_t)(task * 31 + (uint32_t)kind * 7 + offset * 13 + offset / 101);
 }
 
 /* Those who are tied to future @i, which has changed or come to its end, may be owed an answer. */

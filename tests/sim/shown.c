@@ -25,6 +25,8 @@ static struct shown_future look(const struct future *f)
         memcpy(&s.result, f->outcome->data->data, sizeof s.result);
     if (f->labels)
         memcpy(&s.label, f->labels->at[0].value.p, sizeof s.label);
+    if (future_told(f))
+        memcpy(s.n_told, future_told(f)->n_bytes, sizeof s.n_told);
     return s;
 }
 
@@ -34,6 +36,7 @@ static void check(const struct shown_future *was, const struct shown_future *is)
     ASSERT(is->revision >= was->revision && is->n_attempts >= was->n_attempts);
     if (is->revision == was->revision)
         ASSERT(is->state == was->state && is->label == was->label && is->n_attempts == was->n_attempts);
+    ASSERT(is->n_told[0] >= was->n_told[0] && is->n_told[1] >= was->n_told[1]);
     ASSERT(!was->retried_by || is->retried_by == was->retried_by);
     if (was->state < AT_SUCCEEDED)
         return;
@@ -76,7 +79,8 @@ void shown_future(struct world *w, int i)
     struct shown_reply r = {.seq = engine_shown(w->e, f), .i = i, .future = look(f)};
 
     w->model.is_urgent |= r.seq == w->last_seq + 1;
-    w->model.futures[i].is_now |= w->is_fact[i] || w->model.futures[i].is_changed;
+    w->model.futures[i].is_now |=
+            w->is_fact[i] || w->model.futures[i].is_changed || w->model.futures[i].is_unnoted;
     reply(w, &r);
 }
 
@@ -114,7 +118,7 @@ void shown_restart(struct world *w)
         if (s->is_deleted[i])
             ASSERT(!is_kept);
         else if (seen->is_shown && m->durability == DURABILITY_DURABLE && !m->is_deleted)
-            ASSERT(is_kept && m->revision >= seen->revision &&
-                   (seen->state < AT_SUCCEEDED || m->at == seen->state));
+            ASSERT(is_kept && m->revision >= seen->revision && m->n_told[0] >= seen->n_told[0] &&
+                   m->n_told[1] >= seen->n_told[1] && (seen->state < AT_SUCCEEDED || m->at == seen->state));
     }
 }

@@ -22,6 +22,7 @@ struct shown_future {
     int label;
     uint64_t retried_by; /* its key; 0 = none */
     wall_ns_t end_time;
+    uint64_t n_told[2]; /* bytes of output and of log */
 };
 
 struct shown_reply {

@@ -183,6 +183,72 @@ static void event_start(struct world *w)
         start(w, i);
 }
 
+static int is_running(const struct model_future *f)
+{
+    return f->at == AT_RUNNING;
+}
+
+static void tell_progress(struct world *w, int i)
+{
+    const struct told_progress progress = {.completed = 1 + world_random(w, 1000), .total = 1000};
+    struct span message = world_random(w, 2) ? SPAN_LIT("on and on") : SPAN_LIT("");
+    struct model_future *m = &w->model.futures[i];
+
+    world_fail(w);
+    if (!world_done(w, engine_progress(w->e, lease_of(w, i), &progress, message)))
+        return;
+    m->progress = progress.completed;
+    m->progress_claim = m->n_claims;
+    model_said(&w->model, i);
+}
+
+/* Some bytes, the first of which have been told before, or not. */
+static void tell(struct world *w, int i)
+{
+    struct model_future *m = &w->model.futures[i];
+    int kind = (int)world_random(w, 2);
+    uint64_t known, again = world_random(w, 4) ? 0 : world_random(w, 20), n = world_random(w, 40);
+    uint8_t data[64];
+    struct told_piece piece;
+
+    model_speaks(&w->model, i);
+    known = m->n_told[kind] - m->told_base[kind];
+    again = MIN(again, known);
+    for (uint64_t k = 0; k < again + n; k++)
+        data[k] = model_told(m->task, kind, m->n_told[kind] - again + k);
+    piece = (struct told_piece){.kind = (enum told_kind)kind,
+                                .stream = (enum told_stream)(1 + world_random(w, 4)),
+                                .offset = known - again,
+                                .data = {data, again + n}};
+    if (world_random(w, 8) == 0) { /* a gap is refused */
+        piece.offset = known + 1 + world_random(w, 3);
+        ASSERT(engine_tell(w->e, lease_of(w, i), &piece) == ENGINE_E_TOLD_WRONG);
+        return;
+    }
+    world_fail(w);
+    if (!world_done(w, engine_tell(w->e, lease_of(w, i), &piece)) || n == 0)
+        return;
+    m->n_told[kind] += (uint32_t)n;
+    model_said(&w->model, i);
+}
+
+/* Who runs tells of it; who has not begun may not. */
+static void event_tell(struct world *w)
+{
+    int i = any_leased(w);
+    const struct told_piece piece = {.kind = TOLD_LOG, .stream = TOLD_FROM_LOG, .data = SPAN_LIT("x")};
+
+    if (i < 0)
+        return;
+    world_says(w, "worker %d tells of %d", w->model.futures[i].worker, i);
+    if (!is_running(&w->model.futures[i]))
+        ASSERT(engine_tell(w->e, lease_of(w, i), &piece) == ENGINE_E_NOT_STARTED);
+    else if (world_random(w, 3) == 0)
+        tell_progress(w, i);
+    else
+        tell(w, i);
+}
+
 static struct bytes *make_result(int32_t result, uint32_t n)
 {
     struct bytes *data = bytes_new(n);
@@ -378,6 +444,7 @@ const struct world_event workers_events[] = {
         {"worker", event_worker, 0, 1, 0},
         {"claim", event_claim, 0, 1, 1},
         {"start", event_start, 0, 1, 0},
+        {"tell", event_tell, 0, 1, 0},
         {"finish", event_finish, 0, 1, 1},
         {"obey", event_obey, 0, 1, 1},
         {"give up", event_give_up, 0, 1, 0},

@@ -201,7 +201,7 @@ static void note_commit(struct world *w, const struct effects *effects, int is_t
             w->is_fact[i] = 0;
     }
     if (n_later == 0)
-        m->lazy_by = m->commit_by = CLOCK_NEVER;
+        m->lazy_by = m->commit_by = m->told_by = CLOCK_NEVER;
     m->is_all = 0;
     m->is_urgent = !is_taken;
     if (!is_taken)
@@ -237,7 +237,7 @@ struct effects *world_commit(struct world *w)
     struct effects *effects;
     int failed, r = 0;
 
-    w->model.is_urgent |= w->model.commit_by <= w->machine.mono;
+    w->model.is_urgent |= w->model.commit_by <= w->machine.mono || w->model.told_by <= w->machine.mono;
     world_fail(w);
     effects = engine_end(w->e);
     failed = world_failed(w);
@@ -342,7 +342,7 @@ static void check_next(const struct world *w, const struct effects *effects)
     int64_t slack = w->was_behind ? 10 * NS_PER_MS : 0; /* until what had no memory is tried again */
 
     if (!effects->is_commit)
-        ASSERT(effects->next <= w->model.commit_by);
+        ASSERT(effects->next <= w->model.commit_by && effects->next <= w->model.told_by);
     for (int i = 0; i < w->model.n_futures; i++) {
         const struct model_future *m = &w->model.futures[i];
 

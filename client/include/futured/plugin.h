@@ -40,7 +40,7 @@
  * Versions: FUTURED_PLUGIN_ABI changes when something that is here changes its meaning or place. Additions go to the end
  * of a structure and are seen by its size: a plugin that wants to run in older hosts asks FUTURED_HOST_HAS before it uses
  * what was added later, and a host takes a plugin whose structures end before what was added. Added so far: n_upstreams
- * and upstream of the host; options of a function.
+ * and upstream of the host; options of a function; progress, output and log of the host.
  *
  * docs/plugins.md tells more; client/examples has a plugin in C and one in C++.
  */
@@ -129,6 +129,17 @@ struct futured_host {
      * became of the @i-th. 0; -1: there is no such, or no memory. */
     size_t (*n_upstreams)(const struct futured_call *call);
     int (*upstream)(struct futured_call *call, size_t i, struct futured_upstream *ret);
+
+    /* What clients see before the call has ended, and keep seeing with its future. 0; -1: no memory, and nothing was said; the
+     * call itself goes on as it is. What is said often is gathered and sent a few times a second, and of progress only the last.
+     *   progress: units done, and in all (0: not known), of the function's choice; message, UTF-8, may be NULL, at most 1 KiB.
+     *   output:   bytes that follow those said before; no part of the result.
+     *   log:      a line or some, UTF-8; a newline is put behind where there is none.
+     * As much of output and of log is kept as the daemon is configured for ([limits] max_output, max_log); what is beyond it is
+     * dropped, and the log says so. */
+    int (*progress)(struct futured_call *call, uint64_t completed, uint64_t total, const char *message);
+    int (*output)(struct futured_call *call, const void *data, size_t size);
+    int (*log)(struct futured_call *call, const char *text);
 };
 
 #define FUTURED_HOST_HAS(host, member) \

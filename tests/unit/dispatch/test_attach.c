@@ -645,21 +645,61 @@ static void test_no_hello(void **state)
     harness_deinit(&h);
 }
 
-/* What this version has no use for is read over: progress, output, log, a heartbeat. */
-static void test_unused(void **state)
+/* Progress, output and log of what runs are kept; a heartbeat is read over. */
+static void test_told(void **state)
 {
+    const struct told_chunk *c;
     struct scene s;
 
     set_running(&s);
-    harness_say(s.w,
-                "progress { %s progress { completed: 1 } } output { %s data: 'o' } log { %s data: 'l' } "
-                "heartbeat {}",
-                harness_lease(s.item), harness_lease(s.item), harness_lease(s.item));
+    harness_say(
+            s.w,
+            "progress { %s progress { completed: 1 } } progress { %s progress { completed: 2 total: 9 } } "
+            "output { %s data: 'o' stream: STREAM_STDOUT } log { %s data: 'l' } heartbeat {}",
+            harness_lease(s.item), harness_lease(s.item), harness_lease(s.item), harness_lease(s.item));
     harness_settle(&s.h);
     assert_false(s.w->call.is_done);
+    assert_int_equal(future_progress(s.f)->completed, 2);
+    assert_int_equal(future_progress(s.f)->total, 9);
+    c = future_told(s.f)->first;
+    assert_int_equal(c->kind, TOLD_OUTPUT);
+    assert_int_equal(c->stream, TOLD_FROM_STDOUT);
+    assert_int_equal(c->next->kind, TOLD_LOG);
+    assert_int_equal(c->next->stream, TOLD_FROM_LOG);
+    assert_int_equal(c->next->data->data[0], 'l');
     say_finish(&s, "result {}");
     assert_int_equal(s.f->state, FUTURE_SUCCEEDED);
     harness_deinit(&s.h);
+}
+
+/* Who says what cannot be is cut off; what was kept before stays. */
+static void test_told_wrong(void **state)
+{
+    static const char *const lies[] = {
+            "output { %s offset: 1 data: 'x' }",
+            "log { %s offset: 7 data: 'x' }",
+            "log { data: 'x' }",
+            "progress { progress { completed: 1 } }",
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(lies); i++) {
+        const char *at = strstr(lies[i], "%s");
+        char text[256];
+        struct scene s;
+
+        set_running(&s);
+        snprintf(text, sizeof text, "%.*s%s%s", at ? (int)(at - lies[i]) : (int)strlen(lies[i]), lies[i],
+                 at ? harness_lease(s.item) : "", at ? at + 2 : "");
+        harness_say(s.w, "log { %s data: 'before' }", harness_lease(s.item));
+        harness_say(s.w, "%s", text);
+        harness_settle(&s.h);
+        harness_expect_cut(s.w, GRPC_INVALID_ARGUMENT,
+                           strncmp(lies[i], "out", 3) == 0   ? "output"
+                           : strncmp(lies[i], "log", 3) == 0 ? "log"
+                                                             : "progress");
+        assert_int_equal(future_told(s.f)->n_bytes[TOLD_LOG], 6);
+        harness_deinit(&s.h);
+    }
 }
 
 /* A worker that half-closes has said all it will. */
@@ -765,7 +805,8 @@ int main(void)
             cmocka_unit_test(test_breakers),
             cmocka_unit_test(test_too_many_pieces),
             cmocka_unit_test(test_no_hello),
-            cmocka_unit_test(test_unused),
+            cmocka_unit_test(test_told),
+            cmocka_unit_test(test_told_wrong),
             cmocka_unit_test(test_half_close),
             cmocka_unit_test(test_no_memory),
     };

@@ -283,7 +283,7 @@ static void test_bad(void **state)
         assert_int_equal(s.f->state, FUTURE_RUNNING); /* nothing of it counts */
     }
     harness_call(s.w, &c, "Renew", &futured__v1__renew_request__descriptor, TOKEN "progress {}");
-    harness_expect_refused(&c, GRPC_UNIMPLEMENTED, "UNIMPLEMENTED_FIELD", "progress");
+    harness_expect_refused(&c, GRPC_INVALID_ARGUMENT, "INVALID_FIELD", "progress");
     harness_call(s.w, &c, "Finish", &futured__v1__finish_request__descriptor,
                  "session_token: 'never-seen-never-seen'");
     assert_string_equal(c.status.precondition_type, "SESSION");

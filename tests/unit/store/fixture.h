@@ -86,6 +86,7 @@ static inline struct batch *fixture_batch(struct fixture *fx)
 static inline void fixture_put(struct batch *b, enum batch_kind kind, const struct sample *s)
 {
     assert_int_equal(batch_put(b, kind, &s->future), 0);
+    assert_int_equal(batch_chunks(b, &s->future), 0);
 }
 
 /* Write @b as one transaction, free it, say what store_write said. */
@@ -119,7 +120,7 @@ static inline int fixture_try_get(struct fixture *fx, const struct id *id, struc
     int r;
 
     assert_int_equal(store_view_open(fx->store, &v), 0);
-    r = store_get(v, id, STORE_WANT_TASK | STORE_WANT_DATA, ret);
+    r = store_get(v, id, STORE_WANT_ALL, ret);
     store_view_close(v);
     return r;
 }
@@ -133,6 +134,7 @@ static inline void fixture_assert_has(struct fixture *fx, const struct sample *s
     assert_int_equal(item->is_done, future_is_terminal(&s->future));
     assert_int_equal(item->result, 0);
     sample_assert(&item->record, s);
+    sample_assert_chunks(item->chunks, s);
     assert_true(!item->record.task_in_blob || item->record.task.p);
     assert_true(!item->record.data_in_blob || item->record.data.p);
     store_item_free(item);

@@ -29,6 +29,8 @@ struct sample {
     struct outcome outcome;
     struct attempt attempts[3];
     struct labels *labels;
+    struct told told;
+    struct told_chunk chunks[3];
 };
 
 static inline struct bytes *sample_bytes(const char *text)
@@ -227,6 +229,36 @@ static inline void sample_hold_key(struct sample *s, const char *key)
     s->future.rare = &s->rare;
 }
 
+/* It has told something: two pieces of its log and one of output, and how far it is. */
+static inline void sample_tell(struct sample *s)
+{
+    static const struct told_chunk chunks[] = {
+            {.kind = TOLD_LOG, .stream = TOLD_FROM_STDERR, .time = SAMPLE_TIME},
+            {.kind = TOLD_OUTPUT, .stream = TOLD_FROM_OUTPUT, .time = -1},
+            {.kind = TOLD_LOG, .stream = TOLD_FROM_LOG, .time = 77},
+    };
+
+    for (uint32_t i = 0; i < ARRAY_LEN(chunks); i++) {
+        struct told_chunk *c = &s->chunks[i];
+
+        *c = chunks[i];
+        c->attempt = 1;
+        c->data = sample_long(i * 3000 + 1, (uint8_t)i);
+        c->next = i + 1 < ARRAY_LEN(chunks) ? c + 1 : NULL;
+        c->offset = s->told.n_bytes[c->kind];
+        s->told.n_bytes[c->kind] += c->data->len;
+    }
+    s->told.first = s->told.unstored = s->chunks;
+    s->told.n_chunks = ARRAY_LEN(chunks);
+    s->told.progress = (struct told_progress){
+            .completed = UINT64_MAX, .total = 7, .attempt = 1, .message = sample_bytes("on and on")};
+    if (!s->future.rare)
+        s->rare = (struct future_rare){.future = &s->future, .retention_ns = -1};
+    s->future.rare = &s->rare;
+    s->rare.told = &s->told;
+    s->future.n_claims = MAX(s->future.n_claims, 1U);
+}
+
 /* It retries, or has been retried, or both. */
 static inline void sample_retry(struct sample *s, int is_retry, int is_retried)
 {
@@ -327,6 +359,9 @@ static inline struct sample *sample_free(struct sample *s)
     bytes_unref(s->rare.fairness_key);
     bytes_unref(s->slot.key);
     bytes_unref(s->rare.request_id);
+    for (size_t i = 0; i < ARRAY_LEN(s->chunks); i++)
+        bytes_unref(s->chunks[i].data);
+    bytes_unref(s->told.progress.message);
     mem_free(s->rare.idem);
     mem_free(s->rare.depend);
     bytes_unref(s->group.name);
@@ -446,11 +481,32 @@ static inline void sample_assert_rare(const struct record *got, const struct fut
 }
 
 /* Whether @got says all that @want is; the blobs only if they are in it. */
+static inline void sample_assert_told(const struct record *got, const struct told *want)
+{
+    assert_int_equal(got->n_chunks, want ? want->n_chunks : 0);
+    assert_int_equal(got->progress.attempt, want ? want->progress.attempt : 0);
+    if (!want)
+        return;
+    assert_true(got->progress.completed == want->progress.completed &&
+                got->progress.total == want->progress.total);
+    sample_assert_bytes(got->progress.message, want->progress.message);
+}
+
+/* @got: what the store has of what @s has told. */
+static inline void sample_assert_chunks(const struct restored_chunk *got, const struct sample *s)
+{
+    for (const struct told_chunk *c = s->told.first; c; c = c->next, got++) {
+        assert_true(span_eq(SPAN_OF_BYTES(got->data), SPAN_OF_BYTES(c->data)) && got->time == c->time);
+        assert_true(got->attempt == c->attempt && got->kind == c->kind && got->stream == c->stream);
+    }
+}
+
 static inline void sample_assert(const struct record *got, const struct sample *sample)
 {
     const struct future *want = &sample->future;
     const struct outcome *o = want->outcome;
 
+    sample_assert_told(got, future_told(want));
     assert_memory_equal(&got->id, &want->id, sizeof want->id);
     assert_int_equal(got->state, want->state);
     assert_int_equal(got->durability, want->durability);

@@ -19,6 +19,8 @@ static void fill(struct fixture *fx)
         }
         if (i == 3)
             s->future.state = FUTURE_RUNNING;
+        if (i == 20)
+            sample_tell(s);
         if (i > 10)
             sample_finish(s, i % 4 == 3 ? NULL : sample_long(i * 100, 1), i * HOUR / 3);
         fixture_put(b, i > 10 ? BATCH_FINISH : BATCH_PUT_LIVE, s);
@@ -89,6 +91,18 @@ static void test_every_kind_of_problem(void **state)
             {"UPDATE blob SET n=1-n WHERE rowid=1", "fail their checksum"},
             {"DELETE FROM blob WHERE rowid=1", "fail their checksum"},
             {"INSERT INTO blob VALUES(1, 0, 0, x'00')", "1 blobs belong to no future"},
+            {"UPDATE chunk SET attempt=2 WHERE n=1", "fail their checksum"},
+            {"UPDATE chunk SET data=x'01' WHERE n=0", "fail their checksum"},
+            {"DELETE FROM chunk WHERE n=1", "fail their checksum"},
+            {"INSERT INTO chunk SELECT k, 3, kind, attempt, stream, offset, time, crc, data FROM chunk WHERE "
+             "n=0",
+             "fail their checksum"},
+            {"INSERT INTO chunk VALUES(1, 0, 0, 1, 1, 0, 0, 0, x'00')",
+             "1 pieces of output or log belong to no future"},
+            {"INSERT INTO chunk SELECT (SELECT min(k) FROM live), 0, kind, attempt, stream, offset, time, "
+             "crc, data FROM "
+             "chunk WHERE n=0",
+             "4 pieces of output or log are there, and 3 are known"},
             {"DELETE FROM expiry WHERE hour=(SELECT min(hour) FROM expiry)",
              "no row of expiry names it in time"},
             {"UPDATE expiry SET hour=hour+1000000", "no row of expiry names it in time"},
@@ -173,7 +187,7 @@ static void test_what_cannot_be_read(void **state)
     fixture_close(&fx);
     sql_run(fx.path, "UPDATE meta SET schema=7");
     assert_says(&fx, CHECK_E_UNREADABLE, "schema 7");
-    sql_run(fx.path, "UPDATE meta SET schema=1");
+    sql_run(fx.path, "UPDATE meta SET schema=2");
     assert_says(&fx, 0, "sound");
     fd = open(fx.path, O_WRONLY | O_CLOEXEC); /* a page of each table, one after the other */
     assert_true(fd >= 0);

@@ -331,6 +331,20 @@ static void assert_golden(const char *hex, const struct sample *s)
     buf_deinit(&out);
 }
 
+static void test_round_trip_told(void **state)
+{
+    struct sample *s = sample_plain(9);
+
+    sample_tell(s);
+    round_trip(s);
+    s->told.n_chunks = 0;
+    round_trip(s);
+    s->told.n_chunks = 2;
+    s->told.progress.attempt = 0;
+    round_trip(s);
+    sample_free(s);
+}
+
 static void test_golden(void **state)
 {
     struct sample *plain = sample_plain(1), *full = sample_full(2), *timed = sample_timed(3),
@@ -413,6 +427,7 @@ int main(void)
             cmocka_unit_test(test_bad_depends),
             cmocka_unit_test(test_round_trip_reasons),
             cmocka_unit_test(test_round_trip_random_numbers),
+            cmocka_unit_test(test_round_trip_told),
             cmocka_unit_test(test_golden),
             cmocka_unit_test(test_without_memory),
             cmocka_unit_test(test_what_could_not_be_read_is_not_written),

@@ -22,7 +22,7 @@ static void test_a_new_store(void **state)
     assert_int_equal(st.st_mode & 0777, 0700);
     assert_int_equal(stat(fx.path, &st), 0);
     assert_int_equal(st.st_mode & 0777, 0600);
-    assert_int_equal(fx.store->meta.schema, 1);
+    assert_int_equal(fx.store->meta.schema, 2);
     assert_int_equal(fx.store->meta.epoch, 1);
     assert_int_equal(fx.store->meta.k_ceiling, 0);
     assert_int_equal(fx.store->meta.n_lost, 0);
@@ -164,6 +164,51 @@ static void test_blobs_are_loaded_when_wanted(void **state)
     store_view_close(v);
     fixture_end(&fx);
     sample_free(s);
+}
+
+static void assert_chunks(struct fixture *fx, int64_t want)
+{
+    assert_int_equal(sql_number(fx->path, "SELECT count(*) FROM chunk"), want);
+}
+
+/* Output and log come a piece at a time, stay when the future ends, and go with it. */
+static void test_chunks(void **state)
+{
+    struct sample *s = sample_plain(1), *swept = sample_plain(2);
+    struct store_swept how = {0};
+    struct fixture fx;
+    struct batch *b;
+
+    fixture_start(&fx);
+    sample_tell(s);
+    s->told.n_chunks = 1;
+    s->chunks[0].next = NULL;
+    fixture_write_one(&fx, BATCH_PUT_LIVE, s);
+    fixture_assert_has(&fx, s);
+    s->told.n_chunks = 3;
+    s->chunks[0].next = s->told.unstored = &s->chunks[1];
+    sample_finish(s, sample_bytes("data"), NS_PER_S);
+    fixture_write_one(&fx, BATCH_FINISH, s);
+    s->told.unstored = NULL;
+    fixture_assert_has(&fx, s);
+    assert_chunks(&fx, 3);
+    b = fixture_batch(&fx);
+    assert_int_equal(batch_delete(b, &s->future.id), 0);
+    fixture_write(&fx, b);
+    assert_chunks(&fx, 0);
+    sample_tell(swept);
+    sample_finish(swept, NULL, NS_PER_S);
+    fixture_write_one(&fx, BATCH_FINISH_NEW, swept);
+    assert_chunks(&fx, 3);
+    assert_int_equal(store_sweep(fx.store,
+                                 &(struct store_sweep){.now = SAMPLE_TIME + 24 * 3600 * NS_PER_S, .max = 10},
+                                 &how, &fx.problem),
+                     0);
+    assert_int_equal(how.n_deleted, 1);
+    assert_chunks(&fx, 0);
+    sample_free(s);
+    sample_free(swept);
+    fixture_end(&fx);
 }
 
 static void test_delete(void **state)
@@ -615,6 +660,7 @@ int main(void)
             cmocka_unit_test(test_everything_a_future_can_have),
             cmocka_unit_test(test_large_payloads_are_written_once),
             cmocka_unit_test(test_blobs_are_loaded_when_wanted),
+            cmocka_unit_test(test_chunks),
             cmocka_unit_test(test_delete),
             cmocka_unit_test(test_the_whole_id_is_compared),
             cmocka_unit_test(test_nothing_finishes_twice),
