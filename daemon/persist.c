@@ -22,6 +22,7 @@
 #include "daemon/net/loop.h"
 #include "engine/depend.h"
 #include "engine/resend.h"
+#include "engine/told.h"
 #include "grpc/server.h"
 #include "service/options.h"
 #include "store/recover.h"
@@ -310,7 +311,7 @@ static int put_facts(struct persist *p, const struct effects *effects, struct li
             b = next_batch(p, made);
             r = b ? batch_put(b, kind_of(f), f) : -ENOMEM;
         }
-        if (r == 0)
+        if (r == 0 && UNLIKELY(future_told(f)))
             r = batch_chunks(b, f);
         if (r < 0)
             return r;

@@ -20,6 +20,8 @@ static const char *const key_policies[] = {"join", "join-unless-failed", "join-w
 static const char *const count_fields[] = {"state",  "function",  "pending_reason", "reason",
                                            "worker", "principal", "labels.KEY",     NULL};
 
+static const char *const streams[] = {"output", "log", "all", NULL};
+
 static const char *const progresses[] = {"auto", "bar", "lines", "none", NULL};
 
 static const struct option table[] = {
@@ -39,6 +41,7 @@ static const struct option table[] = {
          "do not start it before: 12:00, \"2026-01-31 12:00\",\n"
          "2026-01-31T12:00:00Z",
          NULL},
+        {OPTION_ATTEMPT, 0, "attempt", "N", "of that attempt only", NULL},
         {OPTION_ATTEMPT_TIMEOUT, 0, "attempt-timeout", "DURATION", "stop an attempt that runs for longer",
          NULL},
         {OPTION_BY, 'b', "by", "FIELD",
@@ -77,6 +80,7 @@ static const struct option table[] = {
         {OPTION_FILTER, 'f', "filter", "FILTER",
          "those that match, such as 'state = FAILED AND end_time > -1h'", NULL},
         {OPTION_FIRST_EXCEPTION, 0, "first-exception", NULL, "until one has failed, or all are done", NULL},
+        {OPTION_FOLLOW, 0, "follow", NULL, "go on with what comes, until it is done", NULL},
         {OPTION_FUNCTION, 0, "function", "NAME", "what to serve; may be given again for another", NULL},
         {OPTION_GRACE, 0, "grace", "DURATION", "how long a running attempt has to end by itself (default 5s)",
          NULL},
@@ -132,6 +136,7 @@ static const struct option table[] = {
         {OPTION_STOP_ACCEPT, 0, "stop-accept", NULL, "accept no task", NULL},
         {OPTION_STOP_DISPATCH, 0, "stop-dispatch", NULL, "start no task, and wait for those that run", NULL},
         {OPTION_UNDO, 0, "undo", NULL, "end the drain: accept and start tasks again", NULL},
+        {OPTION_STREAM, 0, "stream", "STREAM", "output, log (default) or all", streams},
         {OPTION_TAG, 0, "tag", "TAG", "a mark of your own in the record", NULL},
         {OPTION_MAP_TAG, 0, "tag", NULL, "begin each line of a result with the item and a tab", NULL},
         {OPTION_TASKS, 'c', "count", "N", "end after N tasks", NULL},
@@ -353,6 +358,8 @@ static int set_word(struct parser *p, const struct option *o, const char *text)
 
     if (o->id == OPTION_PROGRESS)
         p->to->progress = at ? (enum option_progress)(at - 1) : PROGRESS_AUTO;
+    else if (o->id == OPTION_STREAM)
+        p->to->stream = (enum option_stream)at;
     else if (o->id == OPTION_VIEW)
         p->to->view = (enum futured_view)at;
     else if (o->id == OPTION_DEPEND_POLICY)
@@ -418,7 +425,10 @@ static int set(struct parser *p, const struct option *o, const char *value)
     case OPTION_DEPEND_POLICY:
     case OPTION_KEY_POLICY:
     case OPTION_PROGRESS:
+    case OPTION_STREAM:
     case OPTION_VIEW: return set_word(p, o, value);
+    case OPTION_ATTEMPT: return parse_u32(p, o->name, value, 1, &to->attempt);
+    case OPTION_FOLLOW: to->is_following = 1; return 0;
     case OPTION_DEPENDS_ON:
         return add_text(p, o->name, value, to->depends_on, &to->n_depends_on, OPTIONS_DEPENDS_ON_MAX);
     case OPTION_CSV: to->is_csv = 1; return 0;

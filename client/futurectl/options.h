@@ -21,6 +21,7 @@ enum option_id {
     OPTION_VERSION,
     OPTION_ANY,
     OPTION_ARGUMENT,
+    OPTION_ATTEMPT,
     OPTION_AT,
     OPTION_ATTEMPT_TIMEOUT,
     OPTION_BY,
@@ -41,6 +42,7 @@ enum option_id {
     OPTION_FILES,
     OPTION_FILTER,
     OPTION_FIRST_EXCEPTION,
+    OPTION_FOLLOW,
     OPTION_FUNCTION,
     OPTION_GRACE,
     OPTION_GROUP,
@@ -81,6 +83,7 @@ enum option_id {
     OPTION_SLOTS,
     OPTION_STOP_ACCEPT,
     OPTION_STOP_DISPATCH,
+    OPTION_STREAM,
     OPTION_TAG,
     OPTION_TASKS, /* --count of the worker */
     OPTION_TIMEOUT,
@@ -134,6 +137,9 @@ struct command {
 /* How a map tells of its progress, in the order of --progress. */
 enum option_progress { PROGRESS_AUTO, PROGRESS_BAR, PROGRESS_LINES, PROGRESS_NONE };
 
+/* What of an attempt. */
+enum option_stream { STREAM_UNSAID, STREAM_OUTPUT, STREAM_LOG, STREAM_ALL };
+
 /* A span that may not have been said; and so a point in time, and a number. */
 struct option_span {
     int is_set;
@@ -181,7 +187,9 @@ struct options {
     struct option_time at, deadline;
     struct option_number priority, max_running, max_pending;
     double rate; /* < 0: not said */
-    uint32_t count, expect, limit, retries, slots;
+    uint32_t count, expect, limit, retries, slots, attempt;
+    enum option_stream stream;
+    int is_following;
     enum futured_view view;
     int is_any, is_first_exception, is_oldest_first, is_dry_run, is_yes, is_reset, is_without_deadline;
     int is_exit, is_stop_accept, is_stop_dispatch, is_undo;

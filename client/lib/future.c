@@ -295,6 +295,8 @@ int futured_future_fill(struct arena *arena, const Futured__V1__Future *from, st
         if (!to->cancel_requested)
             return -ENOMEM;
     }
+    to->output_size = from->output_size_bytes;
+    to->log_size = from->log_size_bytes;
     to->progress = futured_future_progress(arena, from->progress);
     if (from->progress && !to->progress)
         return -ENOMEM;

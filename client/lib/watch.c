@@ -18,16 +18,16 @@
 
 #include <futured/v1/futures.pb-c.h>
 
-enum { WATCH_SELECTOR = 1, WATCH_CURSOR = 3, WATCH_VIEW = 7, EVENT_CURSOR = 2 };
+enum { WATCH_SELECTOR = 1, WATCH_REVISION, WATCH_CURSOR, WATCH_KINDS, WATCH_OUTPUT, WATCH_LOG, WATCH_VIEW };
+enum { CURSOR_EPOCH = 1, CURSOR_EVENT };
 
 struct futured_watch {
     struct futured_client *client;
-    struct futured_call *call; /* NULL: to be opened again */
-    enum futured_view view;
+    struct futured_call *call;            /* NULL: to be opened again */
+    struct futured_watch_options options; /* the cursor moves on; epoch 0 = there has been none */
     struct arena arena;
     struct futured_selector selector;
     struct futured_seen *seen; /* of IDs, where the client has patience */
-    struct buf cursor;
     int owes_lost;
 };
 
@@ -40,6 +40,7 @@ struct event_box {
 static void encode_watch(struct writer *w, const void *arg)
 {
     const struct futured_watch *watch = arg;
+    const struct futured_watch_options *o = &watch->options;
     struct futured_selector selector = watch->selector;
 
     if (watch->seen) {
@@ -47,8 +48,20 @@ static void encode_watch(struct writer *w, const void *arg)
         selector.group = selector.filter = NULL;
     }
     futured_selector_write(&selector, w, WATCH_SELECTOR);
-    writer_bytes(w, WATCH_CURSOR, (struct span){buf_head(&watch->cursor), buf_len(&watch->cursor)});
-    writer_uint(w, WATCH_VIEW, (uint64_t)watch->view);
+    writer_uint(w, WATCH_REVISION, o->after_revision);
+    if (o->cursor.epoch) {
+        struct writer_mark m = writer_begin(w, WATCH_CURSOR, 20);
+
+        writer_uint(w, CURSOR_EPOCH, o->cursor.epoch);
+        writer_uint(w, CURSOR_EVENT, o->cursor.event);
+        writer_end(w, m);
+    }
+    for (unsigned int kind = FUTURED_EVENT_STATE; kind <= FUTURED_EVENT_LABELS; kind++)
+        if (o->kinds & FUTURED_WATCH_KIND(kind))
+            writer_uint(w, WATCH_KINDS, kind - 1); /* the contract's EventKind */
+    writer_uint(w, WATCH_OUTPUT, o->output_offset);
+    writer_uint(w, WATCH_LOG, o->log_offset);
+    writer_uint(w, WATCH_VIEW, (uint64_t)o->view);
 }
 
 /* A code, noted in the client. */
@@ -87,13 +100,32 @@ static int keep_selector(struct futured_watch *watch, const struct futured_selec
 int futured_watch_open(struct futured_client *client, const struct futured_selector *selector,
                        enum futured_view view, struct futured_watch **ret)
 {
+    struct futured_watch_options options = FUTURED_WATCH_OPTIONS_INIT;
+
+    options.view = view;
+    return futured_watch_open_with(client, selector, &options, ret);
+}
+
+int futured_watch_cursor(const struct futured_watch *watch, struct futured_cursor *ret)
+{
+    if (watch->options.cursor.epoch)
+        *ret = watch->options.cursor;
+    return watch->options.cursor.epoch != 0;
+}
+
+int futured_watch_open_with(struct futured_client *client, const struct futured_selector *selector,
+                            const struct futured_watch_options *options, struct futured_watch **ret)
+{
+    static const struct futured_watch_options defaults = FUTURED_WATCH_OPTIONS_INIT;
     struct futured_watch *watch = mem_zalloc(sizeof *watch);
     int code;
 
     if (!watch)
         return futured_client_no_memory(client);
     watch->client = client;
-    watch->view = view;
+    watch->options = defaults;
+    if (options)
+        memcpy(&watch->options, options, MIN(options->size, sizeof *options));
     arena_init(&watch->arena, 0);
     code = keep_selector(watch, selector) < 0 ? futured_client_no_memory(client) : FUTURED_OK;
     if (code == FUTURED_OK && !watch->seen) {
@@ -118,7 +150,6 @@ struct futured_watch *futured_watch_free(struct futured_watch *watch)
         return NULL;
     futured_call_free(watch->call, 0);
     futured_seen_free(watch->seen);
-    buf_deinit(&watch->cursor);
     arena_deinit(&watch->arena);
     return mem_free(watch);
 }
@@ -189,8 +220,9 @@ static int fill_event(struct arena *arena, const Futured__V1__FutureEvent *from,
 }
 
 /* 0 with *ret (NULL: nothing for the user); FUTURED_CALL_E_MALFORMED; -ENOMEM. */
-static int decode_event(struct span reply, struct futured_event **ret)
+static int decode_event(struct futured_watch *watch, struct span reply, struct futured_event **ret)
 {
+    const Futured__V1__FutureEvent *from;
     ProtobufCMessage *message;
     struct event_box *event;
     struct futured_box *box;
@@ -199,9 +231,12 @@ static int decode_event(struct span reply, struct futured_event **ret)
     if (r)
         return r;
     event = CONTAINER_OF(box, struct event_box, box);
+    from = (const Futured__V1__FutureEvent *)(const void *)message;
     r = futured_box_wire(&box->arena, reply, &event->event.wire);
     if (r == 0)
-        r = fill_event(&box->arena, (const Futured__V1__FutureEvent *)(const void *)message, event);
+        r = fill_event(&box->arena, from, event);
+    if (r == 0 && from->cursor)
+        watch->options.cursor = (struct futured_cursor){from->cursor->epoch, from->cursor->event};
     if (r || event->is_keepalive) {
         futured_box_free(box);
         *ret = NULL;
@@ -211,28 +246,11 @@ static int decode_event(struct span reply, struct futured_event **ret)
     return 0;
 }
 
-/* Keep the place behind what @reply tells. 0; -ENOMEM. */
-static int keep_cursor(struct futured_watch *watch, struct span reply)
-{
-    struct wire_reader reader = wire_reader(reply);
-    struct wire_field field;
-
-    if (watch->seen || watch->client->patience_ns <= 0)
-        return 0;
-    while (wire_next(&reader, &field) == 0) {
-        if (field.number != EVENT_CURSOR || field.type != WIRE_BYTES)
-            continue;
-        buf_clear(&watch->cursor);
-        return buf_append(&watch->cursor, field.bytes.p, field.bytes.len);
-    }
-    return 0;
-}
-
 /* The event that says that all begins anew. */
 static int tell_lost(struct futured_watch *watch, struct futured_event **ret)
 {
     static const uint8_t lost[] = {10 << 3 | WIRE_BYTES, 0};
-    int r = decode_event((struct span){lost, sizeof lost}, ret);
+    int r = decode_event(watch, (struct span){lost, sizeof lost}, ret);
 
     if (r < 0)
         return futured_client_no_memory(watch->client);
@@ -247,7 +265,7 @@ static int is_end(struct futured_watch *watch, const struct grpc_status *status)
     if (status->code == GRPC_OK || !futured_client_may_retry(watch->client, status, 1))
         return 1;
     watch->call = futured_call_free(watch->call, 0);
-    watch->owes_lost |= !watch->seen && buf_len(&watch->cursor) == 0;
+    watch->owes_lost |= !watch->seen && !watch->options.cursor.epoch;
     return 0;
 }
 
@@ -275,12 +293,8 @@ static int reopen(struct futured_watch *watch, mono_ns_t until)
 static int take(struct futured_watch *watch, struct span reply, struct futured_event **ret)
 {
     struct futured_client *client = watch->client;
-    int r = decode_event(reply, ret);
+    int r = decode_event(watch, reply, ret);
 
-    if (r == 0 && keep_cursor(watch, reply) < 0) {
-        *ret = futured_event_free(*ret);
-        r = -ENOMEM;
-    }
     if (r < 0) /* tried again by the next call */
         return futured_client_no_memory(client);
     if (r) {

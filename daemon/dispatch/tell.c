@@ -46,8 +46,9 @@ static int read_piece(struct span message, struct tell *ret)
     struct piece_message m = {0};
     const char *field;
 
-    if (codec_read(&piece_table, message, &m, &field) != 0 || lease_ref_read(m.lease.data, &ret->lease) != 0 ||
-        m.data.data.len > TOLD_PIECE_BYTES || m.stream > TOLD_FROM_LOG)
+    if (codec_read(&piece_table, message, &m, &field) != 0 ||
+        lease_ref_read(m.lease.data, &ret->lease) != 0 || m.data.data.len > TOLD_PIECE_BYTES ||
+        m.stream > TOLD_FROM_LOG)
         return -EBADMSG;
     ret->piece = (struct told_piece){
             .kind = ret->what == TELL_LOG ? TOLD_LOG : TOLD_OUTPUT,
@@ -96,13 +97,16 @@ int tell_take(struct engine *e, struct lease *lease, const struct tell *t)
 struct grpc_status *tell_bad(struct grpc_status *st, const char *field)
 {
     hello_bad_field(st, field,
-                    "it needs a lease that has started, a known stream, and an offset that leaves no gap behind what this attempt has "
+                    "it needs a lease that has started, a known stream, and an offset that leaves no gap "
+                    "behind what this attempt has "
                     "said before; at most 64 KiB of data, 1 KiB of a message");
     return st;
 }
 
 struct grpc_status *tell_flood(struct grpc_status *st, const char *field)
 {
-    return status_set(st, GRPC_RESOURCE_EXHAUSTED, "TOLD_TOO_MUCH",
-                      "an attempt goes on with %s long after as much as is kept of it: Welcome says how much that is", field);
+    return status_set(
+            st, GRPC_RESOURCE_EXHAUSTED, "TOLD_TOO_MUCH",
+            "an attempt goes on with %s long after as much as is kept of it: Welcome says how much that is",
+            field);
 }

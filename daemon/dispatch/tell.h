@@ -9,9 +9,9 @@ enum tell_what { TELL_PROGRESS, TELL_OUTPUT, TELL_LOG };
 /* One of these messages; borrowed from it. */
 struct tell {
     struct lease_ref lease;
-    struct told_piece piece;   /* of output and log */
-    struct told_progress progress;  /* else: what it says, ... */
-    struct span message;       /* ... and this */
+    struct told_piece piece;       /* of output and log */
+    struct told_progress progress; /* else: what it says, ... */
+    struct span message;           /* ... and this */
     enum tell_what what;
 };
 

@@ -22,8 +22,9 @@ const struct told_progress *future_progress(const struct future *f)
 {
     const struct told *t = future_told(f);
 
-    return t && t->progress.attempt && f->attempts && f->attempts->number == t->progress.attempt ? &t->progress
-                                                                                                : NULL;
+    return t && t->progress.attempt && f->attempts && f->attempts->number == t->progress.attempt
+                   ? &t->progress
+                   : NULL;
 }
 
 static uint64_t limit_of(const struct engine *e, enum told_kind kind)
@@ -121,8 +122,8 @@ static int cut(struct engine *e, struct future *f, enum told_kind kind, const ch
 {
     struct told *t = f->rare->told;
     char text[NOTE_BYTES];
-    int n = snprintf(text, sizeof text, "%s[futured: the %s of attempt %" PRIu32 " is cut here: %s", kind == TOLD_LOG ? "\n" : "",
-                     kind == TOLD_LOG ? "log" : "output", t->attempt, why);
+    int n = snprintf(text, sizeof text, "%s[futured: the %s of attempt %" PRIu32 " is cut here: %s",
+                     kind == TOLD_LOG ? "\n" : "", kind == TOLD_LOG ? "log" : "output", t->attempt, why);
 
     if (limit)
         n += snprintf(text + n, sizeof text - (size_t)n, " %" PRIu64 " bytes", limit);
@@ -228,7 +229,8 @@ int told_add(struct engine *e, struct lease *lease, const struct told_piece *pie
     return t->flood_bytes[piece->kind] > TOLD_FLOOD_BYTES ? ENGINE_E_FLOOD : 0;
 }
 
-int told_set_progress(struct engine *e, struct lease *lease, const struct told_progress *progress, struct span message)
+int told_set_progress(struct engine *e, struct lease *lease, const struct told_progress *progress,
+                      struct span message)
 {
     struct future *f = lease->future;
     struct bytes *text = NULL;
@@ -252,10 +254,10 @@ int told_set_progress(struct engine *e, struct lease *lease, const struct told_p
     bytes_unref(to->message);
     charge(e, f, limits_bytes(text));
     *to = (struct told_progress){.completed = progress->completed,
-                            .total = progress->total,
-                            .message = text,
-                            .attempt = lease->attempt,
-                            .n = to->n + 1};
+                                 .total = progress->total,
+                                 .message = text,
+                                 .attempt = lease->attempt,
+                                 .n = to->n + 1};
     turn_tell(e, f);
     return 0;
 }
@@ -308,7 +310,8 @@ int told_restore(struct engine *e, struct future *f, const struct restored *in)
 void told_check(const struct future *f)
 {
     const struct told *t = f->rare->told;
-    uint64_t n_bytes[TOLD_KINDS] = {0}, charged = sizeof *t + LIMITS_MALLOC_BYTES + limits_bytes(t->progress.message);
+    uint64_t n_bytes[TOLD_KINDS] = {0},
+             charged = sizeof *t + LIMITS_MALLOC_BYTES + limits_bytes(t->progress.message);
     int is_unstored = 0;
     uint32_t n = 0;
 

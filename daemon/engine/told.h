@@ -17,11 +17,11 @@ enum told_kind { TOLD_OUTPUT, TOLD_LOG, TOLD_KINDS };
 enum told_stream { TOLD_FROM_OUTPUT = 1, TOLD_FROM_STDOUT, TOLD_FROM_STDERR, TOLD_FROM_LOG };
 
 enum {
-    TOLD_PIECE_BYTES = 64 * 1024,      /* one piece has at most */
-    TOLD_PIECE_COST_BYTES = 64,        /* and counts as so many bytes more */
-    TOLD_ATTEMPTS = 4,                 /* a future keeps as much as so many attempts may say */
-    TOLD_FLOOD_BYTES = 16 << 20,       /* so much beyond its limit an attempt may say for nothing */
-    TOLD_MESSAGE_BYTES = 1024,         /* of progress */
+    TOLD_PIECE_BYTES = 64 * 1024, /* one piece has at most */
+    TOLD_PIECE_COST_BYTES = 64,   /* and counts as so many bytes more */
+    TOLD_ATTEMPTS = 4,            /* a future keeps as much as so many attempts may say */
+    TOLD_FLOOD_BYTES = 16 << 20,  /* so much beyond its limit an attempt may say for nothing */
+    TOLD_MESSAGE_BYTES = 1024,    /* of progress */
 };
 
 struct told_chunk {
@@ -35,9 +35,9 @@ struct told_chunk {
 
 struct told_progress {
     uint64_t completed, total;
-    struct bytes *message;  /* NULL = none */
-    uint32_t attempt;       /* of whom; 0 = nobody has said anything */
-    uint32_t n;             /* how often that was said in this process */
+    struct bytes *message; /* NULL = none */
+    uint32_t attempt;      /* of whom; 0 = nobody has said anything */
+    uint32_t n;            /* how often that was said in this process */
 };
 
 struct told {
@@ -83,7 +83,8 @@ struct restored;
 /* told_add: engine_tell. told_set_progress: engine_progress. told_restore: @f, whose rare part is there, has told before. 0,
  * -ENOMEM and what those say. */
 MUST_CHECK int told_add(struct engine *e, struct lease *lease, const struct told_piece *piece);
-MUST_CHECK int told_set_progress(struct engine *e, struct lease *lease, const struct told_progress *progress, struct span message);
+MUST_CHECK int told_set_progress(struct engine *e, struct lease *lease, const struct told_progress *progress,
+                                 struct span message);
 MUST_CHECK int told_restore(struct engine *e, struct future *f, const struct restored *in);
 
 /* told_free: NULL is allowed. Returns NULL. */

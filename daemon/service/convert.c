@@ -43,12 +43,14 @@ enum {
     FUTURE_RETRIED_BY = 24,
     FUTURE_ARGUMENT_SIZE = 25,
     FUTURE_TAG = 26,
+    FUTURE_OUTPUT_SIZE = 27,
+    FUTURE_LOG_SIZE = 28,
 };
 
 /* Room for every field of bounded size: ID, times, group, tag, submitter, reasons; for what RESULT has of them; and what
  * is kept of the message of an error where there is little room. */
 enum { FIXED_BYTES = 3072, RESULT_BYTES = 128, ATTEMPT_BYTES = 512, SHORT_MESSAGE_BYTES = 1024 };
-enum { PROGRESS_BYTES = 32 }; /* beside its message */
+enum { PROGRESS_BYTES = 64 }; /* beside its message */
 enum { SHORT_ERROR_BYTES = 128 + 2 * LIMIT_KEY_BYTES + SHORT_MESSAGE_BYTES };
 
 static size_t error_size(const struct future_error *error)
@@ -343,6 +345,16 @@ void convert_progress(struct writer *w, uint32_t number, const struct told_progr
     writer_end(w, m);
 }
 
+static void put_told(struct writer *w, const struct future *f)
+{
+    const struct told *t = f->rare->told;
+
+    if (future_progress(f))
+        convert_progress(w, FUTURE_PROGRESS, future_progress(f));
+    writer_uint(w, FUTURE_OUTPUT_SIZE, t->n_bytes[TOLD_OUTPUT]);
+    writer_uint(w, FUTURE_LOG_SIZE, t->n_bytes[TOLD_LOG]);
+}
+
 static void put_rare(struct writer *w, const struct future *f)
 {
     const struct future_rare *rare = f->rare;
@@ -362,8 +374,8 @@ static void put_rare(struct writer *w, const struct future *f)
     writer_bytes(w, FUTURE_TAG, SPAN_OF_BYTES(rare->tag));
     put_id(w, FUTURE_RETRY_OF, future_retry_of(f));
     put_id(w, FUTURE_RETRIED_BY, future_retried_by(f));
-    if (UNLIKELY(rare->told) && future_progress(f))
-        convert_progress(w, FUTURE_PROGRESS, future_progress(f));
+    if (UNLIKELY(rare->told))
+        put_told(w, f);
 }
 
 static void put_submitter(struct writer *w, const struct future *f)

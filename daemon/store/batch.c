@@ -120,7 +120,7 @@ int batch_chunks(struct batch *b, const struct future *f)
     const struct told *t = future_told(f);
     uint32_t n = 0;
 
-    if (LIKELY(!t) || !t->unstored)
+    if (!t || !t->unstored)
         return 0;
     for (const struct told_chunk *c = t->unstored; c; c = c->next)
         n++;

@@ -57,8 +57,11 @@ static int load(sqlite3_stmt *get, uint64_t k, uint32_t i, uint64_t offsets[stat
     if (sqlite3_column_int64(get, GET_CRC) != crc_of(k, &c, time, data) || c.n != i || c.kind >= TOLD_KINDS ||
         !data.len || c.offset != offsets[c.kind])
         return STORE_E_DATA_LOSS;
-    *to = (struct restored_chunk){
-            .data = bytes_dup(data.p, data.len), .time = time, .attempt = c.attempt, .kind = c.kind, .stream = c.stream};
+    *to = (struct restored_chunk){.data = bytes_dup(data.p, data.len),
+                                  .time = time,
+                                  .attempt = c.attempt,
+                                  .kind = c.kind,
+                                  .stream = c.stream};
     offsets[c.kind] += data.len;
     return to->data ? 0 : -ENOMEM;
 }

@@ -18,7 +18,12 @@
 enum { REQUEST_PROGRESS = 3, REQUEST_OUTPUT = 4, REQUEST_LOG = 5 };
 enum { PIECE_LEASE = 1, PIECE_STREAM, PIECE_OFFSET, PIECE_DATA, PIECE_TIME };
 enum { PROGRESS_LEASE = 1, PROGRESS_PROGRESS };
-enum { FRAME_HEAD_BYTES = 4, FRAME_FIXED_BYTES = 2, FRAME_PROGRESS = TELLING_KINDS, FRAME_NUMBERS_BYTES = 16 };
+enum {
+    FRAME_HEAD_BYTES = 4,
+    FRAME_FIXED_BYTES = 2,
+    FRAME_PROGRESS = TELLING_KINDS,
+    FRAME_NUMBERS_BYTES = 16
+};
 enum { KEEP_BYTES = 256 * 1024, BESIDE_BYTES = 80 };
 #define FRAME_MARK (UINT32_C(1) << 31)
 
@@ -139,7 +144,8 @@ static int add(struct telling *t, enum telling_kind kind, enum telling_stream st
     while (data.len) {
         size_t n;
 
-        if ((last->stream != stream || buf_len(&last->bytes) >= TELLING_PIECE_BYTES) && close_last(t, kind) < 0)
+        if ((last->stream != stream || buf_len(&last->bytes) >= TELLING_PIECE_BYTES) &&
+            close_last(t, kind) < 0)
             return -ENOMEM;
         if (buf_len(&last->bytes) == 0) {
             last->stream = (uint8_t)stream;
@@ -158,7 +164,7 @@ int telling_say(struct telling *t, enum telling_kind kind, enum telling_stream s
 {
     int r = 0;
 
-    for (; t->pipe_fd >= 0 && r == 0 && data.len; ) {
+    for (; t->pipe_fd >= 0 && r == 0 && data.len;) {
         size_t n = MIN(data.len, (size_t)TELLING_PIECE_BYTES);
 
         r = write_frame(t, (int)kind, (int)stream, NULL, (struct span){data.p, n});
@@ -289,7 +295,8 @@ void telling_take_frames(struct telling *t, struct buf *from)
 
         if (!(head & FRAME_MARK) || n < FRAME_FIXED_BYTES ||
             n > FRAME_FIXED_BYTES + FRAME_NUMBERS_BYTES + TELLING_PIECE_BYTES ||
-            buf_len(from) < FRAME_HEAD_BYTES + n || take_frame(t, buf_head(from) + FRAME_HEAD_BYTES, n) == -EBADMSG)
+            buf_len(from) < FRAME_HEAD_BYTES + n ||
+            take_frame(t, buf_head(from) + FRAME_HEAD_BYTES, n) == -EBADMSG)
             return;
         buf_consume(from, FRAME_HEAD_BYTES + n);
     }

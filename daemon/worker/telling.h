@@ -26,10 +26,10 @@ enum {
 };
 
 struct telling {
-    pthread_mutex_t lock;   /* of what follows, while an attempt runs */
-    int fd;                 /* an eventfd, readable while there is something to take */
-    struct buf pieces;      /* struct telling_piece and its bytes, again and again */
-    struct telling_last {   /* the newest one of each kind: more may come to it */
+    pthread_mutex_t lock; /* of what follows, while an attempt runs */
+    int fd;               /* an eventfd, readable while there is something to take */
+    struct buf pieces;    /* struct telling_piece and its bytes, again and again */
+    struct telling_last { /* the newest one of each kind: more may come to it */
         struct buf bytes;
         uint8_t stream;
         wall_ns_t time;
@@ -55,7 +55,8 @@ void telling_deinit(struct telling *t);
 void telling_end(struct telling *t);
 
 /* telling_say, telling_progress: 0; -ENOMEM; -errno of the pipe. @message is UTF-8. */
-MUST_CHECK int telling_say(struct telling *t, enum telling_kind kind, enum telling_stream stream, struct span data);
+MUST_CHECK int telling_say(struct telling *t, enum telling_kind kind, enum telling_stream stream,
+                           struct span data);
 MUST_CHECK int telling_progress(struct telling *t, uint64_t completed, uint64_t total, struct span message);
 
 static inline int telling_has_news(const struct telling *t)

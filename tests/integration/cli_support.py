@@ -48,6 +48,8 @@ def table(text):
 
 
 class CliCase(harness.ServerCase):
+    functions = {}  # more sections
+
     def setUp(self):
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="futured-cli-"))
         self.addCleanup(subprocess.run, ["rm", "-rf", self.directory], check=True)
@@ -59,6 +61,7 @@ class CliCase(harness.ServerCase):
             "function.exit7": {"command": "echo partly; exit 7", "shell": "yes"},
             # Runs until the test has opened the other end; what is written there is the result.
             "function.gate": {"command": f"cat {self.fifo}"},
+            **self.functions,
         })
         self.addCleanup(self.no_gate)
         while len(self.text("workers").splitlines()) < 3:  # it is ready with the first; the command paces this

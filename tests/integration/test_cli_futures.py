@@ -9,6 +9,29 @@ from cli_support import NO_SUCH_ID, CliCase, plain, sha256, table
 from server import BIN, DEADLINE
 
 
+class Logs(CliCase):
+    functions = {
+        "function.noisy": {"command": "echo first >&2; echo second $(cat) >&2; exit 1", "shell": "yes"},
+    }
+
+    def test_logs(self):
+        id_ = self.submit("noisy", "7")
+        self.ctl("wait", id_, status=1)
+        for arguments in ((), ("--follow",), ("--stream", "log"), ("--stream", "all"), ("--attempt", "1")):
+            self.assertEqual(self.ctl("logs", id_, *arguments), b"first\nsecond 7\n", arguments)
+        for arguments in (("--stream", "output"), ("--attempt", "2")):
+            self.assertEqual(self.ctl("logs", id_, *arguments), b"", arguments)
+        events = [json.loads(line) for line in self.text("logs", id_, "--jsonl").splitlines()]
+        self.assertEqual({(e["log"]["attempt"], e["log"]["stream"]) for e in events}, {(1, "STREAM_STDERR")})
+        self.assertEqual(self.ctl("logs", NO_SUCH_ID, status=4, err=None), b"")
+
+    def test_follow(self):
+        id_ = self.submit("gate")
+        process = self.start_ctl("logs", id_, "--follow")
+        self.open_gate()
+        self.assertEqual((process.stdout.read(), process.wait(DEADLINE)), ("", 0))
+
+
 class Show(CliCase):
     def test_get(self):
         id_ = self.submit("sha256", "hello", "--label", "file=a b", "--label", "n=1", "--group", "g", "--tag", "t")

@@ -93,6 +93,7 @@ class Functions(ToldCase):
                 self.assertEqual(told.progress[-1], future_pb2.Progress(completed=1, total=4, message="begun"))
                 f = self.futures.Get(get(id_))
                 self.assertEqual((f.state, f.progress), (RUNNING, told.progress[-1]))
+                self.assertEqual((f.output_size_bytes, f.log_size_bytes), (6, 17))
                 revision = f.revision
                 gate.open()
                 told.all(call)

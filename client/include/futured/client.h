@@ -360,7 +360,9 @@ struct futured_future {
     const char *principal, *peer; /* who submitted it */
     const char *traceparent, *retry_of, *retried_by;
     uint64_t argument_size;
-    int omitted;               /* bytes were left out because the answer had no room: get it singly */
+    uint64_t output_size,
+            log_size; /* of what its attempts have told, as far as it is kept (futured_watch_open_with) */
+    int omitted;      /* bytes were left out because the answer had no room: get it singly */
     struct futured_bytes wire; /* the whole record as it came: an encoded futured.v1.Future */
 };
 
@@ -838,6 +840,38 @@ struct futured_event {
 FUTURED_API FUTURED_MUST_CHECK int futured_watch_open(struct futured_client *client,
                                                       const struct futured_selector *selector,
                                                       enum futured_view view, struct futured_watch **ret);
+/* The place behind an event, over a group or a filter. */
+struct futured_cursor {
+    uint64_t epoch, event;
+};
+
+/* Options grow: start from FUTURED_WATCH_OPTIONS_INIT, which notes the size. */
+struct futured_watch_options {
+    size_t size;
+    enum futured_view view;
+    unsigned int
+            kinds; /* bits FUTURED_WATCH_KIND(FUTURED_EVENT_STATE ... _LABELS); 0: the daemon's default */
+    uint64_t after_revision; /* over IDs: no snapshot of a future whose revision is not above this */
+    uint64_t output_offset, log_offset; /* over IDs: output and log from there on */
+    struct futured_cursor cursor;       /* over a group or a filter: go on from there; epoch 0: from now */
+};
+#define FUTURED_WATCH_OPTIONS_INIT                                              \
+    {                                                                           \
+        sizeof(struct futured_watch_options), FUTURED_VIEW_DEFAULT, 0, 0, 0, 0, \
+        {                                                                       \
+            0, 0                                                                \
+        }                                                                       \
+    }
+#define FUTURED_WATCH_KIND(kind) (1U << (kind))
+
+/* futured_watch_open_with: as futured_watch_open; @options NULL: the defaults. */
+FUTURED_API FUTURED_MUST_CHECK int futured_watch_open_with(struct futured_client *client,
+                                                           const struct futured_selector *selector,
+                                                           const struct futured_watch_options *options,
+                                                           struct futured_watch **ret);
+/* futured_watch_cursor: the place that the watch has come to: over a group or a filter, once all snapshots have come. 1; 0: there
+ * is none. */
+FUTURED_API int futured_watch_cursor(const struct futured_watch *watch, struct futured_cursor *ret);
 /* futured_watch_next: the next event; *ret = NULL: the watch has come to its end. */
 FUTURED_API FUTURED_MUST_CHECK int futured_watch_next(struct futured_watch *watch,
                                                       struct futured_event **ret);

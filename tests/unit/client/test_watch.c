@@ -137,6 +137,56 @@ static void garbage(struct fake *fake, struct grpc_call *call, struct span messa
     fake_reply(call, "\xff", 1);
 }
 
+static void end_with_cursor(struct fake *fake, struct grpc_call *call, struct span message)
+{
+    Futured__V1__FutureEvent e = FUTURED__V1__FUTURE_EVENT__INIT;
+    Futured__V1__Keepalive keepalive = FUTURED__V1__KEEPALIVE__INIT;
+    Futured__V1__Cursor cursor = FUTURED__V1__CURSOR__INIT;
+
+    cursor.epoch = 7;
+    cursor.event = 8;
+    e.cursor = &cursor;
+    e.event_case = FUTURED__V1__FUTURE_EVENT__EVENT_KEEPALIVE;
+    e.keepalive = &keepalive;
+    send_event(call, &e);
+    grpc_call_finish(call);
+}
+
+/* What is asked for goes out as it is meant; a cursor comes back, also in what is read over. */
+static void test_options(void **state)
+{
+    struct futured_watch_options options = FUTURED_WATCH_OPTIONS_INIT;
+    struct fake *fake = *state;
+    struct futured_cursor cursor = {0, 0};
+    Futured__V1__WatchRequest *r;
+    struct futured_watch *watch;
+    struct futured_event *e;
+
+    fake->on_request = end_with_cursor;
+    options.kinds = FUTURED_WATCH_KIND(FUTURED_EVENT_OUTPUT) | FUTURED_WATCH_KIND(FUTURED_EVENT_LABELS);
+    options.after_revision = 3;
+    options.output_offset = 4;
+    options.log_offset = 5;
+    options.cursor = (struct futured_cursor){1, 2};
+    options.view = FUTURED_VIEW_TASK;
+    assert_int_equal(futured_watch_open_with(fake->client, &one, &options, &watch), FUTURED_OK);
+    assert_int_equal(futured_watch_cursor(watch, &cursor), 0);
+    assert_int_equal(futured_watch_next(watch, &e), FUTURED_OK);
+    assert_null(e);
+    assert_int_equal(futured_watch_cursor(watch, &cursor), 1);
+    assert_true(cursor.epoch == 7 && cursor.event == 8);
+    assert_null(futured_watch_free(watch));
+    r = futured__v1__watch_request__unpack(NULL, buf_len(&fake->request), buf_head(&fake->request));
+    assert_non_null(r);
+    assert_int_equal(r->n_kinds, 2);
+    assert_int_equal(r->kinds[0], FUTURED__V1__EVENT_KIND__EVENT_KIND_OUTPUT);
+    assert_int_equal(r->kinds[1], FUTURED__V1__EVENT_KIND__EVENT_KIND_LABELS);
+    assert_true(r->after_revision == 3 && r->output_offset == 4 && r->log_offset == 5);
+    assert_true(r->cursor && r->cursor->epoch == 1 && r->cursor->event == 2);
+    assert_int_equal(r->view, FUTURED__V1__VIEW__VIEW_TASK);
+    futured__v1__watch_request__free_unpacked(r, NULL);
+}
+
 static void test_errors(void **state)
 {
     struct fake *fake = *state;
@@ -226,10 +276,8 @@ int main(void)
 {
 #define WITH_FAKE(test) cmocka_unit_test_setup_teardown(test, fake_setup, fake_teardown)
     const struct CMUnitTest tests[] = {
-            WITH_FAKE(test_events),
-            WITH_FAKE(test_errors),
-            WITH_FAKE(test_beside_calls),
-            cmocka_unit_test(test_memory),
+            WITH_FAKE(test_events),       WITH_FAKE(test_options),       WITH_FAKE(test_errors),
+            WITH_FAKE(test_beside_calls), cmocka_unit_test(test_memory),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

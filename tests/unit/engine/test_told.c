@@ -4,7 +4,8 @@
 #include "engine/told.h"
 #include "fixture.h"
 
-static int tell(struct fixture *x, struct lease *lease, enum told_kind kind, uint64_t offset, const char *text)
+static int tell(struct fixture *x, struct lease *lease, enum told_kind kind, uint64_t offset,
+                const char *text)
 {
     const struct told_piece piece = {
             .kind = kind, .stream = TOLD_FROM_LOG, .offset = offset, .data = span_of_string(text)};
@@ -51,8 +52,8 @@ static void test_places(void **state)
     revision = f->revision;
     assert_int_equal(tell(&x, lease, TOLD_LOG, 0, "abc"), 0);
     assert_int_equal(tell(&x, lease, TOLD_OUTPUT, 0, "123"), 0);
-    assert_int_equal(tell(&x, lease, TOLD_LOG, 0, "abc"), 0);   /* again */
-    assert_int_equal(tell(&x, lease, TOLD_LOG, 2, "cdef"), 0);  /* and more */
+    assert_int_equal(tell(&x, lease, TOLD_LOG, 0, "abc"), 0);  /* again */
+    assert_int_equal(tell(&x, lease, TOLD_LOG, 2, "cdef"), 0); /* and more */
     assert_int_equal(tell(&x, lease, TOLD_LOG, 6, ""), 0);
     assert_int_equal(tell(&x, lease, TOLD_LOG, 7, "h"), ENGINE_E_TOLD_WRONG);
     assert_int_equal(tell(&x, lease, TOLD_LOG, UINT64_MAX, "h"), ENGINE_E_TOLD_WRONG);
@@ -93,7 +94,8 @@ static void test_limits(void **state)
         lose(&x, lease);
     }
     assert_string_equal(all(f, TOLD_OUTPUT), "");
-    assert_memory_equal(all(f, TOLD_LOG) + 200, "\n[futured: the log of attempt 1 is cut here: an attempt may have 300 bytes]\n", 76);
+    assert_memory_equal(all(f, TOLD_LOG) + 200,
+                        "\n[futured: the log of attempt 1 is cut here: an attempt may have 300 bytes]\n", 76);
     assert_non_null(strstr(all(f, TOLD_LOG), "attempt 3 is cut here"));
     fixture_deinit(&x);
 }
@@ -115,7 +117,8 @@ static void test_a_flood(void **state)
     for (; r == 0 && piece.offset < 64 << 20; piece.offset += piece.data.len)
         r = engine_tell(x.e, lease, &piece);
     assert_int_equal(r, ENGINE_E_FLOOD);
-    assert_true(piece.offset <= TOLD_FLOOD_BYTES + x.e->config.limits.max_output_bytes + 2 * TOLD_PIECE_BYTES);
+    assert_true(piece.offset <=
+                TOLD_FLOOD_BYTES + x.e->config.limits.max_output_bytes + 2 * TOLD_PIECE_BYTES);
     engine_check(x.e);
     fixture_deinit(&x);
 }
@@ -137,8 +140,9 @@ static void test_progress(void **state)
     assert_int_equal(engine_progress(x.e, lease, &some, SPAN_LIT("halfway")), 0);
     assert_int_equal(future_progress(f)->total, 9);
     assert_int_equal(future_progress(f)->message->len, 7);
-    assert_int_equal(engine_progress(x.e, lease, &more, (struct span){(const uint8_t *)long_text, sizeof long_text}),
-                     ENGINE_E_TOLD_WRONG);
+    assert_int_equal(
+            engine_progress(x.e, lease, &more, (struct span){(const uint8_t *)long_text, sizeof long_text}),
+            ENGINE_E_TOLD_WRONG);
     assert_int_equal(engine_progress(x.e, lease, &more, SPAN_LIT("")), 0);
     assert_int_equal(future_progress(f)->completed, 4);
     assert_null(future_progress(f)->message);

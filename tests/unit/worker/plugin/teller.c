@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Functions that tell what they do. Each takes a path as its argument, of a pipe that holds it until somebody opens it. */
-#include <futured/plugin.h>
-
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include <futured/plugin.h>
 
 /* Until the pipe at @path, which is not NUL-terminated, has been opened and closed by somebody. */
 static void hold(const char *path, size_t n)
@@ -66,6 +66,6 @@ static const struct futured_plugin_function functions[] = {
 };
 
 const struct futured_plugin futured_plugin = {
-        FUTURED_PLUGIN_ABI, sizeof(struct futured_plugin), "teller", "1.0",
-        functions,          sizeof functions[0],           sizeof functions / sizeof functions[0],
+        FUTURED_PLUGIN_ABI,  sizeof(struct futured_plugin),          "teller", "1.0", functions,
+        sizeof functions[0], sizeof functions / sizeof functions[0],
 };
