@@ -41,7 +41,10 @@ class Told:
         elif kind == "progress":
             self.progress.append(event.progress)
         elif kind in ("snapshot", "state"):
-            self.states.append(getattr(event, kind))
+            f = getattr(event, kind)
+            self.states.append(f)
+            if f.HasField("progress") and self.progress[-1:] != [f.progress]:
+                self.progress.append(f.progress)
         return self
 
     def is_over(self):
