@@ -39,13 +39,18 @@ class Told:
             self.text[kind] += chunk.data
             self.chunks.append((kind, chunk.attempt, chunk.stream, chunk.data))
         elif kind == "progress":
-            self.progress.append(event.progress)
+            self.tell(event.progress)
         elif kind in ("snapshot", "state"):
             f = getattr(event, kind)
             self.states.append(f)
-            if f.HasField("progress") and self.progress[-1:] != [f.progress]:
-                self.progress.append(f.progress)
+            if f.HasField("progress"):
+                self.tell(f.progress)
         return self
+
+    def tell(self, progress):
+        """A future that is shown has its progress as well."""
+        if self.progress[-1:] != [progress]:
+            self.progress.append(progress)
 
     def is_over(self):
         return len(self.states) > 1 and self.states[-1].state in TERMINAL
