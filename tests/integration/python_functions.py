@@ -74,6 +74,13 @@ def about():
 
 
 @worker.function
+def floods(n):
+    for _ in range(n >> 16):
+        worker.context().output(b"x" * 65536)
+    return n
+
+
+@worker.function
 def total():
     return [u.value if u.error is None else u.error.type for u in worker.context().upstream]
 
@@ -82,10 +89,13 @@ def total():
 def hold(path, heeds=True):
     with open(path, "wb", buffering=0) as fifo:  # opened: it runs
         fifo.write(b"%d\n" % os.getpid())
+    worker.context().log("begins")
+    worker.context().progress(0, 0, "holding")
     with open(path + ".end", "rb", buffering=0) as end:
         while not select.select([end], [], [], 0.05 if heeds else None)[0]:
             worker.context().check()
         end.read(1)
+    worker.context().log("ends")
     return "held"
 
 

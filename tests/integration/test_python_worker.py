@@ -85,6 +85,17 @@ class WorkerMixin(PythonMixin):
             process.log.wait("attached to")
         return process
 
+    def told(self, future):
+        """(output, log) of a future that has ended, as the daemon keeps them."""
+        output, log = bytearray(), bytearray()
+        for event in self.futures.Watch(futures_pb2.WatchRequest(selector=selector(future.id))):
+            for kind, to in (("output", output), ("log", log)):
+                if event.HasField(kind):
+                    chunk = getattr(event, kind)
+                    self.assertEqual(chunk.offset, len(to))
+                    to += chunk.data
+        return bytes(output), bytes(log)
+
     def end(self, process):
         if process.poll() is None:
             process.kill()
@@ -146,6 +157,27 @@ class Both(WorkerMixin):
         self.serve()
         future = self.executor().submit("about", labels={"a": "b"}, group="g")
         self.assertEqual(future.result(DEADLINE), {"id": future.id, "attempt": 1, "labels": {"a": "b"}, "group": "g", "cancelled": False})
+
+    def test_progress_output_and_log(self):
+        self.serve()
+        executor = self.executor()
+        future = executor.submit("about")
+        future.result(DEADLINE)
+        self.assertEqual(self.told(future), (b"out", b"a line\nby logging\n"))
+        progress = future.record().progress
+        self.assertEqual((progress.completed, progress.total, progress.message), (1, 2, "half"))
+
+    def test_who_tells_too_much(self):
+        """The daemon keeps a part, and the worker does not go on to send."""
+        self.serve()
+        executor = self.executor()
+        future = executor.submit("floods", 30 << 20)
+        self.assertEqual(future.result(DEADLINE), 30 << 20)
+        output, log = self.told(future)
+        self.assertEqual(set(output), set(b"x"))
+        self.assertLessEqual(len(output), 256 << 10)
+        self.assertIn(b"is cut here", log)
+        self.assertEqual(executor.submit("add", 1).result(DEADLINE), 1)
 
     def test_upstream(self):
         self.serve()
@@ -332,12 +364,14 @@ class Lost(WorkerMixin, PythonDurableCase):
         future = executor.submit("hold", hold.path)
         hold.started()
         self.until(future.id, lambda f: f.state == RUNNING)
+        self.poll(lambda: self.futures.Get(get(future.id)).progress.message == "holding", "it tells")
         proxy.cut()
         proxy.connected()
         hold.go()
         self.assertEqual(future.result(DEADLINE), "held")
         self.assertEqual(len(future.attempts), 1)
         self.assertEqual(hold.started(), hold.pids[:1])
+        self.assertEqual(self.told(future), (b"", b"begins\nends\n"))
 
 
 class Proxy:
