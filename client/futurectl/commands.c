@@ -173,22 +173,6 @@ const struct command commands[] = {
                 .run = cmd_wait_result,
         },
         {
-                .name = "logs",
-                .arguments = "ID",
-                .summary = "Print the log of a future, or its output",
-                .text = "The bytes as they came, of all attempts that are kept. The log of a command is its "
-                        "standard\n"
-                        "error; output is what a function hands out before its end.\n"
-                        "\nExamples:\n"
-                        "  futurectl logs $id --follow\n"
-                        "  futurectl logs $id --attempt 2 --stream all --jsonl\n",
-                .kind = ARGUMENT_ID,
-                .min_arguments = 1,
-                .max_arguments = 1,
-                .options = {OPTION_FOLLOW, OPTION_ATTEMPT, OPTION_STREAM, OPTION_TIMEOUT, OPTION_END},
-                .run = cmd_logs,
-        },
-        {
                 .name = "get",
                 .arguments = "[ID]...",
                 .summary = "Show whole futures: task, labels, attempts, outcome",
@@ -243,6 +227,22 @@ const struct command commands[] = {
                 .max_arguments = -1,
                 .options = {SELECT_OPTIONS, OPTION_VIEW, OPTION_TIMEOUT, OPTION_END},
                 .run = cmd_wait_watch,
+        },
+        {
+                .name = "logs",
+                .arguments = "ID",
+                .summary = "Print the log of a future, or its output",
+                .text = "The bytes as they came, of all attempts that are kept. The log of a command is its "
+                        "standard\n"
+                        "error; output is what a function hands out before its end.\n"
+                        "\nExamples:\n"
+                        "  futurectl logs $id --follow\n"
+                        "  futurectl logs $id --attempt 2 --stream all --jsonl\n",
+                .kind = ARGUMENT_ID,
+                .min_arguments = 1,
+                .max_arguments = 1,
+                .options = {OPTION_FOLLOW, OPTION_ATTEMPT, OPTION_STREAM, OPTION_TIMEOUT, OPTION_END},
+                .run = cmd_logs,
         },
         {
                 .name = "annotate",

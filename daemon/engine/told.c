@@ -18,7 +18,7 @@
 
 enum { NOTE_BYTES = 160 };
 
-const struct told_progress *future_progress(const struct future *f)
+const struct told_progress *told_progress(const struct future *f)
 {
     const struct told *t = future_told(f);
 

@@ -71,8 +71,8 @@ static inline const struct told *future_told(const struct future *f)
     return UNLIKELY(f->rare) ? f->rare->told : NULL;
 }
 
-/* future_progress: what the newest attempt has last said of itself; NULL = nothing. */
-const struct told_progress *future_progress(const struct future *f);
+/* told_progress: what the newest attempt has last said of itself; NULL = nothing. */
+const struct told_progress *told_progress(const struct future *f);
 
 /* ---- for the engine alone */
 

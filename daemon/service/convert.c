@@ -349,8 +349,8 @@ static void put_told(struct writer *w, const struct future *f)
 {
     const struct told *t = f->rare->told;
 
-    if (future_progress(f))
-        convert_progress(w, FUTURE_PROGRESS, future_progress(f));
+    if (told_progress(f))
+        convert_progress(w, FUTURE_PROGRESS, told_progress(f));
     writer_uint(w, FUTURE_OUTPUT_SIZE, t->n_bytes[TOLD_OUTPUT]);
     writer_uint(w, FUTURE_LOG_SIZE, t->n_bytes[TOLD_LOG]);
 }

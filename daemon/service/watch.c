@@ -92,8 +92,8 @@ static void open_one(struct watch *watch)
 
     if (one->future->revision > watch->after_revision) {
         watcher_put(&watch->w, EVENT_SNAPSHOT, one->future, engine_wall(watch->w.service->engine));
-        if (watch->w.view != VIEW_RESULT && future_progress(one->future))
-            one->progress = future_progress(one->future)->n;
+        if (watch->w.view != VIEW_RESULT && told_progress(one->future))
+            one->progress = told_progress(one->future)->n;
     }
     remember(&watch->w.service->seed, one);
 }
@@ -124,7 +124,7 @@ static int show_told(struct watch *watch, struct watched *one)
 
     if (LIKELY(!future_told(one->future)))
         return 0;
-    p = future_progress(one->future);
+    p = told_progress(one->future);
     if (p && p->n != one->progress && watch->w.kinds & 1U << KIND_PROGRESS) {
         one->progress = p->n;
         watcher_put_progress(&watch->w, one->future, p);

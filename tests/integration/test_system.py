@@ -177,8 +177,11 @@ class Workers(SystemCase):
     def test_crash(self):
         before = self.all_ready()
         os.kill(before[0].pid, signal.SIGKILL)
-        after = self.poll(lambda: self.ready() if len(self.ready()) == self.workers and
-                          before[0].id not in {w.id for w in self.ready()} else None, "another in its place")
+
+        def others():
+            ready = self.ready()
+            return ready if len(ready) == self.workers and before[0].id not in {w.id for w in ready} else None
+        after = self.poll(others, "another in its place")
         self.assertNotIn(before[0].pid, {w.pid for w in after})
         self.assertEqual(self.list_workers().crashed_count, 1)
         self.assertEqual(self.families(prefix="workers_crashed")["futured_workers_crashed"].value("_total"), 1)

@@ -194,7 +194,7 @@ class Commands(WorkersCase):
     def test_standard_error(self):
         """The last line in the message, all of it behind; of one that succeeds nothing."""
         self.failure("grumble", None, function_error("exit code 3: the last", type_="EXIT_CODE",
-                                                     traceback="one\nthe last\n"), exit_code=3)
+                                                     traceback="one\nthe last\n"), exit_code=3, log_size_bytes=13)
         self.assertEqual(self.result("babble").data, b"fine\n")
         got = self.futures.Run(run("errors"))
         said = ("0123456789\n" * 100000)[:1000000]
@@ -239,7 +239,7 @@ class Commands(WorkersCase):
         gate.started()
         self.failure("segv", b"x", self.crash("killed by SIGSEGV"), signo=11)
         self.failure("term", None, self.crash("killed by SIGTERM"), signo=15)
-        self.failure("both", None, self.crash("killed by SIGABRT", traceback="why\n"), signo=6)
+        self.failure("both", None, self.crash("killed by SIGABRT", traceback="why\n"), signo=6, log_size_bytes=4)
         gate.open(b"unharmed")
         self.assert_future(self.finished(id_), succeeded(task("gate", gate.argument), data=b"unharmed", exit_code=0))
         self.assertEqual(self.worker_pids(), before)

@@ -659,8 +659,8 @@ static void test_told(void **state)
             harness_lease(s.item), harness_lease(s.item), harness_lease(s.item), harness_lease(s.item));
     harness_settle(&s.h);
     assert_false(s.w->call.is_done);
-    assert_int_equal(future_progress(s.f)->completed, 2);
-    assert_int_equal(future_progress(s.f)->total, 9);
+    assert_int_equal(told_progress(s.f)->completed, 2);
+    assert_int_equal(told_progress(s.f)->total, 9);
     c = future_told(s.f)->first;
     assert_int_equal(c->kind, TOLD_OUTPUT);
     assert_int_equal(c->stream, TOLD_FROM_STDOUT);

@@ -136,21 +136,21 @@ static void test_progress(void **state)
     lease = fixture_claim(&x);
     assert_int_equal(engine_progress(x.e, lease, &some, SPAN_LIT("")), ENGINE_E_NOT_STARTED);
     assert_int_equal(engine_start(x.e, lease, x.wall), 0);
-    assert_null(future_progress(f));
+    assert_null(told_progress(f));
     assert_int_equal(engine_progress(x.e, lease, &some, SPAN_LIT("halfway")), 0);
-    assert_int_equal(future_progress(f)->total, 9);
-    assert_int_equal(future_progress(f)->message->len, 7);
+    assert_int_equal(told_progress(f)->total, 9);
+    assert_int_equal(told_progress(f)->message->len, 7);
     assert_int_equal(
             engine_progress(x.e, lease, &more, (struct span){(const uint8_t *)long_text, sizeof long_text}),
             ENGINE_E_TOLD_WRONG);
     assert_int_equal(engine_progress(x.e, lease, &more, SPAN_LIT("")), 0);
-    assert_int_equal(future_progress(f)->completed, 4);
-    assert_null(future_progress(f)->message);
+    assert_int_equal(told_progress(f)->completed, 4);
+    assert_null(told_progress(f)->message);
     engine_check(x.e);
     lose(&x, lease);
-    assert_int_equal(future_progress(f)->completed, 4); /* until another attempt begins */
+    assert_int_equal(told_progress(f)->completed, 4); /* until another attempt begins */
     lease = fixture_start(&x);
-    assert_null(future_progress(f));
+    assert_null(told_progress(f));
     fixture_succeed(&x, lease);
     fixture_deinit(&x);
 }

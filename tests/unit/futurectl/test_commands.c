@@ -102,8 +102,8 @@ static void test_unreachable(void **state)
     written_expect(&out, ""); /* nothing is shown where nothing was answered */
     assert_int_equal(run("ping", "-a", "nonsense", NULL), CTL_USAGE);
     written_expect(&err,
-                   "futurectl: the address `nonsense` must be unix:/path, 127.0.0.1:4740, [::1]:4740 or "
-                   "host:4740\nfuturectl: give another with --address or FUTURED_ADDRESS\n");
+                   "futurectl: the address `nonsense` must be unix:/path, 127.0.0.1:4740, [::1]:4740, "
+                   "host:4740 or tls:host:4741\nfuturectl: give another with --address or FUTURED_ADDRESS\n");
 }
 
 static int setup(void **state)

@@ -7,7 +7,7 @@
     "{\"id\":\"" SAMPLE_ID "5\",\"state\":\"STATE_RUNNING\",\"revision\":7,"                           \
     "\"pending_reason\":\"PENDING_REASON_UNSPECIFIED\",\"attempts\":[],\"labels\":{},\"group\":\"\","  \
     "\"omitted\":false,\"namespace\":\"\",\"traceparent\":\"\",\"retry_of\":\"\",\"retried_by\":\"\"," \
-    "\"argument_size_bytes\":0,\"tag\":\"\"}\n"
+    "\"argument_size_bytes\":0,\"tag\":\"\",\"output_size_bytes\":0,\"log_size_bytes\":0}\n"
 
 static struct written w;
 static struct output out;
