@@ -170,7 +170,8 @@ static void test_options(void **state)
     options.cursor = (struct futured_cursor){1, 2};
     options.view = FUTURED_VIEW_TASK;
     assert_int_equal(futured_watch_open_with(fake->client, &one, &options, &watch), FUTURED_OK);
-    assert_int_equal(futured_watch_cursor(watch, &cursor), 0);
+    assert_int_equal(futured_watch_cursor(watch, &cursor), 1); /* where it begins */
+    assert_true(cursor.epoch == 1 && cursor.event == 2);
     assert_int_equal(futured_watch_next(watch, &e), FUTURED_OK);
     assert_null(e);
     assert_int_equal(futured_watch_cursor(watch, &cursor), 1);

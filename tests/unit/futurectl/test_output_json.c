@@ -40,7 +40,9 @@ static void test_one(void **state)
                        "  \"retry_of\": \"\",\n"
                        "  \"retried_by\": \"\",\n"
                        "  \"argument_size_bytes\": 0,\n"
-                       "  \"tag\": \"\"\n"
+                       "  \"tag\": \"\",\n"
+                       "  \"output_size_bytes\": 0,\n"
+                       "  \"log_size_bytes\": 0\n"
                        "}\n");
     futured_future_free(f);
 }
