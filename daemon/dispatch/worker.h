@@ -62,19 +62,24 @@ static inline int worker_is_pool(const struct worker *w)
 }
 
 /* What its Hello said of it. */
+static inline struct span worker_about(const struct worker *w, size_t at, size_t n)
+{
+    return n ? (struct span){buf_head(&w->about) + at, n}
+             : (struct span){0}; /* before its Hello there is nothing */
+}
 static inline struct span worker_name(const struct worker *w)
 {
-    return (struct span){buf_head(&w->about), w->name_bytes};
+    return worker_about(w, 0, w->name_bytes);
 }
 static inline struct span worker_version(const struct worker *w)
 {
-    return (struct span){buf_head(&w->about) + w->name_bytes, w->version_bytes};
+    return worker_about(w, w->name_bytes, w->version_bytes);
 }
 static inline struct span worker_labels(const struct worker *w)
 {
     size_t at = (size_t)w->name_bytes + w->version_bytes;
 
-    return (struct span){buf_head(&w->about) + at, buf_len(&w->about) - at};
+    return worker_about(w, at, buf_len(&w->about) - at);
 }
 
 /* worker_attach: a new call of Attach. NULL with the call failed. */

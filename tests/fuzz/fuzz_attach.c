@@ -116,7 +116,7 @@ static void call(struct child *w, uint8_t which, struct span request)
     struct loopback_call c;
     char path[64];
 
-    if (!w || !w->has_stream)
+    if (!can_speak(w)) /* its connection may have been told to go */
         return;
     snprintf(path, sizeof path, "/futured.v1.Workers/%s", methods[which % ARRAY_LEN(methods)]);
     loopback_call(&w->lo, &c, path, NS_PER_S);
