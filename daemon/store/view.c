@@ -233,7 +233,7 @@ static int view_get_key(struct store_view *view, struct span namespace, struct s
                         struct store_item **ret)
 {
     struct view *v = view_of(view);
-    int rc, r = begin(v);
+    int rc = SQLITE_DONE, r = begin(v);
 
     ASSERT(sqlite3_bind_int64(v->get_key, 1, (int64_t)idem_stored_hash(namespace, key)) == SQLITE_OK);
     while (r == 0 && (rc = sqlite3_step(v->get_key)) != SQLITE_DONE) {
