@@ -471,7 +471,7 @@ static int lose(struct engine *e, struct future *f, struct lease *lease)
         future_error_unref(loss.error);
         return -ENOMEM;
     }
-    if (f->state == FUTURE_RUNNING)
+    if (f->state == FUTURE_RUNNING && f->attempts) /* a record may say so without one */
         attempt_end(e, f, loss.error);
     future_error_unref(loss.error);
     if (lease)

@@ -453,8 +453,6 @@ static int get_record(struct in *in, struct record *r)
     if (r->has_outcome)
         get_outcome(in, r, flags);
     get_task(in, r);
-    if (r->state == FUTURE_RUNNING && r->n_attempts == 0)
-        return RECORD_E_DAMAGED;
     return in->is_broken || in->at != in->end ? RECORD_E_DAMAGED : 0;
 }
 
