@@ -144,6 +144,7 @@ const struct config_key config_keys[] = {
             "shipped one is. May be given more than once."},
 
     {"pool", "prefetch", CONFIG_COUNT, AT(prefetch), 0, 10000, .preset = "0",
+     .needs_restart = 1,
      .doc = "So many tasks a worker holds for each that it runs, that one included, however long they take. 0: more than one only of "
             "functions whose tasks take less than a millisecond, and then as many as it has credit for."},
 
