@@ -118,13 +118,14 @@ int batch_put(struct batch *b, enum batch_kind kind, const struct future *f)
 int batch_chunks(struct batch *b, const struct future *f)
 {
     const struct told *t = future_told(f);
+    /* what is finished may have expired and been swept meanwhile: as its blobs are, all is given once more */
+    int is_again = b->n > 0 && b->ops[b->n - 1].kind == BATCH_PUT_DONE;
+    const struct told_chunk *first = !t ? NULL : is_again ? t->first : t->unstored;
     uint32_t n = 0;
 
-    if (!t || !t->unstored)
-        return 0;
-    for (const struct told_chunk *c = t->unstored; c; c = c->next)
+    for (const struct told_chunk *c = first; c; c = c->next)
         n++;
-    for (const struct told_chunk *c = t->unstored; c; c = c->next, n--) {
+    for (const struct told_chunk *c = first; c; c = c->next, n--) {
         struct batch_op *op = op_reserve(b, BATCH_CHUNK);
 
         if (!op)

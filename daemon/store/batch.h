@@ -82,8 +82,8 @@ void batch_clear(struct batch *b);
  *   Return: 0; -ENOMEM; -EMSGSIZE (begin another batch: this one has 1 GiB). It is unchanged then. */
 MUST_CHECK int batch_put(struct batch *b, enum batch_kind kind, const struct future *f);
 
-/* batch_chunks: what @f, which has just been put, has told and the store has not been given. 0, -ENOMEM (some may be there: give
- * up the batch). */
+/* batch_chunks: what @f, which has just been put, has told and the store has not been given; all of it behind PUT_DONE. 0, -ENOMEM
+ * (some may be there: give up the batch). */
 MUST_CHECK int batch_chunks(struct batch *b, const struct future *f);
 
 /* batch_delete: 0, -ENOMEM. batch_key_ceiling: 0, -ENOMEM. */

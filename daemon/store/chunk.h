@@ -3,8 +3,8 @@
 /* The rows of the table chunk: what attempts have told as output and log. For this room only. */
 #include "store/db.h"
 
-#define CHUNK_PUT                                                             \
-    "INSERT INTO chunk(k, n, kind, attempt, stream, offset, time, crc, data)" \
+#define CHUNK_PUT                                                                       \
+    "INSERT OR IGNORE INTO chunk(k, n, kind, attempt, stream, offset, time, crc, data)" \
     " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"
 #define CHUNK_GET "SELECT n, kind, attempt, stream, offset, time, crc, data FROM chunk WHERE k=?1 ORDER BY n"
 

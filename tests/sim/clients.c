@@ -372,10 +372,10 @@ static void retry(struct world *w, int i)
         ASSERT(r == (may_be_retried(m) ? ENGINE_E_RETRIED : ENGINE_E_NOT_FAILED));
     } else if (n_alive(w) - (r == 0) >= w->config.limits.max_futures) {
         world_failed(w);
-        ASSERT(r == ENGINE_E_FULL_FUTURES);
+        ASSERT(r == ENGINE_E_FULL_FUTURES || r == -ENOMEM); /* the mark of its retry is made first */
     } else if (is_full(w, plan_.function)) {
         world_failed(w);
-        ASSERT(r == ENGINE_E_FULL_FUNCTION);
+        ASSERT(r == ENGINE_E_FULL_FUNCTION || r == -ENOMEM);
     } else if (r == ENGINE_E_NO_KEYS) {
         world_failed(w);
         ASSERT(w->ceiling_seq);
