@@ -76,6 +76,8 @@ class Map(TerminalCase):
     def test_interrupt_twice(self):
         t = self.terminal("map", "gate", "--group", "g", ":::", "a")
         t.wait_text("1 in flight")
+        while self.text("count", "-f", "group = g AND state = RUNNING") != "1\n":  # what waits would be cancelled at once
+            pass
         t.type("\x03")
         t.wait_text("once more leaves at once")
         t.type("\x03")
