@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "engine/state.h"
+#include "engine/told.h"
 
 #include <errno.h>
 
@@ -30,14 +31,15 @@ void ring_add(struct ring *r, struct future *f, enum ring_kind kind, int state_b
     r->next = r->next + 1 == r->size ? 0 : r->next + 1; /* head % size */
     r->at[r->next] = (struct ring_event){
             .id = f->id,
-            .revision = f->revision,
+            .revision = kind == RING_PROGRESS ? told_progress(f)->n : f->revision,
             .time = now,
             .labels_before = labels_before,
             .kind = (uint8_t)kind,
             .state_before = (uint8_t)state_before,
             .durability = f->durability,
     };
-    f->last_event = (uint8_t)kind;
+    if (kind != RING_PROGRESS) /* it is not one of the revision */
+        f->last_event = (uint8_t)kind;
     r->labels_bytes += bytes_of(labels_before);
     while (UNLIKELY(r->labels_bytes > RING_LABELS_BYTES))
         drop_oldest(r);

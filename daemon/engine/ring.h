@@ -15,11 +15,11 @@
 struct engine;
 
 /* As in the contract's enum EventKind. */
-enum ring_kind { RING_STATE = 1 /* or anything but the following */, RING_LABELS = 5 };
+enum ring_kind { RING_STATE = 1 /* or anything but the following */, RING_PROGRESS = 2, RING_LABELS = 5 };
 
 struct ring_event {
     struct id id;
-    uint64_t revision; /* that the future has got with it */
+    uint64_t revision; /* that the future has got with it; of PROGRESS, which gives none: told_progress.n */
     wall_ns_t time;
     struct labels *labels_before; /* of LABELS: NULL = those of the task. The ring's */
     uint8_t kind;                 /* enum ring_kind */

@@ -259,6 +259,8 @@ int told_set_progress(struct engine *e, struct lease *lease, const struct told_p
                                  .attempt = lease->attempt,
                                  .n = to->n + 1};
     turn_tell(e, f);
+    if (UNLIKELY(e->ring.at))
+        ring_add(&e->ring, f, RING_PROGRESS, f->state, NULL, e->wall);
     return 0;
 }
 

@@ -30,9 +30,11 @@ enum {
     FEEDS_COST = 10000, /* ... and all of them; one event is 1, and what its filter costs ... */
     FEED_SHOW_COST = 10 /* ... and this where it is shown */
 };
-enum { KINDS_BUILT = 1U << KIND_STATE | 1U << KIND_LABELS };
+enum { KINDS_OF_REVISIONS = 1U << KIND_STATE | 1U << KIND_LABELS };
 
-_Static_assert((int)KIND_STATE == (int)RING_STATE && (int)KIND_LABELS == (int)RING_LABELS, "the same words");
+_Static_assert((int)KIND_STATE == (int)RING_STATE && (int)KIND_PROGRESS == (int)RING_PROGRESS &&
+                       (int)KIND_LABELS == (int)RING_LABELS,
+               "the same words");
 
 struct feed {
     struct watcher w;
@@ -144,7 +146,7 @@ static int is_shown_later(const struct feed *feed, const struct future *f, const
 {
     if (f->revision == event->revision)
         return 0;
-    return (feed->w.kinds & KINDS_BUILT) == KINDS_BUILT || feed->w.kinds >> f->last_event & 1;
+    return (feed->w.kinds & KINDS_OF_REVISIONS) == KINDS_OF_REVISIONS || feed->w.kinds >> f->last_event & 1;
 }
 
 static int has_left(const struct feed *feed, const struct future *f, uint64_t number, uint32_t *budget)
@@ -163,6 +165,20 @@ static int is_to_be_shown(const struct feed *feed, const struct future *f, const
     if (matches(feed, f, NULL, budget))
         return !is_shown_later(feed, f, event);
     return feed->selector.filter && has_left(feed, f, number, budget);
+}
+
+/* What @f has last said of itself, if @event is when it said that. Who has left memory since has ended, and its record has it. */
+static void show_progress(struct feed *feed, const struct ring_event *event, uint32_t *budget)
+{
+    struct future *f = engine_find_any(feed->w.service->engine, &event->id);
+    const struct told_progress *p = f ? told_progress(f) : NULL;
+
+    feed->w.position++;
+    if (!p || p->n != event->revision || !scope_may_see(feed->scope, f->scope) || is_ahead(feed, f) ||
+        !matches(feed, f, NULL, budget))
+        return;
+    *budget -= MIN(*budget, (uint32_t)FEED_SHOW_COST);
+    watcher_put_progress(&feed->w, f, p);
 }
 
 static void on_loaded(struct futures_wish *wish, int result, struct future *f)
@@ -203,6 +219,10 @@ static void look(struct feed *feed, const struct ring_event *event, uint32_t *bu
     struct future *f;
 
     --*budget;
+    if (event->kind == RING_PROGRESS && feed->w.kinds >> RING_PROGRESS & 1) {
+        show_progress(feed, event, budget);
+        return;
+    }
     f = feed->w.kinds >> event->kind & 1 ? engine_find_any(s->engine, &event->id) : NULL;
     if (!f && feed->w.kinds >> event->kind & 1 && event->durability == DURABILITY_DURABLE &&
         preload_is_missing(s, &event->id)) {

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What attempts tell before their end, from whoever runs them to whoever watches: progress, output and log, of plugins, of
 commands and of workers from elsewhere; places to go on from, limits, workers that lie, a daemon that is killed."""
+import contextlib
+
 import futures_support
 import harness
 from durable_support import DurableCase
@@ -112,6 +114,35 @@ class Functions(ToldCase):
                 f = self.futures.Get(get(id_))
                 self.assertEqual((f.result.data, f.progress), (b"done", told.progress[-1]))
                 self.assertEqual({c[:3] for c in told.chunks}, {("output", 1, OUTPUT), ("log", 1, LOG)})
+
+    def test_of_many(self):
+        """A group and a filter are told the newest progress, behind a cursor; those who ask for states alone are not."""
+        def follow(which, **fields):
+            call = self.futures.Watch(futures_pb2.WatchRequest(selector=future_pb2.Selector(**which), **fields))
+            self.assertEqual(next(call).WhichOneof("event"), "keepalive")
+            return call
+        calls = [follow({"group": "g"}), follow({"filter": "function = tell"}), follow({"group": "g"}, kinds=[KIND_PROGRESS])]
+        states, others = follow({"group": "g"}, kinds=[futures_pb2.EVENT_KIND_STATE]), follow({"group": "others"})
+        gate = self.gate("tell")
+        id_ = self.futures.Submit(submit("tell", gate.argument, group="g")).future.id
+        for call in calls:
+            event = next(e for e in call if e.HasField("progress"))
+            self.assertEqual((event.id, event.progress), (id_, future_pb2.Progress(completed=1, total=4, message="begun")))
+            self.assertTrue(event.HasField("cursor"))
+        gate.open()
+        seen = []
+        for event in states:
+            seen.append(event.WhichOneof("event"))
+            if event.state.state in TERMINAL:
+                break
+        self.assertEqual(set(seen), {"state"})
+        others.cancel()
+        self.assertEqual([e for e in self.rest(others) if not e.HasField("keepalive")], [])
+
+    @staticmethod
+    def rest(call):
+        with contextlib.suppress(grpc.RpcError):
+            yield from call
 
     def test_command(self):
         f = self.futures.Run(run("c-tell", b"the result"))
