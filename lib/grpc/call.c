@@ -120,6 +120,7 @@ void call_count(struct grpc_call *call)
 {
     size_t n = framing_stored(&call->framing);
 
+    n -= MIN(n, call->uncredited); /* the window bounds that */
     call->conn->stored_bytes += n - call->stored;
     call->stored = n;
 }

@@ -57,7 +57,7 @@ struct grpc_call {
     struct list wanting;            /* in conn's wanting: it asked to write when the session had no room */
     struct heap_item deadline;
     struct framing framing;
-    size_t stored;            /* bytes in there, as counted in conn->stored_bytes */
+    size_t stored;            /* credited bytes in there, as counted in conn->stored_bytes */
     size_t uncredited;        /* bytes received that h2_stream_consume has not been told */
     size_t begun_at;          /* offset of the head of the begun message in its buffer */
     uint8_t code;             /* enum grpc_code: the status that was said */

@@ -166,3 +166,11 @@ void lease_ref_write(struct writer *w, uint32_t number, const struct lease_ref *
     writer_uint(w, 3, lease->epoch);
     writer_end(w, m);
 }
+
+static const struct codec_row payload_rows[] = {
+        CODEC_ROW(1, CODEC_MESSAGE, struct payload_message, lease),
+        CODEC_ROW(2, CODEC_UINT, struct payload_message, part),
+        CODEC_ROW(3, CODEC_UINT, struct payload_message, offset),
+        CODEC_ROW(4, CODEC_BYTES, struct payload_message, data),
+};
+const struct codec_table payload_table = {payload_rows, ARRAY_LEN(payload_rows)};

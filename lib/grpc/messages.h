@@ -102,3 +102,10 @@ struct assignment_message {
     uint32_t upstream;
 };
 extern const struct codec_table assignment_table;
+
+/* A piece of a payload that is too large for one message; the same in both directions. */
+struct payload_message {
+    struct codec_bytes lease, data;
+    uint64_t part, offset;
+};
+extern const struct codec_table payload_table;

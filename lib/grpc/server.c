@@ -572,9 +572,8 @@ static void on_data(struct h2_stream *s, struct span data)
         r = framing_gather(&call->framing, data, conn->max_message_bytes);
         if (UNLIKELY(r))
             fail_framing(call, r);
-        else
-            count_stored(call);
         call_credit(call, 0);
+        count_stored(call);
     } else {
         call_read(call, data, budget_left(conn));
     }

@@ -14,8 +14,9 @@
  *  3. A unary or server-streaming request is handed over whole, and only when the session has room for
  * replies, so a client that does not read costs at most H2_OUTPUT_HIGH_BYTES and one reply.
  *  4. A streaming request is credited as its messages are handed over; grpc_call_pause stops that.
- *  5. What one connection has sent of requests that are incomplete or wait is bounded (max_stored_bytes):
- *     beyond, the call that brings more ends RESOURCE_EXHAUSTED.
+ *  5. What one connection has sent of requests that are incomplete, and was credited for, is bounded (max_stored_bytes):
+ *     beyond, the call that brings more ends RESOURCE_EXHAUSTED. Messages that wait for their turn are not credited, so
+ *     the window bounds them.
  *  6. The deadline (grpc-timeout) ends the call with DEADLINE_EXCEEDED here; the handler learns it by
  * on_done.
  */
@@ -66,7 +67,7 @@ struct grpc_peer {
 struct grpc_server_config {
     size_t max_message_bytes;        /* request messages */
     size_t max_worker_message_bytes; /* the same where the peer is a pool worker; 0 = max_message_bytes */
-    size_t max_stored_bytes; /* of one connection: requests that are incomplete or wait; 0 = 16 messages */
+    size_t max_stored_bytes; /* of one connection: credited, and incomplete or waiting; 0 = 16 messages */
     uint32_t max_messages_per_recv; /* of one connection before others get their turn; 0 = no bound */
     struct hash_seed seed;          /* of the table of paths */
 };

@@ -442,6 +442,25 @@ static void feed_server(void)
     buf_deinit(&bytes);
 }
 
+/* What is whole and waits for its turn is bounded by the window, which it uses up, and by nothing else. */
+static void test_what_waits_for_its_turn_is_not_incomplete(void **state)
+{
+    struct asked a = {0};
+
+    world_init(&w, &(struct world_options){
+                           .max_messages_per_recv = 2, .max_message_bytes = 100, .max_stored_bytes = 400});
+    w.service.script = (struct script){.half_close = DO_FINISH};
+    world_call(&w, &a, GRPC_CLIENT_STREAM, 0);
+    asked_send(&a, 60, 10);
+    asked_close(&a);
+    feed_server();
+    assert_int_equal(w.service.n_messages, 2);
+    pair_pump(&w.pair);
+    assert_int_equal(w.service.n_messages, 60);
+    asked_expect(&a, GRPC_OK, "");
+    world_deinit(&w);
+}
+
 static void test_budget_of_unary_calls(void **state)
 {
     static struct asked asked[50];
@@ -727,6 +746,7 @@ int main(void)
             cmocka_unit_test(test_data_behind_the_end),
             cmocka_unit_test(test_incomplete_requests_have_a_limit),
             cmocka_unit_test(test_budget_of_a_turn),
+            cmocka_unit_test(test_what_waits_for_its_turn_is_not_incomplete),
             cmocka_unit_test(test_budget_of_unary_calls),
             cmocka_unit_test(test_backlog_that_ends),
             cmocka_unit_test(test_deadlines),
