@@ -12,10 +12,10 @@
 #include "base/child.h"
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/text.h"
 
 #include <errno.h>
 #include <limits.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -123,33 +123,14 @@ static void on_cancel(struct process *p)
 
 static void write_input(struct process *p)
 {
-    ssize_t n = p->to_write.len ? write(p->child.in, p->to_write.p, p->to_write.len) : 0;
-
-    if (n < 0 && errno == EAGAIN)
-        return;
-    if (n < 0) /* it does not want the rest: that is its affair */
-        p->to_write.len = 0;
-    else
-        p->to_write = (struct span){p->to_write.p + n, p->to_write.len - (size_t)n};
+    (void)child_write(&p->child, &p->to_write); /* what it does not want is its affair */
     if (p->to_write.len == 0)
         err_close(&p->child.in);
 }
 
-/* One read of @fd, which is closed at its end. How much came. */
-static size_t read_some(struct process *p, int *fd)
-{
-    ssize_t n = *fd >= 0 ? read(*fd, p->in, sizeof p->in) : 0;
-
-    if (n > 0)
-        return (size_t)n;
-    if (n == 0 || errno != EAGAIN)
-        err_close(fd);
-    return 0;
-}
-
 static int read_output(struct process *p)
 {
-    size_t n = read_some(p, &p->child.out);
+    size_t n = child_read(&p->child.out, p->in, sizeof p->in);
 
     if (n && futured_job_append_result(p->job, p->in, n) < 0) {
         kill_now(p);
@@ -160,7 +141,7 @@ static int read_output(struct process *p)
 
 static int read_error(struct process *p)
 {
-    size_t n = read_some(p, &p->child.err);
+    size_t n = child_read(&p->child.err, p->in, sizeof p->in);
 
     if (n == 0)
         return 0;
@@ -179,63 +160,29 @@ static void drain(struct process *p)
         ;
 }
 
-static int poll_timeout(mono_ns_t until)
-{
-    mono_ns_t left;
-
-    if (until == CLOCK_NEVER)
-        return -1;
-    left = until - clock_mono();
-    return left <= 0 ? 0 : (int)MIN(left / NS_PER_MS + 1, (mono_ns_t)INT_MAX);
-}
-
 static void pump(struct process *p)
 {
-    for (;;) {
-        struct pollfd fds[] = {
-                {.fd = p->child.pidfd, .events = POLLIN},
-                {.fd = p->is_cancelled ? -1 : futured_job_cancel_fd(p->job), .events = POLLIN},
-                {.fd = p->child.in, .events = POLLOUT},
-                {.fd = p->child.out, .events = POLLIN},
-                {.fd = p->child.err, .events = POLLIN},
-        };
+    struct child_events e;
 
-        if (poll(fds, ARRAY_LEN(fds), poll_timeout(p->kill_at)) < 0 && errno != EINTR)
+    do {
+        int cancel_fd = p->is_cancelled ? -1 : futured_job_cancel_fd(p->job);
+
+        if (child_poll(&p->child, cancel_fd, p->kill_at, &e) < 0)
             kill_now(p);
-        if (fds[1].revents)
+        if (e.is_cancelled)
             on_cancel(p);
         if (p->kill_at != CLOCK_NEVER && clock_mono() >= p->kill_at)
             kill_now(p);
-        if (fds[2].revents)
+        if (e.has_room)
             write_input(p);
-        if (fds[3].revents)
+        if (e.has_output)
             read_output(p);
-        if (fds[4].revents)
+        if (e.has_errors)
             read_error(p);
-        if (fds[0].revents)
-            return;
-    }
+    } while (!e.has_died);
 }
 
 /* --- after */
-
-static int64_t ns_of(struct timeval t)
-{
-    return (int64_t)t.tv_sec * NS_PER_S + (int64_t)t.tv_usec * NS_PER_US;
-}
-
-/* The last line of what it said, without its newline. */
-static struct span last_line(const struct buf *said)
-{
-    const char *p = (const char *)buf_head(said);
-    size_t end = buf_len(said), begin;
-
-    while (end && (p[end - 1] == '\n' || p[end - 1] == ' '))
-        end--;
-    for (begin = end; begin && p[begin - 1] != '\n';)
-        begin--;
-    return (struct span){(const uint8_t *)p + begin, end - begin};
-}
 
 static int judge(struct process *p, int status)
 {
@@ -251,7 +198,7 @@ static int judge(struct process *p, int status)
         snprintf(message, sizeof message, "killed by SIG%s", name ? name : "RT");
         failure.type = "SIGNAL";
     } else {
-        struct span line = last_line(&p->said);
+        struct span line = text_last_line((struct span){buf_head(&p->said), buf_len(&p->said)});
 
         snprintf(message, sizeof message, "exit code %d%s%.*s", WEXITSTATUS(status), line.len ? ": " : "",
                  (int)MIN(line.len, (size_t)512), line.len ? (const char *)line.p : "");
@@ -295,7 +242,7 @@ static int run(struct process *p, const struct process_command *command)
     status = child_reap(&p->child, &usage);
     if (WIFEXITED(status))
         futured_job_set_exit_code(p->job, WEXITSTATUS(status));
-    futured_job_set_usage(p->job, ns_of(usage.ru_utime), ns_of(usage.ru_stime), 0);
+    futured_job_set_usage(p->job, clock_of(usage.ru_utime), clock_of(usage.ru_stime), 0);
     return judge(p, status);
 }
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "client/lib/job.h"
 
-#include "attach/text.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "client/lib/decode.h"
 #include "client/lib/worker.h"
 
@@ -35,7 +35,7 @@ int futured_job_new(struct futured_job **ret, struct futured_worker *worker, str
     job->worker = worker;
     job->item = item;
     job->lease = item->lease;
-    job->usage = (struct usage){-1, -1, -1, 0};
+    job->usage = (struct answer_usage){-1, -1, -1, -1};
     id_format(&job->lease.id, job->id);
     if (codec_read(&task_table, item->task, &job->task, &field) != 0) {
         job->task = (struct task){0};
@@ -78,7 +78,7 @@ int futured_job_fail_here(struct futured_job *job, const char *reason, int code,
     vsnprintf(message, sizeof message, format, args);
     va_end(args);
     job->has_failed = 1;
-    job->failure = (struct failure){.reason = reason, .code = code};
+    job->failure = (struct answer_failure){.reason = reason, .code = code};
     job->failure.message = text_of(job, message, sizeof message);
     return -1;
 }
@@ -91,7 +91,7 @@ int futured_job_fail_with(struct futured_job *job, const struct futured_job_fail
         return -1;
     memcpy(&f, failure, MIN(failure->size, sizeof f));
     job->has_failed = 1;
-    job->failure = (struct failure){
+    job->failure = (struct answer_failure){
             .reason = "",
             .code = f.code > FUTURED_OK && f.code <= FUTURED_UNAUTHENTICATED ? f.code : FUTURED_UNKNOWN,
             .is_retryable = (f.retryable > 0) - (f.retryable < 0),
@@ -304,7 +304,7 @@ void futured_job_set_usage(struct futured_job *job, int64_t user_cpu_ns, int64_t
 {
     job->usage.user_ns = user_cpu_ns;
     job->usage.system_ns = system_cpu_ns;
-    job->usage.max_rss_bytes = max_rss_bytes;
+    job->usage.max_rss_bytes = max_rss_bytes ? (int64_t)MIN(max_rss_bytes, (uint64_t)INT64_MAX) : -1;
 }
 
 /* --- to run */
@@ -314,8 +314,8 @@ static void thread_times(int64_t *ret_user_ns, int64_t *ret_system_ns)
     struct rusage u = {0};
 
     getrusage(RUSAGE_THREAD, &u);
-    *ret_user_ns = u.ru_utime.tv_sec * NS_PER_S + u.ru_utime.tv_usec * NS_PER_US;
-    *ret_system_ns = u.ru_stime.tv_sec * NS_PER_S + u.ru_stime.tv_usec * NS_PER_US;
+    *ret_user_ns = clock_of(u.ru_utime);
+    *ret_system_ns = clock_of(u.ru_stime);
 }
 
 static int call_function(struct futured_job *job)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 /* One attempt that a worker of the library runs: what came, what the function has said, and how it ended. */
+#include "attach/answer.h"
 #include "attach/inbox.h"
 #include "base/arena.h"
 
@@ -17,17 +18,6 @@ struct served { /* a function */
     size_t n_content_types;
     futured_function_fn run;
     void *arg;
-};
-
-struct failure {
-    const char *reason; /* the daemon's; "" = FUNCTION_ERROR */
-    int code, is_retryable;
-    struct span type, message, traceback, function_reason;
-};
-
-struct usage {
-    int64_t user_ns, system_ns, wall_ns; /* < 0: not known */
-    uint64_t max_rss_bytes;              /* 0: not known */
 };
 
 struct futured_job {
@@ -50,9 +40,9 @@ struct futured_job {
     struct buf result;
     struct span result_type;
     int has_failed;
-    struct failure failure;
+    struct answer_failure failure;
     struct codec_number exit_code, signal;
-    struct usage usage;
+    struct answer_usage usage;
     mono_ns_t start_at;
     int64_t start_user_ns, start_system_ns;
 

@@ -3,23 +3,10 @@
  * What a worker says. A message whose memory fails is not sent, and the connection is given up: on the next one everything
  * that is held is told anew, so that nothing can be half said.
  */
-#include "attach/text.h"
+#include "base/text.h"
 #include "client/lib/worker.h"
 #include "grpc/writer.h"
 
-enum {
-    REQUEST_HELLO = 1,
-    REQUEST_STARTED,
-    REQUEST_PROGRESS,
-    REQUEST_OUTPUT,
-    REQUEST_LOG,
-    REQUEST_PAYLOAD,
-    REQUEST_FINISH,
-    REQUEST_RELEASE,
-    REQUEST_RETURNED,
-    REQUEST_READY,
-    REQUEST_HEARTBEAT,
-};
 enum {
     HELLO_NAME = 1,
     HELLO_TOKEN,
@@ -31,27 +18,6 @@ enum {
     HELLO_EPOCH
 };
 enum { FUNCTION_NAME = 1, FUNCTION_DOC, FUNCTION_CONTENT_TYPES, FUNCTION_VERSION = 5 };
-enum {
-    FINISH_LEASE = 1,
-    FINISH_RESULT,
-    FINISH_ERROR,
-    FINISH_USAGE,
-    FINISH_EXIT_CODE,
-    FINISH_SIGNAL,
-    FINISH_CHUNKED,
-    FINISH_FINAL
-};
-enum { RESULT_DATA = 1, RESULT_CONTENT_TYPE = 3, RESULT_SIZE = 4 };
-enum {
-    ERROR_CODE = 1,
-    ERROR_REASON,
-    ERROR_TYPE,
-    ERROR_MESSAGE,
-    ERROR_TRACEBACK,
-    ERROR_FUNCTION_REASON,
-    ERROR_RETRYABLE
-};
-enum { USAGE_USER = 1, USAGE_SYSTEM, USAGE_WALL, USAGE_MAX_RSS };
 enum { CHUNK_LEASE = 1, CHUNK_STREAM, CHUNK_OFFSET, CHUNK_DATA, CHUNK_TIME };
 enum { PROGRESS_MESSAGE_BYTES = 1024 };
 
@@ -143,7 +109,7 @@ static void put_hello(struct writer *wr, const void *arg)
 
 void futured_report_hello(struct futured_worker *w)
 {
-    say(w, REQUEST_HELLO, 1000, put_hello, w);
+    say(w, ATTACH_HELLO, 1000, put_hello, w);
 }
 
 /* --- about leases, and of the worker */
@@ -155,12 +121,12 @@ static void put_lease(struct writer *wr, const void *arg)
 
 void futured_report_started(struct futured_worker *w, const struct lease_ref *lease)
 {
-    say(w, REQUEST_STARTED, 40, put_lease, lease);
+    say(w, ATTACH_STARTED, 40, put_lease, lease);
 }
 
 void futured_report_returned(struct futured_worker *w, const struct lease_ref *lease)
 {
-    say(w, REQUEST_RETURNED, 40, put_lease, lease);
+    say(w, ATTACH_RETURNED, 40, put_lease, lease);
 }
 
 static void put_release(struct writer *wr, const void *arg)
@@ -171,7 +137,7 @@ static void put_release(struct writer *wr, const void *arg)
 
 void futured_report_released(struct futured_worker *w, const struct lease_ref *lease)
 {
-    say(w, REQUEST_RELEASE, 60, put_release, lease);
+    say(w, ATTACH_RELEASE, 60, put_release, lease);
 }
 
 static void put_number(struct writer *wr, const void *arg)
@@ -183,12 +149,12 @@ void futured_report_credit(struct futured_worker *w, uint32_t credit)
 {
     const uint64_t number = credit;
 
-    say(w, REQUEST_READY, 8, put_number, &number);
+    say(w, ATTACH_READY, 8, put_number, &number);
 }
 
 void futured_report_heartbeat(struct futured_worker *w, uint64_t ping)
 {
-    say(w, REQUEST_HEARTBEAT, 12, put_number, &ping);
+    say(w, ATTACH_HEARTBEAT, 12, put_number, &ping);
 }
 
 /* --- Finish */
@@ -203,63 +169,20 @@ static int is_in_pieces(const struct futured_job *job)
     return !job->has_failed && buf_len(&job->result) > FUTURED_WORKER_CHUNK_BYTES;
 }
 
-static void put_result(struct writer *wr, const struct futured_job *job)
-{
-    struct span data = result_of(job);
-    int is_chunked = is_in_pieces(job);
-    struct writer_mark m = writer_begin(wr, FINISH_RESULT, is_chunked ? 64 : data.len + 64);
-
-    if (!is_chunked)
-        writer_bytes_always(wr, RESULT_DATA, data);
-    writer_bytes(wr, RESULT_CONTENT_TYPE, job->result_type);
-    writer_uint(wr, RESULT_SIZE, data.len);
-    writer_end(wr, m);
-    writer_uint(wr, FINISH_CHUNKED, is_chunked != 0);
-}
-
-static void put_error(struct writer *wr, const struct failure *f)
-{
-    struct writer_mark m = writer_begin(wr, FINISH_ERROR, 200);
-
-    writer_uint(wr, ERROR_CODE, (uint64_t)f->code);
-    writer_text(wr, ERROR_REASON, f->reason);
-    writer_bytes(wr, ERROR_TYPE, f->type);
-    writer_bytes(wr, ERROR_MESSAGE, f->message);
-    writer_bytes(wr, ERROR_TRACEBACK, f->traceback);
-    writer_bytes(wr, ERROR_FUNCTION_REASON, f->function_reason);
-    writer_uint(wr, ERROR_RETRYABLE, f->is_retryable > 0);
-    writer_end(wr, m);
-    writer_uint(wr, FINISH_FINAL, f->is_retryable < 0);
-}
-
-static void put_usage(struct writer *wr, const struct usage *u)
-{
-    struct writer_mark m = writer_begin(wr, FINISH_USAGE, 40);
-
-    if (u->user_ns >= 0)
-        writer_duration(wr, USAGE_USER, u->user_ns);
-    if (u->system_ns >= 0)
-        writer_duration(wr, USAGE_SYSTEM, u->system_ns);
-    if (u->wall_ns >= 0)
-        writer_duration(wr, USAGE_WALL, u->wall_ns);
-    writer_uint(wr, USAGE_MAX_RSS, u->max_rss_bytes);
-    writer_end(wr, m);
-}
-
 static void put_finish(struct writer *wr, const void *arg)
 {
     const struct futured_job *job = arg;
 
-    lease_ref_write(wr, FINISH_LEASE, &job->lease);
-    if (job->has_failed)
-        put_error(wr, &job->failure);
-    else
-        put_result(wr, job);
-    put_usage(wr, &job->usage);
-    if (job->exit_code.is_set)
-        writer_int_always(wr, FINISH_EXIT_CODE, (int64_t)job->exit_code.value);
-    if (job->signal.is_set)
-        writer_int_always(wr, FINISH_SIGNAL, (int64_t)job->signal.value);
+    answer_write(wr, &(struct answer){
+                             .lease = &job->lease,
+                             .failure = job->has_failed ? &job->failure : NULL,
+                             .result = result_of(job),
+                             .result_type = job->result_type,
+                             .is_chunked = is_in_pieces(job),
+                             .usage = &job->usage,
+                             .exit_code = job->exit_code,
+                             .signal = job->signal,
+                     });
 }
 
 struct piece {
@@ -272,9 +195,7 @@ static void put_piece(struct writer *wr, const void *arg)
 {
     const struct piece *piece = arg;
 
-    lease_ref_write(wr, 1, &piece->job->lease);
-    writer_uint(wr, 3, piece->offset);
-    writer_bytes(wr, 4, piece->data);
+    answer_write_piece(wr, &piece->job->lease, piece->offset, piece->data);
 }
 
 /* 0; 1: the connection was lost on the way, so from the beginning; -1: in vain. */
@@ -291,7 +212,7 @@ static int send_pieces(struct futured_worker *w, struct futured_job *job)
             return -1;
         if (w->n_connections != connection)
             return 1;
-        say(w, REQUEST_PAYLOAD, n + 64, put_piece, &piece);
+        say(w, ATTACH_PAYLOAD, n + 64, put_piece, &piece);
         futured_worker_wake(w);
         at += n;
     }
@@ -310,7 +231,7 @@ static int send_in_turn(struct futured_worker *w, struct futured_job *job)
     w->in_pieces = job;
     r = send_pieces(w, job);
     if (r == 0)
-        say(w, REQUEST_FINISH, 200, put_finish, job);
+        say(w, ATTACH_FINISH, 200, put_finish, job);
     w->in_pieces = NULL;
     pthread_cond_broadcast(&w->room);
     return r;
@@ -325,7 +246,7 @@ int futured_report_finish(struct futured_worker *w, struct futured_job *job)
         if (r == 0 && is_in_pieces(job))
             r = send_in_turn(w, job);
         else if (r == 0)
-            say(w, REQUEST_FINISH, buf_len(&job->result) + 200, put_finish, job);
+            say(w, ATTACH_FINISH, buf_len(&job->result) + 200, put_finish, job);
     } while (r > 0);
     if (r == 0)
         futured_worker_wake(w);
@@ -366,7 +287,7 @@ int futured_job_progress(struct futured_job *job, uint64_t completed, uint64_t t
     pthread_mutex_lock(&w->lock);
     r = job->is_lost || futured_job_is_cancelled(job) ? -1 : 0;
     if (r == 0 && is_writable(w)) { /* else it is forgotten: the next one counts */
-        say(w, REQUEST_PROGRESS, p.message.len + 80, put_progress, &p);
+        say(w, ATTACH_PROGRESS, p.message.len + 80, put_progress, &p);
         futured_worker_wake(w);
     }
     pthread_mutex_unlock(&w->lock);
@@ -420,10 +341,10 @@ static int say_chunks(struct futured_job *job, uint32_t number, int stream, uint
 
 int futured_job_output(struct futured_job *job, enum futured_stream stream, const void *data, size_t size)
 {
-    return say_chunks(job, REQUEST_OUTPUT, (int)stream, &job->n_output, data, size);
+    return say_chunks(job, ATTACH_OUTPUT, (int)stream, &job->n_output, data, size);
 }
 
 int futured_job_log(struct futured_job *job, enum futured_stream stream, const void *data, size_t size)
 {
-    return say_chunks(job, REQUEST_LOG, (int)stream, &job->n_log, data, size);
+    return say_chunks(job, ATTACH_LOG, (int)stream, &job->n_log, data, size);
 }

@@ -62,18 +62,6 @@ static const struct codec_row lease_message_rows[] = {
 };
 static const struct codec_table lease_message_table = {lease_message_rows, ARRAY_LEN(lease_message_rows)};
 
-struct payload_message {
-    struct codec_bytes lease, data;
-    uint64_t part, offset;
-};
-static const struct codec_row payload_rows[] = {
-        CODEC_ROW(1, CODEC_MESSAGE, struct payload_message, lease),
-        CODEC_ROW(2, CODEC_UINT, struct payload_message, part),
-        CODEC_ROW(3, CODEC_UINT, struct payload_message, offset),
-        CODEC_ROW(4, CODEC_BYTES, struct payload_message, data),
-};
-static const struct codec_table payload_table = {payload_rows, ARRAY_LEN(payload_rows)};
-
 struct ready_message {
     uint64_t credit;
     uint32_t by_function;

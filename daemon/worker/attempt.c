@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "worker/attempt.h"
 
-#include "attach/text.h"
+#include "base/text.h"
 #include "worker/sandbox.h"
 
 #include <errno.h>
@@ -49,7 +49,7 @@ int attempt_begin(struct futured_call *c, const struct lease_ref *lease, struct 
     c->max_result_bytes = max_result_bytes;
     c->has_failed = 0;
     c->exit_code = c->signal = (struct codec_number){0};
-    c->usage = (struct attempt_usage){-1, -1, -1, -1};
+    c->usage = (struct answer_usage){-1, -1, -1, -1};
     c->id_text[0] = '\0';
     if (LIKELY(codec_read(&task_table, task_bytes, &c->task, &field) == 0))
         return 0;
@@ -108,7 +108,7 @@ int attempt_fail(struct futured_call *c, const char *reason, int code, const cha
     vsnprintf(message, sizeof message, format, args);
     va_end(args);
     c->has_failed = 1;
-    c->failure = (struct attempt_failure){.reason = reason, .code = code, .type = span_of_string(type)};
+    c->failure = (struct answer_failure){.reason = reason, .code = code, .type = span_of_string(type)};
     c->failure.message = text_of(c, message, sizeof message);
     return -1;
 }
@@ -132,7 +132,7 @@ static int fail_with(struct futured_call *c, const struct futured_failure *failu
         return -1;
     memcpy(&f, failure, MIN(failure->size, sizeof f));
     c->has_failed = 1;
-    c->failure = (struct attempt_failure){
+    c->failure = (struct answer_failure){
             .reason = "",
             .code = f.code > GRPC_OK && f.code <= GRPC_UNAUTHENTICATED ? f.code : GRPC_UNKNOWN,
             .is_retryable = (f.retryable > 0) - (f.retryable < 0),

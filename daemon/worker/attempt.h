@@ -7,6 +7,7 @@
  *
  * Thread: that of the runner; attempt_cancel comes from whoever holds the baton, attempt_is_cancelled from any.
  */
+#include "attach/answer.h"
 #include "attach/upstream.h"
 #include "base/arena.h"
 #include "base/buf.h"
@@ -25,18 +26,6 @@ enum {
     ATTEMPT_ARENA_BYTES = 4 * 1024 * 1024,
 };
 
-struct attempt_failure {
-    const char *reason; /* of the daemon's; "" is FUNCTION_ERROR */
-    int code;           /* google.rpc.Code */
-    int is_retryable;   /* > 0 said so, 0 not said, < 0 another attempt would fail as well */
-    struct span type, message, traceback, function_reason;
-};
-
-struct attempt_usage {
-    int64_t user_ns, system_ns, wall_ns; /* < 0: not known */
-    int64_t max_rss_bytes;
-};
-
 struct futured_call {
     /* what is asked; borrowed for the attempt */
     struct lease_ref lease;
@@ -51,9 +40,9 @@ struct futured_call {
     size_t n_result;   /* of it, what is the result */
     struct span result_type;
     int has_failed;
-    struct attempt_failure failure;
+    struct answer_failure failure;
     struct codec_number exit_code, signal;
-    struct attempt_usage usage;
+    struct answer_usage usage;
 
     /* told to end */
     _Atomic int is_cancelled;

@@ -31,7 +31,6 @@
 #include "worker/outbox.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -311,7 +310,7 @@ static int64_t cpu_ns(const struct timeval *from, const struct timeval *to)
 /* What the thread has used, unless the command runner knows better. */
 static void note_usage(struct host *h, const struct rusage *from, mono_ns_t began)
 {
-    struct attempt_usage *u = &h->call.usage;
+    struct answer_usage *u = &h->call.usage;
 
     getrusage(RUSAGE_THREAD, &h->used);
     h->run_end = clock_mono();
@@ -462,12 +461,7 @@ static void half_close(struct host *h)
 /* How long nothing but its age makes it look up, as poll has it. */
 static int until_old(const struct host *h)
 {
-    mono_ns_t left;
-
-    if (h->stop_at == CLOCK_NEVER || h->is_stopping)
-        return -1;
-    left = h->stop_at - clock_mono();
-    return left <= 0 ? 0 : (int)MIN(left / NS_PER_MS + 1, (mono_ns_t)INT_MAX);
+    return h->is_stopping ? -1 : clock_poll_ms(h->stop_at);
 }
 
 static void run(struct host *h)

@@ -40,7 +40,7 @@ static const struct codec_row question_rows[] = {
 };
 static const struct codec_table question_table = {question_rows, ARRAY_LEN(question_rows)};
 
-struct answer {
+struct frame {
     struct span reason, type, message, traceback, function_reason, content_type;
     uint64_t has_failed, code, is_retryable, is_final, n_result;
 };
@@ -57,20 +57,20 @@ enum {
     A_CONTENT_TYPE,
     A_SIZE
 };
-static const struct codec_row answer_rows[] = {
-        CODEC_ROW(A_FAILED, CODEC_UINT, struct answer, has_failed),
-        CODEC_ROW(A_CODE, CODEC_UINT, struct answer, code),
-        CODEC_ROW(A_RETRYABLE, CODEC_UINT, struct answer, is_retryable),
-        CODEC_ROW(A_FINAL, CODEC_UINT, struct answer, is_final),
-        CODEC_ROW(A_REASON, CODEC_STRING, struct answer, reason),
-        CODEC_ROW(A_TYPE, CODEC_STRING, struct answer, type),
-        CODEC_ROW(A_MESSAGE, CODEC_STRING, struct answer, message),
-        CODEC_ROW(A_TRACEBACK, CODEC_STRING, struct answer, traceback),
-        CODEC_ROW(A_FUNCTION_REASON, CODEC_STRING, struct answer, function_reason),
-        CODEC_ROW(A_CONTENT_TYPE, CODEC_STRING, struct answer, content_type),
-        CODEC_ROW(A_SIZE, CODEC_UINT, struct answer, n_result),
+static const struct codec_row frame_rows[] = {
+        CODEC_ROW(A_FAILED, CODEC_UINT, struct frame, has_failed),
+        CODEC_ROW(A_CODE, CODEC_UINT, struct frame, code),
+        CODEC_ROW(A_RETRYABLE, CODEC_UINT, struct frame, is_retryable),
+        CODEC_ROW(A_FINAL, CODEC_UINT, struct frame, is_final),
+        CODEC_ROW(A_REASON, CODEC_STRING, struct frame, reason),
+        CODEC_ROW(A_TYPE, CODEC_STRING, struct frame, type),
+        CODEC_ROW(A_MESSAGE, CODEC_STRING, struct frame, message),
+        CODEC_ROW(A_TRACEBACK, CODEC_STRING, struct frame, traceback),
+        CODEC_ROW(A_FUNCTION_REASON, CODEC_STRING, struct frame, function_reason),
+        CODEC_ROW(A_CONTENT_TYPE, CODEC_STRING, struct frame, content_type),
+        CODEC_ROW(A_SIZE, CODEC_UINT, struct frame, n_result),
 };
-static const struct codec_table answer_table = {answer_rows, ARRAY_LEN(answer_rows)};
+static const struct codec_table frame_table = {frame_rows, ARRAY_LEN(frame_rows)};
 
 /* The reasons that an attempt can give itself. */
 static const char *const reasons[] = {"", "RESULT_TOO_LARGE"};
@@ -145,10 +145,10 @@ static struct span keep(struct futured_call *call, struct span text)
     return copy ? (struct span){(const uint8_t *)copy, text.len} : (struct span){0};
 }
 
-static void take_failure(struct futured_call *call, const struct answer *a)
+static void take_failure(struct futured_call *call, const struct frame *a)
 {
     call->has_failed = 1;
-    call->failure = (struct attempt_failure){
+    call->failure = (struct answer_failure){
             .reason = reasons[span_eq(a->reason, span_of_string(reasons[1]))],
             .code = (int)a->code,
             .is_retryable = (a->is_retryable != 0) - (a->is_final != 0),
@@ -163,10 +163,10 @@ static void take_failure(struct futured_call *call, const struct answer *a)
 static int take_answer(struct futured_call *call)
 {
     struct span head, result;
-    struct answer a = {0};
+    struct frame a = {0};
     const char *field;
 
-    if (split(attempt_output(call), &head, &result) < 0 || codec_read(&answer_table, head, &a, &field) != 0 ||
+    if (split(attempt_output(call), &head, &result) < 0 || codec_read(&frame_table, head, &a, &field) != 0 ||
         a.n_result != result.len)
         return 0;
     if (a.has_failed) {
@@ -251,7 +251,7 @@ static int write_all(int fd, struct span data)
 static int answer(int fd, const struct futured_call *call)
 {
     static const uint8_t room[HEAD_BYTES];
-    const struct attempt_failure *f = &call->failure;
+    const struct answer_failure *f = &call->failure;
     struct span result = call->has_failed ? (struct span){0} : attempt_result(call);
     struct buf head CLEANUP(buf_deinit) = BUF_INIT;
     struct writer w = writer_to(&head);

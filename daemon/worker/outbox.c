@@ -4,16 +4,6 @@
 #include <errno.h>
 #include <string.h>
 
-enum {
-    REQUEST_HELLO = 1,
-    REQUEST_STARTED = 2,
-    REQUEST_PAYLOAD = 6,
-    REQUEST_FINISH = 7,
-    REQUEST_RELEASE = 8,
-    REQUEST_RETURNED = 9,
-    REQUEST_READY = 10,
-    REQUEST_HEARTBEAT = 11,
-};
 enum { HELLO_NAME = 1, HELLO_TOKEN, HELLO_FUNCTIONS, HELLO_SLOTS, HELLO_LABELS, HELLO_VERSION = 7 };
 enum { FUNCTION_NAME = 1, FUNCTION_DOC, FUNCTION_CONTENT_TYPES, FUNCTION_OPTIONS, FUNCTION_VERSION };
 enum {
@@ -26,27 +16,6 @@ enum {
     OPTIONS_CONCURRENCY_KEY = 15
 };
 enum { RETRY_ATTEMPTS = 1, RETRY_INITIAL, RETRY_MULTIPLIER, RETRY_MAX, RETRY_JITTER, RETRY_TYPES };
-enum {
-    FINISH_LEASE = 1,
-    FINISH_RESULT,
-    FINISH_ERROR,
-    FINISH_USAGE,
-    FINISH_EXIT_CODE,
-    FINISH_SIGNAL,
-    FINISH_CHUNKED,
-    FINISH_FINAL
-};
-enum { RESULT_DATA = 1, RESULT_CONTENT_TYPE = 3, RESULT_SIZE = 4 };
-enum {
-    ERROR_CODE = 1,
-    ERROR_REASON,
-    ERROR_TYPE,
-    ERROR_MESSAGE,
-    ERROR_TRACEBACK,
-    ERROR_FUNCTION_REASON,
-    ERROR_RETRYABLE
-};
-enum { USAGE_USER = 1, USAGE_SYSTEM, USAGE_WALL, USAGE_MAX_RSS };
 enum { PROBLEM_MAX_BYTES = 1000 }; /* a label has at most 1 KiB */
 
 void outbox_init(struct outbox *o)
@@ -137,7 +106,7 @@ static void put_problem(struct writer *w, const struct functions *f)
 void outbox_hello(struct outbox *o, const struct hello *hello)
 {
     struct writer *w = &o->writer;
-    struct writer_mark m = writer_begin(w, REQUEST_HELLO, 1000);
+    struct writer_mark m = writer_begin(w, ATTACH_HELLO, 1000);
 
     writer_text(w, HELLO_NAME, hello->name);
     writer_text(w, HELLO_TOKEN, hello->session_token);
@@ -163,83 +132,40 @@ static void put_lease(struct outbox *o, uint32_t number, const struct lease_ref 
 
 void outbox_started(struct outbox *o, const struct lease_ref *lease)
 {
-    put_lease(o, REQUEST_STARTED, lease, NULL);
+    put_lease(o, ATTACH_STARTED, lease, NULL);
 }
 
 void outbox_returned(struct outbox *o, const struct lease_ref *lease)
 {
-    put_lease(o, REQUEST_RETURNED, lease, NULL);
+    put_lease(o, ATTACH_RETURNED, lease, NULL);
 }
 
 void outbox_release(struct outbox *o, const struct lease_ref *lease, const char *reason)
 {
-    put_lease(o, REQUEST_RELEASE, lease, reason);
+    put_lease(o, ATTACH_RELEASE, lease, reason);
 }
 
 /* --- Finish */
 
-static void put_result(struct writer *w, const struct futured_call *call)
-{
-    struct span data = attempt_result(call);
-    int is_chunked = data.len > OUTBOX_CHUNK_BYTES;
-    struct writer_mark m = writer_begin(w, FINISH_RESULT, is_chunked ? 64 : data.len + 64);
-
-    if (!is_chunked)
-        writer_bytes_always(w, RESULT_DATA, data);
-    writer_bytes(w, RESULT_CONTENT_TYPE, call->result_type);
-    writer_uint(w, RESULT_SIZE, data.len);
-    writer_end(w, m);
-    writer_uint(w, FINISH_CHUNKED, is_chunked != 0);
-}
-
-static void put_error(struct writer *w, const struct attempt_failure *f)
-{
-    struct writer_mark m = writer_begin(w, FINISH_ERROR, 200);
-
-    writer_uint(w, ERROR_CODE, (uint64_t)f->code);
-    writer_text(w, ERROR_REASON, f->reason);
-    writer_bytes(w, ERROR_TYPE, f->type);
-    writer_bytes(w, ERROR_MESSAGE, f->message);
-    writer_bytes(w, ERROR_TRACEBACK, f->traceback);
-    writer_bytes(w, ERROR_FUNCTION_REASON, f->function_reason);
-    writer_uint(w, ERROR_RETRYABLE, f->is_retryable > 0);
-    writer_end(w, m);
-    writer_uint(w, FINISH_FINAL, f->is_retryable < 0);
-}
-
-static void put_usage(struct writer *w, const struct attempt_usage *u)
-{
-    struct writer_mark m = writer_begin(w, FINISH_USAGE, 40);
-
-    if (u->user_ns >= 0)
-        writer_duration(w, USAGE_USER, u->user_ns);
-    if (u->system_ns >= 0)
-        writer_duration(w, USAGE_SYSTEM, u->system_ns);
-    if (u->wall_ns >= 0)
-        writer_duration(w, USAGE_WALL, u->wall_ns);
-    if (u->max_rss_bytes >= 0)
-        writer_uint_always(w, USAGE_MAX_RSS, (uint64_t)u->max_rss_bytes);
-    writer_end(w, m);
-}
-
 void outbox_finish(struct outbox *o, const struct futured_call *call, mono_ns_t now)
 {
+    const struct answer answer = {
+            .lease = &call->lease,
+            .failure = call->has_failed ? &call->failure : NULL,
+            .result = attempt_result(call),
+            .result_type = call->result_type,
+            .is_chunked = call->n_result > OUTBOX_CHUNK_BYTES,
+            .usage = &call->usage,
+            .exit_code = call->exit_code,
+            .signal = call->signal,
+    };
     struct writer *w = &o->writer;
-    struct writer_mark m = writer_begin(w, REQUEST_FINISH, 200);
+    struct writer_mark m = writer_begin(w, ATTACH_FINISH, 200);
 
     if (o->n_finishes++ == 0)
         o->started_at = now;
     o->credit++;
-    lease_ref_write(w, FINISH_LEASE, &call->lease);
-    if (call->has_failed)
-        put_error(w, &call->failure);
-    else
-        put_result(w, call);
-    put_usage(w, &call->usage);
-    if (call->exit_code.is_set)
-        writer_int_always(w, FINISH_EXIT_CODE, (int64_t)call->exit_code.value);
-    if (call->signal.is_set)
-        writer_int_always(w, FINISH_SIGNAL, (int64_t)call->signal.value);
+    answer_write(w, &answer);
     writer_end(w, m);
 }
 
@@ -253,10 +179,8 @@ int outbox_send_chunk(const struct futured_call *call, size_t offset, struct grp
 
     if (!out)
         return -ENOMEM;
-    m = writer_begin(&w, REQUEST_PAYLOAD, n + 64);
-    lease_ref_write(&w, 1, &call->lease);
-    writer_uint(&w, 3, offset);
-    writer_bytes(&w, 4, (struct span){all.p + offset, n});
+    m = writer_begin(&w, ATTACH_PAYLOAD, n + 64);
+    answer_write_piece(&w, &call->lease, offset, (struct span){all.p + offset, n});
     writer_end(&w, m);
     if (w.failed) {
         grpc_client_call_undo(stream);
@@ -279,12 +203,12 @@ static void put_tail(struct outbox *o)
     struct writer_mark m;
 
     if (o->credit) {
-        m = writer_begin(w, REQUEST_READY, 8);
+        m = writer_begin(w, ATTACH_READY, 8);
         writer_uint(w, 1, o->credit);
         writer_end(w, m);
     }
     if (o->ping) {
-        m = writer_begin(w, REQUEST_HEARTBEAT, 12);
+        m = writer_begin(w, ATTACH_HEARTBEAT, 12);
         writer_uint(w, 1, o->ping);
         writer_end(w, m);
     }

@@ -10,15 +10,13 @@
  */
 #include "worker/pump.h"
 
-#include "attach/text.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/orphans.h"
+#include "base/text.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <limits.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -43,18 +41,10 @@ static void stop(struct pump *p, enum pump_stop why)
 
 static void write_input(struct pump *p)
 {
-    ssize_t n = 0;
-
-    if (p->to_write.len)
-        n = write(p->child.in, p->to_write.p, p->to_write.len);
-    if (n < 0 && errno == EAGAIN)
-        return;
-    if (n < 0) /* it does not want the rest: that is its affair */
-        p->to_write.len = 0;
-    else
-        p->to_write = (struct span){p->to_write.p + n, p->to_write.len - (size_t)n};
+    if (child_write(&p->child, &p->to_write) < 0) /* it does not want the rest: that is its affair */
+        p->to_write_next = (struct span){0};
     if (p->to_write.len == 0) {
-        p->to_write = n < 0 ? (struct span){0} : p->to_write_next;
+        p->to_write = p->to_write_next;
         p->to_write_next = (struct span){0};
     }
     if (p->to_write.len == 0)
@@ -64,15 +54,10 @@ static void write_input(struct pump *p)
 /* One read of @fd, closed at its end, to the end of @to. How much came. */
 static size_t read_some(int *fd, struct buf *to)
 {
-    ssize_t n = *fd >= 0 ? read(*fd, buf_tail(to), READ_BYTES) : 0;
+    size_t n = child_read(fd, buf_tail(to), READ_BYTES);
 
-    if (n > 0) {
-        buf_commit(to, (size_t)n);
-        return (size_t)n;
-    }
-    if (n == 0 || errno != EAGAIN)
-        err_close(fd);
-    return 0;
+    buf_commit(to, n);
+    return n;
 }
 
 static int read_output(struct pump *p)
@@ -133,52 +118,29 @@ static void on_cancel(struct pump *p)
     p->kill_at = clock_add(clock_mono(), grace / 8 * PUMP_GRACE_PARTS);
 }
 
-static int poll_timeout(mono_ns_t until)
-{
-    mono_ns_t left;
-
-    if (until == CLOCK_NEVER)
-        return -1;
-    left = until - clock_mono();
-    return left <= 0 ? 0 : (int)MIN(left / NS_PER_MS + 1, (mono_ns_t)INT_MAX);
-}
-
 static void pump(struct pump *p)
 {
-    struct futured_call *call = p->call;
+    struct child_events e;
 
-    for (;;) {
-        struct pollfd fds[] = {
-                {.fd = p->child.pidfd, .events = POLLIN},
-                {.fd = p->stop == PUMP_NOT_STOPPED ? call->cancel_fd : -1, .events = POLLIN},
-                {.fd = p->child.in, .events = POLLOUT},
-                {.fd = p->child.out, .events = POLLIN},
-                {.fd = p->child.err, .events = POLLIN},
-        };
+    do {
+        int cancel_fd = p->stop == PUMP_NOT_STOPPED ? p->call->cancel_fd : -1;
 
-        if (poll(fds, ARRAY_LEN(fds), poll_timeout(p->kill_at)) < 0 && errno != EINTR)
-            stop(p, PUMP_NO_MEMORY); /* ENOMEM: the one other cause there can be */
-        if (fds[1].revents)
+        if (child_poll(&p->child, cancel_fd, p->kill_at, &e) < 0)
+            stop(p, PUMP_NO_MEMORY);
+        if (e.is_cancelled)
             on_cancel(p);
         if (p->kill_at != CLOCK_NEVER && clock_mono() >= p->kill_at)
             stop(p, PUMP_CANCELLED);
-        if (fds[2].revents)
+        if (e.has_room)
             write_input(p);
-        if (fds[3].revents)
+        if (e.has_output)
             read_output(p);
-        if (fds[4].revents)
+        if (e.has_errors)
             read_error(p);
-        if (fds[0].revents)
-            return;
-    }
+    } while (!e.has_died);
 }
 
 /* --- the end */
-
-static int64_t ns_of(struct timeval t)
-{
-    return (int64_t)t.tv_sec * NS_PER_S + (int64_t)t.tv_usec * NS_PER_US;
-}
 
 /* The kernel counts the memory of before the exec too, and that is ours: what a child has used is known only where it is
  * more. */
@@ -197,8 +159,8 @@ static void note_end(struct futured_call *call, int status, const struct rusage 
         call->signal = (struct codec_number){.value = (uint64_t)WTERMSIG(status), .is_set = 1};
     else
         call->exit_code = (struct codec_number){.value = (uint64_t)WEXITSTATUS(status), .is_set = 1};
-    call->usage.user_ns = ns_of(usage->ru_utime);
-    call->usage.system_ns = ns_of(usage->ru_stime);
+    call->usage.user_ns = clock_of(usage->ru_utime);
+    call->usage.system_ns = clock_of(usage->ru_stime);
     call->usage.max_rss_bytes = max_rss_of(usage);
 }
 

@@ -56,18 +56,6 @@ static const struct codec_row welcome_rows[] = {
 };
 static const struct codec_table welcome_table = {welcome_rows, ARRAY_LEN(welcome_rows)};
 
-struct payload_message {
-    struct codec_bytes lease, data;
-    uint64_t part, offset;
-};
-static const struct codec_row payload_rows[] = {
-        CODEC_ROW(1, CODEC_MESSAGE, struct payload_message, lease),
-        CODEC_ROW(2, CODEC_UINT, struct payload_message, part),
-        CODEC_ROW(3, CODEC_UINT, struct payload_message, offset),
-        CODEC_ROW(4, CODEC_BYTES, struct payload_message, data),
-};
-static const struct codec_table payload_table = {payload_rows, ARRAY_LEN(payload_rows)};
-
 struct assign_message {
     uint32_t items;
 };

@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -181,6 +182,46 @@ int child_start(const char *path, char *const *argv, char *const *env, struct ch
         return r;
     }
     *ret = c;
+    return 0;
+}
+
+int child_poll(const struct child *c, int cancel_fd, mono_ns_t until, struct child_events *ret)
+{
+    struct pollfd fds[] = {
+            {.fd = cancel_fd, .events = POLLIN}, {.fd = c->in, .events = POLLOUT},
+            {.fd = c->out, .events = POLLIN},    {.fd = c->err, .events = POLLIN},
+            {.fd = c->pidfd, .events = POLLIN},
+    };
+    int r = poll(fds, ARRAY_LEN(fds), clock_poll_ms(until)) < 0 && errno != EINTR ? -errno : 0;
+
+    *ret = (struct child_events){
+            .is_cancelled = fds[0].revents != 0,
+            .has_room = fds[1].revents != 0,
+            .has_output = fds[2].revents != 0,
+            .has_errors = fds[3].revents != 0,
+            .has_died = fds[4].revents != 0,
+    };
+    return r;
+}
+
+int child_write(const struct child *c, struct span *data)
+{
+    ssize_t n = data->len ? write(c->in, data->p, data->len) : 0;
+
+    if (n < 0 && errno == EAGAIN)
+        return 0;
+    *data = n < 0 ? (struct span){0} : (struct span){data->p + n, data->len - (size_t)n};
+    return n < 0 ? -1 : 0;
+}
+
+size_t child_read(int *fd, void *to, size_t n_max)
+{
+    ssize_t n = *fd >= 0 ? read(*fd, to, n_max) : 0;
+
+    if (n > 0)
+        return (size_t)n;
+    if (n == 0 || errno != EAGAIN)
+        err_close(fd);
     return 0;
 }
 

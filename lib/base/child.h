@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 /* One child process of a worker, with pipes at its standard input, output and error: its birth and its end. */
+#include "base/bytes.h"
+#include "base/clock.h"
 #include "base/err.h"
 
 #include <stdint.h>
@@ -32,6 +34,22 @@ struct child_setup {
  *   Return: 0; -errno, also where the exec itself failed (-ENOENT, -EACCES, -E2BIG), or what comes before it. */
 MUST_CHECK int child_start(const char *path, char *const *argv, char *const *env, struct child_setup *setup,
                            struct child *ret);
+
+/* What may be done without waiting. */
+struct child_events {
+    int is_cancelled, has_room /* in its input */, has_output, has_errors, has_died;
+};
+
+/* child_poll: wait until there is something of it, or @cancel_fd (-1: none) is readable, at most until @until.
+ *   Return: 0, with nothing in @ret where a signal came or the time has; -errno (-ENOMEM). */
+MUST_CHECK int child_poll(const struct child *c, int cancel_fd, mono_ns_t until, struct child_events *ret);
+
+/* child_write: as much of @data to its input as there is room for; @data is what is left then.
+ *   Return: 0; -1: it wants no more, and @data is empty. The input stays open. */
+int child_write(const struct child *c, struct span *data);
+
+/* child_read: one read of @fd, its output or errors, to @to; closed at its end. How much came. */
+size_t child_read(int *fd, void *to, size_t n);
 
 /* child_signal: to its whole group. Before child_reap only. */
 void child_signal(const struct child *c, int signal);

@@ -3,6 +3,7 @@
 
 #include "base/err.h"
 
+#include <limits.h>
 #include <time.h>
 
 static int64_t read_clock(clockid_t id)
@@ -21,4 +22,14 @@ mono_ns_t clock_mono(void)
 wall_ns_t clock_wall(void)
 {
     return read_clock(CLOCK_REALTIME);
+}
+
+int clock_poll_ms(mono_ns_t until)
+{
+    mono_ns_t left;
+
+    if (until == CLOCK_NEVER)
+        return -1;
+    left = until - clock_mono();
+    return left <= 0 ? 0 : (int)MIN(left / NS_PER_MS + 1, (mono_ns_t)INT_MAX);
 }

@@ -7,6 +7,8 @@
  */
 #include <stdint.h>
 
+#include <sys/time.h>
+
 typedef int64_t mono_ns_t; /* CLOCK_MONOTONIC */
 typedef int64_t wall_ns_t; /* since 1970-01-01T00:00:00Z, without leap seconds */
 
@@ -25,3 +27,12 @@ static inline int64_t clock_add(int64_t t, int64_t span)
 
     return __builtin_add_overflow(t, span, &sum) ? CLOCK_NEVER : sum;
 }
+
+/* clock_of: what getrusage and its like count. */
+static inline int64_t clock_of(struct timeval t)
+{
+    return (int64_t)t.tv_sec * NS_PER_S + (int64_t)t.tv_usec * NS_PER_US;
+}
+
+/* clock_poll_ms: how long poll(2) may wait until @until: rounded up, so that it is not too early; -1 for CLOCK_NEVER. */
+int clock_poll_ms(mono_ns_t until);

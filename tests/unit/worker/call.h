@@ -63,7 +63,7 @@ static inline void test_call_expect(const struct test_call *t, const char *expec
 static inline void test_call_expect_failure(const struct test_call *t, const char *reason, int code,
                                             const char *type, const char *message)
 {
-    const struct attempt_failure *f = &t->call.failure;
+    const struct answer_failure *f = &t->call.failure;
     char text[1024];
 
     if (!t->call.has_failed)

@@ -273,7 +273,7 @@ static void test_result(void **state)
     setup(&f);
     assert_int_equal(attempt_host.set_result(&f.t.call, "abc", 3), 0);
     assert_int_equal(attempt_host.set_content_type(&f.t.call, "text/x"), 0);
-    f.t.call.usage = (struct attempt_usage){1500, -1, 2 * NS_PER_S, 4096};
+    f.t.call.usage = (struct answer_usage){1500, -1, 2 * NS_PER_S, 4096};
     f.t.call.exit_code = (struct codec_number){0, 1};
     outbox_finish(&f.outbox, &f.t.call, 0);
     flush(&f);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Texts of user code: every byte sequence becomes valid UTF-8 within its limit, and what was valid stays as it is. */
-#include "attach/text.h"
+#include "base/text.h"
 #include "base/utf8.h"
 #include "tests/support/testing.h"
 

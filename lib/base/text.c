@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "attach/text.h"
+#include "base/text.h"
 
 #include "base/utf8.h"
 
