@@ -265,7 +265,7 @@ size_t grpc_call_pending(const struct grpc_call *call)
 
 int call_has_room(const struct grpc_conn *conn)
 {
-    return h2_session_pending_bytes(conn->session) + conn->held_bytes <= H2_OUTPUT_HIGH_BYTES;
+    return h2_session_has_room(conn->session, conn->held_bytes);
 }
 
 static struct buf *out_of(struct grpc_call *call)
@@ -538,12 +538,25 @@ int grpc_call_stamp(struct grpc_call *call, uint64_t seq)
     return 0;
 }
 
+/* @n bytes are not held any more. The session knows nothing of them, so its on_room does not come for the room they
+ * left. */
+static void unhold(struct grpc_conn *conn, size_t n)
+{
+    conn->held_bytes -= n;
+    if (n && !(list_is_empty(&conn->wanting) && list_is_empty(&conn->waiting)) && call_has_room(conn))
+        h2_session_wake(conn->session);
+}
+
 void call_drop_hold(struct grpc_call *call)
 {
-    if (!call->hold)
+    struct hold *h = call->hold;
+    size_t n;
+
+    if (!h)
         return;
-    call->conn->held_bytes -= buf_len(&call->hold->out);
-    call->hold = hold_free(call->hold);
+    n = buf_len(&h->out);
+    call->hold = hold_free(h);
+    unhold(call->conn, n);
 }
 
 /* The end that was held back. What it says was right when it was said. */
@@ -591,9 +604,9 @@ void call_release(struct grpc_call *call, uint64_t seq)
     }
     buf_consume(&h->out, n);
     h->n_sent += n;
-    call->conn->held_bytes -= n;
     if (n > 0)
         h2_stream_flush(call->stream);
+    unhold(call->conn, n);
     if (is_all) {
         call->hold = NULL;
         if (h->is_finished)

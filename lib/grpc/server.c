@@ -649,23 +649,6 @@ static void expire(struct grpc_call *call)
     h2_stream_reset(s, H2_CANCEL);
 }
 
-static mono_ns_t on_tick(void *user, mono_ns_t now)
-{
-    struct grpc_conn *conn = user;
-    struct heap_item *item;
-
-    while ((item = heap_min(&conn->deadlines)) && item->key <= now)
-        expire(CONTAINER_OF(item, struct grpc_call, deadline));
-    conn->turn = now;
-    conn->budget = full_budget(conn);
-    go_on(conn);
-    item = heap_min(&conn->deadlines);
-    conn->tick_at = item ? item->key : CLOCK_NEVER;
-    if (conn->budget == 0 && (!list_is_empty(&conn->backlog) || !list_is_empty(&conn->waiting)))
-        conn->tick_at = now;
-    return conn->tick_at;
-}
-
 /* Those that asked to write while there was no room; who finds it used up again asks again, at the end of the line. */
 static void tell_wanting(struct grpc_conn *conn)
 {
@@ -677,6 +660,24 @@ static void tell_wanting(struct grpc_conn *conn)
         if (call->method->handler->on_writable)
             call->method->handler->on_writable(call);
     }
+}
+
+static mono_ns_t on_tick(void *user, mono_ns_t now)
+{
+    struct grpc_conn *conn = user;
+    struct heap_item *item;
+
+    while ((item = heap_min(&conn->deadlines)) && item->key <= now)
+        expire(CONTAINER_OF(item, struct grpc_call, deadline));
+    conn->turn = now;
+    conn->budget = full_budget(conn);
+    go_on(conn);
+    tell_wanting(conn);
+    item = heap_min(&conn->deadlines);
+    conn->tick_at = item ? item->key : CLOCK_NEVER;
+    if (conn->budget == 0 && (!list_is_empty(&conn->backlog) || !list_is_empty(&conn->waiting)))
+        conn->tick_at = now;
+    return conn->tick_at;
 }
 
 static void on_room(void *user)

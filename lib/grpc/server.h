@@ -12,7 +12,8 @@
  * not inside.
  *  2. A message is checked against its size limit before a byte of it is buffered: RESOURCE_EXHAUSTED.
  *  3. A unary or server-streaming request is handed over whole, and only when the session has room for
- * replies, so a client that does not read costs at most H2_OUTPUT_HIGH_BYTES and one reply.
+ * replies, so a client that does not read costs at most H2_OUTPUT_HIGH_BYTES and one reply, and one that does not read
+ * some of its streams at most H2_OUTPUT_MAX_BYTES and one, and still gets its other replies.
  *  4. A streaming request is credited as its messages are handed over; grpc_call_pause stops that.
  *  5. What one connection has sent of requests that are incomplete, and was credited for, is bounded (max_stored_bytes):
  *     beyond, the call that brings more ends RESOURCE_EXHAUSTED. Messages that wait for their turn are not credited, so

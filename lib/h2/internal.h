@@ -14,7 +14,8 @@
  *  2. An event holds its stream's address. A stream is given back only by h2_stream_close, which runs when the
  *     events of this turn are all handed over, or for its EV_CLOSE, its last event.
  *  3. A stream that nghttp2 may still name has nghttp2's user data pointing to it; h2_stream_close clears that.
- *  4. s->pending_bytes is the sum of the streams' pending; s->n_streams the length of streams + closing.
+ *  4. s->pending_bytes is the sum of the streams' pending, and not below shut_bytes; s->n_streams the length of
+ *     streams + closing.
  *  5. s->now is stale outside; what is stamped there waits in the _fresh lists until the next enter.
  */
 #include "base/buf.h"
@@ -120,7 +121,8 @@ struct h2_session {
     uint32_t n_streams, n_spare;
     struct h2_stream *last; /* of the latest callback: saves a look-up */
     size_t pending_bytes;
-    unsigned int above : 1; /* pending_bytes was above H2_OUTPUT_HIGH_BYTES */
+    size_t shut_bytes;      /* of these: behind the windows of single streams, when that was last known */
+    unsigned int above : 1; /* there was no room: on_room is owed */
 
     /* the record of one turn */
     struct event *events;

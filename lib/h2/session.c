@@ -328,6 +328,16 @@ static void close_ended(struct h2_session *s)
         close_all(s, s->failed ? H2_INTERNAL_ERROR : s->end_error);
 }
 
+/* Whether there is room again, and not only for the next reply. */
+static int has_come_down(struct h2_session *s)
+{
+    /* nothing to send, and the connection's window is open: what waits is behind the windows of its streams */
+    if (h2_session_is_open(s) && !nghttp2_session_want_write(s->ng) &&
+        nghttp2_session_get_remote_window_size(s->ng) > 0)
+        s->shut_bytes = s->pending_bytes;
+    return h2_session_has_room(s, H2_OUTPUT_HIGH_BYTES / 2);
+}
+
 void h2_session_settle(struct h2_session *s)
 {
     for (uint32_t i = 0; i < s->n_events; i++) {
@@ -339,7 +349,7 @@ void h2_session_settle(struct h2_session *s)
     close_ended(s);
     if (s->n_events || s->block_first)
         h2_record_clear(s);
-    if (s->above && s->pending_bytes <= H2_OUTPUT_HIGH_BYTES / 2) {
+    if (s->above && has_come_down(s)) {
         s->above = 0;
         if (s->ops->on_room && h2_session_is_open(s))
             s->ops->on_room(s->user);
@@ -514,6 +524,12 @@ uint32_t h2_session_n_streams(const struct h2_session *s)
 size_t h2_session_pending_bytes(const struct h2_session *s)
 {
     return s->pending_bytes;
+}
+
+int h2_session_has_room(const struct h2_session *s, size_t held)
+{
+    return s->pending_bytes - s->shut_bytes + held <= H2_OUTPUT_HIGH_BYTES &&
+           s->pending_bytes + held <= H2_OUTPUT_MAX_BYTES;
 }
 
 size_t h2_session_memory_bytes(const struct h2_session *s)

@@ -17,7 +17,9 @@
  *  3. Received data is credited to the peer only by h2_stream_consume; what is not consumed closes the
  *     window. What a stream leaves unconsumed is credited to the connection after its on_close.
  *  4. Output waits in the stream's buffer until the windows allow it; above a mark h2_stream_is_writable is 0,
- *     and above H2_OUTPUT_HIGH_BYTES in the whole session the owner above starts no new reply until on_room.
+ *     and where h2_session_has_room is 0 the owner above starts no new reply until on_room. What waits for the
+ *     windows of single streams does not count there, up to H2_OUTPUT_MAX_BYTES: streams that the peer leaves
+ *     unread must not hold up those that it reads.
  *     Reading NEVER stops because output waits: the peer's WINDOW_UPDATE, without which that output would never
  *     leave, comes by the same socket. What a peer may send meanwhile is bounded by the windows, max_streams and
  *     the buckets of rule 5. (h2_session_wants_read is 0 only once the session is over.)
@@ -47,10 +49,11 @@ enum h2_error {
 };
 
 enum {
-    H2_OUTPUT_HIGH_BYTES = 1024 * 1024, /* of one session: above it no new reply is started */
-    H2_STREAM_HIGH_BYTES = 256 * 1024,  /* of one stream: above it h2_stream_is_writable is 0 ... */
-    H2_STREAM_LOW_BYTES = 64 * 1024,    /* ... and at or below it on_writable comes */
-    H2_HEADERS_MAX = 128,               /* header fields of one block */
+    H2_OUTPUT_HIGH_BYTES = 1024 * 1024,     /* of one session: above it no new reply is started */
+    H2_OUTPUT_MAX_BYTES = 16 * 1024 * 1024, /* the same, with what waits for the windows of single streams */
+    H2_STREAM_HIGH_BYTES = 256 * 1024,      /* of one stream: above it h2_stream_is_writable is 0 ... */
+    H2_STREAM_LOW_BYTES = 64 * 1024,        /* ... and at or below it on_writable comes */
+    H2_HEADERS_MAX = 128,                   /* header fields of one block */
 };
 
 struct h2_header {
@@ -115,8 +118,8 @@ struct h2_ops {
     mono_ns_t (*on_tick)(void *user, mono_ns_t now);
     /* Client: the server goes away; streams above what it took come with on_close(H2_REFUSED_STREAM). */
     void (*on_goaway)(void *user, uint32_t error);
-    /* h2_session_pending_bytes was above H2_OUTPUT_HIGH_BYTES and has come down to half of that. From
-     * h2_session_send, or when streams ended; may be NULL. */
+    /* Output was above H2_OUTPUT_HIGH_BYTES or H2_OUTPUT_MAX_BYTES and has come down by half of the former. From
+     * h2_session_recv or _send, or when streams ended; may be NULL. */
     void (*on_room)(void *user);
 };
 
@@ -185,6 +188,8 @@ void *h2_session_user(const struct h2_session *s);
 uint32_t h2_session_n_streams(const struct h2_session *s);
 /* h2_session_pending_bytes: output waiting in streams, not yet taken by h2_session_send. */
 size_t h2_session_pending_bytes(const struct h2_session *s);
+/* h2_session_has_room: whether the owner above, which holds @held bytes back itself, may start another reply. */
+int h2_session_has_room(const struct h2_session *s, size_t held);
 /* h2_session_memory_bytes: what the session holds, for accounting: nghttp2, streams, what waits to be sent. */
 size_t h2_session_memory_bytes(const struct h2_session *s);
 

@@ -72,10 +72,16 @@ static void trailers_free(struct h2_stream *st)
     st->n_trailers = 0;
 }
 
+static void output_gone(struct h2_session *s, size_t n)
+{
+    s->pending_bytes -= n;
+    s->shut_bytes = MIN(s->shut_bytes, s->pending_bytes);
+}
+
 /* What waits is dropped: nothing of this stream goes out any more. */
 static void output_drop(struct h2_stream *st)
 {
-    st->session->pending_bytes -= st->pending;
+    output_gone(st->session, st->pending);
     st->pending = 0;
     buf_clear(&st->out);
     list_del(&st->write_link);
@@ -147,7 +153,7 @@ void h2_stream_progress(struct h2_stream *st, size_t n)
 {
     buf_consume(&st->out, n);
     st->pending -= n;
-    st->session->pending_bytes -= n;
+    output_gone(st->session, n);
     if (st->pending || st->finishing)
         writing_restart(st);
     else
@@ -281,7 +287,7 @@ static void output_count(struct h2_stream *st)
     s->pending_bytes += grown;
     if (st->pending >= H2_STREAM_HIGH_BYTES)
         st->was_full = 1;
-    if (s->pending_bytes > H2_OUTPUT_HIGH_BYTES)
+    if (!h2_session_has_room(s, 0))
         s->above = 1;
 }
 

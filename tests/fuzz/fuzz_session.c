@@ -234,6 +234,7 @@ static void check(const struct owner *o)
     LIST_FOREACH (l, &o->s->closing)
         n++;
     ASSERT(pending == h2_session_pending_bytes(o->s) && n == h2_session_n_streams(o->s));
+    ASSERT(o->s->shut_bytes <= pending);
     ASSERT(o->n_open <= n);
 }
 

@@ -517,6 +517,51 @@ static void test_wanting_to_write(void **state)
     world_deinit(&w);
 }
 
+/* As much as each of @n streams takes whose client reads one message and no more. */
+static void fill_unread(struct asked *asked, size_t n, size_t big)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct served *sv = &w.service.served[w.service.n_served];
+
+        asked[i] = (struct asked){.pause_after = 1};
+        world_call(&w, &asked[i], GRPC_BIDI, 0);
+        pair_pump(&w.pair);
+        while (grpc_call_is_writable(sv->call)) {
+            service_send_big(sv->call, big);
+            pair_pump(&w.pair);
+        }
+    }
+}
+
+/* What a client leaves unread holds up neither its other streams nor its other calls, and has a bound of its own. */
+static void test_unread_streams_hold_up_no_others(void **state)
+{
+    static struct asked unread[100], read[2];
+    const size_t big = 60000;
+
+    world_init(&w, &(struct world_options){.client_window_bytes = 65535});
+    fill_unread(unread, 12, big);
+    assert_true(h2_session_pending_bytes(w.pair.server) > 2 * (size_t)H2_OUTPUT_HIGH_BYTES);
+
+    w.service.script = (struct script){.message = DO_BIG, .half_close = DO_FINISH, .big_bytes = 200000};
+    for (unsigned int i = 0; i < 2; i++) {
+        if (i == 1)
+            w.service.script.message |= DO_FINISH;
+        read[i] = (struct asked){0};
+        world_call(&w, &read[i], i ? GRPC_UNARY : GRPC_BIDI, 0);
+        asked_send(&read[i], i ? 1 : 40, 10);
+        asked_close(&read[i]);
+        pair_pump(&w.pair);
+        asked_expect(&read[i], GRPC_OK, "");
+        assert_int_equal(read[i].n_bytes, (i ? 1 : 40) * 200000);
+    }
+
+    fill_unread(unread + 12, ARRAY_LEN(unread) - 12, big);
+    assert_in_range(h2_session_pending_bytes(w.pair.server), H2_OUTPUT_MAX_BYTES,
+                    H2_OUTPUT_MAX_BYTES + big + 5);
+    world_deinit(&w);
+}
+
 /* Calls that wait for room end like others: by their deadline, by cancel, with their connection. */
 static void test_ends_while_waiting(void **state)
 {
@@ -814,6 +859,7 @@ int main(void)
             cmocka_unit_test(test_session_aborted_inside_an_event),
             cmocka_unit_test(test_deaf_client_costs_a_bound),
             cmocka_unit_test(test_wanting_to_write),
+            cmocka_unit_test(test_unread_streams_hold_up_no_others),
             cmocka_unit_test(test_ends_while_waiting),
             cmocka_unit_test(test_paused_stream_closes_the_window),
             cmocka_unit_test(test_pauses_without_effect),

@@ -189,6 +189,40 @@ static void test_held_bytes_push_back(void **state)
     world_deinit(&w);
 }
 
+/* What is held counts as output; where it goes in portions that the session never has too much of, or is dropped, those
+ * that wait for room are told all the same. */
+static void test_room_left_by_what_was_held(void **state)
+{
+    static struct asked held[6], a;
+    struct served *sv = w.service.served;
+
+    for (int by_drop = 0; by_drop < 2; by_drop++) {
+        open_call(&held[0], GRPC_BIDI);
+        for (size_t i = 1; i < ARRAY_LEN(held); i++) {
+            held[i] = (struct asked){0};
+            world_call(&w, &held[i], GRPC_BIDI, 0);
+        }
+        a = (struct asked){0};
+        world_call(&w, &a, GRPC_BIDI, 0);
+        pair_pump(&w.pair);
+        for (size_t i = 0; i < ARRAY_LEN(held); i++) {
+            assert_int_equal(grpc_call_stamp(sv[i].call, i + 1), 0);
+            service_send_big(sv[i].call, H2_STREAM_HIGH_BYTES - 100);
+        }
+        assert_false(grpc_call_is_writable(sv[6].call));
+        for (size_t i = 0; i < ARRAY_LEN(held); i++) {
+            if (by_drop)
+                grpc_client_call_cancel(held[i].call);
+            else
+                grpc_server_release(w.server, i + 1);
+            pair_pump(&w.pair);
+        }
+        assert_int_equal(sv[6].n_writable, 1);
+        assert_true(grpc_call_is_writable(sv[6].call));
+        world_deinit(&w);
+    }
+}
+
 static void test_client_gone_while_held(void **state)
 {
     struct asked a = {0};
@@ -214,6 +248,7 @@ int main(void)
             cmocka_unit_test(test_error_waits_too),
             cmocka_unit_test(test_stream_leaves_in_order),
             cmocka_unit_test(test_held_bytes_push_back),
+            cmocka_unit_test(test_room_left_by_what_was_held),
             cmocka_unit_test(test_client_gone_while_held),
             cmocka_unit_test(test_what_is_said_late),
     };

@@ -260,6 +260,7 @@ static inline void peer_check(struct peer *p)
     LIST_FOREACH (l, &p->s->closing)
         n++;
     assert_int_equal(h2_session_pending_bytes(p->s), pending);
+    assert_true(p->s->shut_bytes <= pending);
     assert_int_equal(h2_session_n_streams(p->s), n);
 }
 
