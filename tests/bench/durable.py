@@ -60,32 +60,47 @@ class Durable:
     def rate(self, mode, n):
         """@mode with @n in flight, in turns with the store's statements in a bare loop: with as many tasks a transaction as
         the daemon has had in its own, and with @n. A task that is run is two operations, accepted and finished. And with
-        a bare journal of @n operations a sync."""
+        a bare journal of @n operations a sync.
+
+        What the machine allows: one task at a time takes the time of a task without a store and that of the loop's commit, one
+        after the other. Many at a time keep all CPUs busy, those without a store with a_task seconds of CPU each, and the
+        loop's CPU comes on top. `allowed` is that rate as a ratio to the loop's, `of_allowed` ours as a ratio to that rate."""
         is_run = mode != "submit-stream"
         connections = CONNECTIONS[n] if mode == "run" else 1
         operations, mix = (2, "task") if is_run else (1, "accept")
 
-        def one_round(daemon, directory):
-            def bare(how, what, batch):
-                return self.store_cost(directory, how, "--mix", what, "--batch", batch, "--seconds", self.seconds / 2)["per_second"]
-            began = self.n_commits(daemon)
-            ours = self.load(daemon, mode, "--connections", connections, "--in-flight", n // connections, "--warmup", 0,
+        cpus = len(os.sched_getaffinity(0))
+
+        def load(daemon):
+            return self.load(daemon, mode, "--connections", connections, "--in-flight", n // connections, "--warmup", 0,
                              "--duration", self.seconds)
+
+        def one_round(daemon, ephemeral, directory):
+            def bare(how, what, batch):
+                return self.store_cost(directory, how, "--mix", what, "--batch", batch, "--seconds", self.seconds / 2)
+            began = self.n_commits(daemon)
+            ours = load(daemon)
             tasks = ours["total"] / (self.n_commits(daemon) - began)
             numbers = {name: ours[name] for name in ("per_second", "p50_us", "p99_us", "server_cpu_us", "client_cpu_us")}
-            numbers |= {"tasks_a_commit": tasks}
-            for name, per_second in (
-                    ("bare_sqlite", bare("sqlite", mix, max(1, round(tasks * operations))) / operations),
-                    ("bare_sqlite_of_all", bare("sqlite", mix, n) / operations),
-                    ("journal", bare("journal", mix, n) / operations)):
+            loop = bare("sqlite", mix, max(1, round(tasks * operations)))
+            for name, result in (("bare_sqlite", loop), ("bare_sqlite_of_all", bare("sqlite", mix, n)),
+                                 ("journal", bare("journal", mix, n))):
+                per_second = result["per_second"] / operations
                 numbers |= {f"{name}_per_second": per_second, f"of_{name}": ours["per_second"] / per_second}
-            return numbers
+            without = load(ephemeral)["per_second"]
+            loop_seconds = 1 / numbers["bare_sqlite_per_second"] if n == 1 else loop["cpu_us"] * operations / 1e6 / cpus
+            allowed = min(1 / (1 / without + loop_seconds), numbers["bare_sqlite_per_second"])
+            return numbers | {"ephemeral_per_second": without, "allowed": allowed / numbers["bare_sqlite_per_second"],
+                              "of_allowed": ours["per_second"] / allowed}
 
         def measure():
-            with self.directory() as directory, self.daemon(2 if is_run else 0) as daemon:
-                self.load(daemon, mode, "--connections", connections, "--in-flight", n // connections, "--warmup", 0,
-                          "--duration", 0.2)
-                return medians([one_round(daemon, directory) for _ in range(ROUNDS)])
+            workers = 2 if is_run else 0
+            with self.directory() as directory, self.daemon(workers) as daemon, self.t.running(
+                    program="futured", store="none", arguments=("--workers", str(workers))) as ephemeral:
+                for each in (daemon, ephemeral):
+                    self.load(each, mode, "--connections", connections, "--in-flight", n // connections, "--warmup", 0,
+                              "--duration", 0.2)
+                return medians([one_round(daemon, ephemeral, directory) for _ in range(ROUNDS)])
         return measure
 
     def n_commits(self, daemon):
@@ -205,7 +220,7 @@ class Durable:
         if aim and n == IN_FLIGHT[-1]:
             goals.append(Goal(f"aim: {aim:,} a second", lambda r, _: r["per_second"] >= aim, is_aim=True))
         return Row(f"{name} durable, {n} in flight", self.rate(mode, n), goals=tuple(goals),
-                   beside=("tasks_a_commit", "of_bare_sqlite", "of_bare_sqlite_of_all", "of_journal"))
+                   beside=("tasks_a_commit", "of_bare_sqlite", "allowed", "of_allowed", "of_bare_sqlite_of_all", "of_journal"))
 
     def rows(self):
         Row, Goal = self.t.Row, self.t.Goal

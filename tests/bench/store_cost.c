@@ -32,6 +32,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <sys/stat.h>
@@ -60,7 +61,14 @@ struct options {
 struct result {
     uint64_t n_ops, n_commits;
     mono_ns_t took;
+    int64_t cpu_ns;         /* of this process; 0 where threads share the work */
     struct histogram times; /* of the commits */
+};
+
+/* Two clocks, read at once. */
+struct moment {
+    mono_ns_t mono;
+    int64_t cpu_ns;
 };
 
 static void must(int ok, const char *what)
@@ -172,10 +180,22 @@ static mono_ns_t end_of(const struct options *o)
     return clock_add(clock_mono(), (int64_t)(o->seconds * 1e9));
 }
 
-static void count_commit(struct result *r, uint32_t size, mono_ns_t took)
+static struct moment moment_now(void)
 {
+    struct timespec t;
+
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (struct moment){clock_mono(), (int64_t)t.tv_sec * NS_PER_S + t.tv_nsec};
+}
+
+static void count_commit(struct result *r, uint32_t size, struct moment begin)
+{
+    struct moment end = moment_now();
+    mono_ns_t took = end.mono - begin.mono;
+
     histogram_add(&r->times, took);
     r->took += took;
+    r->cpu_ns += end.cpu_ns - begin.cpu_ns;
     r->n_ops += size;
     r->n_commits++;
 }
@@ -193,14 +213,14 @@ static void run_journal(const struct options *o, struct result *r)
     must(fd >= 0 && b, path);
     actor_init(&a);
     while (clock_mono() < end) {
-        mono_ns_t begin;
+        struct moment begin;
         size_t len;
 
         make_batch(&a, b, o, r->n_ops);
         len = buf_len(&b->bytes);
-        begin = clock_mono();
+        begin = moment_now();
         must(write(fd, buf_head(&b->bytes), len) == (ssize_t)len && fdatasync(fd) == 0, "the journal");
-        count_commit(r, o->size, clock_mono() - begin);
+        count_commit(r, o->size, begin);
     }
     err_close(&fd);
     unlink(path);
@@ -330,12 +350,12 @@ static void run_sqlite(const struct options *o, struct result *r)
     actor_init(&a);
     end = end_of(o);
     while (clock_mono() < end) {
-        mono_ns_t begin;
+        struct moment begin;
 
         make_batch(&a, b, o, r->n_ops);
-        begin = clock_mono();
+        begin = moment_now();
         bare_commit(stmts, b, 1000 + r->n_commits);
-        count_commit(r, o->size, clock_mono() - begin);
+        count_commit(r, o->size, begin);
     }
     for (size_t i = 0; i < N_BARE; i++)
         sqlite3_finalize(stmts[i]);
@@ -507,6 +527,8 @@ static void print_result(const struct options *o, const struct result *r)
     if (r->times.n)
         printf(", \"p50_us\": %.2f, \"p99_us\": %.2f", histogram_quantile(&r->times, 0.5) / 1e3,
                histogram_quantile(&r->times, 0.99) / 1e3);
+    if (r->cpu_ns)
+        printf(", \"cpu_us\": %.3f", (double)r->cpu_ns / 1e3 / (double)r->n_ops);
     puts("}");
 }
 
