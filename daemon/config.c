@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "daemon/config.h"
 
+#include "base/child.h"
 #include "base/mem.h"
 #include "daemon/config_table.h"
 #include "daemon/secure.h"
@@ -473,6 +474,29 @@ static int check_unit(const struct config *c, const char *unit)
     return r <= 0;
 }
 
+/* Whether who calls this may set up what functions ask for; the filter of calls, which needs nobody's leave, is the worker's. */
+static int check_sandboxes(const struct config *c)
+{
+    unsigned int what = 0;
+    struct confine confine;
+    int r;
+
+    for (size_t i = 0; i < c->n_functions; i++)
+        what |= c->functions[i].sandbox & CONFINE_SPACES;
+    if (!what)
+        return 1;
+    confine_init(&confine, what, 1 << 20);
+    r = child_try(&confine);
+    for (size_t i = 0; r < 0 && i < c->n_functions; i++)
+        if (c->functions[i].sandbox & CONFINE_SPACES)
+            fprintf(stderr,
+                    "futured: %s:%u: [function.%s] sandbox: cannot set up %s: %s; where a unit of systemd "
+                    "forbids it, sandbox.conf of its drop-ins allows it\n",
+                    c->functions[i].file, c->functions[i].line, c->functions[i].name,
+                    confine.failed ? confine.failed : "a process", log_errno_text(r));
+    return r == 0;
+}
+
 int config_main(struct config **ret, int argc, char *const argv[])
 {
     CLEANUP(buf_deinit) struct buf text = BUF_INIT;
@@ -497,7 +521,7 @@ int config_main(struct config **ret, int argc, char *const argv[])
         return report(r, &errors);
     if (!line.is_check && !line.backup)
         return -1;
-    if (line.is_check && (!check_tls_files(*ret) || !check_unit(*ret, line.unit))) {
+    if (line.is_check && (!check_tls_files(*ret) || !check_unit(*ret, line.unit) || !check_sandboxes(*ret))) {
         *ret = config_free(*ret);
         return 1;
     }

@@ -31,6 +31,8 @@ struct config_function {
     uint64_t max_result_bytes;         /* likewise */
     uint32_t open_files;               /* likewise */
     int isolate;                       /* each attempt in a process of its own */
+    uint8_t sandbox;                   /* CONFINE_ of base/confine.h */
+    uint64_t tmp_max_bytes;            /* of the sandbox's /tmp */
     int shell;                         /* the command is a line for /bin/sh */
     struct function_defaults defaults; /* of its tasks; its retry is NULL, and instead: */
     struct retry_policy retry;         /* max_attempts 0 = not said */

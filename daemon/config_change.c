@@ -40,6 +40,7 @@ static size_t value_bytes(enum config_type type)
     case CONFIG_SIZE: return sizeof(uint64_t);
     case CONFIG_DEMAND:
     case CONFIG_DURABILITY:
+    case CONFIG_SANDBOX:
     case CONFIG_VERSION:
     case CONFIG_ON_LOST: return sizeof(uint8_t);
     case CONFIG_LEVEL: return sizeof(enum log_level);

@@ -83,7 +83,7 @@ static int is_function_name(const char *name)
 int config_function_has_attempt_limits(const struct config_function *f)
 {
     return f->memory_max_bytes > 0 || f->cpu_time_max_ns > 0 || f->max_result_bytes > 0 ||
-           f->open_files > 0 || f->isolate;
+           f->open_files > 0 || f->isolate || f->sandbox;
 }
 
 static int has_limit(const struct config_function *f)

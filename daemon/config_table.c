@@ -7,6 +7,7 @@
 #include "daemon/config_table.h"
 
 #include "base/clock.h"
+#include "base/confine.h"
 #include "service/identity.h"
 #include "tls/secret.h"
 #include "worker/spec.h"
@@ -177,6 +178,12 @@ const struct config_key config_keys[] = {
     {"function", "isolate", CONFIG_BOOL, FUNCTION_AT(isolate), .preset = "no",
      .doc = "Whether each attempt of a plugin's function has a process of its own, as it has in any case with memory_max, "
             "cpu_time_max or open_files, and as every command has."},
+    {"function", "sandbox", CONFIG_SANDBOX, FUNCTION_AT(sandbox), .sample = "all",
+     .doc = "What its attempts, each a process of its own then, are kept from, with blanks between: private-tmp (/tmp is empty, in "
+            "memory, and gone with the attempt), no-network, read-only (all files but those in a private /tmp), system-calls "
+            "(those that no computation needs are refused), or all. What cannot be set up is an error. Default: none."},
+    {"function", "tmp_max", CONFIG_SIZE, FUNCTION_AT(tmp_max_bytes), 64 * K, 1024 * T, .preset = "64M",
+     .doc = "Room in the private /tmp of an attempt; what is there counts for its memory_max."},
     {"function", "doc", CONFIG_TEXT, FUNCTION_AT(doc), 0, 4096, .preset = "",
      .doc = "What the function does, for those who list functions."},
     {"function", "max_running", CONFIG_COUNT, FUNCTION_AT(max_running), 0, 1000000, .preset = "0",
@@ -561,6 +568,31 @@ static int set_rights(struct config_list *into, struct arena *arena, const char 
     return 0;
 }
 
+static int set_sandbox(uint8_t *into, const char *value, char *why)
+{
+    static const struct {
+        const char *word;
+        uint8_t what;
+    } words[] = {{"private-tmp", CONFINE_TMP}, {"no-network", CONFINE_NETWORK},
+                 {"read-only", CONFINE_FILES}, {"system-calls", CONFINE_CALLS},
+                 {"all", CONFINE_ALL},         {"none", 0}};
+
+    *into = 0;
+    for (const char *at = value; *(at += strspn(at, " \t"));) {
+        size_t len = strcspn(at, " \t"), i = 0;
+
+        while (i < ARRAY_LEN(words) && (strlen(words[i].word) != len || strncmp(at, words[i].word, len) != 0))
+            i++;
+        if (i == ARRAY_LEN(words))
+            return refuse(why, value,
+                          "all, none, or any of private-tmp, no-network, read-only and system-calls with "
+                          "blanks between is allowed");
+        *into |= words[i].what;
+        at += len;
+    }
+    return 0;
+}
+
 /* As for addresses. */
 static int add_plugin(struct config *c, struct arena *arena, const char *value, char *why)
 {
@@ -622,6 +654,7 @@ int config_set(const struct config_key *key, void *into, struct arena *arena, co
     case CONFIG_CERTIFICATES: return add_certificate(place, arena, value, why);
     case CONFIG_TOKENS: return add_token(place, arena, value, why);
     case CONFIG_RIGHTS: return set_rights(place, arena, value, why);
+    case CONFIG_SANDBOX: return set_sandbox(place, value, why);
     case CONFIG_USERS: return add_text(place, arena, value, strlen(value));
     case CONFIG_DEMAND: return set_word(place, demands, value, why);
     case CONFIG_VERSION: return set_word(place, versions, value, why);

@@ -21,6 +21,7 @@ enum config_type {
     CONFIG_DECIMAL,    /* double */
     CONFIG_INTEGER,    /* int32_t */
     CONFIG_PLUGINS,    /* const char **, size_t; each value adds one */
+    CONFIG_SANDBOX,    /* uint8_t, a set of CONFINE_ */
     CONFIG_SIZE,       /* uint64_t or size_t, bytes */
     CONFIG_SIZE32,     /* uint32_t, bytes */
     CONFIG_SPAN,       /* int64_t, nanoseconds */

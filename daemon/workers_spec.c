@@ -73,6 +73,8 @@ static void spec_add_limits(struct spec *spec, const struct config_function *c)
             .result_bytes = c->max_result_bytes,
             .open_files = c->open_files,
             .is_isolated = c->isolate,
+            .sandbox = c->sandbox,
+            .tmp_bytes = c->tmp_max_bytes,
     };
 
     if (config_function_has_attempt_limits(c))

@@ -100,6 +100,8 @@ void command_run(const struct command *c, const struct pump_limits *limits, stru
     p.max_output_bytes = call->max_result_bytes;
     if (!c->has_argument)
         p.to_write = call->task.argument.data;
+    if (*upstream_dir)
+        p.keep = upstream_dir;
     if (r == 0)
         run(c, &p, upstream_dir);
     else

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "worker/functions.h"
 
+#include "base/log.h"
 #include "base/mem.h"
+#include "worker/calls.h"
 #include "worker/isolate.h"
 
 #include <errno.h>
@@ -149,20 +151,58 @@ static int add_command(struct functions *f, const struct spec_command *c)
     return r == MAP_E_EXISTS ? problem(f, "function %s is there already", c->name) : r;
 }
 
-/* Of a function that is not served there are none to be set. */
-static void set_limits(struct functions *f, const struct spec_limits *from)
+/* Tried here, so that what cannot be set up is known before there is a task. 0, and *ret; > 0: it cannot be set up, @why; -ENOMEM. */
+static int make_sandbox(struct functions *f, const struct spec_limits *from, const struct confine **ret,
+                        char why[static PLUGIN_TEXT_BYTES])
 {
+    struct confine *c = arena_alloc(&f->arena, sizeof *c);
+    int r = 0;
+
+    if (!c)
+        return -ENOMEM;
+    confine_init(c, from->sandbox & CONFINE_ALL, from->tmp_bytes);
+    if ((c->what & CONFINE_CALLS) && !f->calls.filter)
+        r = calls_filter(&f->arena, &f->calls);
+    if (r < 0)
+        snprintf(why, PLUGIN_TEXT_BYTES, "a filter of system calls: %s", log_errno_text(r));
+    c->calls = f->calls;
+    if (r == 0 && !f->can_sandbox[c->what]) {
+        r = child_try(c);
+        if (r < 0)
+            snprintf(why, PLUGIN_TEXT_BYTES, "%s: %s", c->failed ? c->failed : "a process",
+                     log_errno_text(r));
+    }
+    if (r == 0)
+        f->can_sandbox[c->what] = 1;
+    *ret = c;
+    return r < 0 ? 1 : 0;
+}
+
+/* Of a function that is not served there are none to be set. 0; -ENOMEM. */
+static int set_limits(struct functions *f, const struct spec_limits *from)
+{
+    char why[PLUGIN_TEXT_BYTES];
     struct map_item *found = map_find(&f->map, span_of_string(from->name));
     struct function *item = found ? CONTAINER_OF(found, struct function, item) : NULL;
 
+    int r;
+
     if (!item)
-        return;
+        return 0;
     item->limits = (struct pump_limits){.memory_bytes = from->memory_bytes,
                                         .cpu_seconds = from->cpu_seconds,
                                         .result_bytes = from->result_bytes,
                                         .open_files = from->open_files};
-    item->is_isolated = item->plugin &&
-                        (from->is_isolated || from->memory_bytes || from->cpu_seconds || from->open_files);
+    item->is_isolated = item->plugin && (from->is_isolated || from->memory_bytes || from->cpu_seconds ||
+                                         from->open_files || from->sandbox);
+    if (!from->sandbox)
+        return 0;
+    r = make_sandbox(f, from, &item->limits.confine, why);
+    if (r <= 0)
+        return r;
+    map_remove(&f->map, &item->item);
+    item->is_refused = 1;
+    return problem(f, "function %s: its sandbox cannot be set up: %s", from->name, why);
 }
 
 static int add_all(struct functions *f, const struct spec *spec)
@@ -175,7 +215,7 @@ static int add_all(struct functions *f, const struct spec *spec)
     for (uint32_t i = 0; i < spec->n_commands && r == 0; i++)
         r = add_command(f, &spec->commands[i]);
     for (uint32_t i = 0; i < spec->n_limits && r == 0; i++)
-        set_limits(f, &spec->limits[i]);
+        r = set_limits(f, &spec->limits[i]);
     return r;
 }
 

@@ -23,6 +23,7 @@ struct function {
     const char *file; /* of its plugin */
     struct pump_limits limits;
     int is_isolated; /* a plugin's that runs in a process of its own */
+    int is_refused;  /* its sandbox cannot be set up: it is not served */
 };
 
 struct functions {
@@ -36,7 +37,9 @@ struct functions {
     uint32_t n_problems;
     struct arena arena;
     struct runpage *page;
-    struct cgroup_home cgroups; /* where attempts may have a group; whoever inits may find it */
+    struct sock_fprog calls;              /* what a sandbox refuses; none yet: filter is NULL */
+    uint8_t can_sandbox[CONFINE_ALL + 1]; /* which can be set up here, as was seen */
+    struct cgroup_home cgroups;           /* where attempts may have a group; whoever inits may find it */
 };
 
 /* functions_init: load what @spec says. A plugin without a slash in its path is looked for in the NULL-terminated

@@ -111,7 +111,8 @@ void outbox_hello(struct outbox *o, const struct hello *hello)
     writer_text(w, HELLO_NAME, hello->name);
     writer_text(w, HELLO_TOKEN, hello->session_token);
     for (uint32_t i = 0; i < hello->functions->n_items; i++)
-        put_function(w, &hello->functions->items[i]);
+        if (!hello->functions->items[i].is_refused)
+            put_function(w, &hello->functions->items[i]);
     writer_uint(w, HELLO_SLOTS, 1);
     put_problem(w, hello->functions);
     writer_text(w, HELLO_VERSION, FUTURED_VERSION);

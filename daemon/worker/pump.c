@@ -190,6 +190,11 @@ static int fail_to_start(struct pump *p, const char *path, const struct child_se
 
     while (cause->error && cause->error != error)
         cause++;
+    if (setup->confine && setup->confine->failed) {
+        attempt_fail(p->call, "", GRPC_UNAVAILABLE, "CANNOT_START", "cannot set up its sandbox: %s: %s",
+                     setup->confine->failed, log_errno_text(error));
+        return PUMP_E_NOT_STARTED;
+    }
     if (setup->is_directory_bad)
         attempt_fail(p->call, "", cause->code, cause->type, "cannot enter the directory %s: %s",
                      setup->directory, log_errno_text(error));
@@ -206,11 +211,17 @@ int pump_run(struct pump *p, const char *path, char *const *argv, char *const *e
                                 .cgroup_fd = -1,
                                 .cpu_seconds = limits->cpu_seconds,
                                 .open_files = limits->open_files};
+    struct confine confine;
     struct cgroup cgroup = {0};
     pid_t known[ORPHANS_MAX];
     size_t n_known;
     int r;
 
+    if (limits->confine) {
+        confine = *limits->confine;
+        confine.keep = p->keep;
+        setup.confine = &confine;
+    }
     p->kill_at = CLOCK_NEVER;
     buf_clear(&p->call->result);
     if (limits->memory_bytes && p->cgroups && cgroup_make(p->cgroups, limits->memory_bytes, &cgroup) == 0)

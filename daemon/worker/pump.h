@@ -24,6 +24,7 @@ struct pump_limits {
     uint64_t cpu_seconds;  /* of each of its processes */
     uint64_t result_bytes;
     uint64_t open_files;
+    const struct confine *confine; /* its sandbox; NULL: none */
 };
 
 /* Why we ended it. */
@@ -35,6 +36,7 @@ struct pump {
     struct cgroup_home *cgroups; /* where it may have a group of its own; NULL: nowhere */
     struct span to_write;        /* to its standard input, and then this: */
     struct span to_write_next;
+    const char *keep; /* a directory that its sandbox leaves visible; NULL */
     int is_plugin; /* it is this program with a function of a plugin: exit codes are none of the function's */
     size_t max_output_bytes;
     void (*on_output)(

@@ -21,7 +21,16 @@ enum {
     SPEC_MAX_AGE,
     SPEC_STAMP
 };
-enum { LIMITS_NAME = 1, LIMITS_MEMORY, LIMITS_CPU, LIMITS_RESULT, LIMITS_OPEN_FILES, LIMITS_ISOLATE };
+enum {
+    LIMITS_NAME = 1,
+    LIMITS_MEMORY,
+    LIMITS_CPU,
+    LIMITS_RESULT,
+    LIMITS_OPEN_FILES,
+    LIMITS_ISOLATE,
+    LIMITS_SANDBOX,
+    LIMITS_TMP
+};
 enum { COMMAND_NAME = 1, COMMAND_LINE = 2, COMMAND_SHELL = 3, COMMAND_DOC = 4, COMMAND_DIRECTORY = 5 };
 
 struct spec_message {
@@ -54,7 +63,7 @@ static const struct codec_table command_table = {command_rows, ARRAY_LEN(command
 
 struct limits_message {
     struct span name;
-    uint64_t memory_bytes, cpu_seconds, result_bytes, open_files, isolate;
+    uint64_t memory_bytes, cpu_seconds, result_bytes, open_files, isolate, sandbox, tmp_bytes;
 };
 static const struct codec_row limits_rows[] = {
         CODEC_ROW(LIMITS_NAME, CODEC_STRING, struct limits_message, name),
@@ -63,6 +72,8 @@ static const struct codec_row limits_rows[] = {
         CODEC_ROW(LIMITS_RESULT, CODEC_UINT, struct limits_message, result_bytes),
         CODEC_ROW(LIMITS_OPEN_FILES, CODEC_UINT, struct limits_message, open_files),
         CODEC_ROW(LIMITS_ISOLATE, CODEC_UINT, struct limits_message, isolate),
+        CODEC_ROW(LIMITS_SANDBOX, CODEC_UINT, struct limits_message, sandbox),
+        CODEC_ROW(LIMITS_TMP, CODEC_UINT, struct limits_message, tmp_bytes),
 };
 static const struct codec_table limits_table = {limits_rows, ARRAY_LEN(limits_rows)};
 
@@ -88,6 +99,8 @@ static void put_limits(struct writer *w, const struct spec_limits *l)
     writer_uint(w, LIMITS_RESULT, l->result_bytes);
     writer_uint(w, LIMITS_OPEN_FILES, l->open_files);
     writer_uint(w, LIMITS_ISOLATE, l->is_isolated != 0);
+    writer_uint(w, LIMITS_SANDBOX, l->sandbox);
+    writer_uint(w, LIMITS_TMP, l->tmp_bytes);
     writer_end(w, m);
 }
 
@@ -202,7 +215,9 @@ static int decode_limits(struct span message, struct arena *a, struct spec_limit
                                 .cpu_seconds = m.cpu_seconds,
                                 .result_bytes = m.result_bytes,
                                 .open_files = m.open_files,
-                                .is_isolated = m.isolate != 0};
+                                .is_isolated = m.isolate != 0,
+                                .sandbox = (unsigned int)m.sandbox,
+                                .tmp_bytes = m.tmp_bytes};
     return ret->name ? 0 : -ENOMEM;
 }
 

@@ -6,7 +6,7 @@
  *
  * Format: one protobuf message {version = 1, plugin = 2 (repeated string), command = 3 (repeated {name = 1, line = 2,
  * shell = 3, doc = 4, directory = 5}), limits = 4 (repeated {name = 1, memory_bytes = 2, cpu_seconds = 3, result_bytes = 4,
- * open_files = 5, isolate = 6}), max_tasks = 5, max_age_ms = 6, stamp = 7 (repeated string: of each plugin; workers do
+ * open_files = 5, isolate = 6, sandbox = 7, tmp_bytes = 8}), max_tasks = 5, max_age_ms = 6, stamp = 7 (repeated string: of each plugin; workers do
  * not look at it)}. A reader refuses a version that it does not know; fields are only ever added, so the version
  * changes only when an old worker would do wrong by skipping one. Both sides come from one build, but a daemon may be
  * replaced on disk while it runs.
@@ -34,7 +34,9 @@ struct spec_command {
 struct spec_limits {
     const char *name;
     uint64_t memory_bytes, cpu_seconds, result_bytes, open_files;
-    int is_isolated; /* in a process of its own, also where no limit asks for that */
+    int is_isolated;      /* in a process of its own, also where no limit asks for that */
+    unsigned int sandbox; /* CONFINE_ of base/confine.h */
+    uint64_t tmp_bytes;   /* of its private /tmp */
 };
 
 struct spec {

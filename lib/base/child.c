@@ -56,6 +56,8 @@ __attribute__((no_sanitize("address", "thread", "undefined"))) static int set_up
 
     if (s->cgroup_fd >= 0 && write(s->cgroup_fd, "0", 1) != 1)
         return -1;
+    if (s->confine && confine_spaces(s->confine) < 0)
+        return -1;
     if (s->directory && chdir(s->directory) < 0) {
         s->is_directory_bad = 1;
         return -1;
@@ -83,12 +85,15 @@ __attribute__((no_sanitize("address", "thread", "undefined"))) static int born(v
         (void)!write(b->setup->guard_fd, &group, sizeof group);
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || setpgid(0, 0) < 0 || dup2(b->in, STDIN_FILENO) < 0 ||
         dup2(b->out, STDOUT_FILENO) < 0 || dup2(b->err, STDERR_FILENO) < 0 || set_up(b) < 0 ||
-        close_range(STDERR_FILENO + 1, UINT_MAX, 0) < 0 || sigprocmask(SIG_SETMASK, &none, NULL) < 0) {
+        close_range(STDERR_FILENO + 1, UINT_MAX, 0) < 0 || sigprocmask(SIG_SETMASK, &none, NULL) < 0 ||
+        (b->setup->confine && confine_calls(b->setup->confine) < 0)) {
         b->error = errno;
         _exit(EXIT_NO_EXEC);
     }
     if (getppid() != b->parent) /* died before the prctl */
         _exit(EXIT_NO_EXEC);
+    if (!b->path)
+        _exit(0);
     execve(b->path, b->argv, b->env);
     b->error = errno;
     _exit(EXIT_NO_EXEC);
@@ -183,6 +188,18 @@ int child_start(const char *path, char *const *argv, char *const *env, struct ch
     }
     *ret = c;
     return 0;
+}
+
+int child_try(struct confine *confine)
+{
+    struct child_setup setup = {.guard_fd = -1, .cgroup_fd = -1, .confine = confine};
+    struct rusage usage;
+    struct child child;
+    int r = child_start(NULL, NULL, NULL, &setup, &child);
+
+    if (r == 0)
+        (void)child_reap(&child, &usage);
+    return r;
 }
 
 int child_poll(const struct child *c, int cancel_fd, mono_ns_t until, struct child_events *ret)

@@ -3,6 +3,7 @@
 /* One child process of a worker, with pipes at its standard input, output and error: its birth and its end. */
 #include "base/bytes.h"
 #include "base/clock.h"
+#include "base/confine.h"
 #include "base/err.h"
 
 #include <stdint.h>
@@ -25,7 +26,8 @@ struct child_setup {
             cpu_seconds; /* SIGXCPU after so much time of the processor, later SIGKILL; each of its processes */
     uint64_t memory_bytes; /* of address space; likewise */
     uint64_t open_files;
-    int is_directory_bad; /* told: it could not be entered */
+    int is_directory_bad;    /* told: it could not be entered */
+    struct confine *confine; /* what it takes away from itself; its @failed is told */
 };
 
 /* child_start: run @path (no search) with @argv and @env. It dies with the calling thread, sees no descriptor but its
@@ -34,6 +36,10 @@ struct child_setup {
  *   Return: 0; -errno, also where the exec itself failed (-ENOENT, -EACCES, -E2BIG), or what comes before it. */
 MUST_CHECK int child_start(const char *path, char *const *argv, char *const *env, struct child_setup *setup,
                            struct child *ret);
+
+/* child_try: whether a child can take away from itself what @confine says: one that does nothing else.
+ *   Return: 0; -errno, and where @confine->failed is not NULL it says of what. */
+MUST_CHECK int child_try(struct confine *confine);
 
 /* What may be done without waiting. */
 struct child_events {

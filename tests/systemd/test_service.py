@@ -242,6 +242,23 @@ def dropins_give_what_they_say():
 
 
 @test
+def sandboxes():
+    """The unit forbids them, which is said at the start; with the drop-in they are there."""
+    boxed = FUNCTIONS / "boxed.conf"
+    boxed.write_text("[function.boxed]\nshell = yes\nsandbox = all\ncommand = ls -A /tmp; echo here >/tmp/x; cat /tmp/x; "
+                     "tail -n +3 /proc/net/dev | cut -d: -f1 | tr -d ' '; echo x 2>&1 >/var/lib/futured/x | grep -o Read-only\n",
+                     encoding="utf-8")
+    run("systemctl", "restart", UNIT, status=1)
+    contains(run("journalctl", "-u", UNIT, "-o", "cat", "--no-pager"), "[function.boxed] sandbox: cannot set up a user namespace")
+    dropin("sandbox.conf", (SHIPPED_DROPINS / "sandbox.conf").read_text(encoding="utf-8"))
+    run("systemctl", "restart", UNIT)
+    equal(ctl("run", "boxed").split(), ["here", "lo", "Read-only"], "boxed")
+    boxed.unlink()
+    no_dropins()
+    run("systemctl", "restart", UNIT)
+
+
+@test
 def tls_by_credential():
     """The key is root's; the daemon, which is not, gets it by the service manager."""
     before = CONF.read_text(encoding="utf-8")

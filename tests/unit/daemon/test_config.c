@@ -4,6 +4,7 @@
  * shipped file is what the table says. With an argument, the program writes that file instead:
  * test_daemon_config systemd/futured.conf
  */
+#include "base/confine.h"
 #include "daemon/config.h"
 #include "daemon/config_table.h"
 #include "tests/support/testing.h"
@@ -278,6 +279,7 @@ static void test_every_key(void **state)
                "max_result = 100K\n"
                "open_files = 64\n"
                "isolate = yes\n"
+               "sandbox = no-network  system-calls\ntmp_max = 1M\n"
                "[function.b]\n"
                "command = b\n"
                "[function.c]\n"
@@ -313,7 +315,8 @@ static void test_every_key(void **state)
     assert_true(c->functions[0].cpu_time_max_ns == 1500 * NS_PER_MS);
     assert_int_equal(c->functions[0].max_result_bytes, 100 * 1024);
     assert_int_equal(c->functions[0].open_files, 64);
-    assert_int_equal(c->functions[0].isolate, 1);
+    assert_int_equal(c->functions[0].sandbox, CONFINE_NETWORK | CONFINE_CALLS);
+    assert_int_equal(c->functions[0].tmp_max_bytes, 1 << 20);
     assert_true(config_function_has_attempt_limits(&c->functions[0]));
     assert_false(config_function_has_attempt_limits(&c->functions[1]));
     assert_int_equal(c->n_plugins, 2);
@@ -492,6 +495,9 @@ static void test_wrong_values(void **state)
             {"function.f", "priority", "2147483648", "a whole number from -2147483648 to 2147483647", "", ""},
             {"function.f", "priority", "--1", "a whole number from -2147483648 to 2147483647", "", ""},
             {"function.f", "priority", "1.5", "a whole number from -2147483648 to 2147483647", "", ""},
+            {"function.f", "sandbox", "no-network, read-only",
+             "all, none, or any of private-tmp, no-network, read-only and system-calls with blanks between",
+             "", ""},
             {"function.f", "on_lost", "never", "retry or fail", "", ""},
             {"function.f", "durability", "DURABLE", "durable or ephemeral", "", ""},
             {"function.f", "attempt_timeout", "soon", "a time from 1ms to 365d", span, ", or 0 for none"},

@@ -4,6 +4,7 @@
 #include "tests/unit/worker/call.h"
 
 #include <fcntl.h>
+#include <sched.h>
 
 static char log_path[64];
 static struct runpage page;
@@ -21,6 +22,50 @@ static struct functions load(const char *const *plugins, uint32_t n_plugins, str
         paths[i] = plugins[i];
     assert_int_equal(functions_init(&f, &spec, folders ? folders : none, &page), 0);
     return f;
+}
+
+/* A function whose sandbox cannot be set up is not served, and that is said: here where nobody may have a user namespace. */
+static int load_refused(void)
+{
+    static const char *const none[] = {NULL};
+    struct spec_command commands[] = {{.name = "open", .line = "cat"}, {.name = "shut", .line = "cat"}};
+    struct spec_limits limits[] = {{.name = "shut", .sandbox = CONFINE_NETWORK}};
+    const struct spec spec = {.commands = commands, .n_commands = 2, .limits = limits, .n_limits = 1};
+    struct functions f;
+    char map[32];
+    int is_right, fd;
+
+    snprintf(map, sizeof map, "0 %u 1", geteuid());
+    if (unshare(CLONE_NEWUSER) == 0) { /* else it cannot anyhow */
+        fd = open("/proc/self/uid_map", O_WRONLY | O_CLOEXEC);
+        if (fd < 0 || write(fd, map, strlen(map)) < 0)
+            return 1;
+        err_close(&fd);
+        fd = open("/proc/sys/user/max_user_namespaces", O_WRONLY | O_CLOEXEC);
+        if (fd < 0 || write(fd, "0", 1) != 1)
+            return 2;
+        err_close(&fd);
+    }
+    if (functions_init(&f, &spec, none, &page) != 0)
+        return 3;
+    is_right = f.n_problems == 1 && functions_find(&f, SPAN_LIT("open")) &&
+               !functions_find(&f, SPAN_LIT("shut")) &&
+               strstr((char *)buf_head(&f.problems),
+                      "function shut: its sandbox cannot be set up: a user namespace: ");
+    functions_deinit(&f);
+    return is_right ? 0 : 4;
+}
+
+static void test_refused_sandbox(void **state)
+{
+    pid_t pid = fork();
+    int status;
+
+    if (pid == 0)
+        _exit(load_refused());
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
 }
 
 static void expect_problems(const struct functions *f, uint32_t n, const char *const *texts)
@@ -169,11 +214,9 @@ static void test_without_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-            cmocka_unit_test(test_plugin_and_commands),
-            cmocka_unit_test(test_lives),
-            cmocka_unit_test(test_problems_cost_nothing_else),
-            cmocka_unit_test(test_folders),
-            cmocka_unit_test(test_nothing),
+            cmocka_unit_test(test_refused_sandbox), cmocka_unit_test(test_plugin_and_commands),
+            cmocka_unit_test(test_lives),           cmocka_unit_test(test_problems_cost_nothing_else),
+            cmocka_unit_test(test_folders),         cmocka_unit_test(test_nothing),
             cmocka_unit_test(test_without_memory),
     };
 

@@ -39,7 +39,7 @@ static void test_round_trip(void **state)
              .cpu_seconds = 60,
              .result_bytes = 1000,
              .open_files = 64},
-            {.name = "echo", .is_isolated = 1},
+            {.name = "echo", .is_isolated = 1, .sandbox = 5, .tmp_bytes = 65536},
     };
     const struct spec spec = {.plugins = plugins,
                               .n_plugins = 2,
@@ -78,6 +78,8 @@ static void test_round_trip(void **state)
         assert_int_equal(read.limits[0].open_files, 64);
         assert_false(read.limits[0].is_isolated);
         assert_true(read.limits[1].is_isolated);
+        assert_int_equal(read.limits[1].sandbox, 5);
+        assert_int_equal(read.limits[1].tmp_bytes, 65536);
         assert_int_equal(read.max_tasks, 100);
         assert_int_equal(read.max_age_ms, 60000);
         spec_deinit(&read);
