@@ -261,6 +261,8 @@ static void on_turn(void *arg, mono_ns_t now)
     if (!app->executor)
         return;
     executor_turn(app->executor, now);
+    if (app->auth)
+        auth_turn(app->auth);
     if (app->is_reload_asked && !executor_is_recovering(app->executor))
         on_hangup(app);
     tell_reloaded(app);
@@ -526,6 +528,13 @@ static void on_failed(void *arg)
     stop_now(app);
 }
 
+static void on_measure(void *arg, const struct identity *who, struct metrics *m)
+{
+    const struct app *app = arg;
+
+    auth_measure(app->auth, who, m);
+}
+
 static int start_executor(struct app *app)
 {
     const struct executor_config config = {
@@ -538,6 +547,7 @@ static int start_executor(struct app *app)
             .on_exit_asked = on_exit_asked,
             .on_reload = on_reload,
             .on_drained = on_drained,
+            .on_measure = on_measure,
             .on_progress = on_progress,
             .on_failed = on_failed,
             .on_read_only = on_read_only,

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "daemon/net/conn.h"
 #include "service/identity.h"
+#include "service/metrics.h"
 #include "tls/secret.h"
 #include "tls/tls.h"
 
@@ -13,11 +14,13 @@
 #include <strings.h>
 #include <unistd.h>
 
+enum { RETRY_MS = 1000 };
+
 /* One principal that there is or was; never freed before the end. */
 struct known {
     struct list link;
     struct identity identity;
-    struct identity_quota quota;
+    struct identity_quota quota; /* its counts go on, whatever it may */
     struct bytes *name;
 };
 
@@ -46,6 +49,8 @@ struct auth {
     struct list known;
     struct tables tables;
     uint64_t generation; /* of the tables */
+    int is_guarding;     /* there are principals */
+    int is_new;          /* open calls are to be looked at */
 };
 
 struct auth_credential {
@@ -54,6 +59,7 @@ struct auth_credential {
     const struct identity *who;
     uint64_t generation; /* for which that was found */
     int is_pool_worker;
+    struct known *charged; /* whose connection it is; NULL: nobody's yet */
 };
 
 /* --- the tables */
@@ -126,13 +132,14 @@ static int read_rights(struct tables *t, const struct config_principal *p, struc
     if (!patterns)
         return -ENOMEM;
     *ret = (struct identity){.patterns = patterns};
-    if (p->max_futures || p->max_memory_bytes || p->rate > 0) {
-        ret->quota = arena_alloc(&t->arena, sizeof *ret->quota);
-        if (!ret->quota)
-            return -ENOMEM;
-        *ret->quota = (struct identity_quota){
-                .max_futures = p->max_futures, .max_memory_bytes = p->max_memory_bytes, .rate = p->rate};
-    }
+    ret->quota = arena_alloc(&t->arena, sizeof *ret->quota);
+    if (!ret->quota)
+        return -ENOMEM;
+    *ret->quota = (struct identity_quota){.max_connections = p->max_connections,
+                                          .max_calls = p->max_calls,
+                                          .max_futures = p->max_futures,
+                                          .max_memory_bytes = p->max_memory_bytes,
+                                          .rate = p->rate};
     for (size_t i = 0; i < p->rights.n; i++) {
         const char *word = p->rights.at[i], *colon = strchr(word, ':'), *pattern;
         struct span head = {(const uint8_t *)word, colon ? (size_t)(colon - word) : strlen(word)};
@@ -156,7 +163,9 @@ static void grant(struct identity *who, const struct identity *what)
 {
     who->rights = what->rights;
     who->quota = what->quota ? &CONTAINER_OF(who, struct known, identity)->quota : NULL;
-    if (what->quota) { /* what is left of the rate stays */
+    if (what->quota) { /* what is left of the rate stays, and what it has open */
+        who->quota->max_connections = what->quota->max_connections;
+        who->quota->max_calls = what->quota->max_calls;
         who->quota->max_futures = what->quota->max_futures;
         who->quota->max_memory_bytes = what->quota->max_memory_bytes;
         who->quota->rate = what->quota->rate;
@@ -185,6 +194,7 @@ static int fill(struct auth *auth, struct tables *t, const struct config *config
 }
 
 static int check(void *arg, struct grpc_call *call, struct span authorization);
+static void on_over(void *arg, const void *who);
 
 int auth_reload(struct auth *auth, const struct config *config)
 {
@@ -212,7 +222,9 @@ int auth_reload(struct auth *auth, const struct config *config)
     arena_deinit(&auth->tables.arena);
     auth->tables = t;
     auth->generation++;
-    grpc_server_guard(auth->server, config->n_principals ? check : NULL, auth);
+    auth->is_new = 1;
+    auth->is_guarding = config->n_principals > 0;
+    grpc_server_guard(auth->server, auth->is_guarding ? check : NULL, on_over, auth);
     return 0;
 }
 
@@ -276,8 +288,25 @@ static const struct identity *find_user(const struct tables *t, int64_t uid)
     return uid == 0 || uid == geteuid() ? t->owner : NULL;
 }
 
+/* What a call keeps of its token, to know it again after a reload; 0 is a call without. */
+static uint64_t proof_of(const uint8_t hash[static SECRET_BYTES])
+{
+    uint64_t proof;
+
+    memcpy(&proof, hash, sizeof proof);
+    return proof | 1;
+}
+
+static int has_token(const struct tables *t, const struct identity *who, uint64_t proof)
+{
+    for (size_t i = 0; i < t->n_tokens; i++)
+        if (t->tokens[i].who == who && proof_of(t->tokens[i].hash) == proof)
+            return 1;
+    return 0;
+}
+
 /* All of them are looked at, each to its end, so that how long it takes says nothing about any of them. */
-static const struct identity *find_token(const struct tables *t, struct span token)
+static const struct identity *find_token(const struct tables *t, struct span token, uint64_t *ret_proof)
 {
     const struct identity *who = NULL;
     uint8_t hash[SECRET_BYTES];
@@ -287,6 +316,7 @@ static const struct identity *find_token(const struct tables *t, struct span tok
     for (size_t i = 0; i < t->n_tokens; i++)
         if (secret_is_equal(t->tokens[i].hash, hash))
             who = t->tokens[i].who;
+    *ret_proof = proof_of(hash);
     return who;
 }
 
@@ -301,6 +331,33 @@ static const struct identity *of_connection(const struct auth *auth, struct auth
     return c->who;
 }
 
+/* --- what it uses */
+
+static struct known *known_of(const struct identity *who)
+{
+    return CONTAINER_OF((struct identity *)(uintptr_t)who, struct known, identity);
+}
+
+/* One more connection of @who's; 0: it has as many as it may. */
+static int charge_connection(struct auth_credential *c, const struct identity *who)
+{
+    struct known *k = known_of(who);
+
+    if (who->quota && k->quota.max_connections && k->quota.n_connections >= k->quota.max_connections)
+        return 0;
+    k->quota.n_connections++;
+    c->charged = k;
+    return 1;
+}
+
+static void on_over(void *arg, const void *who)
+{
+    struct known *k = known_of(who);
+
+    ASSERT(k->quota.n_calls > 0);
+    k->quota.n_calls--;
+}
+
 /* --- whether it may */
 
 static int turn_away(struct grpc_call *call, struct grpc_status *st, const char *who)
@@ -310,6 +367,15 @@ static int turn_away(struct grpc_call *call, struct grpc_status *st, const char 
               LOG_STR("text", st->message));
     grpc_call_fail(call, st);
     return 1;
+}
+
+static struct grpc_status *deny(struct grpc_status *st, const struct identity *who, enum right right)
+{
+    status_set(st, GRPC_PERMISSION_DENIED, "PERMISSION_DENIED",
+               "principal \"%.*s\" does not have the right \"%s\"", (int)who->name.len,
+               (const char *)who->name.p, identity_right_word(right));
+    status_add_metadata(st, "right", "%s", identity_right_word(right));
+    return st;
 }
 
 static int is_bearer(struct span authorization, struct span *ret_token)
@@ -323,6 +389,25 @@ static int is_bearer(struct span authorization, struct span *ret_token)
     return 1;
 }
 
+/* @who may call; unless it has as much open as it may. */
+static int begin_call(struct grpc_call *call, struct auth_credential *credential, const struct identity *who,
+                      uint64_t proof)
+{
+    struct known *k = known_of(who);
+    struct grpc_status st;
+
+    if (UNLIKELY(!credential->charged) && !charge_connection(credential, who)) {
+        grpc_call_drain(call); /* else it would stay, and be nobody's */
+        return turn_away(call, identity_refuse(who, QUOTA_CONNECTIONS, RETRY_MS, &st),
+                         (const char *)who->name.p);
+    }
+    if (who->quota && k->quota.max_calls && k->quota.n_calls >= k->quota.max_calls)
+        return turn_away(call, identity_refuse(who, QUOTA_CALLS, RETRY_MS, &st), (const char *)who->name.p);
+    k->quota.n_calls++;
+    grpc_call_set_who(call, who, proof);
+    return 0;
+}
+
 /* The one place where it is decided; for each call before it begins. */
 static int check(void *arg, struct grpc_call *call, struct span authorization)
 {
@@ -330,6 +415,7 @@ static int check(void *arg, struct grpc_call *call, struct span authorization)
     struct auth_credential *credential = grpc_call_peer(call)->credential;
     enum right right = (enum right)grpc_call_method(call)->right;
     const struct identity *who = NULL;
+    uint64_t proof = 0;
     struct span token;
     struct grpc_status st;
 
@@ -340,7 +426,7 @@ static int check(void *arg, struct grpc_call *call, struct span authorization)
                          status_set(&st, GRPC_UNAUTHENTICATED, "BAD_CREDENTIALS",
                                     "the metadata \"authorization\" is \"Bearer TOKEN\""),
                          "");
-    who = authorization.p ? find_token(&auth->tables, token) : of_connection(auth, credential);
+    who = authorization.p ? find_token(&auth->tables, token, &proof) : of_connection(auth, credential);
     if (!who || !who->rights)
         return turn_away(
                 call,
@@ -351,18 +437,59 @@ static int check(void *arg, struct grpc_call *call, struct span authorization)
                                      "no principal is known by what this connection shows; a token, a "
                                      "client certificate or a Unix socket can say who calls"),
                 "");
-    if (!identity_may(who, right)) {
-        status_set(&st, GRPC_PERMISSION_DENIED, "PERMISSION_DENIED",
-                   "principal \"%.*s\" does not have the right \"%s\"", (int)who->name.len,
-                   (const char *)who->name.p, identity_right_word(right));
-        status_add_metadata(&st, "right", "%s", identity_right_word(right));
-        return turn_away(call, &st, (const char *)who->name.p);
-    }
-    grpc_call_set_who(call, who);
-    return 0;
+    if (!identity_may(who, right))
+        return turn_away(call, deny(&st, who, right), (const char *)who->name.p);
+    return begin_call(call, credential, who, proof);
+}
+
+/* As check, of a call that is open. */
+static int review(void *arg, struct grpc_call *call, const void *caller, uint64_t proof,
+                  struct grpc_status *ret)
+{
+    const struct auth *auth = arg;
+    const struct identity *who = caller;
+    enum right right = (enum right)grpc_call_method(call)->right;
+
+    if (!auth->is_guarding)
+        return 0;
+    if (proof ? !has_token(&auth->tables, who, proof)
+              : of_connection(auth, grpc_call_peer(call)->credential) != who)
+        status_set(ret, GRPC_UNAUTHENTICATED, "REVOKED",
+                   "what this call showed is no longer that of principal \"%.*s\"", (int)who->name.len,
+                   (const char *)who->name.p);
+    else if (!identity_may(who, right))
+        deny(ret, who, right);
+    else
+        return 0;
+    LOG_EVENT(LOG_INFO, "call_ended", LOG_STR("peer", grpc_call_peer(call)->address),
+              LOG_STR("method", grpc_call_method(call)->path),
+              LOG_STR("principal", (const char *)who->name.p), LOG_STR("text", ret->message));
+    return 1;
+}
+
+void auth_turn(struct auth *auth)
+{
+    if (LIKELY(!auth->is_new))
+        return;
+    auth->is_new = 0;
+    grpc_server_review(auth->server, review, auth);
 }
 
 /* --- connections */
+
+/* Where what the connection shows says whose it is. */
+static int charge_at_once(const struct auth *auth, struct auth_credential *c, const char *address)
+{
+    const struct identity *who = of_connection(auth, c);
+
+    if (!who || !who->rights || charge_connection(c, who))
+        return 0;
+    who->quota->n_refused[QUOTA_CONNECTIONS]++;
+    LOG_EVENT(LOG_INFO, "connection_refused", LOG_STR("peer", address),
+              LOG_STR("principal", (const char *)who->name.p),
+              LOG_STR("quota", identity_quota_word(QUOTA_CONNECTIONS)));
+    return -EUSERS;
+}
 
 int auth_open(struct auth *auth, const struct conn_peer *peer, struct auth_credential **ret)
 {
@@ -374,6 +501,8 @@ int auth_open(struct auth *auth, const struct conn_peer *peer, struct auth_crede
     c->uid = peer->trust == CONN_LOCAL ? peer->uid : -1;
     c->is_pool_worker = peer->trust == CONN_OWN;
     r = peer->tls ? tls_peer_names(peer->tls, &c->names) : 0;
+    if (r == 0 && auth->is_guarding)
+        r = charge_at_once(auth, c, peer->address);
     if (r < 0) {
         auth_close(c);
         return r;
@@ -386,6 +515,76 @@ void auth_close(struct auth_credential *credential)
 {
     if (!credential)
         return;
+    if (credential->charged)
+        credential->charged->quota.n_connections--;
     buf_deinit(&credential->names);
     mem_free(credential);
+}
+
+/* --- for statistics */
+
+static uint64_t connections_of(const struct known *k)
+{
+    return k->quota.n_connections;
+}
+
+static uint64_t calls_of(const struct known *k)
+{
+    return k->quota.n_calls;
+}
+
+static uint64_t futures_of(const struct known *k)
+{
+    return k->identity.scope->n_futures;
+}
+
+static uint64_t memory_of(const struct known *k)
+{
+    return k->identity.scope->n_bytes;
+}
+
+/* Whether @who is told of @k, which is a principal now. */
+static int is_told(const struct auth *auth, const struct identity *who, const struct known *k)
+{
+    return k->identity.quota &&
+           (!who || who == auth->tables.owner || who->scope->realm == k->identity.scope->realm);
+}
+
+static const struct {
+    const char *name, *unit, *help;
+    uint64_t (*of)(const struct known *k);
+} uses[] = {
+        {"principal_connections", NULL, "Open connections of a principal.", connections_of},
+        {"principal_calls", NULL, "Its open calls.", calls_of},
+        {"principal_futures", NULL, "Its futures in memory.", futures_of},
+        {"principal_memory_bytes", "bytes", "What these take.", memory_of},
+};
+
+void auth_measure(const struct auth *auth, const struct identity *who, struct metrics *m)
+{
+    for (size_t i = 0; i < ARRAY_LEN(uses); i++) {
+        metrics_family(m, METRIC_GAUGE, uses[i].name, uses[i].unit, uses[i].help);
+        LIST_FOREACH (l, &auth->known) {
+            const struct known *k = LIST_ENTRY(l, struct known, link);
+            const struct metric_label labels[] = {{"namespace", SPAN_OF_BYTES(k->identity.scope->namespace)},
+                                                  {"principal", k->identity.name}};
+
+            if (is_told(auth, who, k))
+                metrics_put_labels(m, (double)uses[i].of(k), labels, ARRAY_LEN(labels));
+        }
+    }
+    metrics_family(m, METRIC_COUNTER, "principal_refusals", NULL,
+                   "How often a quota of a principal was used up.");
+    LIST_FOREACH (l, &auth->known) {
+        const struct known *k = LIST_ENTRY(l, struct known, link);
+
+        for (int q = QUOTA_NONE + 1; is_told(auth, who, k) && q < QUOTA_N; q++) {
+            const struct metric_label labels[] = {
+                    {"namespace", SPAN_OF_BYTES(k->identity.scope->namespace)},
+                    {"principal", k->identity.name},
+                    {"quota", span_of_string(identity_quota_word((enum quota)q))}};
+
+            metrics_put_labels(m, (double)k->quota.n_refused[q], labels, ARRAY_LEN(labels));
+        }
+    }
 }

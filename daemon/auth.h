@@ -17,17 +17,25 @@
 struct auth;
 struct conn_peer;
 struct engine;
+struct identity;
+struct metrics;
 
 /* auth_new: guard @server as @config says. 0; -ENOMEM. Free after the connections. */
 MUST_CHECK int auth_new(struct auth **ret, const struct config *config, struct grpc_server *server,
                         struct engine *engine);
 struct auth *auth_free(struct auth *auth);
 
-/* auth_reload: from the next call on @config holds, for connections that are there too. 0; -ENOMEM (all is as it was). */
+/* auth_reload: from the next call on @config holds, for connections that are there too. 0; -ENOMEM (all is as it was).
+ * auth_turn: once a turn, outside of events: after a reload, open calls end that would not be allowed now. */
 MUST_CHECK int auth_reload(struct auth *auth, const struct config *config);
+void auth_turn(struct auth *auth);
 
 /* auth_open: what is to be known of a connection; grpc_peer.credential. auth_close: it is gone; NULL is nothing.
- *   Return: 0, -ENOMEM. */
+ *   Return: 0; -EUSERS: its principal has as many as it may (logged); -ENOMEM. */
 struct auth_credential;
 MUST_CHECK int auth_open(struct auth *auth, const struct conn_peer *peer, struct auth_credential **ret);
 void auth_close(struct auth_credential *credential);
+
+/* auth_measure: tell what principals use, and how often they were refused more: to @who those of its namespace, to the owner and
+ * where there are no principals (NULL) all. */
+void auth_measure(const struct auth *auth, const struct identity *who, struct metrics *m);

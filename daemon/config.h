@@ -53,7 +53,8 @@ struct config_principal {
     struct config_list users, certificates, tokens; /* what it shows: names of users; "cn:NAME"; hashes */
     struct config_list rights;                      /* words */
     uint32_t *uids;                                 /* of users */
-    uint64_t max_futures, max_memory_bytes;         /* 0 = no limit */
+    uint32_t max_connections, max_calls;            /* 0 = no limit */
+    uint64_t max_futures, max_memory_bytes;         /* likewise */
     double rate;                                    /* likewise */
     const char *file;                               /* where it stands */
     unsigned int line;

@@ -236,6 +236,11 @@ const struct config_key config_keys[] = {
      .doc = "What it may, with blanks between: submit (or submit:NAME, submit:PREFIX*, for some functions), read (its own "
             "futures), read-all (those of its namespace), annotate and cancel (what it may read), worker (run tasks, of every "
             "namespace), admin (all, and the daemon itself)."},
+    {"principal", "max_connections", CONFIG_COUNT, PRINCIPAL_AT(max_connections), 0, 1000000, .preset = "0",
+     .doc = "How many connections of its may be open; one more is closed. A connection that shows who it is by tokens alone counts "
+            "from its first call. 0 is no limit."},
+    {"principal", "max_calls", CONFIG_COUNT, PRINCIPAL_AT(max_calls), 0, 100000000, .preset = "0",
+     .doc = "How many of its calls may be open, streams and those that wait among them; one more is refused. 0 is no limit."},
     {"principal", "max_futures", CONFIG_COUNT64, PRINCIPAL_AT(max_futures), 0, UINT64_C(1000000000), .preset = "0",
      .doc = "How many futures of its may be in memory: those that have not ended, and those that have and are kept there; beyond "
             "that nothing of it is accepted. 0 is no limit."},

@@ -444,12 +444,14 @@ static enum daemon_state state_of(void *context)
     return refusal == PERSIST_STALLED || refusal == PERSIST_BROKEN ? DAEMON_READ_ONLY : DAEMON_SERVING;
 }
 
-static uint32_t measure(void *context, struct metrics *m)
+static uint32_t measure(void *context, const struct identity *who, struct metrics *m)
 {
     const struct executor *x = context;
     const struct stats_sources sources = {
             .conns = x->config.conns, .dispatch = x->dispatch, .persist = x->persist};
 
+    if (x->config.on_measure)
+        x->config.on_measure(x->config.arg, who, m);
     return stats_measure(&sources, m);
 }
 

@@ -10,7 +10,9 @@
 
 struct conn_set;
 struct executor;
+struct identity;
 struct loop;
+struct metrics;
 struct reload_report;
 struct reloader_part;
 
@@ -31,6 +33,8 @@ struct executor_config {
     void (*on_exit_asked)(void *arg, int64_t timeout_ns);
     /* By System.Reload: as reloader_run. */
     int (*on_reload)(void *arg, int is_dry, struct span who, struct reload_report *ret);
+    /* Tell @who, as GetStats does, what the executor does not see. */
+    void (*on_measure)(void *arg, const struct identity *who, struct metrics *m);
     /* After executor_drain: no worker runs anything any more. */
     void (*on_drained)(void *arg);
     void *arg;

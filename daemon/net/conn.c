@@ -228,6 +228,7 @@ static const char *reason_of(int r)
     case -ECONNRESET:
     case -EPIPE: return "peer_reset";
     case -ETIMEDOUT: return "peer_unreachable";
+    case -EUSERS: return "quota";
     default: return "socket_error";
     }
 }

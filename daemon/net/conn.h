@@ -60,7 +60,7 @@ struct conn_set_config {
     uint32_t max_conns;
     uint32_t max_handshakes; /* > 0; these two of TLS */
     int64_t handshake_timeout_ns;
-    /* A connection has come: fill @ret. 0, -errno (the connection is closed at once). */
+    /* A connection has come: fill @ret. 0, -errno (the connection is closed at once; -EUSERS: and has said why). */
     int (*on_open)(void *arg, const struct conn_peer *peer, mono_ns_t now, struct conn_owner *ret);
     void (*on_empty)(void *arg); /* the last connection is gone; may be NULL; must free nothing of net */
     void *arg;

@@ -104,7 +104,7 @@ static void open_conn(struct listener *l, int fd, const struct sockaddr_storage 
     if (r == CONN_E_FULL)
         LOG_EVENT(LOG_WARNING, "connection_refused", LOG_STR("peer", peer.address),
                   LOG_STR("reason", "too_many"), LOG_STR("hint", "raise [limits] connections"));
-    else if (r < 0)
+    else if (r < 0 && r != -EUSERS)
         LOG_EVENT(LOG_WARNING, "connection_refused", LOG_STR("peer", peer.address), LOG_ERRNO(r));
 }
 

@@ -1,12 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "service/identity.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static const char *const words[] = {
         [RIGHT_SUBMIT] = "submit",     [RIGHT_READ] = "read",     [RIGHT_READ_ALL] = "read-all",
         [RIGHT_ANNOTATE] = "annotate", [RIGHT_CANCEL] = "cancel", [RIGHT_WORKER] = "worker",
         [RIGHT_ADMIN] = "admin",
+};
+
+static const char *const quota_words[QUOTA_N] = {
+        [QUOTA_NONE] = "none",           [QUOTA_CONNECTIONS] = "max_connections", [QUOTA_CALLS] = "max_calls",
+        [QUOTA_FUTURES] = "max_futures", [QUOTA_MEMORY] = "max_memory",           [QUOTA_RATE] = "rate",
 };
 
 enum right identity_right(struct span word)
@@ -50,20 +56,20 @@ int identity_may_submit(const struct identity *who, struct span function)
     return 0;
 }
 
-const char *identity_spend(const struct identity *who, wall_ns_t now, int64_t *ret_retry_ms)
+enum quota identity_spend(const struct identity *who, wall_ns_t now, int64_t *ret_retry_ms)
 {
     struct identity_quota *q = who ? who->quota : NULL;
     double burst;
 
     if (LIKELY(!q))
-        return NULL;
+        return QUOTA_NONE;
     *ret_retry_ms = 1000;
     if (q->max_futures && who->scope->n_futures >= q->max_futures)
-        return "max_futures";
+        return QUOTA_FUTURES;
     if (q->max_memory_bytes && who->scope->n_bytes >= q->max_memory_bytes)
-        return "max_memory";
+        return QUOTA_MEMORY;
     if (q->rate <= 0)
-        return NULL;
+        return QUOTA_NONE;
     burst = MAX(q->rate, 1.0);
     if (q->at == 0)
         q->left = burst;
@@ -72,8 +78,27 @@ const char *identity_spend(const struct identity *who, wall_ns_t now, int64_t *r
     q->at = now; /* also where the clock was set back */
     if (q->left < 1.0) {
         *ret_retry_ms = (int64_t)MIN((1.0 - q->left) / q->rate * 1000 + 1, 3600000.0);
-        return "rate";
+        return QUOTA_RATE;
     }
     q->left -= 1.0;
-    return NULL;
+    return QUOTA_NONE;
+}
+
+const char *identity_quota_word(enum quota quota)
+{
+    return quota_words[quota];
+}
+
+struct grpc_status *identity_refuse(const struct identity *who, enum quota quota, int64_t retry_ms,
+                                    struct grpc_status *st)
+{
+    char subject[STATUS_TEXT_MAX_BYTES];
+
+    who->quota->n_refused[quota]++;
+    snprintf(subject, sizeof subject, "principal:%.*s", (int)who->name.len, (const char *)who->name.p);
+    status_set(st, GRPC_RESOURCE_EXHAUSTED, "QUOTA", "principal \"%.*s\" has used up its %s",
+               (int)who->name.len, (const char *)who->name.p, quota_words[quota]);
+    status_set_quota(st, subject, quota_words[quota]);
+    status_set_retry(st, retry_ms);
+    return st;
 }

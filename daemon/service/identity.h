@@ -8,13 +8,20 @@
  */
 #include "engine/engine.h"
 #include "engine/right.h"
+#include "grpc/status.h"
 
-/* What it may use up; 0 = no limit. */
+/* What there is a limit to for each; QUOTA_NONE is none of them. */
+enum quota { QUOTA_NONE, QUOTA_CONNECTIONS, QUOTA_CALLS, QUOTA_FUTURES, QUOTA_MEMORY, QUOTA_RATE, QUOTA_N };
+
+/* What it may use up, 0 = no limit, and what it has. */
 struct identity_quota {
+    uint32_t max_connections, max_calls;    /* open at a time */
     uint64_t max_futures, max_memory_bytes; /* of its scope, in memory */
     double rate;                            /* new futures a second; at once as many as in one second */
     double left;                            /* of them, at ... */
     wall_ns_t at;                           /* ... 0: all */
+    uint32_t n_connections, n_calls;
+    uint64_t n_refused[QUOTA_N];
 };
 
 struct identity {
@@ -37,6 +44,12 @@ MUST_CHECK int identity_may(const struct identity *who, enum right right);
 /* identity_may_submit: whether tasks of @function, by name; NULL: where there are no principals, all. */
 MUST_CHECK int identity_may_submit(const struct identity *who, struct span function);
 
-/* identity_spend: one more future of @who, at @now. NULL: it may be made. Else the key of the quota that is used up (static),
- * and *ret_retry_ms says when to come again. */
-const char *identity_spend(const struct identity *who, wall_ns_t now, int64_t *ret_retry_ms);
+/* identity_spend: one more future of @who, at @now. QUOTA_NONE: it may be made. Else what is used up, and *ret_retry_ms says
+ * when to come again. */
+MUST_CHECK enum quota identity_spend(const struct identity *who, wall_ns_t now, int64_t *ret_retry_ms);
+
+/* identity_quota_word: its key in the configuration ("max_futures"); static. */
+const char *identity_quota_word(enum quota quota);
+/* identity_refuse: count that @who, who has quotas, was refused for @quota, and say so in @st. Returns @st. */
+struct grpc_status *identity_refuse(const struct identity *who, enum quota quota, int64_t retry_ms,
+                                    struct grpc_status *st);

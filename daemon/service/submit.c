@@ -123,23 +123,10 @@ static int join(const struct futures *s, const struct engine_submit *in, struct 
     return REQUEST_E_BAD;
 }
 
-static int refuse_quota(const struct identity *who, const char *quota, int64_t retry_ms,
-                        struct grpc_status *st)
-{
-    char subject[STATUS_TEXT_MAX_BYTES];
-
-    snprintf(subject, sizeof subject, "principal:%.*s", (int)who->name.len, (const char *)who->name.p);
-    status_set(st, GRPC_RESOURCE_EXHAUSTED, "QUOTA", "principal \"%.*s\" has used up its %s",
-               (int)who->name.len, (const char *)who->name.p, quota);
-    status_set_quota(st, subject, quota);
-    status_set_retry(st, retry_ms);
-    return REQUEST_E_BAD;
-}
-
 int submit_may_accept(const struct futures *s, const struct identity *who, const struct engine_submit *in,
                       struct grpc_status *st)
 {
-    const char *quota;
+    enum quota quota = QUOTA_NONE;
     int64_t retry_ms;
     int r;
 
@@ -149,8 +136,12 @@ int submit_may_accept(const struct futures *s, const struct identity *who, const
         return REQUEST_E_BAD;
     }
     r = futures_may_change(s, in->durability, 1, st);
-    quota = r == 0 ? identity_spend(who, engine_wall(s->engine), &retry_ms) : NULL;
-    return quota ? refuse_quota(who, quota, retry_ms, st) : r;
+    if (r == 0)
+        quota = identity_spend(who, engine_wall(s->engine), &retry_ms);
+    if (LIKELY(quota == QUOTA_NONE))
+        return r;
+    identity_refuse(who, quota, retry_ms, st);
+    return REQUEST_E_BAD;
 }
 
 /* Give @in, whose task is @raw, to the engine, unless there is a future for it. */

@@ -263,7 +263,8 @@ static void put_counts(struct writer *w, const struct engine_stats *stats)
     writer_end(w, m);
 }
 
-static void put_stats(struct writer *w, const struct system *s, const struct get_stats_request *request)
+static void put_stats(struct writer *w, const struct system *s, const struct identity *who,
+                      const struct get_stats_request *request)
 {
     enum metrics_form form = request->openmetrics ? METRICS_TEXT : METRICS_STATS;
     const struct engine_stats stats = engine_stats(s->engine);
@@ -278,7 +279,7 @@ static void put_stats(struct writer *w, const struct system *s, const struct get
     m = metrics_begin(form, w, request->prefix, s->config.limits.max_message_bytes - STATS_RESERVE_BYTES);
     measure_engine(&m, s);
     measure_calls(&m, s);
-    n_workers = s->config.world.measure(s->config.world.context, &m);
+    n_workers = s->config.world.measure(s->config.world.context, who, &m);
     measure_functions(&m, s); /* there may be many of these */
     metrics_end(&m);
     if (form == METRICS_TEXT)
@@ -302,7 +303,7 @@ static void on_get_stats(struct grpc_call *call, struct span message)
         grpc_call_fail(call, convert_no_memory(&st));
         return;
     }
-    put_stats(&w, grpc_call_context(call), &request);
+    put_stats(&w, grpc_call_context(call), grpc_call_who(call), &request);
     send_reply(call, &w);
 }
 

@@ -6,6 +6,8 @@
 #include "service/drain.h"
 #include "service/metrics.h"
 
+struct identity;
+
 struct system;
 
 /* As in the contract's enum DaemonState. */
@@ -19,8 +21,9 @@ enum daemon_state {
 /* What the service cannot see itself. */
 struct system_world {
     enum daemon_state (*state)(void *context);
-    /* Tell what there is beside engine, functions and calls; how many workers are attached. */
-    uint32_t (*measure)(void *context, struct metrics *m);
+    /* Tell what there is beside engine, functions and calls, to @who (NULL: there are no principals); how many workers are
+     * attached. */
+    uint32_t (*measure)(void *context, const struct identity *who, struct metrics *m);
     void *context;
 };
 

@@ -80,9 +80,15 @@ const void *grpc_call_who(const struct grpc_call *call)
     return call->who;
 }
 
-void grpc_call_set_who(struct grpc_call *call, const void *who)
+void grpc_call_set_who(struct grpc_call *call, const void *who, uint64_t proof)
 {
     call->who = who;
+    call->proof = proof;
+}
+
+void grpc_call_drain(struct grpc_call *call)
+{
+    h2_session_drain(call->conn->session);
 }
 
 void *grpc_call_user(const struct grpc_call *call)

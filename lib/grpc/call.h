@@ -51,6 +51,8 @@ struct grpc_call {
     struct grpc_counts *counts; /* NULL: not a call of gRPC */
     void *user;
     const void *who;                /* as the guard says */
+    uint64_t proof;                 /* likewise */
+    struct list guarded;            /* in the server's, with who */
     struct hold *hold;              /* owned; NULL = what it says goes out at once */
     struct call_metadata *metadata; /* owned; NULL when there is none (left) */
     struct list link;               /* in conn's waiting or backlog */

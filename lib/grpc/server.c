@@ -59,7 +59,9 @@ struct grpc_server {
     const struct grpc_method *detour; /* NULL: none */
     const char *detour_but;
     grpc_guard_check *guard; /* NULL: all may call */
+    grpc_guard_over *guard_over;
     void *guard_arg;
+    struct list guarded; /* calls of which it has told who calls */
 };
 
 int grpc_server_new(struct grpc_server **ret, const struct grpc_server_config *config)
@@ -70,6 +72,7 @@ int grpc_server_new(struct grpc_server **ret, const struct grpc_server_config *c
         return -ENOMEM;
     server->config = *config;
     list_init(&server->gate.held);
+    list_init(&server->guarded);
     map_init(&server->methods, &config->seed);
     server->last_block = &server->blocks;
     server->others.path = "";
@@ -390,16 +393,17 @@ void grpc_server_detour(struct grpc_server *server, const struct grpc_method *in
     server->detour_but = but;
 }
 
-void grpc_server_guard(struct grpc_server *server, grpc_guard_check *check, void *arg)
+void grpc_server_guard(struct grpc_server *server, grpc_guard_check *check, grpc_guard_over *over, void *arg)
 {
     server->guard = check;
+    server->guard_over = over;
     server->guard_arg = arg;
 }
 
 /* Whether the guard has ended @call. */
 static int is_turned_away(struct grpc_call *call, const struct h2_header *headers, size_t n)
 {
-    const struct grpc_server *server = call->conn->server;
+    struct grpc_server *server = call->conn->server;
     struct span authorization = {0};
 
     if (call->method == server->detour)
@@ -407,7 +411,11 @@ static int is_turned_away(struct grpc_call *call, const struct h2_header *header
     for (size_t i = 0; i < n; i++)
         if (METADATA_IS(headers[i].name, "authorization"))
             authorization = headers[i].value;
-    return server->guard(server->guard_arg, call, authorization) != 0;
+    if (server->guard(server->guard_arg, call, authorization) != 0)
+        return 1;
+    if (call->who)
+        list_push_back(&server->guarded, &call->guarded);
+    return 0;
 }
 
 /* Whether "/service/method" is of @service. */
@@ -521,6 +529,7 @@ static void on_request(struct h2_stream *s, const struct h2_header *headers, siz
     call->stream = s;
     list_init(&call->link);
     list_init(&call->wanting);
+    list_init(&call->guarded);
     framing_init(&call->framing, &conn->pool);
     if (n == 0) { /* h2 has answered it */
         call->is_over = 1;
@@ -627,6 +636,10 @@ static void on_close(struct h2_stream *s, uint32_t error)
     end = why_over(call, error);
     if (LIKELY(call->counts))
         call->counts->n_ended[code_of(call, end)]++;
+    if (UNLIKELY(call->who != NULL)) {
+        list_del(&call->guarded);
+        call->conn->server->guard_over(call->conn->server->guard_arg, call->who);
+    }
     call_end(call);
     call_drop_hold(call);
     call_free_metadata(call);
@@ -768,6 +781,22 @@ void grpc_server_release(struct grpc_server *server, uint64_t seq)
         list_del(&h->link);
         list_push_back(&server->gate.held, &h->link); /* until it has nothing left to wait for */
         call_release(h->call, seq);
+    }
+}
+
+void grpc_server_review(struct grpc_server *server, grpc_review_fn *may, void *arg)
+{
+    struct grpc_status st;
+    struct list now;
+
+    list_init(&now);
+    list_splice_back(&now, &server->guarded);
+    while (!list_is_empty(&now)) {
+        struct grpc_call *call = LIST_ENTRY(list_pop_front(&now), struct grpc_call, guarded);
+
+        list_push_back(&server->guarded, &call->guarded);
+        if (!call->is_over && may(arg, call, call->who, call->proof, &st) != 0)
+            grpc_call_fail(call, &st);
     }
 }
 

@@ -103,9 +103,17 @@ void grpc_server_detour(struct grpc_server *server, const struct grpc_method *in
 
 /* grpc_server_guard: before a call begins, @check is asked with the value of its `authorization` ({NULL, 0}: it has none). It
  * returns 0, and may have told grpc_call_set_who; or ends the call and returns another number. NULL: all may begin. A call
- * that is detoured is not asked for. */
+ * that is detoured is not asked for. @over: a call is over, of which @check has told who calls; also when there is no @check
+ * any more. */
 typedef int grpc_guard_check(void *arg, struct grpc_call *call, struct span authorization);
-void grpc_server_guard(struct grpc_server *server, grpc_guard_check *check, void *arg);
+typedef void grpc_guard_over(void *arg, const void *who);
+void grpc_server_guard(struct grpc_server *server, grpc_guard_check *check, grpc_guard_over *over, void *arg);
+
+/* grpc_server_review: ask @may of each open call of which the guard has told who calls. It returns 0; or another number, and
+ * the call ends with the status that it has filled in. From the loop, outside of events. */
+typedef int grpc_review_fn(void *arg, struct grpc_call *call, const void *who, uint64_t proof,
+                           struct grpc_status *ret);
+void grpc_server_review(struct grpc_server *server, grpc_review_fn *may, void *arg);
 
 /* grpc_conn_new: a connection with its own h2 session in the server role.
  *   Owns:   the caller; grpc_conn_free frees the session too, after on_done for each call.
@@ -125,9 +133,12 @@ mono_ns_t grpc_call_deadline(const struct grpc_call *call); /* CLOCK_NEVER = non
 void *grpc_call_user(const struct grpc_call *call);
 void grpc_call_set_user(struct grpc_call *call, void *user);
 
-/* Who calls, as the guard has found; NULL: there is none, or it did not say. */
+/* Who calls, as the guard has found, and @proof, which says to it how; NULL: there is none, or it did not say. */
 const void *grpc_call_who(const struct grpc_call *call);
-void grpc_call_set_who(struct grpc_call *call, const void *who);
+void grpc_call_set_who(struct grpc_call *call, const void *who, uint64_t proof);
+
+/* grpc_call_drain: its connection takes no new calls, and closes when those that are open are over. */
+void grpc_call_drain(struct grpc_call *call);
 
 /* grpc_call_header: the value of a request header (lower-case name), {NULL, 0} when absent. Only inside
  * on_start. */

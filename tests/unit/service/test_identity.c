@@ -64,18 +64,35 @@ static void test_quotas(void **state)
     const struct identity who = {.scope = &scope, .quota = &quota}, free = {.scope = &scope};
     int64_t retry_ms;
 
-    assert_null(identity_spend(NULL, 1, &retry_ms));
-    assert_null(identity_spend(&free, 1, &retry_ms));
+    assert_int_equal(identity_spend(NULL, 1, &retry_ms), QUOTA_NONE);
+    assert_int_equal(identity_spend(&free, 1, &retry_ms), QUOTA_NONE);
     scope.n_futures = 1;
-    assert_null(identity_spend(&who, 1, &retry_ms));
+    assert_int_equal(identity_spend(&who, 1, &retry_ms), QUOTA_NONE);
     scope.n_futures = 2;
-    assert_string_equal(identity_spend(&who, 1, &retry_ms), "max_futures");
+    assert_int_equal(identity_spend(&who, 1, &retry_ms), QUOTA_FUTURES);
     assert_int_equal(retry_ms, 1000);
     quota = (struct identity_quota){.max_memory_bytes = 4096};
     scope.n_bytes = 4095;
-    assert_null(identity_spend(&who, 1, &retry_ms));
+    assert_int_equal(identity_spend(&who, 1, &retry_ms), QUOTA_NONE);
     scope.n_bytes = 4096;
-    assert_string_equal(identity_spend(&who, 1, &retry_ms), "max_memory");
+    assert_int_equal(identity_spend(&who, 1, &retry_ms), QUOTA_MEMORY);
+}
+
+static void test_refusals(void **state)
+{
+    struct identity_quota quota = {0};
+    const struct identity who = {.name = SPAN_LIT("alice"), .quota = &quota};
+
+    for (int i = QUOTA_NONE + 1; i < QUOTA_N; i++) {
+        enum quota q = (enum quota)i;
+        struct grpc_status st;
+
+        assert_ptr_equal(identity_refuse(&who, q, 7, &st), &st);
+        assert_int_equal(st.code, GRPC_RESOURCE_EXHAUSTED);
+        assert_non_null(strstr(st.message, "\"alice\" has used up its"));
+        assert_non_null(strstr(st.message, identity_quota_word(q)));
+        assert_int_equal(quota.n_refused[q], 1);
+    }
 }
 
 static void test_rate(void **state)
@@ -86,18 +103,18 @@ static void test_rate(void **state)
     int64_t retry_ms;
 
     for (int i = 0; i < 2; i++)
-        assert_null(identity_spend(&who, now, &retry_ms));
-    assert_string_equal(identity_spend(&who, now, &retry_ms), "rate");
+        assert_int_equal(identity_spend(&who, now, &retry_ms), QUOTA_NONE);
+    assert_int_equal(identity_spend(&who, now, &retry_ms), QUOTA_RATE);
     assert_in_range(retry_ms, 500, 502);
     now -= 100 * NS_PER_S; /* a clock that is set back gives nothing, and takes nothing */
-    assert_string_equal(identity_spend(&who, now, &retry_ms), "rate");
+    assert_int_equal(identity_spend(&who, now, &retry_ms), QUOTA_RATE);
     now += NS_PER_S / 2;
-    assert_null(identity_spend(&who, now, &retry_ms));
-    assert_string_equal(identity_spend(&who, now, &retry_ms), "rate");
+    assert_int_equal(identity_spend(&who, now, &retry_ms), QUOTA_NONE);
+    assert_int_equal(identity_spend(&who, now, &retry_ms), QUOTA_RATE);
     now += 1000 * NS_PER_S;
     for (int i = 0; i < 2; i++)
-        assert_null(identity_spend(&who, now, &retry_ms));
-    assert_string_equal(identity_spend(&who, now, &retry_ms), "rate");
+        assert_int_equal(identity_spend(&who, now, &retry_ms), QUOTA_NONE);
+    assert_int_equal(identity_spend(&who, now, &retry_ms), QUOTA_RATE);
 }
 
 int main(void)
@@ -105,6 +122,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
             cmocka_unit_test(test_rights),   cmocka_unit_test(test_nobody), cmocka_unit_test(test_words),
             cmocka_unit_test(test_patterns), cmocka_unit_test(test_quotas), cmocka_unit_test(test_rate),
+            cmocka_unit_test(test_refusals),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

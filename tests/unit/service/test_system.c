@@ -13,7 +13,7 @@ static enum daemon_state say_state(void *context)
     return state_now;
 }
 
-static uint32_t say_measures(void *context, struct metrics *m)
+static uint32_t say_measures(void *context, const struct identity *who, struct metrics *m)
 {
     metrics_family(m, METRIC_GAUGE, "of_the_world", NULL, "Said by the world.");
     metrics_put(m, 42);
