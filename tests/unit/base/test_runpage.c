@@ -76,7 +76,7 @@ static void test_random_against_model(void **state)
 {
     struct test_random r = {test_seed()};
 
-    for (int round = 0; round < 30; round++) {
+    for (int round = 0; round < 8; round++) {
         uint64_t n_started = 0, n_finished = 0, n_sent = 0, weight = 2 + test_random_below(&r, 7);
         struct runpage page = {0};
 
