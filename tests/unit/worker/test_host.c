@@ -665,9 +665,11 @@ static void test_max_age(void **state)
         struct fixture f;
 
         max_age_ns = 20 * NS_PER_MS;
-        start_welcomed(&f);
+        start(&f);
         max_age_ns = 0;
-        if (n)
+        if (!f.daemon->is_over) /* on a busy machine its time is over with its hello */
+            fake_welcome(f.daemon, MAX_MESSAGE, MAX_RESULT);
+        if (n && !f.daemon->is_over)
             fake_assign(f.daemon, 1, "gated", "");
         open_gate(1);
         FAKE_UNTIL(f.daemon, f.daemon->is_over);
