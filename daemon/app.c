@@ -597,6 +597,19 @@ static int take_sockets(struct app *app)
     return r < 0 ? listen_failed(why, r) : 0;
 }
 
+/* The default group is given where that is possible; what is asked for must be. */
+static int give_socket(const struct app *app, const struct listener *l)
+{
+    char why[LISTENER_WHY_BYTES];
+    int r = app->config->socket_gid < 0 ? 0 : listener_give(l, app->config->socket_gid, why);
+
+    if (r < 0 && app->config->socket_group)
+        return listen_failed(why, r);
+    if (r < 0)
+        LOG_EVENT(LOG_INFO, "socket_group_kept", LOG_STR("text", why));
+    return 0;
+}
+
 /* One more listener; with @in for a socket that is there already. */
 static int add_listener(struct app *app, const struct address *address, struct inherited_socket *in)
 {
@@ -614,6 +627,11 @@ static int add_listener(struct app *app, const struct address *address, struct i
     if (in)
         in->fd = -1;
     app->n_listeners++;
+    if (!in && address_is_unix(address)) {
+        r = give_socket(app, *l);
+        if (r < 0)
+            return r;
+    }
     r = executor_add_address(app->executor, listener_address(*l)->text);
     if (r < 0)
         return r;

@@ -1,11 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "daemon/auth.h"
-
 #include "base/log.h"
 #include "base/mem.h"
+#include "daemon/auth_internal.h"
 #include "daemon/net/conn.h"
-#include "service/identity.h"
-#include "service/metrics.h"
 #include "tls/secret.h"
 #include "tls/tls.h"
 
@@ -14,47 +11,13 @@
 #include <strings.h>
 #include <unistd.h>
 
+#include <sys/socket.h>
+
 enum { RETRY_MS = 1000 };
 
-/* One principal that there is or was; never freed before the end. */
-struct known {
-    struct list link;
-    struct identity identity;
-    struct identity_quota quota; /* its counts go on, whatever it may */
-    struct bytes *name;
-};
-
-/* What the configuration says, as of the last load. */
-struct tables {
-    struct arena arena;
-    size_t n_tokens, n_users, n_certificates;
-    struct token {
-        uint8_t hash[SECRET_BYTES];
-        const struct identity *who;
-    } * tokens;
-    struct user {
-        uint32_t uid;
-        const struct identity *who;
-    } * users;
-    struct certificate {
-        struct span name; /* "cn:alice" */
-        const struct identity *who;
-    } * certificates;
-    const struct identity *owner; /* root, and the daemon's own user */
-};
-
-struct auth {
-    struct grpc_server *server;
-    struct engine *engine;
-    struct list known;
-    struct tables tables;
-    uint64_t generation; /* of the tables */
-    int is_guarding;     /* there are principals */
-    int is_new;          /* open calls are to be looked at */
-};
-
 struct auth_credential {
-    int64_t uid;      /* -1: none */
+    int64_t uid, gid; /* -1: none */
+    int fd;           /* of the socket, whose peer's groups are asked for where groups matter; borrowed */
     struct buf names; /* of the certificate, each with its NUL */
     const struct identity *who;
     uint64_t generation; /* for which that was found */
@@ -89,17 +52,19 @@ static struct identity *know(struct auth *auth, const char *namespace, const cha
 /* Room for what all principals have together. */
 static int allocate(struct tables *t, const struct config *config)
 {
-    size_t n_tokens = 0, n_users = 0, n_certificates = 0;
+    size_t n_tokens = 0, n_users = 0, n_groups = 0, n_certificates = 0;
 
     for (size_t i = 0; i < config->n_principals; i++) {
         n_tokens += config->principals[i].tokens.n;
         n_users += config->principals[i].users.n;
+        n_groups += config->principals[i].groups.n;
         n_certificates += config->principals[i].certificates.n;
     }
     t->tokens = arena_alloc(&t->arena, MAX(n_tokens, (size_t)1) * sizeof *t->tokens);
     t->users = arena_alloc(&t->arena, MAX(n_users, (size_t)1) * sizeof *t->users);
+    t->groups = arena_alloc(&t->arena, MAX(n_groups, (size_t)1) * sizeof *t->groups);
     t->certificates = arena_alloc(&t->arena, MAX(n_certificates, (size_t)1) * sizeof *t->certificates);
-    return t->tokens && t->users && t->certificates ? 0 : -ENOMEM;
+    return t->tokens && t->users && t->groups && t->certificates ? 0 : -ENOMEM;
 }
 
 /* What @p shows, as rows of @t. */
@@ -113,6 +78,8 @@ static int add_shown(struct tables *t, const struct config_principal *p, const s
     }
     for (size_t i = 0; i < p->users.n; i++)
         t->users[t->n_users++] = (struct user){p->uids[i], who};
+    for (size_t i = 0; i < p->groups.n; i++)
+        t->groups[t->n_groups++] = (struct group){p->gids[i], who};
     for (size_t i = 0; i < p->certificates.n; i++) {
         const char *name = arena_strndup(&t->arena, p->certificates.at[i], strlen(p->certificates.at[i]));
 
@@ -139,6 +106,7 @@ static int read_rights(struct tables *t, const struct config_principal *p, struc
                                           .max_calls = p->max_calls,
                                           .max_futures = p->max_futures,
                                           .max_memory_bytes = p->max_memory_bytes,
+                                          .max_stored_bytes = p->max_stored_bytes,
                                           .rate = p->rate};
     for (size_t i = 0; i < p->rights.n; i++) {
         const char *word = p->rights.at[i], *colon = strchr(word, ':'), *pattern;
@@ -168,6 +136,7 @@ static void grant(struct identity *who, const struct identity *what)
         who->quota->max_calls = what->quota->max_calls;
         who->quota->max_futures = what->quota->max_futures;
         who->quota->max_memory_bytes = what->quota->max_memory_bytes;
+        who->quota->max_stored_bytes = what->quota->max_stored_bytes;
         who->quota->rate = what->quota->rate;
     }
     who->patterns = what->patterns;
@@ -288,6 +257,32 @@ static const struct identity *find_user(const struct tables *t, int64_t uid)
     return uid == 0 || uid == geteuid() ? t->owner : NULL;
 }
 
+/* The first section that names any of the peer's groups, as they were when it connected. */
+static const struct identity *find_groups(const struct tables *t, const struct auth_credential *c)
+{
+    gid_t few[64], *groups = few, *many = NULL;
+    socklen_t bytes = sizeof few;
+    const struct identity *who = NULL;
+    int r;
+
+    if (c->gid < 0 || !t->n_groups)
+        return NULL;
+    r = getsockopt(c->fd, SOL_SOCKET, SO_PEERGROUPS, few, &bytes);
+    if (r < 0 && errno == ERANGE) { /* then it has said how many there are */
+        groups = many = mem_alloc(bytes);
+        r = many ? getsockopt(c->fd, SOL_SOCKET, SO_PEERGROUPS, many, &bytes) : -1;
+    }
+    for (size_t i = 0; !who && i < t->n_groups; i++) {
+        if (t->groups[i].gid == c->gid)
+            who = t->groups[i].who;
+        for (size_t k = 0; !who && r == 0 && k < bytes / sizeof *groups; k++)
+            if (groups[k] == t->groups[i].gid)
+                who = t->groups[i].who;
+    }
+    mem_free(many);
+    return who;
+}
+
 /* What a call keeps of its token, to know it again after a reload; 0 is a call without. */
 static uint64_t proof_of(const uint8_t hash[static SECRET_BYTES])
 {
@@ -326,6 +321,8 @@ static const struct identity *of_connection(const struct auth *auth, struct auth
         c->who = find_certificate(&auth->tables, &c->names);
         if (!c->who)
             c->who = find_user(&auth->tables, c->uid);
+        if (!c->who)
+            c->who = find_groups(&auth->tables, c);
         c->generation = auth->generation;
     }
     return c->who;
@@ -499,6 +496,8 @@ int auth_open(struct auth *auth, const struct conn_peer *peer, struct auth_crede
     if (!c)
         return -ENOMEM;
     c->uid = peer->trust == CONN_LOCAL ? peer->uid : -1;
+    c->gid = peer->trust == CONN_LOCAL ? peer->gid : -1;
+    c->fd = peer->fd;
     c->is_pool_worker = peer->trust == CONN_OWN;
     r = peer->tls ? tls_peer_names(peer->tls, &c->names) : 0;
     if (r == 0 && auth->is_guarding)
@@ -519,72 +518,4 @@ void auth_close(struct auth_credential *credential)
         credential->charged->quota.n_connections--;
     buf_deinit(&credential->names);
     mem_free(credential);
-}
-
-/* --- for statistics */
-
-static uint64_t connections_of(const struct known *k)
-{
-    return k->quota.n_connections;
-}
-
-static uint64_t calls_of(const struct known *k)
-{
-    return k->quota.n_calls;
-}
-
-static uint64_t futures_of(const struct known *k)
-{
-    return k->identity.scope->n_futures;
-}
-
-static uint64_t memory_of(const struct known *k)
-{
-    return k->identity.scope->n_bytes;
-}
-
-/* Whether @who is told of @k, which is a principal now. */
-static int is_told(const struct auth *auth, const struct identity *who, const struct known *k)
-{
-    return k->identity.quota &&
-           (!who || who == auth->tables.owner || who->scope->realm == k->identity.scope->realm);
-}
-
-static const struct {
-    const char *name, *unit, *help;
-    uint64_t (*of)(const struct known *k);
-} uses[] = {
-        {"principal_connections", NULL, "Open connections of a principal.", connections_of},
-        {"principal_calls", NULL, "Its open calls.", calls_of},
-        {"principal_futures", NULL, "Its futures in memory.", futures_of},
-        {"principal_memory_bytes", "bytes", "What these take.", memory_of},
-};
-
-void auth_measure(const struct auth *auth, const struct identity *who, struct metrics *m)
-{
-    for (size_t i = 0; i < ARRAY_LEN(uses); i++) {
-        metrics_family(m, METRIC_GAUGE, uses[i].name, uses[i].unit, uses[i].help);
-        LIST_FOREACH (l, &auth->known) {
-            const struct known *k = LIST_ENTRY(l, struct known, link);
-            const struct metric_label labels[] = {{"namespace", SPAN_OF_BYTES(k->identity.scope->namespace)},
-                                                  {"principal", k->identity.name}};
-
-            if (is_told(auth, who, k))
-                metrics_put_labels(m, (double)uses[i].of(k), labels, ARRAY_LEN(labels));
-        }
-    }
-    metrics_family(m, METRIC_COUNTER, "principal_refusals", NULL,
-                   "How often a quota of a principal was used up.");
-    LIST_FOREACH (l, &auth->known) {
-        const struct known *k = LIST_ENTRY(l, struct known, link);
-
-        for (int q = QUOTA_NONE + 1; is_told(auth, who, k) && q < QUOTA_N; q++) {
-            const struct metric_label labels[] = {
-                    {"namespace", SPAN_OF_BYTES(k->identity.scope->namespace)},
-                    {"principal", k->identity.name},
-                    {"quota", span_of_string(identity_quota_word((enum quota)q))}};
-
-            metrics_put_labels(m, (double)k->quota.n_refused[q], labels, ARRAY_LEN(labels));
-        }
-    }
 }

@@ -3,7 +3,8 @@
 /*
  * Who calls, and whether it may: the principals of the configuration, by what a connection or a call shows.
  *
- *   a call's `authorization: Bearer TOKEN`, else the connection's certificate, else the user of its Unix socket
+ *   a call's `authorization: Bearer TOKEN`, else the connection's certificate, else the user of its Unix socket,
+ *   else a group of that user's
  *
  * A token that nobody has is refused, whatever else is shown. root and the daemon's own user, by a Unix socket, are "" in the
  * default namespace with every right, unless a principal is said to be them. Where the configuration has no principal nobody

@@ -310,6 +310,25 @@ int config_check_address(const struct config *c, const struct address *a, char *
     return CONFIG_E_INVALID;
 }
 
+/* What a principal keeps where nothing is kept is none. */
+static void check_principals(const struct config *c, struct config_errors *errors)
+{
+    for (size_t i = 0; i < c->n_principals && c->store == CONFIG_STORE_NONE; i++)
+        if (c->principals[i].max_stored_bytes)
+            config_error(errors, "%s:%u: [principal.%s] max_stored: it needs a store, and there is none",
+                         c->principals[i].file, c->principals[i].line, c->principals[i].name);
+}
+
+static void find_socket_group(struct config *c, struct config_errors *errors)
+{
+    uint32_t gid;
+
+    c->socket_gid =
+            config_find_group(c->socket_group ? c->socket_group : "futured", &gid) ? (int64_t)gid : -1;
+    if (c->socket_group && c->socket_gid < 0)
+        config_error(errors, "[futured] socket_group: \"%.100s\": there is no such group", c->socket_group);
+}
+
 static void check_transport(const struct config *c, struct config_errors *errors)
 {
     char why[CONFIG_WHY_BYTES];
@@ -338,12 +357,16 @@ static int load(struct config *c, const struct command_line *line, struct config
         r = config_read_directory(c, c->functions_directory, errors);
     if (r == 0)
         r = set_settings(c, &c->arena, line, errors);
-    if (r == 0)
+    if (r == 0) {
         check_functions(c, errors);
+        check_principals(c, errors);
+    }
     if (r == 0 && !errors->n)
         r = set_defaults(c, line, errors);
-    if (r == 0)
+    if (r == 0) {
+        find_socket_group(c, errors);
         check_transport(c, errors);
+    }
     c->argc = line->argc;
     c->argv = line->argv;
     c->accept_loss = line->is_accept_loss;

@@ -50,13 +50,15 @@ struct config_list {
 struct config_principal {
     const char *name;
     const char *namespace;
-    struct config_list users, certificates, tokens; /* what it shows: names of users; "cn:NAME"; hashes */
-    struct config_list rights;                      /* words */
-    uint32_t *uids;                                 /* of users */
-    uint32_t max_connections, max_calls;            /* 0 = no limit */
-    uint64_t max_futures, max_memory_bytes;         /* likewise */
-    double rate;                                    /* likewise */
-    const char *file;                               /* where it stands */
+    struct config_list users, groups, certificates, tokens; /* what it shows: names; "cn:NAME"; hashes */
+    const char *token_file;                                 /* whose hashes are in tokens too; NULL = none */
+    struct config_list rights;                              /* words */
+    uint32_t *uids, *gids;                                  /* of users, of groups */
+    uint32_t max_connections, max_calls;                    /* 0 = no limit */
+    uint64_t max_futures, max_memory_bytes;                 /* likewise */
+    uint64_t max_stored_bytes;                              /* likewise */
+    double rate;                                            /* likewise */
+    const char *file;                                       /* where it stands */
     unsigned int line;
 };
 
@@ -65,6 +67,8 @@ struct config {
     struct address *listen;
     size_t n_listen;
     int insecure;                /* others may reach what is not protected */
+    const char *socket_group;    /* NULL = not given */
+    int64_t socket_gid;          /* of that, or of the default one; -1 = the daemon's own */
     int is_listen_default;       /* it is in a directory of the user's that may have to be made */
     const char *state_directory; /* NULL: none, and none needed */
     int is_state_default;        /* nobody named it: the directories above it may have to be made */

@@ -16,7 +16,6 @@
 #include <errno.h>
 #include <ini.h>
 #include <limits.h>
-#include <pwd.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -106,51 +105,13 @@ static void check_retry(const struct source *src, const struct config_function *
     }
 }
 
-/* The user of that name or number. */
-static int find_user(const char *text, uint32_t *ret)
-{
-    char *end;
-    unsigned long n = strtoul(text, &end, 10);
-    const struct passwd *user;
-
-    if (*text >= '0' && *text <= '9') {
-        *ret = (uint32_t)n;
-        return !*end && n < UINT32_MAX;
-    }
-    user = getpwnam(text);
-    if (user)
-        *ret = user->pw_uid;
-    return user != NULL;
-}
-
-/* A principal that shows nothing is one that nobody can be. */
-static void end_principal(struct source *src)
-{
-    struct config_principal *p = TAKE_PTR(src->principal);
-
-    if (!p)
-        return;
-    if (!p->users.n && !p->certificates.n && !p->tokens.n)
-        config_error(src->errors, "%s:%u: [%s%s]: nobody can be it; give user, certificate or token_hash",
-                     p->file, p->line, principal_prefix, p->name);
-    if (!p->rights.n)
-        config_error(src->errors, "%s:%u: [%s%s] rights: they are missing; without any it may do nothing",
-                     p->file, p->line, principal_prefix, p->name);
-    p->uids = arena_alloc(&src->c->arena, (p->users.n + 1) * sizeof *p->uids);
-    if (!p->uids)
-        src->r = -ENOMEM;
-    for (size_t i = 0; p->uids && i < p->users.n; i++)
-        if (!find_user(p->users.at[i], &p->uids[i]))
-            config_error(src->errors, "%s:%u: [%s%s] user: \"%.100s\": there is no such user", p->file,
-                         p->line, principal_prefix, p->name, p->users.at[i]);
-}
-
 /* A function that has no command is none, unless it is somebody else's; said where its section began. */
 static void end_section(struct source *src)
 {
     struct config_function *f = src->function;
 
-    end_principal(src);
+    if (src->principal && config_end_principal(src->c, TAKE_PTR(src->principal), src->errors) < 0)
+        src->r = -ENOMEM;
     src->function = NULL;
     if (!f)
         return;

@@ -57,6 +57,10 @@ const struct config_key config_keys[] = {
      .doc = "The largest request or reply."},
     {"futured", "insecure", CONFIG_BOOL, AT(insecure), .preset = "no",
      .doc = "Whether it may listen where anybody on the network could use it: without TLS, or without asking who calls."},
+    {"futured", "socket_group", CONFIG_TEXT, AT(socket_group), 1, 255, .sample = "futured",
+     .needs_restart = 1,
+     .doc = "The group of the Unix socket, whose mode is 0660: who is in it can connect. Default: futured, if there is such a group "
+            "and the daemon may give it, else the daemon's own. A socket of systemd's has what SocketGroup= says."},
     {"futured", "functions_directory", CONFIG_PATH, AT(functions_directory), .shipped = "/etc/futured/functions.d",
      .doc = "Every *.conf in this directory is read too, in the order of their names; [function.NAME] sections may "
             "stand there. Default: none."},
@@ -224,12 +228,17 @@ const struct config_key config_keys[] = {
             "cancel, 10min where ephemeral."},
 
     {"principal", "user", CONFIG_USERS, PRINCIPAL_AT(users), .sample = "1000",
-     .doc = "The user, by name or number, of who comes through a Unix socket. May be given more than once, as the next two."},
+     .doc = "The user, by name or number, of who comes through a Unix socket. May be given more than once, as the next three."},
+    {"principal", "group", CONFIG_USERS, PRINCIPAL_AT(groups), .sample = "pictures",
+     .doc = "Likewise a group of that user's, as the process had it when it connected; what a section says of the user itself wins."},
     {"principal", "certificate", CONFIG_CERTIFICATES, PRINCIPAL_AT(certificates), .sample = "dns:alice.example",
      .doc = "A name in a client's certificate: cn:NAME (the common name), dns:NAME, uri:NAME or email:NAME."},
     {"principal", "token_hash", CONFIG_TOKENS, PRINCIPAL_AT(tokens),
      .sample = "0000000000000000000000000000000000000000000000000000000000000000",
      .doc = "SHA-256 of a token, in hexadecimal; the token comes as metadata: authorization: Bearer TOKEN."},
+    {"principal", "token_file", CONFIG_FILE, PRINCIPAL_AT(token_file), .sample = "/etc/futured/alice.tokens",
+     .doc = "A file with more of them, one at the beginning of each line; # begins a comment. It is read at the start and at each "
+            "reload."},
     {"principal", "namespace", CONFIG_TEXT, PRINCIPAL_AT(namespace), 0, 255, .preset = "",
      .doc = "Where its futures are: IDs, groups and keys are told from those of other namespaces."},
     {"principal", "rights", CONFIG_RIGHTS, PRINCIPAL_AT(rights), .sample = "submit read annotate cancel",
@@ -246,6 +255,9 @@ const struct config_key config_keys[] = {
             "that nothing of it is accepted. 0 is no limit."},
     {"principal", "max_memory", CONFIG_SIZE, PRINCIPAL_AT(max_memory_bytes), 4 * K, 1024 * T, .zero = "no limit", .preset = "0",
      .doc = "How much memory they may take."},
+    {"principal", "max_stored", CONFIG_SIZE, PRINCIPAL_AT(max_stored_bytes), 4 * K, 1024 * T, .zero = "no limit", .preset = "0",
+     .doc = "How much its finished futures may take in the store until their retention ends, with arguments, results, output and log. "
+            "Needs a store."},
     {"principal", "rate", CONFIG_DECIMAL, PRINCIPAL_AT(rate), 0, UINT64_C(1000000000), .preset = "0",
      .doc = "How many it may submit in a second, on average; 0 is no limit."},
 };
@@ -517,7 +529,7 @@ static int add_address(struct config *c, struct arena *arena, const char *value,
     return 0;
 }
 
-static int add_text(struct config_list *list, struct arena *arena, const char *value, size_t n)
+int config_list_add(struct config_list *list, struct arena *arena, const char *value, size_t n)
 {
     const char **at = list->at;
 
@@ -540,7 +552,7 @@ static int add_certificate(void *into, struct arena *arena, const char *value, c
     for (size_t i = 0; i < ARRAY_LEN(kinds_of_names); i++)
         if (strncmp(value, kinds_of_names[i], strlen(kinds_of_names[i])) == 0 &&
             value[strlen(kinds_of_names[i])])
-            return add_text(into, arena, value, strlen(value));
+            return config_list_add(into, arena, value, strlen(value));
     return refuse(why, value, "cn:NAME, dns:NAME, uri:NAME or email:NAME is allowed");
 }
 
@@ -550,7 +562,7 @@ static int add_token(void *into, struct arena *arena, const char *value, char *w
 
     if (secret_read(value, hash) != 0) /* what stands there may be the secret itself: it is not shown again */
         return refuse(why, "...", "64 hexadecimal digits are allowed, as of: printf %%s TOKEN | sha256sum");
-    return add_text(into, arena, value, strlen(value));
+    return config_list_add(into, arena, value, strlen(value));
 }
 
 static int set_rights(struct config_list *into, struct arena *arena, const char *value, char *why)
@@ -566,7 +578,7 @@ static int set_rights(struct config_list *into, struct arena *arena, const char 
                           "submit, submit:FUNCTION, read, read-all, annotate, cancel, worker and admin are "
                           "allowed, with "
                           "blanks between");
-        if (add_text(into, arena, at, len) < 0)
+        if (config_list_add(into, arena, at, len) < 0)
             return -ENOMEM;
         at += len;
     }
@@ -660,7 +672,7 @@ int config_set(const struct config_key *key, void *into, struct arena *arena, co
     case CONFIG_TOKENS: return add_token(place, arena, value, why);
     case CONFIG_RIGHTS: return set_rights(place, arena, value, why);
     case CONFIG_SANDBOX: return set_sandbox(place, value, why);
-    case CONFIG_USERS: return add_text(place, arena, value, strlen(value));
+    case CONFIG_USERS: return config_list_add(place, arena, value, strlen(value));
     case CONFIG_DEMAND: return set_word(place, demands, value, why);
     case CONFIG_VERSION: return set_word(place, versions, value, why);
     case CONFIG_FILE: return set_file(place, arena, value, why);

@@ -8,7 +8,7 @@ enum config_type {
     CONFIG_BOOL,         /* int */
     CONFIG_CERTIFICATES, /* struct config_list, each value adds one, as those of the next three */
     CONFIG_TOKENS,
-    CONFIG_USERS,
+    CONFIG_USERS,      /* names of users, or of groups */
     CONFIG_RIGHTS,     /* the same of words; once */
     CONFIG_COUNT,      /* uint32_t */
     CONFIG_COUNT64,    /* uint64_t */
@@ -78,6 +78,16 @@ struct config_errors {
     int is_out_of_memory;
 };
 PRINTF_LIKE(2, 3) void config_error(struct config_errors *errors, const char *format, ...);
+
+/* config_list_add: a copy of the @n bytes at @value, at the end. 0, -ENOMEM. */
+MUST_CHECK int config_list_add(struct config_list *list, struct arena *arena, const char *value, size_t n);
+
+/* config_principal.c: config_end_principal finds what the section of @p names, and reads its file of tokens. 0 (the errors
+ * tell); -ENOMEM. config_find_group: of that name or number; 0: there is none. */
+MUST_CHECK int config_end_principal(struct config *c, struct config_principal *p,
+                                    struct config_errors *errors);
+MUST_CHECK int config_find_group(const char *text, uint32_t *ret);
+
 MUST_CHECK int config_read_file(struct config *c, const char *path, int is_part,
                                 struct config_errors *errors);
 /* config_read_directory: every *.conf in @path, in the order of their names, as parts. */

@@ -207,6 +207,22 @@ static void on_durable(struct persist *p, uint64_t seq)
         grpc_server_release(p->config.server, seq);
 }
 
+/* "PRINCIPAL/NAMESPACE"; there is no slash in the first. */
+static void on_ledger(void *user, struct span name, uint64_t bytes)
+{
+    struct persist *p = user;
+    const uint8_t *slash = memchr(name.p, '/', name.len);
+    size_t n = slash ? (size_t)(slash - name.p) : name.len;
+    struct span namespace = {name.p + n, name.len - n};
+    struct scope *scope;
+
+    if (slash)
+    namespace = (struct span){slash + 1, namespace.len - 1};
+    scope = engine_scope(p->engine, namespace, (struct span){name.p, n});
+    if (scope)
+        scope->n_stored_bytes = bytes;
+}
+
 static int compare_keys(const void *a, const void *b)
 {
     const uint64_t *x = a, *y = b;
@@ -246,6 +262,7 @@ static void on_committed(void *arg, int what)
             seq = (uint64_t)(uintptr_t)b->user;
         keep_batch(p, b);
     }
+    store_take_ledger(p->store, on_ledger, p);
     on_state(p, &status);
     if (p->state == COMMITTER_STALLED)
         arm_timer(p);
@@ -746,6 +763,7 @@ int persist_begin(struct persist *p, struct engine *e)
     r = loop_watch_set(&p->watch, LOOP_READ);
     if (r < 0)
         return r;
+    store_take_ledger(p->store, on_ledger, p);
     look_at_space(p);
     judge(p);
     if (p->is_low)

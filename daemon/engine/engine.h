@@ -72,6 +72,7 @@ struct scope {
     struct bytes *namespace, *principal;
     struct realm *realm;         /* what all scopes of its namespace share (scope.h) */
     uint64_t n_futures, n_bytes; /* charged to it */
+    uint64_t n_stored_bytes;     /* of its finished futures, by the store's count; its owner sets it */
     int is_confined;             /* sees its own futures only */
 };
 /* scope_may_see: whether futures of @whose are there for @who. */

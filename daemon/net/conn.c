@@ -441,6 +441,7 @@ static int open_owner(struct conn *c)
     int r;
 
     c->state = CONN_OPEN;
+    c->peer.fd = c->fd;
     r = set->config.on_open(set->config.arg, &c->peer, loop_now(set->loop), &c->owner);
     if (r < 0)
         return r;

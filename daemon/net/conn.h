@@ -47,6 +47,7 @@ struct conn_peer {
     int is_tls;
     const struct tls *tls; /* for on_open; NULL: none */
     int64_t uid, gid;      /* of a Unix socket, by the kernel; -1: not known */
+    int fd;                /* for on_open: the socket, which is there as long as the owner is */
 };
 
 /* Who speaks on a connection. */

@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -383,6 +384,14 @@ int listener_adopt(struct listener **ret, struct loop *loop, struct conn_set *co
         return r;
     }
     *ret = l;
+    return 0;
+}
+
+int listener_give(const struct listener *l, int64_t gid, char why[static LISTENER_WHY_BYTES])
+{
+    if (lchown(address_path(&l->address), (uid_t)-1, (gid_t)gid) < 0)
+        return explain(why, -errno, "cannot give %s to group %" PRId64 ": %s", l->address.text, gid,
+                       log_errno_text(-errno));
     return 0;
 }
 

@@ -37,6 +37,9 @@ MUST_CHECK int listener_adopt(struct listener **ret, struct loop *loop, struct c
                               const struct address *address, enum conn_trust trust,
                               char why[static LISTENER_WHY_BYTES]);
 
+/* listener_give: the group of a Unix socket's path, of listener_new. 0; -errno, and @why is a sentence. */
+MUST_CHECK int listener_give(const struct listener *l, int64_t gid, char why[static LISTENER_WHY_BYTES]);
+
 /* listener_free: stop listening, at once; what was accepted goes on. */
 struct listener *listener_free(struct listener *l);
 

@@ -11,8 +11,10 @@ static const char *const words[] = {
 };
 
 static const char *const quota_words[QUOTA_N] = {
-        [QUOTA_NONE] = "none",           [QUOTA_CONNECTIONS] = "max_connections", [QUOTA_CALLS] = "max_calls",
-        [QUOTA_FUTURES] = "max_futures", [QUOTA_MEMORY] = "max_memory",           [QUOTA_RATE] = "rate",
+        [QUOTA_NONE] = "none",         [QUOTA_CONNECTIONS] = "max_connections",
+        [QUOTA_CALLS] = "max_calls",   [QUOTA_FUTURES] = "max_futures",
+        [QUOTA_MEMORY] = "max_memory", [QUOTA_STORED] = "max_stored",
+        [QUOTA_RATE] = "rate",
 };
 
 enum right identity_right(struct span word)
@@ -68,6 +70,8 @@ enum quota identity_spend(const struct identity *who, wall_ns_t now, int64_t *re
         return QUOTA_FUTURES;
     if (q->max_memory_bytes && who->scope->n_bytes >= q->max_memory_bytes)
         return QUOTA_MEMORY;
+    if (q->max_stored_bytes && who->scope->n_stored_bytes >= q->max_stored_bytes)
+        return QUOTA_STORED;
     if (q->rate <= 0)
         return QUOTA_NONE;
     burst = MAX(q->rate, 1.0);

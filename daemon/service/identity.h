@@ -11,12 +11,22 @@
 #include "grpc/status.h"
 
 /* What there is a limit to for each; QUOTA_NONE is none of them. */
-enum quota { QUOTA_NONE, QUOTA_CONNECTIONS, QUOTA_CALLS, QUOTA_FUTURES, QUOTA_MEMORY, QUOTA_RATE, QUOTA_N };
+enum quota {
+    QUOTA_NONE,
+    QUOTA_CONNECTIONS,
+    QUOTA_CALLS,
+    QUOTA_FUTURES,
+    QUOTA_MEMORY,
+    QUOTA_STORED,
+    QUOTA_RATE,
+    QUOTA_N
+};
 
 /* What it may use up, 0 = no limit, and what it has. */
 struct identity_quota {
     uint32_t max_connections, max_calls;    /* open at a time */
     uint64_t max_futures, max_memory_bytes; /* of its scope, in memory */
+    uint64_t max_stored_bytes;              /* and of the finished ones, in the store */
     double rate;                            /* new futures a second; at once as many as in one second */
     double left;                            /* of them, at ... */
     wall_ns_t at;                           /* ... 0: all */

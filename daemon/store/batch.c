@@ -71,6 +71,22 @@ static void op_commit(struct batch *b, size_t bytes)
     b->n_bytes += OP_COST_BYTES + bytes;
 }
 
+/* Whose it is, behind all else. */
+static int put_owner(struct batch *b, struct batch_op *op, const struct future *f)
+{
+    struct span principal = future_principal(f), namespace = future_namespace(f);
+    const struct told *told = future_told(f);
+    size_t at = buf_len(&b->bytes);
+
+    if (buf_append(&b->bytes, principal.p, principal.len) < 0 || buf_append(&b->bytes, "/", 1) < 0 ||
+        (namespace.len && buf_append(&b->bytes, namespace.p, namespace.len) < 0))
+        return -ENOMEM;
+    op->owner = (struct batch_piece){(uint32_t)at, (uint32_t)(buf_len(&b->bytes) - at)};
+    for (int i = 0; told && i < TOLD_KINDS; i++)
+        op->told_bytes += told->n_bytes[i];
+    return 0;
+}
+
 int batch_put(struct batch *b, enum batch_kind kind, const struct future *f)
 {
     struct batch_op *op = op_reserve(b, kind);
@@ -92,6 +108,10 @@ int batch_put(struct batch *b, enum batch_kind kind, const struct future *f)
         }
         op->group = (struct batch_piece){place.at + place.len,
                                          (uint32_t)(buf_len(&b->bytes) - place.at - place.len)};
+    }
+    if (UNLIKELY(future_principal(f).len) && kind != BATCH_PUT_LIVE && put_owner(b, op, f) < 0) {
+        b->bytes.end = b->bytes.start + begin;
+        return -ENOMEM;
     }
     op->id = f->id;
     op->k = id_key(&f->id);

@@ -56,6 +56,10 @@ struct batch_op {
             struct batch_piece name, value, who, why;
         };
         struct batch_chunk chunk;
+        struct { /* FINISH, PUT_DONE: whose account (ledger.h), empty = none; its output and log */
+            struct batch_piece owner;
+            uint64_t told_bytes;
+        };
     };
 };
 

@@ -252,6 +252,8 @@ static void sweep(struct committer *c)
     if (r == 0) {
         c->status.n_swept += swept.n_deleted;
         c->status.n_damaged += swept.n_damaged;
+        if (swept.n_deleted) /* who was at a limit has room again */
+            tell(c);
         want_checkpoint(c);
         if (swept.next > now) /* what finishes meanwhile expires with this hour at the earliest */
             end_sweep(c, MIN(swept.next, expiry_due(expiry_hour(now))));

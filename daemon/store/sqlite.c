@@ -31,6 +31,7 @@
 #include "store/chunk.h"
 #include "store/db.h"
 #include "store/expiry.h"
+#include "store/ledger.h"
 #include "store/lock.h"
 #include "store/schema.h"
 #include "store/seal.h"
@@ -134,6 +135,7 @@ struct sqlite {
     uint64_t k_ceiling;   /* asked for by the transaction being made */
     struct expiry expiry; /* its finished futures */
     struct buf keys;
+    struct ledger ledger; /* whose they are */
 
     sqlite3 *checkpoint_db;
     _Atomic uint64_t wal_pages;
@@ -272,6 +274,21 @@ static int put_live(struct sqlite *s, const struct batch *b, const struct batch_
     return r == 0 ? put_blobs(s, op, problem) : r;
 }
 
+static int charge(struct sqlite *s, const struct batch *b, const struct batch_op *op, int64_t bytes,
+                  struct store_problem *problem)
+{
+    if (LIKELY(!op->owner.len))
+        return 0;
+    return ledger_add(&s->ledger, batch_span(b, op->owner), bytes) < 0 ? no_memory(problem) : 0;
+}
+
+/* All that @op brings. */
+static int64_t bytes_of_op(const struct batch_op *op)
+{
+    return (int64_t)(op->record.len + (op->task ? op->task->len : 0) + (op->data ? op->data->len : 0) +
+                     op->told_bytes);
+}
+
 static int finish(struct sqlite *s, const struct batch *b, const struct batch_op *op,
                   struct store_problem *problem)
 {
@@ -286,6 +303,8 @@ static int finish(struct sqlite *s, const struct batch *b, const struct batch_op
         r = put_blobs(s, op, problem);
     if (r == 0)
         r = put_key(s, op, problem);
+    if (r == 0)
+        r = charge(s, b, op, bytes_of_op(op), problem);
     if (r == 0 && expiry_add(&s->expiry, op->k, op->time) < 0)
         r = no_memory(problem);
     return r;
@@ -294,7 +313,8 @@ static int finish(struct sqlite *s, const struct batch *b, const struct batch_op
 /* The row of done that is there already: whether expiry names it in time for @op, and whether it has a key. A damaged one
  * is named too, but not known when: it is named once more; and it may have had a key. */
 struct before {
-    int is_covered, may_have_key;
+    int is_covered, may_have_key, is_there;
+    size_t bytes; /* of the record */
 };
 
 static int look_before(struct sqlite *s, const struct batch_op *op, struct store_problem *problem,
@@ -309,6 +329,8 @@ static int look_before(struct sqlite *s, const struct batch_op *op, struct store
     rc = sqlite3_step(get);
     r = db_error(s->db, rc, problem);
     if (rc == SQLITE_ROW) {
+        ret->is_there = 1;
+        ret->bytes = db_column(get, 1).len;
         decoded = record_decode(&op->id, db_column(get, 1), &record);
         if (decoded == 0) {
             ret->is_covered = expiry_hour(record.expire_time) <= expiry_hour(op->time);
@@ -336,15 +358,41 @@ static int put_done(struct sqlite *s, const struct batch *b, const struct batch_
         r = run_key(s, DELETE_KEY, op->k, problem);
     if (r == 0)
         r = put_key(s, op, problem);
+    if (r == 0) /* all else is written once */
+        r = charge(s, b, op,
+                   before.is_there ? (int64_t)op->record.len - (int64_t)before.bytes : bytes_of_op(op),
+                   problem);
     if (r == 0 && !before.is_covered && expiry_add(&s->expiry, op->k, op->time) < 0)
         r = no_memory(problem);
+    return r;
+}
+
+/* A done one that is to be deleted by its id; there may be none. */
+static int discharge(struct sqlite *s, const struct batch_op *op, struct store_problem *problem)
+{
+    sqlite3_stmt *get = s->stmts[GET_DONE];
+    struct record record;
+    int rc, r, decoded = RECORD_E_DAMAGED;
+
+    bind_number(get, 1, op->k);
+    rc = sqlite3_step(get);
+    r = db_error(s->db, rc, problem);
+    if (rc == SQLITE_ROW && span_eq(db_column(get, 0), (struct span){op->id.b, sizeof op->id.b}))
+        decoded = record_decode(&op->id, db_column(get, 1), &record);
+    if (decoded < 0)
+        r = no_memory(problem);
+    if (decoded == 0) {
+        r = ledger_drop(&s->ledger, op->k, &record, db_column(get, 1).len, problem);
+        record_deinit(&record);
+    }
+    sqlite3_reset(get);
     return r;
 }
 
 static int delete_id(struct sqlite *s, const struct batch_op *op, struct store_problem *problem)
 {
     static const enum statement which[] = {DELETE_LIVE_ID, DELETE_DONE_ID};
-    int n = 0, r = 0;
+    int n = 0, r = discharge(s, op, problem);
 
     for (size_t i = 0; r == 0 && i < ARRAY_LEN(which); i++) {
         bind_span(s->stmts[which[i]], 2, (struct span){op->id.b, sizeof op->id.b});
@@ -445,6 +493,8 @@ static int end(struct sqlite *s, int r, struct store_problem *problem)
     if (r == 0)
         r = write_expiry(s, commit, problem);
     if (r == 0)
+        r = ledger_write(&s->ledger, problem);
+    if (r == 0)
         r = see_pages(s, problem);
     if (r == 0) {
         bind_number(s->stmts[META], 1, commit);
@@ -458,8 +508,11 @@ static int end(struct sqlite *s, int r, struct store_problem *problem)
         if (db_run(s->stmts[ROLLBACK], &ignored) != 0 || !sqlite3_get_autocommit(s->db))
             r = STORE_E_POISONED;
     }
+    if (r != 0)
+        ledger_rollback(&s->ledger);
     if (r == 0) {
         s->commits = commit;
+        ledger_commit(&s->ledger);
         r = seqfile_write(&s->seqfile, commit, problem);
     }
     return note(s, r, problem);
@@ -523,6 +576,8 @@ static int sweep_key(struct sqlite *s, uint64_t k, const struct store_sweep *how
         has_blobs = record.task_in_blob || record.data_in_blob;
         has_chunks = record.n_chunks > 0;
         has_key = record.key.len > 0;
+        if (expire <= how->now)
+            r = ledger_drop(&s->ledger, k, &record, db_column(get, 1).len, problem);
         record_deinit(&record);
     }
     sqlite3_reset(get);
@@ -669,6 +724,11 @@ static int sqlite_checkpoint(struct store *store, struct store_problem *problem)
     return r;
 }
 
+static void sqlite_take_ledger(struct store *store, store_ledger_fn fn, void *user)
+{
+    ledger_take(&sqlite_of(store)->ledger, fn, user);
+}
+
 /* --- open and close */
 
 static int sqlite_view_open(struct store *store, struct store_view **ret)
@@ -684,6 +744,7 @@ static void sqlite_close(struct store *store)
 
     for (size_t i = 0; i < N_STATEMENTS; i++)
         sqlite3_finalize(s->stmts[i]);
+    ledger_close(&s->ledger);
     db_close(s->checkpoint_db, 0);
     db_close(s->db, !s->failed);
     seqfile_close(&s->seqfile);
@@ -845,6 +906,7 @@ int sqlite_open(struct store **ret, const struct store_config *config, struct st
             .sweep = sqlite_sweep,
             .checkpoint = sqlite_checkpoint,
             .wal_bytes = sqlite_wal_bytes,
+            .take_ledger = sqlite_take_ledger,
             .view_open = sqlite_view_open,
             .close = sqlite_close,
     };
@@ -863,6 +925,8 @@ int sqlite_open(struct store **ret, const struct store_config *config, struct st
         r = make_files(s, config->directory, problem);
     if (r == 0)
         r = open_database(s, problem);
+    if (r == 0)
+        r = ledger_open(&s->ledger, s->db, problem);
     if (r == 0)
         r = read_meta(s, problem);
     if (r == 0)

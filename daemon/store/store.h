@@ -80,6 +80,9 @@ struct store_counts {
     uint64_t n_by_state[6]; /* of the done ones, by enum future_state */
 };
 
+/* What the finished futures of "PRINCIPAL/NAMESPACE" take on disk. */
+typedef void (*store_ledger_fn)(void *user, struct span name, uint64_t bytes);
+
 enum store_place { STORE_LIVE, STORE_DONE };
 /* What to load with an item: its blobs, its output and log; everything, for who makes a future of it. */
 enum { STORE_WANT_TASK = 1, STORE_WANT_DATA = 2, STORE_WANT_CHUNKS = 4, STORE_WANT_ALL = 7 };
@@ -128,6 +131,7 @@ struct store_backend {
                  struct store_problem *ret_problem);
     int (*checkpoint)(struct store *s, struct store_problem *ret_problem);
     uint64_t (*wal_bytes)(struct store *s);
+    void (*take_ledger)(struct store *s, store_ledger_fn fn, void *user); /* NULL: nothing is counted */
     int (*view_open)(struct store *s, struct store_view **ret);
     void (*close)(struct store *s);
 };
@@ -196,6 +200,14 @@ MUST_CHECK static inline int store_checkpoint(struct store *s, struct store_prob
 static inline uint64_t store_wal_bytes(struct store *s)
 {
     return s->backend->wal_bytes(s);
+}
+
+/* store_take_ledger: @fn with each account that has changed since the last call, at first with all; it must not call the store.
+ * Any thread. */
+static inline void store_take_ledger(struct store *s, store_ledger_fn fn, void *user)
+{
+    if (s->backend->take_ledger)
+        s->backend->take_ledger(s, fn, user);
 }
 
 /* store_view_open: a way to read, for one thread at a time. 0; STORE_E_*, -errno. Before store_close: view_close. */

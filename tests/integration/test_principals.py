@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Principals and certificates that change by a reload: what was revoked does no more from then on, and who is not concerned
 does not notice. Run again under TLS with FUTURED_TEST_TLS=1."""
+import os
 import queue
 import signal
 import socket
@@ -15,7 +16,7 @@ import rawh2
 from futures_support import *  # noqa: F403: the words of the contract
 from test_auth import NOT_FOUND, DENIED, UNKNOWN, AuthCase, bearer, options, token_hash
 
-from futured.v1 import workers_pb2, workers_pb2_grpc
+from futured.v1 import system_pb2, system_pb2_grpc, workers_pb2, workers_pb2_grpc
 
 LATER = dict(options=options(delay=seconds(3600)))
 
@@ -158,6 +159,117 @@ class Rights(ChangeCase):
         self.change("rights = worker", "rights = read")
         self.assert_ends(stream, DENIED, "PERMISSION_DENIED")
         more.put(None)
+
+
+class TokenFile(ChangeCase):
+    """Hashes of tokens in a file of their own, which is read again at a reload."""
+
+    principals = {"bob": {"rights": "submit read"}}
+
+    def start(self, **options):
+        self.tokens = self.folder / "alice.tokens"
+        self.write("# of alice", f"{token_hash('alice')}  alice's laptop", "", f"  {token_hash('alice2')}")
+        return super().start(more={"principal.alice": {"token_file": self.tokens, "rights": "submit read"}}, **options)
+
+    def write(self, *lines):
+        self.tokens.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+
+    def test_it(self):
+        for who in ("alice", "alice2"):
+            self.assertEqual(self.done(who, "echo", b"x").submitter.principal, "alice")
+        id_ = self.of("alice").Submit(submit("echo", b"x", **LATER)).future.id
+        watch = self.watch("alice", id_)
+        self.write(token_hash("alice2"), token_hash("alice3"))
+        self.of("alice").Get(get(id_))  # nothing has been read yet
+        self.assert_fails(UNKNOWN, self.of("alice3").Get, get(id_))
+        self.reload()
+        self.assert_ends(watch, UNKNOWN, "REVOKED")
+        self.assert_fails(UNKNOWN, self.of("alice").Get, get(id_))
+        for who in ("alice2", "alice3"):
+            self.of(who).Get(get(id_))
+        self.write()
+        self.reload()
+        self.assert_fails(UNKNOWN, self.of("alice2").Get, get(id_))
+        self.assertEqual(self.done("bob", "echo", b"x").state, SUCCEEDED)
+
+    def test_what_is_wrong_changes_nothing(self):
+        self.write(token_hash("alice2"), "a secret that does not belong here")
+        self.server.signal(signal.SIGHUP)
+        said = self.server.log.wait("configuration_wrong")[0]
+        self.assertIn("alice.tokens:2: a line begins with the SHA-256", said)
+        self.assertNotIn("a secret", said)
+        self.tokens.unlink()
+        self.server.signal(signal.SIGHUP)
+        self.assertIn("cannot be read", self.server.log.wait("configuration_wrong", 2)[1])
+        self.assertEqual(self.done("alice", "echo", b"x").state, SUCCEEDED)
+
+
+@unittest.skipUnless(os.geteuid() == 0, "only root can be other users")
+class Groups(ChangeCase):
+    """Who connects to the Unix socket, by the groups of its process; and the group of the socket itself."""
+
+    USER, GROUP, OTHER = 61111, 62222, 63333
+    principals = {"boss": {"rights": "admin"}, "team": {"group": GROUP, "rights": "submit read"}}
+
+    def start(self, **options):
+        return super().start(listen=("127.0.0.1:0", "unix:@s"), futured={"socket_group": self.GROUP}, **options)
+
+    def setUp(self):
+        super().setUp()
+        self.server.directory.chmod(0o755)
+
+    def connect(self, user, group, *groups):
+        """As a process of that user and these groups; the kernel keeps what it was at this moment."""
+        raw = socket.socket(socket.AF_UNIX)
+        self.addCleanup(raw.close)
+        before = os.getgroups()
+        os.setgroups(groups)
+        os.setegid(group)
+        os.seteuid(user)
+        try:
+            raw.connect(str(self.server.unix_path))
+        finally:
+            os.seteuid(0)
+            os.setegid(0)
+            os.setgroups(before)
+        return raw
+
+    def n(self, who):
+        stats = self.of("boss", system_pb2_grpc.SystemStub).GetStats(system_pb2.GetStatsRequest(prefix="principal_connections")).stats
+        return sum(s.value for s in stats if s.labels["principal"] == who)
+
+    def is_of(self, n, who):
+        self.poll(lambda: self.n(who) == n, f"{n} connections are those of {who}")
+
+    def test_groups(self):
+        self.connect(self.USER, self.GROUP)
+        self.is_of(1, "team")
+        self.connect(self.USER, self.OTHER, self.GROUP)
+        self.is_of(2, "team")
+        self.connect(self.USER, self.OTHER, *range(70000, 70200), self.GROUP)
+        self.is_of(3, "team")
+        self.server.unix_path.chmod(0o666)
+        self.connect(self.USER, self.OTHER, self.OTHER + 1)  # nobody
+        self.connect(self.USER, self.GROUP)
+        self.is_of(4, "team")
+        self.connect(0, self.GROUP)  # root is the owner, in whatever group
+        self.connect(self.USER, self.GROUP)
+        self.is_of(5, "team")
+
+    def test_a_user_before_a_group(self):
+        self.file.write_text(self.file.read_text(encoding="utf-8") +
+                             f"[principal.me]\nuser = {self.USER}\nrights = read\n", encoding="utf-8")
+        self.reload()
+        self.connect(self.USER, self.GROUP)
+        self.is_of(1, "me")
+        self.assertEqual(self.n("team"), 0)
+
+    def test_socket(self):
+        status = self.server.unix_path.stat()
+        self.assertEqual((status.st_mode & 0o7777, status.st_gid), (0o660, self.GROUP))
+        self.connect(self.USER, self.OTHER, self.GROUP)
+        self.assertRaises(PermissionError, self.connect, self.USER, self.OTHER)
+        self.assertRaises(PermissionError, self.connect, self.USER, self.OTHER, self.OTHER + 1)
 
 
 @unittest.skipUnless(harness.IS_TLS, "certificates are of TLS")

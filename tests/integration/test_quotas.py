@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a principal may use at a time: connections, calls, and what it keeps; who is at the limit harms nobody else. Run again
 under TLS with FUTURED_TEST_TLS=1, and about futures on disk with FUTURED_TEST_STORE=sqlite."""
+import shutil
 import unittest
 
 import harness
@@ -164,6 +165,66 @@ class Shown(QuotaCase):
         self.assertIsNone(self.on(self.channel(), "boss"))
         self.assertGreaterEqual(self.refused("cert", "max_connections"), 1)
         self.assertEqual(self.value("principal_connections", principal="cert"), 1)
+
+
+@unittest.skipUnless(futures_support.STORE == "sqlite", "nothing is kept without a store")
+class Stored(QuotaCase):
+    """What one keeps in the store; it is still there after a restart."""
+
+    principals = {"few": {"rights": "submit read annotate cancel", "max_stored": "100K"}, "boss": {"rights": "admin"},
+                  "free": {"rights": "submit read"}}
+
+    def start(self, **fields):
+        server = super().start(**fields)
+        self.addCleanup(server.kill)
+        return server
+
+    def stored(self, who="few"):
+        return self.value("principal_stored_bytes", principal=who)
+
+    def full(self):
+        with self.assertRaises(grpc.RpcError) as caught:
+            self.of("few").Submit(submit("echo", b"y"))
+        self.assert_quota(caught.exception, "few", "max_stored")
+
+    def test_it(self):
+        self.assertEqual(self.stored(), 0)
+        first, second = (self.done("few", "echo", b"x" * 30000).id for _ in range(2))
+        self.assertGreater(self.stored(), 120000)  # arguments and results
+        self.full()
+        self.assertEqual(self.done("free", "echo", b"x" * 30000).state, SUCCEEDED)
+        self.assertEqual(self.refused("few", "max_stored"), 1)
+        before = self.stored()
+        self.of("few").Annotate(futures_pb2.AnnotateRequest(id=first, set_labels={"a": "b" * 1000}))
+        self.assertGreaterEqual(self.stored(), before + 1000)
+        self.of("few").Delete(futures_pb2.DeleteRequest(id=first))
+        self.assertLess(self.stored(), before - 60000)
+        third = self.done("few", "echo", b"x" * 30000).id
+        self.full()
+        self.change("max_stored = 100K", "max_stored = 1M")
+        self.assertEqual(self.done("few", "echo", b"y").state, SUCCEEDED)
+        self.change("max_stored = 1M", "max_stored = 100K")
+        self.full()
+        self.again(self.stored())
+        for id_ in (second, third):
+            self.of("few").Delete(futures_pb2.DeleteRequest(id=id_))
+        self.assertEqual(self.done("few", "echo", b"y").state, SUCCEEDED)
+
+    def again(self, before):
+        """After a restart it is as it was."""
+        state = self.server.directory / "state"
+        kept = self.folder / "kept"
+        self.server.signal()
+        self.assertEqual(self.server.wait(), 0)
+        shutil.copytree(state, kept)
+        self.server = harness.ServerCase.start(self, program="futured", store="sqlite",
+                                               arguments=("--workers", "1", "--state-directory", str(kept)), config={
+                                                   f"principal.{name}": {"token_hash": token_hash(name), **keys}
+                                                   for name, keys in self.principals.items()})
+        self.raw_channel = self.channel()
+        self.boss = self.of("boss", system_pb2_grpc.SystemStub)
+        self.assertEqual(self.stored(), before)
+        self.full()
 
 
 if __name__ == "__main__":
