@@ -324,7 +324,7 @@ static void find_socket_group(struct config *c, struct config_errors *errors)
     uint32_t gid;
 
     c->socket_gid =
-            config_find_group(c->socket_group ? c->socket_group : "futured", &gid) ? (int64_t)gid : -1;
+            config_principal_group(c->socket_group ? c->socket_group : "futured", &gid) ? (int64_t)gid : -1;
     if (c->socket_group && c->socket_gid < 0)
         config_error(errors, "[futured] socket_group: \"%.100s\": there is no such group", c->socket_group);
 }

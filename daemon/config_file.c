@@ -110,7 +110,7 @@ static void end_section(struct source *src)
 {
     struct config_function *f = src->function;
 
-    if (src->principal && config_end_principal(src->c, TAKE_PTR(src->principal), src->errors) < 0)
+    if (src->principal && config_principal_end(src->c, TAKE_PTR(src->principal), src->errors) < 0)
         src->r = -ENOMEM;
     src->function = NULL;
     if (!f)

@@ -4,15 +4,20 @@
 #include "tls/secret.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-enum { LINE_BYTES = 256, TOKENS_MAX = 10000 };
+#include <sys/stat.h>
 
-#define WRONG(errors, p, format, ...) \
-    config_error(errors, "%s:%u: [principal.%s] " format, (p)->file, (p)->line, (p)->name __VA_OPT__(, ) __VA_ARGS__)
+enum { LINE_BYTES = 256, LINES_MAX = 100000, TOKENS_MAX = 10000 };
+
+#define WRONG(errors, p, format, ...)                                           \
+    config_error(errors, "%s:%u: [principal.%s] " format, (p)->file, (p)->line, \
+                 (p)->name __VA_OPT__(, ) __VA_ARGS__)
 
 /* A number that is written as one. */
 static int read_number(const char *text, uint32_t *ret)
@@ -38,7 +43,7 @@ static int find_user(const char *text, uint32_t *ret)
     return user || (is_number(text) && read_number(text, ret));
 }
 
-int config_find_group(const char *text, uint32_t *ret)
+int config_principal_group(const char *text, uint32_t *ret)
 {
     const struct group *group = is_number(text) ? NULL : getgrnam(text);
 
@@ -73,22 +78,38 @@ static int take_line(struct config *c, struct config_principal *p, char *line, u
     if (secret_read(line, hash) == 0 && p->tokens.n < TOKENS_MAX)
         return config_list_add(&p->tokens, &c->arena, line, strlen(line));
     WRONG(errors, p, "token_file: %s:%u: %s", p->token_file, n,
-          p->tokens.n < TOKENS_MAX ? "a line begins with the SHA-256 of a token, 64 hexadecimal digits, or with #"
-                                   : "it is one token too many");
+          p->tokens.n < TOKENS_MAX
+                  ? "a line begins with the SHA-256 of a token, 64 hexadecimal digits, or with #"
+                  : "it is one token too many");
     return 0;
+}
+
+/* NULL: errno says why. What is no file may be without an end, or keep whoever opens it waiting. */
+static FILE *open_tokens(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    struct stat st;
+    FILE *file = NULL;
+
+    if (fd >= 0 && fstat(fd, &st) == 0 && !S_ISREG(st.st_mode))
+        errno = EINVAL;
+    else if (fd >= 0)
+        file = fdopen(fd, "r");
+    if (!file && fd >= 0)
+        close(fd);
+    return file;
 }
 
 static int read_tokens(struct config *c, struct config_principal *p, struct config_errors *errors)
 {
     char line[LINE_BYTES];
     unsigned int n = 0;
-    FILE *file = fopen(p->token_file, "re");
+    FILE *file = open_tokens(p->token_file);
     int r = 0;
 
     while (file && r == 0 && fgets(line, sizeof line, file)) {
-        n++;
-        if (strlen(line) + 1 == sizeof line && line[sizeof line - 2] != '\n') {
-            WRONG(errors, p, "token_file: %s:%u: the line is too long", p->token_file, n);
+        if (++n > LINES_MAX || (strlen(line) + 1 == sizeof line && line[sizeof line - 2] != '\n')) {
+            WRONG(errors, p, "token_file: %s:%u: the line is too long, or one too many", p->token_file, n);
             break;
         }
         r = take_line(c, p, line, n, errors);
@@ -100,7 +121,7 @@ static int read_tokens(struct config *c, struct config_principal *p, struct conf
     return r;
 }
 
-int config_end_principal(struct config *c, struct config_principal *p, struct config_errors *errors)
+int config_principal_end(struct config *c, struct config_principal *p, struct config_errors *errors)
 {
     int r = 0;
 
@@ -111,6 +132,6 @@ int config_end_principal(struct config *c, struct config_principal *p, struct co
     if (p->token_file)
         r = read_tokens(c, p, errors);
     p->uids = find_all(c, p, "user", &p->users, find_user, errors);
-    p->gids = find_all(c, p, "group", &p->groups, config_find_group, errors);
+    p->gids = find_all(c, p, "group", &p->groups, config_principal_group, errors);
     return r < 0 || !p->uids || !p->gids ? -ENOMEM : 0;
 }

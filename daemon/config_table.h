@@ -82,11 +82,11 @@ PRINTF_LIKE(2, 3) void config_error(struct config_errors *errors, const char *fo
 /* config_list_add: a copy of the @n bytes at @value, at the end. 0, -ENOMEM. */
 MUST_CHECK int config_list_add(struct config_list *list, struct arena *arena, const char *value, size_t n);
 
-/* config_principal.c: config_end_principal finds what the section of @p names, and reads its file of tokens. 0 (the errors
- * tell); -ENOMEM. config_find_group: of that name or number; 0: there is none. */
-MUST_CHECK int config_end_principal(struct config *c, struct config_principal *p,
+/* config_principal.c: config_principal_end finds what the section of @p names, and reads its file of tokens. 0 (the errors
+ * tell); -ENOMEM. config_principal_group: of that name or number; 0: there is none. */
+MUST_CHECK int config_principal_end(struct config *c, struct config_principal *p,
                                     struct config_errors *errors);
-MUST_CHECK int config_find_group(const char *text, uint32_t *ret);
+MUST_CHECK int config_principal_group(const char *text, uint32_t *ret);
 
 MUST_CHECK int config_read_file(struct config *c, const char *path, int is_part,
                                 struct config_errors *errors);

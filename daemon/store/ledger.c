@@ -22,10 +22,11 @@ struct account {
     uint64_t told;      /* what to tell; under lock */
 };
 
-static const char all[] = "SELECT name, value FROM settings WHERE name>='stored.' AND name<'stored/'",
-                  sum[] = "SELECT coalesce(sum(length(data)), 0) FROM chunk WHERE k=?1",
-                  put[] = "INSERT OR REPLACE INTO settings(name, value, who, at, why) VALUES(?1, ?2, '', 0, '')",
-                  drop[] = "DELETE FROM settings WHERE name=?1";
+static const char
+        all[] = "SELECT name, value FROM settings WHERE name>='stored.' AND name<'stored/'",
+        sum[] = "SELECT coalesce(sum(length(data)), 0) FROM chunk WHERE k=?1",
+        put[] = "INSERT OR REPLACE INTO settings(name, value, who, at, why) VALUES(?1, ?2, '', 0, '')",
+        drop[] = "DELETE FROM settings WHERE name=?1";
 
 static int no_memory(struct store_problem *problem)
 {
@@ -144,7 +145,8 @@ void ledger_close(struct ledger *l)
 
 /* --- a transaction */
 
-static int add(struct ledger *l, struct span principal, struct span slash, struct span namespace, int64_t bytes)
+static int add(struct ledger *l, struct span principal, struct span slash, struct span namespace,
+               int64_t bytes)
 {
     struct account *a;
 
@@ -203,8 +205,8 @@ static int write_row(struct ledger *l, const struct account *a, struct store_pro
     char value[NUMBER_BYTES];
 
     snprintf(value, sizeof value, "%" PRIu64, bytes_of(a));
-    ASSERT(sqlite3_bind_text64(stmt, 1, (const char *)a->name->data, a->name->len, SQLITE_STATIC, SQLITE_UTF8) ==
-           SQLITE_OK);
+    ASSERT(sqlite3_bind_text64(stmt, 1, (const char *)a->name->data, a->name->len, SQLITE_STATIC,
+                               SQLITE_UTF8) == SQLITE_OK);
     if (stmt == l->put)
         ASSERT(db_bind(stmt, 2, span_of_string(value)) == SQLITE_OK);
     return db_run(stmt, problem);

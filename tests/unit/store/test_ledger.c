@@ -4,7 +4,7 @@
 #include "tests/unit/store/sql.h"
 
 #define HOUR (3600 * NS_PER_S)
-#define ALL                                                  \
+#define ALL                                                   \
     "SELECT (SELECT coalesce(sum(length(rec)), 0) FROM done)" \
     " + (SELECT coalesce(sum(length(data)), 0) FROM blob)"    \
     " + (SELECT coalesce(sum(length(data)), 0) FROM chunk)"
@@ -32,7 +32,8 @@ static void assert_account(struct fixture *fx)
     assert_int_equal(seen.n, 1);
     assert_int_equal(seen.bytes, sql_number(fx->path, ALL));
     assert_int_equal(seen.bytes ? (int64_t)seen.bytes : -1,
-                     sql_number(fx->path, "SELECT cast(value AS INTEGER) FROM settings WHERE name='stored.uid:1000/'"));
+                     sql_number(fx->path,
+                                "SELECT cast(value AS INTEGER) FROM settings WHERE name='stored.uid:1000/'"));
 }
 
 static void assert_unchanged(struct fixture *fx)
@@ -43,7 +44,7 @@ static void assert_unchanged(struct fixture *fx)
     assert_int_equal(seen.n, 0);
 }
 
-static void delete(struct fixture *fx, const struct sample *s)
+static void delete (struct fixture *fx, const struct sample *s)
 {
     struct batch *b = fixture_batch(fx);
 
@@ -55,7 +56,8 @@ static void sweep(struct fixture *fx, wall_ns_t now)
 {
     struct store_swept swept = {0};
 
-    assert_int_equal(store_sweep(fx->store, &(struct store_sweep){.now = now, .max = 10}, &swept, &fx->problem), 0);
+    assert_int_equal(
+            store_sweep(fx->store, &(struct store_sweep){.now = now, .max = 10}, &swept, &fx->problem), 0);
 }
 
 static void test_what_comes_and_goes(void **state)
@@ -70,7 +72,7 @@ static void test_what_comes_and_goes(void **state)
     sample_finish(s, sample_long(3000, 1), HOUR / 2);
     fixture_write_one(&fx, BATCH_FINISH, s);
     fixture_write_one(&fx, BATCH_PUT_DONE, s); /* the same once more */
-    delete(&fx, live);
+    delete (&fx, live);
     {
         struct seen seen = {0};
 
@@ -86,7 +88,8 @@ static void test_what_comes_and_goes(void **state)
         store_take_ledger(fx.store, on_account, &seen);
         assert_int_equal(seen.n, 1);
         assert_int_equal(seen.bytes, sql_number(fx.path, "SELECT sum(length(rec)) FROM done") +
-                                             sql_number(fx.path, "SELECT sum(length(data)) FROM chunk") + 3000);
+                                             sql_number(fx.path, "SELECT sum(length(data)) FROM chunk") +
+                                             3000);
     }
     fixture_close(&fx);
     fixture_open(&fx); /* all are told anew */
@@ -100,7 +103,7 @@ static void test_what_comes_and_goes(void **state)
     fixture_write_one(&fx, BATCH_PUT_DONE, told);
     sweep(&fx, SAMPLE_TIME + HOUR);
     assert_account(&fx);
-    delete(&fx, told);
+    delete (&fx, told);
     assert_account(&fx);
     sample_free(s);
     sample_free(told);
