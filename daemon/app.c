@@ -47,7 +47,6 @@
 
 enum {
     FILES_BESIDE_CONNECTIONS = 64,  /* descriptors of everything else */
-    MESSAGES_PER_RECV = 32,         /* of one connection a turn: others have theirs, and a commit begins */
     LOCAL_RATE_FACTOR = 10,         /* of the flood limits, for who came through a Unix socket */
     OWN_RATE_FACTOR = 1000,         /* and for our own child */
     WORKER_MESSAGE_BYTES = 8 << 20, /* what a child gathers, and its Hello, do not depend on max_message */
@@ -410,7 +409,7 @@ static int start_services(struct app *app)
             .max_message_bytes = app->config->limits.max_message_bytes,
             .max_worker_message_bytes =
                     MAX(app->config->limits.max_message_bytes, (size_t)WORKER_MESSAGE_BYTES),
-            .max_messages_per_recv = MESSAGES_PER_RECV,
+            .max_messages_per_recv = app->config->messages_per_turn,
     };
     const struct grpc_method *methods;
     size_t n;

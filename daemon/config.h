@@ -80,7 +80,7 @@ struct config {
     enum log_level log_level;
     const char *functions_directory; /* "" = none */
     struct limits limits;
-    uint32_t max_connections, max_handshakes;
+    uint32_t max_connections, max_handshakes, messages_per_turn;
     struct h2_config h2;                                   /* of a stranger's connection */
     const char *tls_certificate, *tls_key, *tls_client_ca; /* paths; NULL = not given */
     uint8_t tls_demand, tls_min_version;                   /* as of CONFIG_DEMAND, CONFIG_VERSION */

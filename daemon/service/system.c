@@ -236,6 +236,10 @@ static void measure_calls(struct metrics *m, const struct system *s)
     const struct grpc_counts *c;
     struct metric_label labels[3];
 
+    metrics_family(
+            m, METRIC_COUNTER, "messages_handled", NULL,
+            "Request messages that were handed to their methods, those of the pool's workers included.");
+    metrics_put(m, (double)grpc_server_n_messages(s->server));
     metrics_family(m, METRIC_COUNTER, "calls", NULL,
                    "Calls that are over, by method and code; no method: of none that there is.");
     for (size_t i = 0; (c = grpc_server_counts(s->server, i)); i++) {

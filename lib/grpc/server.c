@@ -58,6 +58,7 @@ struct grpc_server {
     struct grpc_counts others;        /* of calls that found no row */
     const struct grpc_method *detour; /* NULL: none */
     const char *detour_but;
+    uint64_t n_messages;
     grpc_guard_check *guard; /* NULL: all may call */
     grpc_guard_over *guard_over;
     void *guard_arg;
@@ -166,6 +167,11 @@ const struct grpc_counts *grpc_server_counts(const struct grpc_server *server, s
     return i == 0 ? &server->others : NULL;
 }
 
+uint64_t grpc_server_n_messages(const struct grpc_server *server)
+{
+    return server->n_messages;
+}
+
 /* --- handing over */
 
 static uint32_t full_budget(const struct grpc_conn *conn)
@@ -251,6 +257,7 @@ static void hand_over(struct grpc_call *call)
         return;
     }
     call->conn->budget--;
+    call->conn->server->n_messages++;
     call->is_delivering = 1;
     call->method->handler->on_message(call, message);
     call->is_delivering = 0;
@@ -300,6 +307,7 @@ static void call_read(struct grpc_call *call, struct span in, uint32_t n_max)
             break;
         n_max--;
         conn->budget--;
+        conn->server->n_messages++;
         handler->on_message(call, message);
     }
     if (r == 0 && !call->is_over)

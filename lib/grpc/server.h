@@ -97,6 +97,9 @@ struct grpc_counts {
 /* grpc_server_counts: the @i-th, in the order of the rows, that of no row last; NULL: there are no more. */
 const struct grpc_counts *grpc_server_counts(const struct grpc_server *server, size_t i);
 
+/* grpc_server_n_messages: how many request messages were handed to their methods. */
+uint64_t grpc_server_n_messages(const struct grpc_server *server);
+
 /* grpc_server_detour: until it is NULL, every call that begins and is not of the service @but ("grpc.health.v1.Health") is one
  * of @instead, whatever it asks for. Both are borrowed. */
 void grpc_server_detour(struct grpc_server *server, const struct grpc_method *instead, const char *but);

@@ -102,6 +102,7 @@ class Stats(SystemCase):
         self.assertEqual(value("calls", "_total", **service, method="Submit", code="OK"), self.workers + 2)
         self.assertEqual(value("calls", "_total", **service, method="Get", code="NOT_FOUND"), 1)
         self.assertEqual(value("calls_open", service="futured.v1.Workers", method="Attach"), self.workers)
+        self.assertGreaterEqual(value("messages_handled", "_total"), 2 * self.workers + 3)
         self.assertEqual(value("workers"), self.workers)
         self.assertEqual(value("worker_finishes", "_total"), self.workers + 2)
         self.assertGreaterEqual(value("connections"), self.workers + 1)

@@ -170,7 +170,7 @@ static void test_defaults(void **state)
     assert_int_equal(c->limits.max_futures, limits.max_futures);
     assert_int_equal(c->limits.max_waiter_edges, limits.max_waiter_edges);
     assert_int_equal(c->limits.max_functions, limits.max_functions);
-    assert_int_equal(c->max_connections, 10000);
+    assert_true(c->max_connections == 10000 && c->messages_per_turn == 32);
     assert_h2_equal(&c->h2, &h2);
     assert_true(c->drain_timeout_ns == 30 * NS_PER_S);
     assert_true(c->lease_ttl_ns == 10 * NS_PER_S);
@@ -245,7 +245,7 @@ static void test_every_key(void **state)
                "max_message = 64M\n"
                "[limits]\n"
                "connections = 1\n"
-               "streams_per_connection = 1000000\n"
+               "streams_per_connection = 1000000\nmessages_per_turn = 5\n"
                "header_list = 1M\n"
                "memory = 1048576\n"
                "futures = 1000000000\n"
@@ -293,7 +293,7 @@ static void test_every_key(void **state)
     assert_int_equal(c->log_level, LOG_DEBUG);
     assert_int_equal(c->limits.max_message_bytes, 64 << 20);
     assert_int_equal(c->max_connections, 1);
-    assert_int_equal(c->h2.max_streams, 1000000);
+    assert_true(c->h2.max_streams == 1000000 && c->messages_per_turn == 5);
     assert_int_equal(c->h2.max_header_list_bytes, 1 << 20);
     assert_int_equal(c->limits.max_memory_bytes, 1 << 20);
     assert_int_equal(c->limits.max_futures, 1000000000);
@@ -333,7 +333,7 @@ static void test_every_key(void **state)
     assert_string_equal(c->functions[0].doc, "makes = things: small; really");
     assert_int_equal(c->functions[0].max_running, 4);
     assert_string_equal(c->functions[0].file, path);
-    assert_int_equal(c->functions[0].line, 35);
+    assert_int_equal(c->functions[0].line, 36);
     assert_string_equal(c->functions[1].name, "b");
     assert_string_equal(c->functions[1].doc, "");
     assert_int_equal(c->functions[1].shell, 0);

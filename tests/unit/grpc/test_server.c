@@ -419,6 +419,7 @@ static void test_budget_of_a_turn(void **state)
         mono_ns_t next = h2_session_tick(w.pair.server, ++w.pair.now);
 
         assert_int_equal(w.service.n_messages, MIN(turn * 20, 103U));
+        assert_int_equal(grpc_server_n_messages(w.server), w.service.n_messages);
         if (turn < 6)
             assert_true(next <= w.pair.now);                 /* it wants to go on at once */
         assert_int_equal(w.service.served[1].n_messages, 3); /* the other one has had its turn */
