@@ -19,6 +19,10 @@ def hello(token, *names, slots=1, **fields):
     return w.Hello(name="py", session_token=token, slots=slots, functions=[spec(n) for n in names], **fields)
 
 
+def _bytes_of(request):
+    return request if isinstance(request, bytes) else request.SerializeToString()
+
+
 class Stream:
     """One Attach stream in the test's hand: say() a request, next() is the next message of the daemon, with payloads put
     together by take()."""
@@ -26,7 +30,8 @@ class Stream:
     def __init__(self, channel):
         self._said = queue.SimpleQueue()
         self.is_closed = False
-        self.call = workers_pb2_grpc.WorkersStub(channel).Attach(self._requests())
+        self.call = channel.stream_stream("/futured.v1.Workers/Attach", request_serializer=_bytes_of,
+                                          response_deserializer=w.AttachResponse.FromString)(self._requests())
         self._pieces, self._items = {}, []
         self.told = []  # messages that were no tasks
         self.welcome = None
@@ -44,6 +49,10 @@ class Stream:
 
     def say(self, **fields):
         self._said.put(w.AttachRequest(**fields))
+
+    def say_bytes(self, data):
+        """What may be no request at all."""
+        self._said.put(data)
 
     def attach(self, *arguments, credit=1, **fields):
         self.say(hello=hello(*arguments, **fields), ready=w.Ready(credit=credit))
