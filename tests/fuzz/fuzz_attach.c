@@ -109,26 +109,161 @@ static void mark(struct child *w, const struct item *item, uint8_t how, struct s
         memcpy(&w->page, rubbish.p, rubbish.len);
 }
 
-static void call(struct child *w, uint8_t which, struct span request)
+enum method { CLAIM, RENEW, FINISH, LIST_WORKERS, DRAIN_WORKER, KILL_WORKER, METHODS };
+
+/* The items of an answer to Claim are those of the worker that asked, as if they had been assigned. */
+static void take_claimed(struct child *w, const struct loopback_call *c)
 {
-    static const char *const methods[] = {"Claim",       "Renew",       "Finish",
-                                          "ListWorkers", "DrainWorker", "KillWorker"};
+    struct span message;
+    Futured__V1__ClaimResponse *r;
+
+    if (c->n_messages != 1)
+        return;
+    message = loopback_message(c, 0);
+    r = futured__v1__claim_response__unpack(NULL, message.len, message.p);
+    ASSERT(r);
+    for (size_t i = 0; i < r->n_items && w->n_items < ARRAY_LEN(w->items); i++) {
+        struct item *item = &w->items[w->n_items++];
+
+        ASSERT(r->items[i]->lease->id.len == ID_BYTES && r->items[i]->task);
+        *item = (struct item){.attempt = r->items[i]->lease->attempt, .epoch = r->items[i]->lease->epoch};
+        memcpy(item->id.b, r->items[i]->lease->id.data, ID_BYTES);
+    }
+    futured__v1__claim_response__free_unpacked(r, NULL);
+}
+
+static void call(struct child *w, enum method method, struct span request)
+{
+    static const char *const methods[METHODS] = {"Claim",       "Renew",       "Finish",
+                                                 "ListWorkers", "DrainWorker", "KillWorker"};
     struct loopback_call c;
     char path[64];
 
     if (!can_speak(w)) /* its connection may have been told to go */
         return;
-    snprintf(path, sizeof path, "/futured.v1.Workers/%s", methods[which % ARRAY_LEN(methods)]);
+    snprintf(path, sizeof path, "/futured.v1.Workers/%s", methods[method]);
     loopback_call(&w->lo, &c, path, NS_PER_S);
     loopback_send(&c, request.p, request.len);
     loopback_half_close(&c);
     harness_settle(w->harness);
     if (!c.is_done) /* a Claim that waits */
         harness_advance(w->harness, 2 * NS_PER_S);
-    if (c.is_done)
-        loopback_call_deinit(&c);
+    ASSERT(c.is_done);
+    if (method == CLAIM)
+        take_claimed(w, &c);
+    loopback_call_deinit(&c);
+}
+
+/* Of the sessions that there may be; the last one is that of the streams. */
+static const char *token(uint8_t which)
+{
+    static const char *const tokens[] = {"aaaaaaaaaaaaaaaa", "bbbbbbbbbbbbbbbb", "cccccccccccccccc",
+                                         "tttttttttttttttt"};
+
+    return tokens[which % ARRAY_LEN(tokens)];
+}
+
+static void put_claim(struct writer *wr, struct input *in)
+{
+    uint8_t how = byte(in);
+    struct writer_mark m = writer_begin(wr, 1, 128), f;
+
+    writer_text(wr, 1, "claims");
+    writer_text(wr, 2, token(how));
+    for (int i = 0; i < 1 + (how >> 2 & 1); i++) {
+        f = writer_begin(wr, 3, 32);
+        writer_text(wr, 1, i ? "slow" : "echo");
+        writer_end(wr, f);
+    }
+    if (how & 8)
+        writer_raw(wr, some(in));
+    writer_end(wr, m);
+    writer_uint(wr, 2, byte(in));
+    writer_duration(wr, 3, (int64_t)(how >> 6) * NS_PER_S / 2);
+    if (how & 16)
+        writer_duration(wr, 4, (int64_t)(1 + byte(in)) * NS_PER_S);
+    writer_uint(wr, 5, how >> 5 & 1);
+}
+
+/* An entry about a lease that some worker was given once, the caller or another, with any bytes behind it. */
+static void put_of(struct writer *wr, uint32_t field, struct harness *h, struct input *in)
+{
+    struct child *w = child_of(h, byte(in));
+    const struct item *item = w ? item_of(w, byte(in)) : NULL;
+    struct lease_ref ref =
+            item ? (struct lease_ref){item->id, item->attempt, item->epoch} : (struct lease_ref){0};
+    struct writer_mark m = writer_begin(wr, field, 128);
+
+    lease_ref_write(wr, 1, &ref);
+    writer_raw(wr, some(in));
+    writer_end(wr, m);
+}
+
+/* A lease alone, as Renew names those that it holds. */
+static void put_held(struct writer *wr, struct harness *h, struct input *in)
+{
+    struct child *w = child_of(h, byte(in));
+    const struct item *item = w ? item_of(w, byte(in)) : NULL;
+
+    if (item)
+        lease_ref_write(wr, 2, &(struct lease_ref){item->id, item->attempt, item->epoch});
+}
+
+static void put_worker(struct writer *wr, uint8_t which)
+{
+    char id[16];
+
+    snprintf(id, sizeof id, "w-%u", which % (2 * HARNESS_WORKERS));
+    writer_text(wr, 1, id);
+}
+
+/* A request that makes sense, but for what the input adds. */
+static void ask(struct harness *h, struct child *w, enum method method, struct input *in)
+{
+    struct buf out = BUF_INIT;
+    struct writer wr = writer_to(&out);
+    uint8_t how = byte(in);
+
+    switch (method) {
+    case CLAIM: put_claim(&wr, in); break;
+    case RENEW:
+        writer_text(&wr, 1, token(how));
+        for (uint8_t i = 0; i < (how >> 2 & 3); i++)
+            put_held(&wr, h, in);
+        for (uint32_t field = 3; field <= 6; field++)
+            if (how >> field & 1)
+                put_of(&wr, field, h, in);
+        break;
+    case FINISH:
+        writer_text(&wr, 1, token(how));
+        for (uint8_t i = 0; i < (how >> 2 & 3); i++)
+            put_of(&wr, 2, h, in);
+        for (uint8_t i = 0; i < (how >> 4 & 3); i++)
+            put_of(&wr, 3, h, in);
+        break;
+    case LIST_WORKERS:
+        writer_uint(&wr, 1, how & 3);
+        if (how & 4)
+            writer_text(&wr, 3, how & 8 ? "echo" : "nothing");
+        if (how & 16)
+            writer_bytes(&wr, 2, some(in));
+        break;
+    default:
+        put_worker(&wr, how);
+        writer_raw(&wr, some(in));
+        break;
+    }
+    call(w, method, (struct span){buf_head(&out), buf_len(&out)});
+    buf_deinit(&out);
+}
+
+/* As the input has it, or made sense of. */
+static void call_any(struct harness *h, struct child *w, uint8_t which, struct input *in)
+{
+    if (which & 0x80)
+        ask(h, w, which % METHODS, in);
     else
-        abort();
+        call(w, which % METHODS, some(in));
 }
 
 static void cancel(struct harness *h, uint8_t which)
@@ -172,7 +307,7 @@ static void step(struct harness *h, struct input *in, uint32_t *n_tasks)
             mark(w, item, byte(in), some(in));
         break;
     case 5: harness_advance(h, (int64_t)which * 50 * NS_PER_MS); break;
-    case 6: call(w, byte(in), some(in)); break;
+    case 6: call_any(h, w, byte(in), in); break;
     case 7: cancel(h, which); break;
     default: go(w, what / 9); break;
     }
