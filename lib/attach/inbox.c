@@ -255,7 +255,8 @@ static int on_payload(struct inbox *in, struct span message, const char **why)
     size_t at, max;
     int r;
 
-    if (codec_read(&payload_table, message, &m, &field) != 0 || lease_ref_read(m.lease.data, &lease) != 0)
+    if (codec_read(&payload_table, message, &m, &field) != 0 || lease_ref_read(m.lease.data, &lease) != 0 ||
+        m.data.data.len == 0)
         return bad(why, "a malformed piece of a payload");
     p = partial_find(in, &lease);
     if (!p) {

@@ -139,6 +139,17 @@ static void put_order(struct writer *w, uint8_t n, struct input *in)
     writer_raw(w, some(in));
 }
 
+/* One message. After what makes no sense the worker begins another stream. */
+static void take(struct inbox *in, struct span message)
+{
+    const char *why = NULL;
+
+    if (inbox_take(in, message, &why) != INBOX_E_BAD)
+        return;
+    ASSERT(why && *why);
+    inbox_restart(in);
+}
+
 /* A message with one field of each kind that the bits of @what choose, in the order of their numbers. */
 static void say(struct inbox *in, uint8_t what, uint8_t n, struct input *input)
 {
@@ -146,7 +157,6 @@ static void say(struct inbox *in, uint8_t what, uint8_t n, struct input *input)
             put_welcome, put_piece, put_assign, put_order, put_order, put_order};
     struct buf out = BUF_INIT;
     struct writer w = writer_to(&out);
-    const char *why = NULL;
 
     for (uint32_t i = 0; i < ARRAY_LEN(puts); i++)
         if (what >> i & 1) {
@@ -157,8 +167,7 @@ static void say(struct inbox *in, uint8_t what, uint8_t n, struct input *input)
         }
     if (what >> 6)
         writer_raw(&w, some(input));
-    if (inbox_take(in, (struct span){buf_head(&out), buf_len(&out)}, &why) == INBOX_E_BAD)
-        ASSERT(why && *why);
+    take(in, (struct span){buf_head(&out), buf_len(&out)});
     buf_deinit(&out);
 }
 
@@ -216,16 +225,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     inbox_init(&in, &ops);
     for (int i = 0; i < STEPS_MAX && input.at < input.end; i++) {
         uint8_t what = byte(&input), n = byte(&input);
-        const char *why = NULL;
 
         switch (what >> 5) {
         case 7: work(&in); break;
         case 6: (void)!inbox_drop(&in, &(struct lease_ref){lease_of(n).id, lease_of(n).attempt, 3}); break;
         case 5: inbox_restart(&in); break;
-        case 4:
-            if (inbox_take(&in, some(&input), &why) == INBOX_E_BAD)
-                ASSERT(why && *why);
-            break;
+        case 4: take(&in, some(&input)); break;
         default: say(&in, what & 127, n, &input); break;
         }
         check(&in);

@@ -449,6 +449,9 @@ static void test_refused(void **state)
     writer_bytes(&w, 2, SPAN_LIT("\x08"));
     take_bad(&in, "a malformed piece of a payload");
     begin();
+    put_piece(&w, 1, 0, 0, "");
+    take_bad(&in, "a malformed piece of a payload");
+    begin();
     writer_uint(&w, 3, 7);
     take_bad(&in, "a malformed message");
     assert_null(inbox_pop(&in));
