@@ -21,9 +21,8 @@ enum {
 };
 
 struct confine {
-    unsigned int what; /* CONFINE_ */
-    const char *
-            keep; /* a directory that stays visible, and read-only, where CONFINE_TMP hides it; NULL = none */
+    unsigned int what;    /* CONFINE_ */
+    const char *keep;     /* a directory that stays visible where CONFINE_TMP hides it; NULL = none */
     const char *tmp_also; /* $TMPDIR, where that is none of the usual; NULL */
     struct sock_fprog calls;
     char user_map[32], group_map[32], tmp_options[48];

@@ -14,8 +14,10 @@ ROUNDS = 5
 SHORT_TASKS, FIXED_PREFETCH = 1_000_000, 64
 
 SOURCE = """
+#define _GNU_SOURCE
 #include <futured/plugin.h>
 #include <time.h>
+#include <sys/resource.h>
 
 static int echo(const struct futured_host *host, struct futured_call *call, void *state)
 {
@@ -23,6 +25,16 @@ static int echo(const struct futured_host *host, struct futured_call *call, void
     const void *argument = host->argument(call, &n);
 
     return host->set_result(call, argument, n);
+}
+
+/* What the account of an attempt costs, once more: the worker reads the clock of its thread twice for each. */
+static int count(const struct futured_host *host, struct futured_call *call, void *state)
+{
+    struct rusage used;
+
+    getrusage(RUSAGE_THREAD, &used);
+    getrusage(RUSAGE_THREAD, &used);
+    return echo(host, call, state);
 }
 
 static int spin(const struct futured_host *host, struct futured_call *call, void *state)
@@ -39,7 +51,8 @@ static int spin(const struct futured_host *host, struct futured_call *call, void
 #define FUNCTION(name, run) {name, NULL, NULL, NULL, run, NULL, NULL}
 static const struct futured_plugin_function functions[] = {
     FUNCTION("plain", echo), FUNCTION("spin", spin), FUNCTION("files", echo), FUNCTION("result", echo),
-    FUNCTION("memory", echo), FUNCTION("alone", echo)};
+    FUNCTION("memory", echo), FUNCTION("alone", echo),
+    FUNCTION("calls", echo), FUNCTION("sandbox", echo), FUNCTION("usage", count)};
 const struct futured_plugin futured_plugin = {FUTURED_PLUGIN_ABI, sizeof(struct futured_plugin), "bench", "1",
                                               functions, sizeof functions[0], sizeof functions / sizeof functions[0]};
 """
@@ -47,8 +60,12 @@ const struct futured_plugin futured_plugin = {FUTURED_PLUGIN_ABI, sizeof(struct 
 # What is said of a function -> its section.
 LIMITS = {
     "files": {"open_files": "64"}, "result": {"max_result": "1M"},
-    "memory": {"memory_max": "256M", "cpu_time_max": "10s"}, "alone": {"isolate": "yes"},
+    "memory": {"memory_max": "256M", "cpu_time_max": "10s"}, "alone": {"isolate": "yes"}, "calls": {"sandbox": "system-calls"}, "sandbox": {"sandbox": "all"},
 }
+
+
+# and one that is not limited, but reads its usage once more
+NAMES = ("plain", *LIMITS, "usage")
 
 
 class Handing:
@@ -91,15 +108,16 @@ class Handing:
         return measure
 
     def limited(self):
-        """What a limit, or a process of its own, costs: the time that a task takes of the only worker, in turns with the same
-        function without."""
+        """What a limit, a process of its own, a sandbox, or the account of its usage costs: the time that a task takes of the only
+        worker, in turns with the same function without."""
         rounds = []
         with self.daemon(1) as daemon:
             for _ in range(ROUNDS):
                 seconds = ("--duration", max(0.5, self.t.ARGS.seconds / ROUNDS), "--warmup", 0.1)
-                rounds.append({name: self.load(daemon, name, 16, *seconds)["per_second"] for name in ("plain", *LIMITS)})
+                rounds.append({name: self.load(daemon, name, 16, *seconds)["per_second"] for name in NAMES})
         return {"per_second": statistics.median(r["plain"] for r in rounds),
-                **{f"{name}_us": 1e6 / statistics.median(r[name] for r in rounds) for name in ("plain", *LIMITS)}}
+                **{f"{name}_us": 1e6 / statistics.median(r[name] for r in rounds) for name in NAMES},
+                **{f"{name}_of_plain": statistics.median(r["plain"] / r[name] for r in rounds) for name in NAMES[1:]}}
 
     def short(self):
         """Tasks of 10 us, in turns with a fixed prefetch."""
@@ -119,7 +137,7 @@ class Handing:
         return [
             *(self.t.Row(f"hand-off 1 x {n}, {workers} worker{'s' * (workers > 1)}", self.handed(workers, n),
                          beside=("worker_cpu_us",)) for n in (1, 100) for workers in WORKERS),
-            self.t.Row("functions with limits", self.limited, beside=tuple(f"{name}_us" for name in ("plain", *LIMITS))),
+            self.t.Row("functions with limits", self.limited, beside=(*(f"{name}_us" for name in NAMES), *(f"{name}_of_plain" for name in NAMES[1:]))),
             self.t.Row(f"{SHORT_TASKS // 1_000_000}M tasks of 10 us", self.short, beside=("fixed_per_second", "of_fixed"),
                        goals=(self.t.Goal(f"at least 0.9 of the rate with prefetch = {FIXED_PREFETCH}",
                                           lambda r, _: r["of_fixed"] >= 0.9),)),

@@ -14,6 +14,7 @@ from worker_support import Claiming, Serving, Stream
 from futured.v1 import workers_pb2, workers_pb2_grpc
 from google.protobuf import duration_pb2
 
+PIECE = 65536  # what is larger travels in pieces of this
 TOKEN = "a-token-of-a-worker-1"
 NO_WORKER = future_pb2.PENDING_REASON_NO_WORKER
 READY_REASON = future_pb2.PENDING_REASON_READY
@@ -81,6 +82,21 @@ class Streams(RemoteCase):
             self.assertEqual(item.task.argument, data[:n])
             stream.finish(item, data[:n][::-1])
             self.assertEqual(call.result().result.data, data[:n][::-1])
+
+    def test_around_the_size_of_a_piece(self):
+        """Tasks of one byte less than a piece, of a piece, of one more, and the same of two pieces; results likewise."""
+        stream = self.stream().attach(TOKEN, "resize")
+        empty = len(task("resize", b"x" * PIECE).SerializeToString()) - PIECE
+        for n in (k * PIECE + d for k in (1, 2) for d in (-1, 0, 1)):
+            data = bytes(i * 31 & 255 for i in range(n))
+            for argument, result in ((data[:n - empty], b"small"), (b"small", data)):
+                call = self.futures.Run.future(run("resize", argument))
+                item = stream.take()
+                self.assertEqual(item.task_chunked, len(task("resize", argument).SerializeToString()) > PIECE)
+                self.assertEqual(item.task.argument, argument)
+                stream.finish(item, result)
+                self.assertEqual(call.result().result.data, result)
+        self.assertEqual(stream.largest_piece, PIECE)
 
     def test_functions_appear_and_vanish(self):
         error = self.assert_fails(grpc.StatusCode.FAILED_PRECONDITION, self.futures.Submit, submit("resize"))

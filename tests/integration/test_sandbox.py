@@ -52,6 +52,7 @@ class Sandbox(FuturesCase):
         "c-join": {"command": "cat $FUTURED_UPSTREAM_DIR/0; ls -A /tmp | wc -l; echo x >$FUTURED_UPSTREAM_DIR/1 || echo no",
                    "shell": "yes", "sandbox": "all", "tmp_max": "1M"},
         "c-where": {"command": "pwd", "directory": "/usr/share", "sandbox": "all"},
+        "echo": {"sandbox": "all"}, "c-cat": {"command": "cat", "sandbox": "all"},
         "c-crash": {"command": "kill -SEGV $$", "shell": "yes", "sandbox": "all"},
         "c-leak": {"command": "tail /dev/zero", "memory_max": "32M", "sandbox": "all"},
     }
@@ -105,6 +106,15 @@ class Sandbox(FuturesCase):
         gate.open()
         self.assertEqual(self.finished(held).state, SUCCEEDED)
         self.assertEqual(self.finished(self.submit("echo", b"beside")).result.data, b"beside")
+
+    def test_payloads(self):
+        """Both ways through the pipes of such a process, around the size of a piece and at the largest."""
+        largest = (4 << 20) - (64 << 10)
+        for n in (0, 1, 65535, 65536, 65537, 131072, 131073, largest):
+            data = (b"0123456789abcde\n" * (n // 16 + 1))[:n]
+            for function in ("echo", "c-cat"):
+                got = self.finished(self.submit(function, data))
+                self.assertEqual((got.state, got.result.data == data), (SUCCEEDED, True), (function, n, got.error))
 
     def test_parts(self):
         """One kind of it does not bring the others; capabilities it has none in any case."""

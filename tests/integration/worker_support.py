@@ -33,6 +33,7 @@ class Stream:
         self.call = channel.stream_stream("/futured.v1.Workers/Attach", request_serializer=_bytes_of,
                                           response_deserializer=w.AttachResponse.FromString)(self._requests())
         self._pieces, self._items = {}, []
+        self.largest_piece = 0  # that has come
         self.told = []  # messages that were no tasks
         self.welcome = None
 
@@ -74,12 +75,16 @@ class Stream:
             m = self.next()
             for p in m.payload:
                 key = (*self._key(p.lease), p.part)
+                self.largest_piece = max(self.largest_piece, len(p.data))
                 got = self._pieces.setdefault(key, bytearray())
                 assert p.offset == len(got), "a gap"
                 got += p.data
             for item in m.assign.items:
                 if item.task_chunked:
                     item.task.ParseFromString(bytes(self._pieces.pop((*self._key(item.lease), 0))))
+                for part, upstream in enumerate(item.upstream, 1):
+                    if upstream.chunked:
+                        upstream.result.data = bytes(self._pieces.pop((*self._key(item.lease), part)))
                 self._items.append(item)
             if not m.assign.items and not m.payload:
                 self.told.append(m)

@@ -316,7 +316,7 @@ static void test_every_key(void **state)
     assert_int_equal(c->functions[0].max_result_bytes, 100 * 1024);
     assert_int_equal(c->functions[0].open_files, 64);
     assert_int_equal(c->functions[0].sandbox, CONFINE_NETWORK | CONFINE_CALLS);
-    assert_int_equal(c->functions[0].tmp_max_bytes, 1 << 20);
+    assert_true(c->functions[0].isolate && c->functions[0].tmp_max_bytes == 1 << 20);
     assert_true(config_function_has_attempt_limits(&c->functions[0]));
     assert_false(config_function_has_attempt_limits(&c->functions[1]));
     assert_int_equal(c->n_plugins, 2);
