@@ -7,7 +7,7 @@
 #include <linux/filter.h>
 
 /* calls_filter: the filter, which refuses with EPERM what no computation needs: other processes' memory, namespaces, mounts,
- * modules, clocks, keys, devices of the kernel's, families of sockets but Unix and IP. Calls of another architecture kill.
+ * modules, clocks, keys, devices of the kernel's, families of sockets but Unix and IP. So are all calls of another architecture.
  *   Owns:   @ret points into @a.
  *   Return: 0; -errno. Blocks for some milliseconds at most: it is compiled. */
 MUST_CHECK int calls_filter(struct arena *a, struct sock_fprog *ret);

@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <sched.h>
 
+#include <linux/seccomp.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
@@ -61,6 +62,7 @@ static int check(void)
 
 static void test_what_is_refused(void **state)
 {
+    assert_int_equal(calls_filter(&arena, &filter), 0);
     pid_t pid = fork();
     int status;
 
@@ -75,6 +77,39 @@ static void test_what_is_refused(void **state)
         fail_msg("line %d (modulo 256) of check()", WEXITSTATUS(status));
 }
 
+/* As in the unit, where systemd's own filter refuses the call seccomp: in a process that has not asked the kernel before. */
+static int make_and_enter_without_seccomp(void)
+{
+    struct sock_filter refuse_seccomp[] = {
+            {BPF_LD | BPF_W | BPF_ABS, 0, 0, 0},
+            {BPF_JMP | BPF_JEQ | BPF_K, 0, 1, SYS_seccomp},
+            {BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ERRNO | EPERM},
+            {BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ALLOW},
+    };
+    const struct sock_fprog around = {.len = ARRAY_LEN(refuse_seccomp), .filter = refuse_seccomp};
+    struct confine c;
+
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+        prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &around, NULL, NULL) < 0)
+        return 1;
+    confine_init(&c, CONFINE_CALLS, 0);
+    if (calls_filter(&arena, &c.calls) != 0)
+        return 2;
+    return confine_calls(&c) == 0 ? 0 : 3;
+}
+
+static void test_without_seccomp(void **state)
+{
+    pid_t pid = fork();
+    int status;
+
+    if (pid == 0)
+        _exit(make_and_enter_without_seccomp());
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 static void test_no_memory(void **state)
 {
     struct arena small;
@@ -87,13 +122,12 @@ static void test_no_memory(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_what_is_refused),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_without_seccomp),
+                                       cmocka_unit_test(test_what_is_refused),
                                        cmocka_unit_test(test_no_memory)};
     int r;
 
     arena_init(&arena, 0);
-    if (calls_filter(&arena, &filter) != 0)
-        return 1;
     r = cmocka_run_group_tests(tests, NULL, NULL);
     arena_deinit(&arena);
     return r;
