@@ -279,6 +279,24 @@ static int set_defaults(struct config *c, const struct command_line *line, struc
     return r;
 }
 
+void config_pool_size(const struct config *c, uint32_t *ret_min, uint32_t *ret_max)
+{
+    *ret_min = c->min_workers ? c->min_workers : c->workers;
+    *ret_max = c->max_workers ? c->max_workers : MAX(c->workers, *ret_min);
+    if (!c->min_workers)
+        *ret_min = MIN(*ret_min, *ret_max);
+}
+
+static void check_pool(const struct config *c, struct config_errors *errors)
+{
+    if (c->workers == 0 && (c->min_workers || c->max_workers))
+        config_error(errors, "[pool] workers: 0 is no pool at all, and then `%s` must not be given",
+                     c->min_workers ? "min" : "max");
+    if (c->max_workers && c->min_workers > c->max_workers)
+        config_error(errors, "[pool] min: %u is more than `max`, which is %u", c->min_workers,
+                     c->max_workers);
+}
+
 /* What a function promises its tasks the daemon must be able to keep. */
 static void check_functions(const struct config *c, struct config_errors *errors)
 {
@@ -358,6 +376,7 @@ static int load(struct config *c, const struct command_line *line, struct config
     if (r == 0)
         r = set_settings(c, &c->arena, line, errors);
     if (r == 0) {
+        check_pool(c, errors);
         check_functions(c, errors);
         check_principals(c, errors);
     }

@@ -89,7 +89,9 @@ struct config {
     int64_t watch_keepalive_ns;
     int64_t lease_ttl_ns; /* of workers on a stream that is not the pool's */
     uint32_t workers;
-    const char **plugins; /* paths, or names of files in the plugins' folder */
+    uint32_t min_workers, max_workers; /* 0 = as workers; config_pool_size has both in one */
+    int64_t idle_worker_ns;            /* so long not needed one beyond the least is too many */
+    const char **plugins;              /* paths, or names of files in the plugins' folder */
     size_t n_plugins;
     uint32_t prefetch;             /* tasks that a worker holds for each that it runs; 0 = as is best */
     uint64_t max_tasks_per_worker; /* 0 = no limit */
@@ -106,6 +108,9 @@ struct config {
 
 /* config_function_has_attempt_limits: whether something is said of what an attempt of it may use, or where it runs. */
 int config_function_has_attempt_limits(const struct config_function *f);
+
+/* config_pool_size: the least and the most workers that @c asks for; 0 and 0: none. */
+void config_pool_size(const struct config *c, uint32_t *ret_min, uint32_t *ret_max);
 
 enum { CONFIG_E_USAGE = 1, CONFIG_E_INVALID = 2 };
 

@@ -147,6 +147,12 @@ const struct config_key config_keys[] = {
 
     {"pool", "workers", CONFIG_COUNT, AT(workers), 0, 4096, .sample = "4", .flag = "workers", .argument = "N",
      .doc = "Processes that run functions. Default: one for each processor."},
+    {"pool", "min", CONFIG_COUNT, AT(min_workers), 1, 4096, .zero = "as workers", .preset = "0",
+     .doc = "So many of them there are in any case. 0: as many as `workers` says."},
+    {"pool", "max", CONFIG_COUNT, AT(max_workers), 1, 4096, .zero = "as workers", .preset = "0",
+     .doc = "So many there may be while work waits that they could do. 0: as many as `workers` says."},
+    {"pool", "idle", CONFIG_SPAN, AT(idle_worker_ns), S / 1000, 365 * DAY, .preset = "30s",
+     .doc = "Those beyond `min` that were not needed for so long end."},
     {"pool", "plugin", CONFIG_PLUGINS, AT(plugins), .sample = "/usr/local/lib/thumbnails.so",
      .doc = "A shared object with functions (docs/plugins.md): its path, or the name of a file in the folder where the "
             "shipped one is. May be given more than once."},

@@ -170,6 +170,7 @@ void executor_turn(struct executor *x, mono_ns_t now)
         abandon(x);
     ladder = dispatch_run(x->dispatch, x->effects, now);
     next = MIN(next, ladder);
+    next = MIN(next, workers_look(x->workers, now));
     next = MIN(next, futures_tick(x->futures, now));
     if (x->drain.n_calls)
         next = MIN(next, drain_tick(&x->drain, now));
@@ -448,7 +449,7 @@ static uint32_t measure(void *context, const struct identity *who, struct metric
 {
     const struct executor *x = context;
     const struct stats_sources sources = {
-            .conns = x->config.conns, .dispatch = x->dispatch, .persist = x->persist};
+            .conns = x->config.conns, .dispatch = x->dispatch, .workers = x->workers, .persist = x->persist};
 
     if (x->config.on_measure)
         x->config.on_measure(x->config.arg, who, m);

@@ -3,6 +3,7 @@
 
 #include "daemon/net/conn.h"
 #include "daemon/persist.h"
+#include "daemon/workers.h"
 #include "dispatch/dispatch.h"
 #include "service/metrics.h"
 
@@ -29,6 +30,17 @@ static void measure_workers(struct metrics *m, const struct dispatch_stats *s)
     counter(m, "worker_finishes", NULL, s->n_finished, "Attempts that workers have ended.");
     counter(m, "worker_refusals", NULL, s->n_refused,
             "What workers told under a lease that was not current.");
+}
+
+static void measure_pool(struct metrics *m, const struct workers_stats *s)
+{
+    gauge(m, "pool_workers_wanted", NULL, s->n_wanted, "How many workers the pool is to have now.");
+    gauge(m, "pool_workers_min", NULL, s->n_min, "The least that it may have.");
+    gauge(m, "pool_workers_max", NULL, s->n_max, "The most that it may have.");
+    counter(m, "pool_workers_started", NULL, s->n_spawned, "Processes of the pool that were started.");
+    counter(m, "pool_workers_added", NULL, s->n_grown, "Workers wanted in addition because work waited.");
+    counter(m, "pool_workers_dropped", NULL, s->n_shrunk,
+            "Workers wanted no more because they had nothing to do.");
 }
 
 static void measure_connections(struct metrics *m, const struct conn_stats *s)
@@ -72,8 +84,10 @@ uint32_t stats_measure(const struct stats_sources *from, struct metrics *m)
 {
     const struct dispatch_stats workers = dispatch_stats(from->dispatch);
     const struct conn_stats conns = conn_set_stats(from->conns);
+    const struct workers_stats pool = workers_stats(from->workers);
 
     measure_workers(m, &workers);
+    measure_pool(m, &pool);
     measure_connections(m, &conns);
     if (from->persist) {
         const struct persist_status store = persist_status(from->persist);

@@ -7,10 +7,12 @@ struct conn_set;
 struct dispatch;
 struct metrics;
 struct persist;
+struct workers;
 
 struct stats_sources {
     const struct conn_set *conns;
     const struct dispatch *dispatch;
+    const struct workers *workers;
     struct persist *persist; /* NULL: no store */
 };
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Two things are kept apart: how many workers there are to be (n_workers), and what they serve (spec). A new spec makes
- * a new generation of the pool; balance() then sees to it that never fewer workers than n_workers can take work, nor, for
+ * Two things are kept apart: how many workers there are to be (size.wanted), and what they serve (spec). A new spec makes
+ * a new generation of the pool; balance() then sees to it that never fewer workers than are wanted can take work, nor, for
  * longer than it takes, more.
  */
 #include "daemon/workers.h"
@@ -13,6 +13,7 @@
 #include "daemon/net/loop.h"
 #include "daemon/workers_spec.h"
 #include "pool/pool.h"
+#include "pool/size.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -33,7 +34,9 @@ struct workers {
     struct loop_timer pool_timer;
     char program[PATH_MAX];           /* "" = not looked for yet */
     char loading[RUNPAGE_TEXT_BYTES]; /* what the worker that died last was loading; "" */
-    uint32_t n_workers;
+    struct size size;
+    int64_t start_ns;
+    uint64_t n_spawned;
     struct buf spec;      /* what workers are told */
     struct buf next_spec; /* and what they are told next, when the present change is over; empty = nothing */
     int spec_fd;
@@ -66,6 +69,7 @@ static void on_spawn(void *context, uint64_t key, pid_t pid, int fd)
     struct conn_peer peer = {.trust = CONN_OWN, .worker_key = key};
     int r;
 
+    w->n_spawned++;
     snprintf(peer.address, sizeof peer.address, "worker:%d", (int)pid);
     LOG_EVENT(LOG_INFO, "worker_started", LOG_NUM("worker", key), LOG_NUM("pid", pid));
     r = conn_set_adopt(w->config.conns, fd, &peer, NULL);
@@ -201,7 +205,7 @@ static void balance(struct workers *w, mono_ns_t now)
 {
     struct pool_counts n = pool_counts(w->pool);
 
-    for (uint32_t n_ready = n.n_ready + n.n_stale; n_ready > w->n_workers; n_ready--)
+    for (uint32_t n_ready = n.n_ready + n.n_stale; n_ready > w->size.wanted; n_ready--)
         retire(w, choose(w, pool_next(w->pool, 0, 1) != 0), now);
 }
 
@@ -209,7 +213,37 @@ static int is_replacing(const struct workers *w)
 {
     struct pool_counts n = pool_counts(w->pool);
 
-    return n.n_stale > 0 || n.n_starting > 0 || n.n_ready < w->n_workers;
+    return n.n_stale > 0 || n.n_starting > 0 || n.n_ready < w->size.wanted;
+}
+
+mono_ns_t workers_look(struct workers *w, mono_ns_t now)
+{
+    uint32_t before = w->size.wanted;
+    mono_ns_t next;
+
+    if (!w->pool || w->size.limits.min == w->size.limits.max)
+        return CLOCK_NEVER;
+    next = size_look(&w->size, dispatch_needed(w->dispatch, w->size.limits.max), !is_replacing(w), now);
+    if (w->size.wanted == before)
+        return next;
+    if (pool_resize(w->pool, w->size.wanted, w->start_ns) < 0) {
+        w->size.wanted = before; /* there is no memory for more: that is said again at the next look */
+        return next;
+    }
+    LOG_EVENT(LOG_INFO, w->size.wanted > before ? "pool_grows" : "pool_shrinks", LOG_NUM("from", before),
+              LOG_NUM("workers", w->size.wanted));
+    turn_soon(w);
+    return next;
+}
+
+struct workers_stats workers_stats(const struct workers *w)
+{
+    return (struct workers_stats){.n_min = w->size.limits.min,
+                                  .n_max = w->size.limits.max,
+                                  .n_wanted = w->size.wanted,
+                                  .n_spawned = w->n_spawned,
+                                  .n_grown = w->size.n_grown,
+                                  .n_shrunk = w->size.n_shrunk};
 }
 
 static int is_failing(const struct workers *w)
@@ -277,14 +311,14 @@ static void turn(struct workers *w, mono_ns_t now)
     loop_timer_set(&w->pool_timer, next);
 }
 
-static int make_pool(struct workers *w, const struct config *config, struct buf *spec)
+static int make_pool(struct workers *w, struct buf *spec)
 {
     const struct pool_ops ops = {
             .on_spawn = on_spawn, .on_exit = on_exit_of, .on_throttle = on_throttle, .context = w};
     struct pool_config pool = {.worker_path = w->program,
-                               .n_workers = config->workers,
+                               .n_workers = w->size.wanted,
                                .grace_ns = GRACE_NS,
-                               .start_ns = config->start_timeout_ns,
+                               .start_ns = w->start_ns,
                                .burst = POOL_BURST};
     int r = spec_seal(spec, &w->spec_fd);
 
@@ -308,9 +342,9 @@ static int is_same(const struct buf *a, const struct buf *b)
 }
 
 /* Those that there are: more of them or fewer, and new ones (1) where @spec, which is then taken, is not theirs. */
-static int change_pool(struct workers *w, const struct config *config, struct buf *spec)
+static int change_pool(struct workers *w, struct buf *spec)
 {
-    int r = pool_resize(w->pool, config->workers, config->start_timeout_ns);
+    int r = pool_resize(w->pool, w->size.wanted, w->start_ns);
 
     if (r < 0)
         return r;
@@ -336,6 +370,9 @@ static int find_program(struct workers *w)
 int workers_configure(struct workers *w, const struct config *config)
 {
     CLEANUP(buf_deinit) struct buf spec = BUF_INIT;
+    struct size_limits limits = {.idle_ns = config->idle_worker_ns};
+    const struct size before = w->size;
+    int64_t start_before = w->start_ns;
     int r;
 
     if (config->workers == 0 && !w->pool)
@@ -346,10 +383,15 @@ int workers_configure(struct workers *w, const struct config *config)
     if (r < 0)
         return r;
     make_groups(config);
-    r = w->pool ? change_pool(w, config, &spec) : make_pool(w, config, &spec);
-    if (r < 0)
+    config_pool_size(config, &limits.min, &limits.max);
+    size_set(&w->size, &limits);
+    w->start_ns = config->start_timeout_ns;
+    r = w->pool ? change_pool(w, &spec) : make_pool(w, &spec);
+    if (r < 0) {
+        w->size = before;
+        w->start_ns = start_before;
         return r;
-    w->n_workers = config->workers;
+    }
     turn_soon(w);
     return r;
 }

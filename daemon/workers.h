@@ -41,6 +41,18 @@ MUST_CHECK int workers_changed_plugins(const struct workers *w, const struct con
 /* workers_is_settled: what was asked for last is done: no worker of before takes work; or it has failed for now. */
 int workers_is_settled(const struct workers *w);
 
+/* workers_look: once a turn, after dispatch_run: have more workers while work waits, fewer when they are not needed. Returns when
+ * to call it at the latest. */
+mono_ns_t workers_look(struct workers *w, mono_ns_t now);
+
+/* The pool in numbers; the counters are since the start. */
+struct workers_stats {
+    uint32_t n_min, n_max, n_wanted;
+    uint64_t n_spawned, n_grown,
+            n_shrunk; /* grown, shrunk: workers that were wanted in addition, or no more, by what there is to do */
+};
+struct workers_stats workers_stats(const struct workers *w);
+
 /* workers_stop: SIGTERM and then SIGKILL. workers_n: processes left. */
 void workers_stop(struct workers *w);
 uint32_t workers_n(const struct workers *w);

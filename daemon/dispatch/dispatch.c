@@ -166,6 +166,25 @@ uint32_t dispatch_held(const struct dispatch *d, uint64_t key)
     return w && w->holder ? w->holder->n_leases : 0;
 }
 
+uint64_t dispatch_needed(const struct dispatch *d, uint64_t enough)
+{
+    const struct function *f = NULL;
+    uint64_t n = 0, slots = 1;
+
+    LIST_FOREACH (l, &d->workers) {
+        const struct worker *w = LIST_ENTRY(l, struct worker, link);
+
+        if (!worker_is_pool(w) || !w->holder || w->is_draining)
+            continue;
+        n += w->holder->n_leases;
+        slots = MAX(slots, (uint64_t)w->slots);
+    }
+    while (!d->is_draining && n / slots <= enough && (f = engine_work_next(d->engine, f)))
+        if (f->kinds & (WORKER_KIND_PLUGIN | WORKER_KIND_COMMAND))
+            n += engine_n_startable(f);
+    return (n + slots - 1) / slots;
+}
+
 void dispatch_set_lease_ttl(struct dispatch *d, int64_t ttl_ns)
 {
     d->config.lease_ttl_ns = ttl_ns;

@@ -77,6 +77,10 @@ void dispatch_worker_died(struct dispatch *d, uint64_t key, int wait_status, int
 MUST_CHECK int dispatch_retire(struct dispatch *d, uint64_t key, mono_ns_t now);
 uint32_t dispatch_held(const struct dispatch *d, uint64_t key);
 
+/* dispatch_needed: how many children of the pool the tasks would keep busy that they hold, and those that wait and could start,
+ * of functions that the pool runs; counting ends beyond @enough. O(workers + functions with work). */
+uint64_t dispatch_needed(const struct dispatch *d, uint64_t enough);
+
 /* dispatch_set_lease_ttl: of sessions that are opened from now on. */
 void dispatch_set_lease_ttl(struct dispatch *d, int64_t ttl_ns);
 

@@ -637,6 +637,22 @@ int engine_has_work(const struct engine *e)
     return !list_is_empty(&e->sched.rotation);
 }
 
+const struct function *engine_work_next(const struct engine *e, const struct function *f)
+{
+    struct list *l = f ? f->ready.rotation.next : e->sched.rotation.next;
+
+    return l == &e->sched.rotation ? NULL : LIST_ENTRY(l, struct function, ready.rotation);
+}
+
+uint64_t engine_n_startable(const struct function *f)
+{
+    uint32_t max = f->gate.limits.max_running;
+
+    if (!max)
+        return f->ready.n;
+    return f->gate.n_claimed < max ? MIN((uint64_t)f->ready.n, max - f->gate.n_claimed) : 0;
+}
+
 struct lease *engine_lease_find(struct engine *e, const struct holder *h, const struct id *id,
                                 uint32_t attempt, uint32_t epoch)
 {

@@ -393,6 +393,10 @@ MUST_CHECK int engine_claim(struct engine *e, struct holder *h, int64_t max_run_
 /* engine_has_work: whether any function has ready tasks that may start; if not, engine_claim finds none for anybody. */
 MUST_CHECK int engine_has_work(const struct engine *e);
 
+/* engine_work_next: the functions that have such tasks; NULL starts, NULL ends. engine_n_startable: at most how many of @f. */
+const struct function *engine_work_next(const struct engine *e, const struct function *f);
+uint64_t engine_n_startable(const struct function *f);
+
 /* engine_lease_find: the current lease {id, attempt, epoch} of @h, or NULL (stale, or not its own: counted).
  */
 struct lease *engine_lease_find(struct engine *e, const struct holder *h, const struct id *id,
