@@ -123,8 +123,10 @@ static int load(const struct sandbox *sandbox, struct functions *ret, struct hos
     return ret->n_items ? 0 : fail(EX_CONFIG, "worker_serves_nothing", "no function could be loaded");
 }
 
-static void exit_at_once(void *context)
+/* The connection is lost, be it by what the task at hand does: that is no crash of the worker. */
+static void leave(void *page)
 {
+    runpage_give_up(page);
     _exit(0);
 }
 
@@ -141,7 +143,8 @@ static int serve(const struct sandbox *sandbox, struct functions *functions, con
             .guard_program = "/proc/self/exe",
             .max_tasks = life->max_tasks,
             .max_age_ns = life->max_age_ns,
-            .on_gone = exit_at_once,
+            .on_gone = leave,
+            .context = sandbox->page,
     };
     int r;
 
@@ -151,7 +154,7 @@ static int serve(const struct sandbox *sandbox, struct functions *functions, con
     snprintf(name, sizeof name, "pool-%d", (int)getpid());
     r = host_run(&config, why);
     if (r == HOST_E_GONE)
-        exit_at_once(NULL);
+        leave(sandbox->page);
     if (r != 0)
         return fail(r == HOST_E_PROTOCOL ? EX_PROTOCOL : EX_OSERR, "worker_failed",
                     why[0] ? why : log_errno_text(r));

@@ -81,6 +81,13 @@ enum runpage_state runpage_find(const struct runpage *page, uint64_t key, uint32
     return RUNPAGE_UNKNOWN;
 }
 
+void runpage_give_up(struct runpage *page)
+{
+    uint64_t n = atomic_load_explicit(&page->n_started, memory_order_acquire);
+
+    atomic_store_explicit(&page->n_finished, n, memory_order_release);
+}
+
 void runpage_load(struct runpage *page, const char *file, const char *name)
 {
     char text[RUNPAGE_TEXT_BYTES];

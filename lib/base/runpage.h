@@ -40,6 +40,10 @@ void runpage_start(struct runpage *page, uint64_t key, uint32_t attempt, wall_ns
 void runpage_finish(struct runpage *page);
 void runpage_sent(struct runpage *page, uint64_t n);
 
+/* runpage_give_up: the worker ends by itself, since nothing that it runs could be told any more: that counts as ended unheard. Thread:
+ * any of the worker's, which starts nothing afterwards. */
+void runpage_give_up(struct runpage *page);
+
 /* runpage_find: whether {key, attempt} has been started as far as the ring remembers, and what became of it. *next: the
  * number of the start to look at first, any; where it was found, the number of the one behind it: who asks for one after
  * the other in the order of their starts does not search.

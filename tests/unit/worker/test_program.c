@@ -207,6 +207,9 @@ static void test_daemon_gone(void **state)
         assert_int_equal(waitpid(p.child.pid, &status, 0), p.child.pid);
         assert_true(WIFEXITED(status));
         assert_int_equal(WEXITSTATUS(status), 0);
+        assert_int_equal(atomic_load(&p.child.page->n_started), doing[i] != NULL);
+        assert_int_equal(atomic_load(&p.child.page->n_finished),
+                         doing[i] != NULL); /* given up, and no crash */
         fake_free(p.daemon);
         close(p.child.pidfd);
         spawn_unmap(p.child.page);
