@@ -16,6 +16,7 @@ struct served { /* a function */
     const char *name, *doc, *version;
     char **content_types; /* NULL: any */
     size_t n_content_types;
+    uint32_t max_running; /* 0 = no limit */
     futured_function_fn run;
     void *arg;
 };

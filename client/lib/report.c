@@ -17,7 +17,7 @@ enum {
     HELLO_VERSION,
     HELLO_EPOCH
 };
-enum { FUNCTION_NAME = 1, FUNCTION_DOC, FUNCTION_CONTENT_TYPES, FUNCTION_VERSION = 5 };
+enum { FUNCTION_NAME = 1, FUNCTION_DOC, FUNCTION_CONTENT_TYPES, FUNCTION_VERSION = 5, FUNCTION_MAX_RUNNING };
 enum { CHUNK_LEASE = 1, CHUNK_STREAM, CHUNK_OFFSET, CHUNK_DATA, CHUNK_TIME };
 enum { PROGRESS_MESSAGE_BYTES = 1024 };
 
@@ -69,6 +69,7 @@ static void put_function(struct writer *wr, const struct served *f)
     for (size_t i = 0; i < f->n_content_types; i++)
         writer_text(wr, FUNCTION_CONTENT_TYPES, f->content_types[i]);
     writer_text(wr, FUNCTION_VERSION, f->version);
+    writer_uint(wr, FUNCTION_MAX_RUNNING, f->max_running);
     writer_end(wr, m);
 }
 

@@ -219,6 +219,7 @@ void futured_worker_add_function_with(struct futured_worker *w, const char *name
     f->doc = keep(w, o.doc);
     f->version = keep(w, o.version);
     keep_content_types(w, f, o.content_types);
+    f->max_running = o.max_running;
     list_init(&f->link);
     list_push_back(&w->functions, &f->link);
 }

@@ -33,9 +33,9 @@ uint32_t assign_room(const struct worker *w, int is_prefetch)
     if (is_prefetch && is_busy(w))
         return 0;
     if (is_prefetch && !w->dispatch->config.prefetch)
-        return w->credit;
+        return (uint32_t)worker_credit(w);
     may = is_prefetch ? w->slots * w->dispatch->config.prefetch : w->slots;
-    return may > held ? MIN(may - held, w->credit) : 0;
+    return may > held ? MIN(may - held, (uint32_t)worker_credit(w)) : 0;
 }
 
 static struct lease_ref ref_of(const struct dispatch *d, const struct lease *lease)
@@ -260,6 +260,7 @@ uint32_t assign_to(struct worker *w, uint32_t max, int is_prefetch)
     ASSERT(max <= DISPATCH_CLAIM_MAX);
     if (!room)
         return 0;
+    w->holder->common = w->credit;
     n = engine_claim(w->dispatch->engine, w->holder, is_any ? CLOCK_NEVER : DISPATCH_PREFETCH_MAX_RUN_NS,
                      room, leases);
     /* what a worker that does not read has no room for goes back: it may run elsewhere, and need not wait in memory */
@@ -271,8 +272,8 @@ uint32_t assign_to(struct worker *w, uint32_t max, int is_prefetch)
         sent += some;
     }
     for (uint32_t i = n > 0 ? (uint32_t)n : 0; i > sent; i--)
-        engine_release(w->dispatch->engine, leases[i - 1]);
-    w->credit -= sent;
+        engine_unclaim(w->dispatch->engine, leases[i - 1]);
+    w->credit = w->holder->common;
     if (sent && w->look_at == CLOCK_NEVER && worker_is_pool(w))
         w->look_at = clock_add(grpc_call_now(w->call), DISPATCH_LOOK_NS);
     return sent;

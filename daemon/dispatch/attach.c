@@ -62,13 +62,14 @@ static const struct codec_row lease_message_rows[] = {
 };
 static const struct codec_table lease_message_table = {lease_message_rows, ARRAY_LEN(lease_message_rows)};
 
+enum { READY_BY_FUNCTION = 2 };
 struct ready_message {
     uint64_t credit;
     uint32_t by_function;
 };
 static const struct codec_row ready_rows[] = {
         CODEC_ROW(1, CODEC_UINT, struct ready_message, credit),
-        CODEC_ROW(2, CODEC_REPEATED_MESSAGE, struct ready_message, by_function),
+        CODEC_ROW(READY_BY_FUNCTION, CODEC_REPEATED_MESSAGE, struct ready_message, by_function),
 };
 static const struct codec_table ready_table = {ready_rows, ARRAY_LEN(ready_rows)};
 
@@ -246,7 +247,7 @@ static int on_remote_hello(struct grpc_call *call, struct span message, struct w
         grpc_call_fail(w->call, &st);
     }
     w->call = call;
-    w->credit = 0;
+    worker_drop_credit(w);
     drop_payload(w);
     grpc_call_set_user(call, w);
     *ret = w;
@@ -380,17 +381,30 @@ static int on_given_back(struct worker *w, struct span message)
     return 0;
 }
 
-static int on_ready(struct worker *w, struct span message)
+/* Credit for one function alone, which it serves. */
+struct function_credit {
+    struct span function;
+    uint64_t credit;
+};
+static const struct codec_row credit_rows[] = {
+        CODEC_ROW(1, CODEC_STRING, struct function_credit, function),
+        CODEC_ROW(2, CODEC_UINT, struct function_credit, credit),
+};
+static const struct codec_table credit_table = {credit_rows, ARRAY_LEN(credit_rows)};
+
+static int on_credit(struct worker *w, struct span message)
 {
-    struct ready_message m = {0};
+    struct function_credit m = {0};
+    struct function *f;
     const char *field;
 
-    if (codec_read(&ready_table, message, &m, &field) != 0 || m.credit > WORKER_CREDIT_MAX - w->credit)
+    if (codec_read(&credit_table, message, &m, &field) != 0 ||
+        m.credit > WORKER_CREDIT_MAX - worker_credit(w))
         return -EBADMSG;
-    if (m.by_function)
-        return -EOPNOTSUPP;
-    w->credit += (uint32_t)m.credit;
-    return 0;
+    f = engine_function_find(w->dispatch->engine, m.function);
+    if (!f || !holder_serves(w->holder, f))
+        return -EBADMSG;
+    return engine_holder_credit(w->dispatch->engine, w->holder, f, (uint32_t)m.credit);
 }
 
 static int for_each(struct worker *w, struct span message, uint32_t number, uint32_t n,
@@ -403,6 +417,17 @@ static int for_each(struct worker *w, struct span message, uint32_t number, uint
     while (n && e == 0 && codec_each(&r, number, &item))
         e = on_item(w, item);
     return e;
+}
+
+static int on_ready(struct worker *w, struct span message)
+{
+    struct ready_message m = {0};
+    const char *field;
+
+    if (codec_read(&ready_table, message, &m, &field) != 0 || m.credit > WORKER_CREDIT_MAX - worker_credit(w))
+        return -EBADMSG;
+    w->credit += (uint32_t)m.credit;
+    return for_each(w, message, READY_BY_FUNCTION, m.by_function, on_credit);
 }
 
 /* @ret_field: what the result is about. */
@@ -454,13 +479,11 @@ static void fail_parts(struct grpc_call *call, struct worker *w, int e, const ch
     if (e == -EBADMSG)
         hello_bad_field(&st, field,
                         "the message breaks the rules of Attach, which are at the top of workers.proto");
-    else if (e == -EOPNOTSUPP)
-        hello_unbuilt_field(&st, "ready.by_function");
     else if (e == -EDQUOT)
         tell_flood(&st, field);
     else
         worker_no_memory(&st);
-    if (e == -EBADMSG || e == -EOPNOTSUPP || e == -EDQUOT)
+    if (e == -EBADMSG || e == -EDQUOT)
         cut_off(call, w, &st);
     else
         grpc_call_fail(call, &st); /* one from elsewhere may come again */

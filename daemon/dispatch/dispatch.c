@@ -292,6 +292,14 @@ uint64_t dispatch_n_leases(const struct dispatch *d)
     return n;
 }
 
+static uint64_t room_for(const struct worker *w, const struct function *fn, int is_ahead)
+{
+    uint64_t n = MAX(assign_room(w, 0), is_ahead ? assign_room(w, 1) : 0U);
+
+    n = MIN(n, (uint64_t)w->credit + holder_own(w->holder, fn)) + claim_room(w);
+    return MIN(n, (uint64_t)holder_room(w->holder, fn));
+}
+
 uint64_t dispatch_credit(const struct dispatch *d, const struct function *fn)
 {
     int is_ahead =
@@ -302,7 +310,7 @@ uint64_t dispatch_credit(const struct dispatch *d, const struct function *fn)
         const struct worker *w = LIST_ENTRY(l, struct worker, link);
 
         if (w->holder && holder_serves(w->holder, fn))
-            n += MAX(assign_room(w, 0), is_ahead ? assign_room(w, 1) : 0U) + claim_room(w);
+            n += room_for(w, fn, is_ahead);
     }
     return n;
 }
@@ -327,7 +335,7 @@ struct dispatch_stats dispatch_stats(const struct dispatch *d)
     LIST_FOREACH (l, &d->workers) {
         const struct worker *w = LIST_ENTRY(l, struct worker, link);
 
-        s.n_credit += w->credit;
+        s.n_credit += worker_credit(w);
         s.n_finished += w->n_finished;
         s.n_refused += w->n_refused;
     }

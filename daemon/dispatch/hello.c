@@ -37,7 +37,7 @@ int hello_bad_field(struct grpc_status *st, const char *field, const char *what)
     return HELLO_E_BAD;
 }
 
-int hello_unbuilt_field(struct grpc_status *st, const char *field)
+static int unbuilt_field(struct grpc_status *st, const char *field)
 {
     status_set(st, GRPC_UNIMPLEMENTED, "UNIMPLEMENTED_FIELD",
                "%s: this version of the daemon does not have it", field);
@@ -92,7 +92,7 @@ static int check_function(struct span message, enum hello_of of, struct grpc_sta
         return hello_bad_field(st, "hello.functions.version", "has more than 255 bytes");
     if (!are_content_types(&f, message))
         return hello_bad_field(st, "hello.functions.content_types", "at most 16 of at most 255 bytes");
-    return f.max_running ? hello_unbuilt_field(st, "hello.functions.max_running") : 0;
+    return 0;
 }
 
 static int check_functions(const struct hello *hello, enum hello_of of, struct grpc_status *st)
@@ -130,7 +130,7 @@ static int check_namespaces(const struct hello *hello, struct grpc_status *st)
 
     while (hello->namespaces && codec_each(&r, HELLO_NAMESPACES, &name))
         if (name.len)
-            return hello_unbuilt_field(st, "hello.namespaces");
+            return unbuilt_field(st, "hello.namespaces");
     return 0;
 }
 

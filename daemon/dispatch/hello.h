@@ -45,5 +45,3 @@ MUST_CHECK int hello_next_function(struct wire_reader *r, struct hello_function 
 /* hello_is_function_name: whether it may be one. hello_bad_field: INVALID_ARGUMENT naming @field; HELLO_E_BAD. */
 MUST_CHECK int hello_is_function_name(struct span name);
 int hello_bad_field(struct grpc_status *st, const char *field, const char *what);
-/* hello_unbuilt_field: UNIMPLEMENTED naming a field whose feature this version does not have. HELLO_E_BAD. */
-int hello_unbuilt_field(struct grpc_status *st, const char *field);

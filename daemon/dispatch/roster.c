@@ -137,7 +137,7 @@ void roster_put(const struct grpc_call *call, struct writer *wr, uint32_t number
     if (w->is_ready)
         writer_bytes_always(wr, 9, (struct span){0}); /* the default namespace is served, and no other */
     writer_uint(wr, 10, w->slots);
-    writer_uint(wr, 11, w->credit);
+    writer_uint(wr, 11, worker_credit(w));
     put_leases(wr, w, &room);
     writer_uint(wr, 14, w->n_finished);
     writer_uint(wr, 15, w->n_refused);

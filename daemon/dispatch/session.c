@@ -125,7 +125,7 @@ void session_cut(struct worker *w, const struct grpc_status *st)
     if (w->call)
         end_call(w->call, st);
     w->call = NULL;
-    w->credit = 0;
+    worker_drop_credit(w);
     w->is_dead = 1;
     claim_drop_all(w, st);
     unlist(w);

@@ -112,7 +112,8 @@ static int serve(struct worker *w, const struct hello *hello, struct grpc_status
     while (hello_next_function(&r, &said)) {
         struct function *f = engine_function_add(e, said.name, said.doc);
 
-        if (!f || engine_holder_serve(e, w->holder, f) < 0)
+        if (!f || engine_holder_serve(e, w->holder, f) < 0 ||
+            engine_holder_bound(e, w->holder, f, (uint32_t)MIN(said.max_running, (uint64_t)UINT32_MAX)) < 0)
             return no_room(st);
         if (worker_is_pool(w) && engine_function_describe(f, DEFAULTS_SAID, said.doc) < 0)
             return no_room(st);
@@ -294,7 +295,7 @@ void worker_detach(struct worker *w)
     mono_ns_t now = grpc_call_now(w->call);
 
     w->call = NULL;
-    w->credit = 0;
+    worker_drop_credit(w);
     if (!worker_is_pool(w))
         return;               /* it may come again */
     w->look_at = CLOCK_NEVER; /* its process has its own time to end */

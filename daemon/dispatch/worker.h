@@ -61,6 +61,18 @@ static inline int worker_is_pool(const struct worker *w)
     return w->kind == WORKER_POOL;
 }
 
+/* worker_credit: how many more tasks it takes, those of one function alone included. worker_drop_credit: none. */
+static inline uint64_t worker_credit(const struct worker *w)
+{
+    return w->credit + (w->holder ? w->holder->own : 0);
+}
+static inline void worker_drop_credit(struct worker *w)
+{
+    w->credit = 0;
+    if (w->holder)
+        engine_holder_uncredit(w->holder);
+}
+
 /* What its Hello said of it. */
 static inline struct span worker_about(const struct worker *w, size_t at, size_t n)
 {

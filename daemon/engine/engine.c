@@ -674,6 +674,19 @@ int engine_finish(struct engine *e, struct lease *lease, struct finish *finish)
     return lease_finish(e, lease, finish);
 }
 
+void engine_unclaim(struct engine *e, struct lease *lease)
+{
+    struct holder *h = lease->holder;
+
+    if (lease->is_of_own) {
+        h->shares[lease->future->function->index].own++;
+        h->own++;
+    } else {
+        h->common++;
+    }
+    engine_release(e, lease);
+}
+
 void engine_release(struct engine *e, struct lease *lease)
 {
     lease_release(e, lease);

@@ -356,18 +356,30 @@ struct lease {
     mono_ns_t claimed_at, started_at;
     enum stop stop;                            /* why it was told to end */
     uint8_t is_past_timeout, is_past_deadline; /* and that has been acted on */
+    uint8_t is_of_own;                         /* it took of the credit of its function alone */
     mono_ns_t term_at, kill_at; /* when it must be made to, first gently; CLOCK_NEVER while it need not */
     void *user;
     mono_ns_t user_at; /* likewise */
 };
 
 /* A worker as the engine sees it: a name, what it serves, what it holds. */
+/* What a holder takes of one function. */
+struct holder_share {
+    uint32_t max; /* leases at a time; 0 = no limit */
+    uint32_t n;   /* that there are */
+    uint32_t own; /* credit for this function alone */
+};
+
 struct holder {
     struct list leases; /* of struct lease.of_holder, oldest first */
     struct bytes *name;
     uint64_t *serves; /* bit set by function.index */
     uint32_t n_serves_words;
     uint32_t n_leases;
+    struct holder_share *shares; /* by function.index; NULL while it takes as much of one as of another */
+    uint32_t n_shares;
+    uint64_t own;    /* all credit for one function alone */
+    uint32_t common; /* where there is any: that for all, of the owner */
     void *user;
 };
 static inline int holder_serves(const struct holder *h, const struct function *f)
@@ -382,6 +394,31 @@ static inline int holder_serves(const struct holder *h, const struct function *f
 MUST_CHECK int engine_holder_new(struct engine *e, struct span name, void *user, struct holder **ret);
 MUST_CHECK int engine_holder_serve(struct engine *e, struct holder *h, struct function *f);
 void engine_holder_serve_none(struct engine *e, struct holder *h);
+
+/* engine_holder_bound: no more than @max leases of @f at a time, 0 = no limit; until engine_holder_serve_none. What is held already
+ * stays. engine_holder_credit: @n more tasks of @f: where there is such credit a task takes one of that of its function, else
+ * one of holder.common, and without either it is not claimed; the owner keeps holder.common, which a claim counts down. 0, -ENOMEM (as
+ * before). engine_holder_uncredit: it has none for one function alone any more. */
+MUST_CHECK int engine_holder_bound(struct engine *e, struct holder *h, const struct function *f,
+                                   uint32_t max);
+MUST_CHECK int engine_holder_credit(struct engine *e, struct holder *h, struct function *f, uint32_t n);
+void engine_holder_uncredit(struct holder *h);
+/* engine_unclaim: release what has not been sent; holder.common is as before, and so is credit for its function alone. */
+void engine_unclaim(struct engine *e, struct lease *lease);
+/* holder_room: how many more tasks of @f it would take, credit for all aside. */
+static inline uint32_t holder_room(const struct holder *h, const struct function *f)
+{
+    const struct holder_share *s = f->index < h->n_shares ? &h->shares[f->index] : NULL;
+
+    if (!s || !s->max)
+        return UINT32_MAX;
+    return s->n < s->max ? s->max - s->n : 0;
+}
+/* holder_own: credit for @f alone. */
+static inline uint32_t holder_own(const struct holder *h, const struct function *f)
+{
+    return f->index < h->n_shares ? h->shares[f->index].own : 0;
+}
 
 /* engine_claim: reserve up to @max ready tasks for @h, functions it serves taking turns, best first within each. Only
  * of functions whose mean run time is known and below @max_run_ns (CLOCK_NEVER: of any). @ret_leases has room for

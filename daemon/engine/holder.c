@@ -57,6 +57,8 @@ void engine_holder_serve_none(struct engine *e, struct holder *h)
             e->functions.at[i]->n_holders--;
     if (h->n_serves_words)
         memset(h->serves, 0, h->n_serves_words * sizeof *h->serves);
+    for (uint32_t i = 0; i < h->n_shares; i++)
+        h->shares[i].max = 0;
 }
 
 struct holder *engine_holder_free(struct engine *e, struct holder *h)
@@ -67,6 +69,7 @@ struct holder *engine_holder_free(struct engine *e, struct holder *h)
     engine_holder_serve_none(e, h);
     bytes_unref(h->name);
     mem_free(h->serves);
+    mem_free(h->shares);
     e->n_holders--;
     return mem_free(h);
 }

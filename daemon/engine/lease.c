@@ -24,6 +24,39 @@ static struct function *function_of(struct list *rotation)
     return CONTAINER_OF(ready, struct function, ready);
 }
 
+/* Whether @h takes one more task of @fn now, by its own limit and credit of that. */
+static int is_taken_by(const struct holder *h, const struct function *fn)
+{
+    if (LIKELY(!h->shares))
+        return 1;
+    return holder_room(h, fn) > 0 &&
+           (!h->own || h->common > 0 || (fn->index < h->n_shares && h->shares[fn->index].own > 0));
+}
+
+static void take_share(struct holder *h, struct lease *lease, const struct function *fn)
+{
+    struct holder_share *s = fn->index < h->n_shares ? &h->shares[fn->index] : NULL;
+
+    if (s)
+        s->n++;
+    if (s && s->own) {
+        lease->is_of_own = 1;
+        s->own--;
+        h->own--;
+    }
+}
+
+static void give_share(struct engine *e, struct holder *h, struct function *fn)
+{
+    struct holder_share *s = fn->index < h->n_shares ? &h->shares[fn->index] : NULL;
+
+    if (!s)
+        return;
+    s->n--;
+    if (s->max && s->n + 1 == s->max && fn->ready.n > 0)
+        turn_work(e, fn);
+}
+
 /* Reserve the best task of @fn, which has one. NULL: no memory. */
 static struct lease *claim_one(struct engine *e, struct holder *h, struct function *fn)
 {
@@ -40,6 +73,9 @@ static struct lease *claim_one(struct engine *e, struct holder *h, struct functi
     list_init(&lease->revoke);
     list_push_back(&h->leases, &lease->of_holder);
     h->n_leases++;
+    if (UNLIKELY(h->shares))
+        take_share(h, lease, fn);
+    h->common -= h->common && !lease->is_of_own;
     f->place = PLACE_NONE;
     lease->future = f;
     lease->attempt = ++f->n_claims;
@@ -84,11 +120,11 @@ int lease_claim(struct engine *e, struct holder *h, int64_t max_run_ns, uint32_t
     LIST_FOREACH_SAFE (l, &e->sched.rotation) {
         const struct function *fn = function_of(l);
 
-        if (!holder_serves(h, fn) || !is_below(fn, max_run_ns))
+        if (!holder_serves(h, fn) || !is_below(fn, max_run_ns) || !is_taken_by(h, fn))
             continue;
         list_del(l);
         list_push_back(&mine, l);
-        if (++n == max)
+        if (++n == max && LIKELY(!h->own)) /* what one has credit for another need not have */
             break;
     }
     n = 0;
@@ -97,6 +133,11 @@ int lease_claim(struct engine *e, struct holder *h, int64_t max_run_ns, uint32_t
 
         struct future *f = sched_peek(&fn->ready);
 
+        if (UNLIKELY(!is_taken_by(h, fn))) {
+            list_del(&fn->ready.rotation);
+            list_push_back(&e->sched.rotation, &fn->ready.rotation);
+            continue;
+        }
         r = 0;
         if (UNLIKELY(slot_is_taken(f))) {
             r = park_held(e, fn, f, &n_parked) ? ARM_E_FULL : 0;
@@ -139,6 +180,8 @@ static void lease_free(struct engine *e, struct lease *lease)
         slot_give(e, f);
     f->lease = NULL;
     lease->holder->n_leases--;
+    if (UNLIKELY(lease->holder->shares))
+        give_share(e, lease->holder, f->function);
     list_del(&lease->of_holder);
     list_del(&lease->revoke);
     slab_free(&e->leases, lease);

@@ -5,6 +5,7 @@ import logging
 import os
 import select
 import signal
+import threading
 
 import futured
 from futured import worker
@@ -33,6 +34,19 @@ def kind_of(value="nothing"):
 @worker.function
 def state():
     return {"loaded": loaded, "here": os.getpid()}
+
+
+_alone = threading.Lock()
+
+
+@worker.function(max_running=1)
+def alone(n):
+    if not _alone.acquire(blocking=False):
+        raise RuntimeError("another runs beside it")
+    try:
+        return [n, sum(range(10000))]
+    finally:
+        _alone.release()
 
 
 @worker.function

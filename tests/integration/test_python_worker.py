@@ -237,6 +237,12 @@ class Threads(Both, PythonCase):
         for future in [executor.submit("state") for _ in range(20)]:
             self.assertEqual(future.result(DEADLINE)["loaded"], [process.pid])
 
+    def test_one_at_a_time(self):
+        """A function that says so never runs beside itself, however many slots there are."""
+        self.serve(slots=4)
+        futures = [self.executor().submit("alone", i) for i in range(200)]
+        self.assertEqual([f.result(DEADLINE) for f in futures], [[i, sum(range(10000))] for i in range(200)])
+
     def test_the_function_is_described(self):
         self.serve()
         info = self.functions_of(self.server).GetFunction(functions_pb2.GetFunctionRequest(function="add"))

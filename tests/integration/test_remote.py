@@ -115,6 +115,38 @@ class Streams(RemoteCase):
         stream.finish(stream.take(), b"at last")
         self.assertEqual(self.finished(id_).result.data, b"at last")
 
+    def test_at_most_so_many_of_one(self):
+        """max_running of the worker, on a stream and by Claim; credit for one function alone."""
+        W = workers_pb2
+        said = W.Hello(name="py", session_token=TOKEN, slots=8,
+                       functions=[worker_support.spec("resize", max_running=2), worker_support.spec("other")])
+        stream = self.stream()
+        stream.say(hello=said, ready=W.Ready(credit=4, by_function=[W.FunctionCredit(function="other", credit=1)]))
+        stream.welcome = stream.next().welcome
+        ids = [self.submit(f) for f in ("other", *["resize"] * 5)]
+        items = [stream.take() for _ in range(3)]
+        self.assertEqual(sorted(i.task.function for i in items), ["other", "resize", "resize"])
+        info = self.functions_of(self.server).GetFunction(functions_pb2.GetFunctionRequest(function="resize"))
+        self.assertEqual((info.credit, info.reserved_count), (0, 2))
+        for item in items:
+            stream.finish(item, b"done")
+        for _ in range(3):
+            stream.finish(stream.take(), b"done")
+        for id_ in ids:
+            self.assertEqual(self.finished(id_).state, SUCCEEDED)
+        stream.half_close()
+        self.assertEqual(list(stream.call), [])
+
+        said.session_token = TOKEN[::-1]
+        claim = W.ClaimRequest(hello=said, max_items=10)
+        ids = [self.submit("resize") for _ in range(3)]
+        got = self.admin.Claim(claim).items
+        self.assertEqual([i.id for i in got], ids[:2])
+        self.assertEqual(len(self.admin.Claim(claim).items), 0)
+        self.admin.Finish(W.FinishRequest(session_token=said.session_token, finish=[
+            W.Finish(lease=got[0].lease, result=future_pb2.Result(data=b"done", size_bytes=4))]))
+        self.assertEqual([i.id for i in self.admin.Claim(claim).items], ids[2:])
+
     def test_beside_the_pool(self):
         """The same name from the pool and from elsewhere: both serve it."""
         gate = self.gate()

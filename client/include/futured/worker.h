@@ -93,10 +93,11 @@ struct futured_function_options {
     const char *doc;                  /* for people, at most 4 KiB; NULL: none */
     const char *version;              /* at most 255 bytes; NULL: none */
     const char *const *content_types; /* of the argument: at most 16, NULL at the end; NULL: any */
+    uint32_t max_running; /* so many of its tasks at a time at most; 0: as many as there are slots */
 };
-#define FUTURED_FUNCTION_OPTIONS_INIT                             \
-    {                                                             \
-        sizeof(struct futured_function_options), NULL, NULL, NULL \
+#define FUTURED_FUNCTION_OPTIONS_INIT                                \
+    {                                                                \
+        sizeof(struct futured_function_options), NULL, NULL, NULL, 0 \
     }
 
 /* futured_worker_add_function: serve @name (1-255 characters of [A-Za-z0-9._-]) by @run, which gets @arg.

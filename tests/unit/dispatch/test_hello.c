@@ -68,8 +68,6 @@ static void test_bad(void **state)
 
 static void test_unbuilt(void **state)
 {
-    expect_bad(HELLO_OF_CLAIM, TOKEN "functions { name: 'f' max_running: 1 }", GRPC_UNIMPLEMENTED,
-               "hello.functions.max_running");
     expect_bad(HELLO_OF_CLAIM, TOKEN FUNCTION "namespaces: '' namespaces: 'n'", GRPC_UNIMPLEMENTED,
                "hello.namespaces");
 }

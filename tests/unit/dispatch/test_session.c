@@ -64,6 +64,66 @@ static void test_works(void **state)
     harness_deinit(&h);
 }
 
+static void test_at_most_so_many_of_one(void **state)
+{
+    struct item *items[3];
+    struct harness h;
+    struct child *w;
+
+    harness_init(&h);
+    w = harness_remote(&h);
+    harness_say(w, "hello { name: 'far' " TOKEN "slots: 4 functions { name: 'echo' max_running: 1 } "
+                   "functions { name: 'other' } } ready { credit: 10 }");
+    for (int i = 0; i < 3; i++)
+        harness_submit(&h, "function: 'echo'");
+    harness_submit(&h, "function: 'other'");
+    harness_settle(&h);
+    assert_int_equal(w->n_items, 2); /* one of each */
+    items[0] = harness_take(w);
+    items[1] = harness_take(w);
+    assert_int_equal(dispatch_credit(h.dispatch, engine_function_find(h.engine, SPAN_LIT("echo"))), 0);
+    assert_int_equal(dispatch_credit(h.dispatch, engine_function_find(h.engine, SPAN_LIT("other"))), 2);
+    for (int i = 0; i < 2; i++)
+        harness_say(w, "started { %s } finish { %s result {} }", harness_lease(items[i]),
+                    harness_lease(items[i]));
+    harness_settle(&h);
+    assert_int_equal(w->n_items, 3);
+    items[2] = harness_take(w);
+    harness_say(w, "release { %s }", harness_lease(items[2])); /* and gets it again */
+    harness_settle(&h);
+    assert_int_equal(w->n_items, 4);
+    assert_int_equal(dispatch_n_leases(h.dispatch), 1);
+    harness_deinit(&h);
+}
+
+static void test_credit_for_one(void **state)
+{
+    struct harness h;
+    struct child *w;
+
+    harness_init(&h);
+    w = harness_remote(&h);
+    harness_say(w, "hello { name: 'far' " TOKEN
+                   "slots: 4 functions { name: 'echo' } functions { name: 'other' } } "
+                   "ready { by_function { function: 'other' credit: 2 } }");
+    harness_submit(&h, "function: 'echo'");
+    harness_submit(&h, "function: 'other'");
+    harness_settle(&h);
+    assert_int_equal(w->n_items, 1);
+    assert_int_equal(dispatch_stats(h.dispatch).n_credit, 1);
+    assert_int_equal(dispatch_credit(h.dispatch, engine_function_find(h.engine, SPAN_LIT("echo"))), 0);
+    harness_say(w, "ready { credit: 1 }");
+    harness_settle(&h);
+    assert_int_equal(w->n_items, 2);
+    assert_int_equal(dispatch_stats(h.dispatch).n_credit, 1); /* that for the other is left */
+    harness_submit(&h, "function: 'echo'");
+    harness_submit(&h, "function: 'other'");
+    harness_settle(&h);
+    assert_int_equal(w->n_items, 3);
+    assert_int_equal(dispatch_stats(h.dispatch).n_credit, 0);
+    harness_deinit(&h);
+}
+
 static void test_silence(void **state)
 {
     struct harness h;
@@ -429,6 +489,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
             cmocka_unit_test(test_works),
+            cmocka_unit_test(test_at_most_so_many_of_one),
+            cmocka_unit_test(test_credit_for_one),
             cmocka_unit_test(test_silence),
             cmocka_unit_test(test_we_were_late),
             cmocka_unit_test(test_comes_again),

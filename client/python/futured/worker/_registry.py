@@ -48,12 +48,13 @@ class Registry:
 
     def function(self, call: Optional[F] = None, *, name: Optional[str] = None, doc: Optional[str] = None,
                  content_types: Sequence[str] = (), options: Optional[Options] = None, version: str = "",
-                 pickle: bool = False) -> Any:
+                 pickle: bool = False, max_running: int = 0) -> Any:
         """Decorator: serve a function, plain or async, under its name or another.
 
         doc            for people; default: its docstring
         content_types  media types that it takes; default: any
         options        of tasks that do not say otherwise: retry, attempt_timeout, priority, durability, on_lost, retention
+        max_running    so many of its tasks at a time at most in this worker; default: as many as it has slots
         pickle         arguments that are pickles are read: whoever may submit runs code here
         """
         def register(f: F) -> F:
@@ -61,7 +62,7 @@ class Registry:
             if its_name in self.functions and self.functions[its_name].call is not f:
                 raise ValueError(f"there are two functions named {its_name!r}")
             spec = functions_pb2.FunctionSpec(name=its_name, doc=(doc if doc is not None else inspect.getdoc(f)) or "",
-                                              content_types=content_types, version=version)
+                                              content_types=content_types, version=version, max_running=max_running)
             if options is not None:
                 spec.default_options.CopyFrom(options.message())
             self.functions[its_name] = Registered(its_name, f, spec, pickle)
