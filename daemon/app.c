@@ -423,6 +423,8 @@ static int start_services(struct app *app)
     if (r == 0)
         r = health_new(&app->health, app->server);
     if (r == 0)
+        health_set_pool(app->health, 0);
+    if (r == 0)
         r = reflection_new(&app->reflection, app->server);
     if (r == 0)
         r = add_descriptors(app, (struct span){futured_descriptor_set, futured_descriptor_set_bytes});
@@ -481,6 +483,13 @@ static void on_ready(void *arg)
     app->is_ready = 1;
     show_health(app);
     tell_ready(app);
+}
+
+static void on_pool_failing(void *arg, int is_failing)
+{
+    const struct app *app = arg;
+
+    health_set_pool(app->health, is_failing);
 }
 
 static void on_accepting(void *arg, int is_accepting)
@@ -542,6 +551,7 @@ static int start_executor(struct app *app)
             .conns = app->conns,
             .server = app->server,
             .on_ready = on_ready,
+            .on_pool_failing = on_pool_failing,
             .on_accepting = on_accepting,
             .on_exit_asked = on_exit_asked,
             .on_reload = on_reload,

@@ -85,6 +85,13 @@ static void on_throttled(void *arg)
     become_ready(arg);
 }
 
+static void on_failing(void *arg, int is_failing)
+{
+    const struct executor *x = arg;
+
+    x->config.on_pool_failing(x->config.arg, is_failing);
+}
+
 /* What somebody else said, in a line of the log. */
 static void on_worker_told(void *context, const char *event, struct span worker, struct span name,
                            struct span who, struct span why)
@@ -615,6 +622,13 @@ static uint64_t credit_of(void *context, const struct function *fn)
     return dispatch_credit(x->dispatch, fn);
 }
 
+static int failure_of(void *context, const struct function *fn, struct function_failure *ret)
+{
+    const struct executor *x = context;
+
+    return workers_failure(x->workers, fn, ret);
+}
+
 static void on_function_changed(void *context, const struct function *fn, const char *event, struct span who,
                                 struct span why)
 {
@@ -661,7 +675,7 @@ static int new_services(struct executor *x, const struct hash_seed *seed)
             .context = x,
     };
     const struct functions_log log = {.changed = on_function_changed, .context = x};
-    const struct futures_workers workers = {.credit = credit_of, .context = x};
+    const struct futures_workers workers = {.credit = credit_of, .failure = failure_of, .context = x};
     int r = futures_new(&x->futures, x->engine, max_message, seed);
 
     if (r == 0)
@@ -681,8 +695,11 @@ static int new_services(struct executor *x, const struct hash_seed *seed)
 int executor_new(struct executor **ret, const struct executor_config *config)
 {
     struct executor *x = mem_zalloc(sizeof *x);
-    const struct workers_config workers = {
-            .loop = config->loop, .conns = config->conns, .on_throttled = on_throttled, .arg = x};
+    const struct workers_config workers = {.loop = config->loop,
+                                           .conns = config->conns,
+                                           .on_throttled = on_throttled,
+                                           .on_failing = on_failing,
+                                           .arg = x};
     struct hash_seed seed;
     int r;
 

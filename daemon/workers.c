@@ -14,6 +14,7 @@
 #include "daemon/workers_spec.h"
 #include "pool/pool.h"
 #include "pool/size.h"
+#include "service/functions.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -37,6 +38,12 @@ struct workers {
     struct size size;
     int64_t start_ns;
     uint64_t n_spawned;
+    struct failure {
+        char text[1024 + RUNPAGE_TEXT_BYTES]; /* "" = all is well */
+        int is_death;
+        wall_ns_t began_at, at;
+    } failure;            /* of the present generation */
+    mono_ns_t retry_at;   /* nothing is spawned until then */
     struct buf spec;      /* what workers are told */
     struct buf next_spec; /* and what they are told next, when the present change is over; empty = nothing */
     int spec_fd;
@@ -80,6 +87,74 @@ static void on_spawn(void *context, uint64_t key, pid_t pid, int fd)
     pool_kill(w->pool, key);
 }
 
+/* --- why they do not serve */
+
+static void note_failure(struct workers *w, int is_death, struct span text)
+{
+    wall_ns_t now = clock_wall();
+
+    if (!*w->failure.text) {
+        w->failure.began_at = now;
+        w->config.on_failing(w->config.arg, 1);
+    }
+    w->failure.at = now;
+    w->failure.is_death = is_death;
+    snprintf(w->failure.text, sizeof w->failure.text, "%.*s", (int)text.len, (const char *)text.p);
+    for (char *c = w->failure.text; *c; c++)
+        *c = *c == '\n' ? ';' : *c;
+}
+
+static void no_failure(struct workers *w)
+{
+    if (*w->failure.text)
+        w->config.on_failing(w->config.arg, 0);
+    w->failure = (struct failure){0};
+    w->retry_at = 0;
+}
+
+/* Worker @key has died without being asked to. */
+static void note_death(struct workers *w, uint64_t key, int wait_status, const char *when)
+{
+    char how[128], text[sizeof w->failure.text];
+
+    if (pool_is_overdue(w->pool, key))
+        snprintf(how, sizeof how, "was not ready within start_timeout, which is %lld ms",
+                 (long long)(w->start_ns / NS_PER_MS));
+    else if (WIFSIGNALED(wait_status))
+        snprintf(how, sizeof how, "was killed by signal %d (SIG%s)", WTERMSIG(wait_status),
+                 sigabbrev_np(WTERMSIG(wait_status)));
+    else
+        snprintf(how, sizeof how, "ended with exit code %d", WEXITSTATUS(wait_status));
+    if (*w->loading)
+        snprintf(text, sizeof text, "%s: the worker that was loading it %s", w->loading, how);
+    else
+        snprintf(text, sizeof text, "a worker %s %s", how, when);
+    note_failure(w, 1, span_of_string(text));
+}
+
+int workers_failure(const struct workers *w, const struct function *f, struct function_failure *ret)
+{
+    enum { OF_POOL = 1 << FUNCTION_PLUGIN | 1 << FUNCTION_COMMAND, REMOTE = 1 << FUNCTION_REMOTE };
+    mono_ns_t now;
+    int n;
+
+    if (LIKELY(!*w->failure.text))
+        return 0;
+    if (f->n_holders && !(w->failure.is_death && f->kinds & OF_POOL))
+        return 0;
+    if ((f->kinds & (OF_POOL | REMOTE)) == REMOTE)
+        return 0;
+    *ret = (struct function_failure){
+            .is_death = w->failure.is_death, .began_at = w->failure.began_at, .at = w->failure.at};
+    n = snprintf(ret->text, sizeof ret->text, "%s", w->failure.text);
+    now = loop_now(w->config.loop);
+    if (w->failure.is_death && now < w->retry_at)
+        snprintf(ret->text + n, sizeof ret->text - (size_t)n,
+                 "; %u have died at their start in a row, and the next one is tried in %lld ms",
+                 (unsigned int)pool_counts(w->pool).n_early, (long long)((w->retry_at - now) / NS_PER_MS));
+    return 1;
+}
+
 static void on_exit_of(void *context, uint64_t key, pid_t pid, int wait_status, int asked)
 {
     struct workers *w = context;
@@ -95,6 +170,8 @@ static void on_exit_of(void *context, uint64_t key, pid_t pid, int wait_status, 
     else
         LOG_EVENT(asked ? LOG_INFO : LOG_WARNING, "worker_exited", LOG_NUM("worker", key),
                   LOG_NUM("pid", pid), LOG_NUM("exit_code", WEXITSTATUS(wait_status)));
+    if (!asked && !pool_is_stale(w->pool, key) && (*w->loading || !pool_is_ready(w->pool, key)))
+        note_death(w, key, wait_status, "at its start");
     dispatch_worker_died(w->dispatch, key, wait_status, asked);
 }
 
@@ -110,6 +187,9 @@ static void on_throttle(void *context, int last_wait_status, mono_ns_t until)
               LOG_STR("hint", *w->loading ? "take the plugin out of [pool] plugin, or mend it"
                                           : "look at what the workers wrote before this line"),
               LOG_STR("plugin", w->loading));
+    w->retry_at = until;
+    if (!*w->failure.text)
+        note_death(w, 0, last_wait_status, "within a second of its start, with nothing to do");
     w->config.on_throttled(w->config.arg);
 }
 
@@ -155,9 +235,14 @@ static void stop_worker(void *context, uint64_t key)
     turn_soon(w);
 }
 
-static void worker_is_ready(void *context, uint64_t key)
+static void worker_is_ready(void *context, uint64_t key, struct span problem)
 {
     struct workers *w = context;
+
+    if (problem.len)
+        note_failure(w, 0, problem);
+    else
+        no_failure(w);
 
     pool_ready(w->pool, key);
     turn_soon(w);
@@ -280,6 +365,7 @@ static int renew(struct workers *w, struct buf *spec, mono_ns_t now)
     if (r < 0)
         return r;
     pool_renew(w->pool, fd, now);
+    no_failure(w);
     err_close(&w->spec_fd);
     w->spec_fd = fd;
     buf_deinit(&w->spec);

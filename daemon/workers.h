@@ -8,6 +8,7 @@
  */
 #include "daemon/config.h"
 #include "dispatch/dispatch.h"
+#include "service/futures.h"
 
 struct conn_set;
 struct loop;
@@ -18,6 +19,8 @@ struct workers_config {
     struct conn_set *conns; /* where the workers' sockets are served */
     /* No worker can be started for now. */
     void (*on_throttled)(void *arg);
+    /* There is something that workers_failure tells, or no more. */
+    void (*on_failing)(void *arg, int is_failing);
     void *arg;
 };
 
@@ -52,6 +55,11 @@ struct workers_stats {
             n_shrunk; /* grown, shrunk: workers that were wanted in addition, or no more, by what there is to do */
 };
 struct workers_stats workers_stats(const struct workers *w);
+
+/* workers_failure: why the pool does not serve @f, where it should: workers die at their start, or could not load something and do
+ * not have @f. Whether that is so. */
+MUST_CHECK int workers_failure(const struct workers *w, const struct function *f,
+                               struct function_failure *ret);
 
 /* workers_stop: SIGTERM and then SIGKILL. workers_n: processes left. */
 void workers_stop(struct workers *w);

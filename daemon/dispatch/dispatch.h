@@ -20,8 +20,8 @@ struct dispatch;
 struct dispatch_pool {
     /* The memory shared with worker @key; valid until dispatch_worker_died returns. */
     const struct runpage *(*page)(void *context, uint64_t key);
-    /* It has said Hello: it can take work. May be NULL. */
-    void (*ready)(void *context, uint64_t key);
+    /* It has said Hello: it can take work; @problem: what it could not load, with it or "". May be NULL. */
+    void (*ready)(void *context, uint64_t key, struct span problem);
     /* Ask for the process to be killed: it lies, floods, has lost its stream, or does not end an attempt. */
     void (*kill)(void *context, uint64_t key, const char *why);
     /* SIGTERM to its process group: it ends what it runs, hands back the rest and goes. */

@@ -148,6 +148,18 @@ int worker_describe(struct worker *w, const struct hello *hello, struct grpc_sta
     return 0;
 }
 
+/* What a child of the pool could not load. */
+static struct span problem_of(const struct hello *hello)
+{
+    struct wire_reader r = wire_reader(hello->message);
+    struct span key, value;
+
+    while (task_next_label(&r, HELLO_LABELS, &key, &value) > 0)
+        if (span_eq(key, SPAN_LIT("load_error")))
+            return value;
+    return (struct span){0};
+}
+
 int worker_hello(struct worker *w, struct span message, struct grpc_status *st)
 {
     const struct dispatch_pool *pool = &w->dispatch->config.pool;
@@ -159,7 +171,7 @@ int worker_hello(struct worker *w, struct span message, struct grpc_status *st)
         worker_describe(w, &hello, st))
         return WORKER_E_BAD;
     if (worker_is_pool(w) && pool->ready)
-        pool->ready(pool->context, w->key);
+        pool->ready(pool->context, w->key, problem_of(&hello));
     return 0;
 }
 

@@ -421,6 +421,20 @@ uint64_t pool_next(const struct pool *p, uint64_t key, int is_stale)
     return next;
 }
 
+int pool_is_ready(const struct pool *p, uint64_t key)
+{
+    const struct slot *s = slot_find(p, key);
+
+    return s && s->is_ready;
+}
+
+int pool_is_stale(const struct pool *p, uint64_t key)
+{
+    const struct slot *s = slot_find(p, key);
+
+    return s && !is_current(p, s);
+}
+
 int pool_is_overdue(const struct pool *p, uint64_t key)
 {
     const struct slot *s = slot_find(p, key);

@@ -79,6 +79,9 @@ struct pool_counts pool_counts(const struct pool *p);
 /* pool_next: the child after @key, in the order of their birth, that is ready and not retired; 0 = none; start with 0.
  * @is_stale: of an older generation, else of this one. */
 uint64_t pool_next(const struct pool *p, uint64_t key, int is_stale);
+/* pool_is_ready: pool_ready was called for it. pool_is_stale: it is of an older generation. */
+int pool_is_ready(const struct pool *p, uint64_t key);
+int pool_is_stale(const struct pool *p, uint64_t key);
 /* pool_is_overdue: whether it was killed because its start took too long. */
 int pool_is_overdue(const struct pool *p, uint64_t key);
 

@@ -7,6 +7,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 enum {
     EXPLANATION_ID = 1,
@@ -26,7 +27,7 @@ enum {
     EXPLANATION_WAITS_FOR_COUNT = 15,
 };
 
-enum { TEXT_BYTES = 1024, ID_FIELD = 1, WAITS_FOR_MAX = 100 };
+enum { TEXT_BYTES = 3072, ID_FIELD = 1, WAITS_FOR_MAX = 100 };
 
 struct explain_request {
     struct span id, function;
@@ -176,6 +177,17 @@ static void put_waits_for(struct writer *w, const struct future *f, const struct
     writer_uint(w, EXPLANATION_WAITS_FOR_COUNT, d ? d->n_open : x->blocker ? 1 : 0);
 }
 
+/* Behind what has been said: why the pool does not serve it. */
+static void say_failure(char *text, size_t size, const struct futures *s, const struct function *fn)
+{
+    struct function_failure failure;
+    size_t n = strlen(text);
+
+    if (futures_failure(s, fn, &failure))
+        snprintf(text + n, size - n, "%s%s", fn->n_holders ? "; new workers do not start: " : ": ",
+                 failure.text);
+}
+
 static void put(struct writer *w, const struct futures *s, const struct function *fn, const struct future *f,
                 const struct explanation *x)
 {
@@ -189,6 +201,7 @@ static void put(struct writer *w, const struct futures *s, const struct function
     } else {
         say_function(text, sizeof text, fn, x, credit);
     }
+    say_failure(text, sizeof text, s, fn);
     writer_bytes(w, EXPLANATION_FUNCTION, SPAN_OF_BYTES(fn->name));
     if (f)
         writer_uint(w, EXPLANATION_STATE, f->state);

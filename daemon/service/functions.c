@@ -11,7 +11,11 @@
 #include <string.h>
 
 enum { PAGE_DEFAULT = 100, PAGE_RESERVE_BYTES = 512 };
-enum { INFO_BYTES = 320, CHANGE_BYTES = 64 + LIMIT_KEY_BYTES + LIMIT_REASON_BYTES };
+enum {
+    FAILURE_BYTES = sizeof(struct function_failure) + 128,
+    INFO_BYTES = 320,
+    CHANGE_BYTES = 64 + LIMIT_KEY_BYTES + LIMIT_REASON_BYTES
+};
 enum { LIST_FUNCTIONS = 1, LIST_NEXT_PAGE_TOKEN = 2 };
 
 struct functions {
@@ -93,11 +97,30 @@ static void put_limits(struct writer *w, const struct function_limits *l)
     writer_end(w, m);
 }
 
-/* An upper bound of the bytes of its FunctionInfo. */
-static size_t info_size(const struct function *f)
+/* Why it cannot be served, since when and when last. */
+static void put_failure(struct writer *w, const struct functions *s, const struct function *f)
 {
+    struct function_failure failure;
+    struct writer_mark m;
+
+    if (LIKELY(!futures_failure(s->futures, f, &failure)))
+        return;
+    m = writer_begin(w, 11, FAILURE_BYTES);
+    writer_uint(w, 1, GRPC_UNAVAILABLE);
+    writer_text(w, 2, future_reason_text(failure.is_death ? REASON_CRASHED : REASON_NO_SUCH_FUNCTION));
+    writer_text(w, 4, failure.text);
+    writer_end(w, m);
+    writer_timestamp(w, 12, failure.at);
+    writer_timestamp(w, 14, failure.began_at);
+}
+
+/* An upper bound of the bytes of its FunctionInfo. */
+static size_t info_size(const struct functions *s, const struct function *f)
+{
+    size_t failure = futures_failure(s->futures, f, &(struct function_failure){0}) ? FAILURE_BYTES : 0;
+
     return f->name->len + (f->doc ? f->doc->len : 0) + INFO_BYTES + (f->gate.paused ? CHANGE_BYTES : 0) +
-           (f->gate.limits_set ? CHANGE_BYTES : 0) + options_defaults_size(f->defaults.all);
+           (f->gate.limits_set ? CHANGE_BYTES : 0) + failure + options_defaults_size(f->defaults.all);
 }
 
 /* The fields of a FunctionInfo; their numbers are those of proto/futured/v1/functions.proto. */
@@ -135,6 +158,7 @@ static void put_info(struct writer *w, const struct functions *s, const struct f
     if (oldest)
         writer_duration(w, 10, MAX(now - oldest->submit_time, (int64_t)0));
     writer_uint(w, 13, f->n_reserved);
+    put_failure(w, s, f);
 }
 
 /* What is said from now on shows counts and settings. < 0: no memory, and the call has been ended. */
@@ -204,7 +228,7 @@ static void put_page(struct grpc_call *call, struct function **found, size_t n, 
     start = buf_len(out);
     for (i = 0; i < n && i < page_size; i++) {
         struct writer_mark m;
-        size_t size = info_size(found[i]);
+        size_t size = info_size(s, found[i]);
 
         if (i > 0 && buf_len(out) - start + size > room)
             break;

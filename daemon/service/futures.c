@@ -473,6 +473,11 @@ void futures_know_workers(struct futures *s, const struct futures_workers *worke
     s->workers = *workers;
 }
 
+int futures_failure(const struct futures *s, const struct function *fn, struct function_failure *ret)
+{
+    return s->workers.failure && s->workers.failure(s->workers.context, fn, ret);
+}
+
 uint64_t futures_credit(const struct futures *s, const struct function *fn)
 {
     return s->workers.credit ? s->workers.credit(s->workers.context, fn) : 0;

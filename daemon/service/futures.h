@@ -103,8 +103,15 @@ void futures_keep(struct futures *s, const struct futures_loader *loader);
 
 /* futures_know_workers: what the service cannot see itself: how many more tasks of @fn the workers that serve it could take
  * now. Before that it is 0. */
+struct function_failure {
+    char text[1536];        /* for people; names file and symbol where there are any */
+    int is_death;           /* workers die at their start; else something of theirs could not be loaded */
+    wall_ns_t began_at, at; /* for the first and for the latest time since all was well */
+};
 struct futures_workers {
     uint64_t (*credit)(void *context, const struct function *fn);
+    /* Why @fn is not served, whether that is so. */
+    int (*failure)(void *context, const struct function *fn, struct function_failure *ret);
     void *context;
 };
 void futures_know_workers(struct futures *s, const struct futures_workers *workers);

@@ -40,6 +40,7 @@ struct health {
     struct list watchers;
     uint32_t n_watchers; /* those that on_done has not freed, listed or not */
     int is_shut_down;
+    int has_pool, is_pool_failing;
 };
 
 struct watcher {
@@ -66,6 +67,8 @@ static struct span service_find(const struct health *h, struct span name)
 
     if (!name.len)
         return SPAN_LIT("");
+    if (h->has_pool && span_eq(name, SPAN_LIT(HEALTH_POOL)))
+        return SPAN_LIT(HEALTH_POOL);
     while ((m = grpc_server_next_method(h->server, m))) {
         service = service_of_method(m, name);
         if (service.p)
@@ -94,6 +97,8 @@ static int status_of(const struct health *h, struct span service)
         return HEALTH_SERVICE_UNKNOWN;
     if (!service.len)
         return (int)h->whole;
+    if (h->is_pool_failing && span_eq(service, SPAN_LIT(HEALTH_POOL)))
+        return HEALTH_NOT_SERVING;
     o = override_find(h, service);
     return (int)(o ? o->status : h->services);
 }
@@ -320,6 +325,15 @@ int health_set(struct health *h, const char *service, enum health_status status)
     }
     tell_all(h);
     return 0;
+}
+
+void health_set_pool(struct health *h, int is_failing)
+{
+    h->has_pool = 1;
+    if (h->is_shut_down || h->is_pool_failing == is_failing)
+        return;
+    h->is_pool_failing = is_failing;
+    tell_all(h);
 }
 
 void health_shutdown(struct health *h)

@@ -3,7 +3,7 @@
 /*
  * grpc.health.v1.Health: whether the server ("") and each registered service take calls. Check answers once,
  * Watch answers at once and on each change. The services known are those of the method table; a status that
- * was never set is NOT_SERVING. Bounded: HEALTH_WATCHERS_MAX open watches, then RESOURCE_EXHAUSTED.
+ * was never set is NOT_SERVING. Beside them there is the pool (HEALTH_POOL), once something was said of it. Bounded: HEALTH_WATCHERS_MAX open watches, then RESOURCE_EXHAUSTED.
  */
 #include "grpc/server.h"
 
@@ -29,6 +29,10 @@ void health_set_all(struct health *h, enum health_status status);
  *   Return: 0; HEALTH_E_UNKNOWN (no row of the method table has this service); -ENOMEM. */
 enum { HEALTH_E_UNKNOWN = 1 };
 MUST_CHECK int health_set(struct health *h, const char *service, enum health_status status);
+
+/* health_set_pool: the pool serves as the whole does, but while @is_failing it does not. Watchers are told. */
+#define HEALTH_POOL "futured.pool"
+void health_set_pool(struct health *h, int is_failing);
 
 /* health_shutdown: for the drain. All is NOT_SERVING for good, every watcher is told so and its call ended
  * with UNAVAILABLE (a watch has no end of its own and would hold the drain up); a later Watch ends at once. */

@@ -63,6 +63,10 @@ struct function *futures_find_function(const struct futures *s, struct grpc_call
 /* futures_credit: how many more tasks of @fn workers could take now. */
 uint64_t futures_credit(const struct futures *s, const struct function *fn);
 
+/* futures_failure: whether @fn cannot be served, and why. */
+MUST_CHECK int futures_failure(const struct futures *s, const struct function *fn,
+                               struct function_failure *ret);
+
 /* futures_find: the future that a request names by @id, or NULL with @call ended. */
 struct future *futures_find(struct grpc_call *call, struct span id);
 

@@ -85,17 +85,16 @@ static void put_function(struct writer *w, const struct function *f)
     writer_end(w, m);
 }
 
-/* The first of the problems, for who lists the workers. */
-static void put_problem(struct writer *w, const struct functions *f)
+/* The problems, as many as there is room for, for the daemon and for who lists the workers. */
+static void put_problems(struct writer *w, const struct functions *f)
 {
     struct span text = {buf_head(&f->problems), buf_len(&f->problems)};
-    const uint8_t *end = text.p ? memchr(text.p, '\n', text.len) : NULL;
     struct writer_mark m;
 
-    if (!end)
+    if (text.len == 0)
         return;
-    text.len = MIN((size_t)(end - text.p), (size_t)PROBLEM_MAX_BYTES);
-    while (text.len && (text.p[text.len] & 0xc0) == 0x80) /* between characters */
+    text.len = MIN(text.len - 1, (size_t)PROBLEM_MAX_BYTES); /* without the last newline */
+    while (text.len && (text.p[text.len] & 0xc0) == 0x80)    /* between characters */
         text.len--;
     m = writer_begin(w, HELLO_LABELS, 100);
     writer_text(w, 1, "load_error");
@@ -114,7 +113,7 @@ void outbox_hello(struct outbox *o, const struct hello *hello)
         if (!hello->functions->items[i].is_refused)
             put_function(w, &hello->functions->items[i]);
     writer_uint(w, HELLO_SLOTS, 1);
-    put_problem(w, hello->functions);
+    put_problems(w, hello->functions);
     writer_text(w, HELLO_VERSION, FUTURED_VERSION);
     writer_end(w, m);
 }

@@ -3,12 +3,14 @@
 """Functions from shared objects: the examples of client/examples, built as their comments say and run by the daemon; and
 plugins that cannot be loaded, or that kill every worker that loads them."""
 import os
+import signal
 import subprocess
 
 import harness
 import futures_support
 from futures_support import *  # noqa: F403: the words of the contract
 
+from grpc.health.v1 import health_pb2, health_pb2_grpc
 from futured.v1 import workers_pb2, workers_pb2_grpc
 
 EXAMPLES = harness.ROOT / "client/examples"
@@ -129,7 +131,8 @@ class Unusable(PluginCase):
         self.assertEqual(self.outcome("second").result.data, b"second")
         workers = workers_pb2_grpc.WorkersStub(self.channel(self.server.address)).ListWorkers(
             workers_pb2.ListWorkersRequest(), timeout=harness.DEADLINE)
-        self.assertIn("variant-UNDEFINED_SYMBOL.so", workers.workers[0].labels["load_error"])
+        for problem in ("variant-UNDEFINED_SYMBOL.so", "variant-WRONG_ABI.so", "/no/such/plugin.so", "init of function failing"):
+            self.assertIn(problem, workers.workers[0].labels["load_error"])
         self.assert_serves()
 
 
@@ -151,6 +154,33 @@ class Deadly(PluginCase):
         id_ = self.submit("echo", b"later")
         got = self.futures.Get(get(id_))
         self.assertEqual((got.state, got.pending_reason), (PENDING, future_pb2.PENDING_REASON_NO_WORKER))
+        info = self.info("echo")
+        self.assertEqual((info.failure.code, info.failure.reason), (code_pb2.UNAVAILABLE, "CRASHED"))
+        self.assertRegex(info.failure.message, f"^{self.folder}/deadly.so{what}: the worker that was loading it was killed by "
+                         "signal 6 .SIGABRT.(; [0-9]+ have died at their start in a row, and the next one is tried in [0-9]+ ms)?$")
+        self.assertGreaterEqual(nanoseconds(info.failure_time), nanoseconds(info.failure_begin_time))
+        self.assertGreater(nanoseconds(info.failure_begin_time), 0)
+        page = self.functions_of(self.server).ListFunctions(functions_pb2.ListFunctionsRequest())
+        self.assertIn("deadly.so", next(f for f in page.functions if f.spec.name == "echo").failure.message)
+        for ask in (futures_pb2.ExplainRequest(id=id_), futures_pb2.ExplainRequest(function="echo")):
+            self.assertIn(f"no worker serves the function: {self.folder}/deadly.so{what}: ", self.futures.Explain(ask).text)
+        health = harness.Stub(health_pb2_grpc.HealthStub(self.channel(self.server.address)))
+        pool = health_pb2.HealthCheckRequest(service="futured.pool")
+        self.assertEqual(health.Check(pool).status, health_pb2.HealthCheckResponse.NOT_SERVING)
+        self.assertEqual(health.Check(health_pb2.HealthCheckRequest()).status, health_pb2.HealthCheckResponse.SERVING)
+        self.mend()
+        self.assertEqual(self.finished(id_).result.data, b"later")
+        self.poll(lambda: not self.info("echo").HasField("failure"), "it is well again")
+        self.assertEqual(health.Check(pool).status, health_pb2.HealthCheckResponse.SERVING)
+        self.assertEqual(self.outcome("deadly.run").state, SUCCEEDED)
+
+    def mend(self):
+        """A good file in its place, and a reload."""
+        source = self.folder / "good.c"
+        source.write_text(DEADLY.replace("die(\"load\");", "").replace("die(\"init\");", ""), encoding="ascii")
+        build(source, self.folder / "good.so", '-DWHERE=""', "-Wno-unused-parameter", "-Wno-unused-function")
+        (self.folder / "good.so").rename(self.folder / "deadly.so")
+        self.server.signal(signal.SIGHUP)
 
     def test_while_it_is_loaded(self):
         self.check("")

@@ -61,7 +61,7 @@ void harness_init(struct harness *h, const struct harness_options *options)
     start_engine(h, options);
     assert_int_equal(futures_new(&h->futures, h->engine, h->max_message_bytes, &seed), 0);
     assert_int_equal(functions_new(&h->functions, h->futures, &(struct functions_log){on_change, h}), 0);
-    futures_know_workers(h->futures, &(struct futures_workers){credit_of, h});
+    futures_know_workers(h->futures, &(struct futures_workers){.credit = credit_of, .context = h});
     assert_int_equal(grpc_server_new(&h->server, &server_config), 0);
     methods = futures_methods(h->futures, &n);
     assert_int_equal(grpc_server_add(h->server, methods, n), 0);

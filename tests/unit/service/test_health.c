@@ -136,6 +136,32 @@ static void test_set_one(void **state)
     assert_int_equal(check(f, "a.v1.Things"), HEALTH_SERVING);
 }
 
+/* The pool is known once something is said of it, and fails alone. */
+static void test_pool(void **state)
+{
+    struct fixture *f = *state;
+    struct loopback_call c;
+
+    health_set_all(f->health, HEALTH_SERVING);
+    assert_int_equal(check(f, HEALTH_POOL), -GRPC_NOT_FOUND);
+    health_set_pool(f->health, 0);
+    assert_int_equal(check(f, HEALTH_POOL), HEALTH_SERVING);
+    watch(f, &c, HEALTH_POOL);
+    health_set_pool(f->health, 1);
+    loopback_pump(&f->lo);
+    assert_int_equal(c.n_messages, 2);
+    assert_int_equal(status_at(&c, 1), HEALTH_NOT_SERVING);
+    assert_int_equal(check(f, HEALTH_POOL), HEALTH_NOT_SERVING);
+    assert_int_equal(check(f, ""), HEALTH_SERVING);
+    health_set_pool(f->health, 0);
+    assert_int_equal(check(f, HEALTH_POOL), HEALTH_SERVING);
+    health_set_all(f->health, HEALTH_NOT_SERVING);
+    assert_int_equal(check(f, HEALTH_POOL), HEALTH_NOT_SERVING);
+    grpc_client_call_cancel(c.call);
+    loopback_pump(&f->lo);
+    loopback_call_deinit(&c);
+}
+
 static void test_malformed(void **state)
 {
     /* field 1 as a varint; a length beyond the end; not UTF-8 */
@@ -321,6 +347,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
             cmocka_unit_test_setup_teardown(test_check, setup, teardown),
             cmocka_unit_test_setup_teardown(test_set_one, setup, teardown),
+            cmocka_unit_test_setup_teardown(test_pool, setup, teardown),
             cmocka_unit_test_setup_teardown(test_malformed, setup, teardown),
             cmocka_unit_test_setup_teardown(test_watch, setup, teardown),
             cmocka_unit_test_setup_teardown(test_connection_lost, setup, teardown),

@@ -213,7 +213,7 @@ static void test_hello(void **state)
         else if (field.number == 4)
             n += field.value == 1;
         else if (field.number == 5)
-            n += span_eq(field.bytes, SPAN_LIT("\x0a\x0aload_error\x12\x11the first problem"));
+            n += span_eq(field.bytes, SPAN_LIT("\x0a\x0aload_error\x12\x1cthe first problem\nthe second"));
         else if (field.number == 7)
             n += span_eq(field.bytes, SPAN_LIT(FUTURED_VERSION));
         else
