@@ -404,7 +404,7 @@ static int on_credit(struct worker *w, struct span message)
     f = engine_function_find(w->dispatch->engine, m.function);
     if (!f || !holder_serves(w->holder, f))
         return -EBADMSG;
-    return engine_holder_credit(w->dispatch->engine, w->holder, f, (uint32_t)m.credit);
+    return engine_share_credit(w->dispatch->engine, w->holder, f, (uint32_t)m.credit);
 }
 
 static int for_each(struct worker *w, struct span message, uint32_t number, uint32_t n,

@@ -113,7 +113,7 @@ static int serve(struct worker *w, const struct hello *hello, struct grpc_status
         struct function *f = engine_function_add(e, said.name, said.doc);
 
         if (!f || engine_holder_serve(e, w->holder, f) < 0 ||
-            engine_holder_bound(e, w->holder, f, (uint32_t)MIN(said.max_running, (uint64_t)UINT32_MAX)) < 0)
+            engine_share_bound(e, w->holder, f, (uint32_t)MIN(said.max_running, (uint64_t)UINT32_MAX)) < 0)
             return no_room(st);
         if (worker_is_pool(w) && engine_function_describe(f, DEFAULTS_SAID, said.doc) < 0)
             return no_room(st);

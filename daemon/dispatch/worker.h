@@ -70,7 +70,7 @@ static inline void worker_drop_credit(struct worker *w)
 {
     w->credit = 0;
     if (w->holder)
-        engine_holder_uncredit(w->holder);
+        engine_share_uncredit(w->holder);
 }
 
 /* What its Hello said of it. */

@@ -395,14 +395,13 @@ MUST_CHECK int engine_holder_new(struct engine *e, struct span name, void *user,
 MUST_CHECK int engine_holder_serve(struct engine *e, struct holder *h, struct function *f);
 void engine_holder_serve_none(struct engine *e, struct holder *h);
 
-/* engine_holder_bound: no more than @max leases of @f at a time, 0 = no limit; until engine_holder_serve_none. What is held already
- * stays. engine_holder_credit: @n more tasks of @f: where there is such credit a task takes one of that of its function, else
+/* engine_share_bound: no more than @max leases of @f at a time, 0 = no limit; until engine_holder_serve_none. What is held already
+ * stays. engine_share_credit: @n more tasks of @f: where there is such credit a task takes one of that of its function, else
  * one of holder.common, and without either it is not claimed; the owner keeps holder.common, which a claim counts down. 0, -ENOMEM (as
- * before). engine_holder_uncredit: it has none for one function alone any more. */
-MUST_CHECK int engine_holder_bound(struct engine *e, struct holder *h, const struct function *f,
-                                   uint32_t max);
-MUST_CHECK int engine_holder_credit(struct engine *e, struct holder *h, struct function *f, uint32_t n);
-void engine_holder_uncredit(struct holder *h);
+ * before). engine_share_uncredit: it has none for one function alone any more. */
+MUST_CHECK int engine_share_bound(struct engine *e, struct holder *h, const struct function *f, uint32_t max);
+MUST_CHECK int engine_share_credit(struct engine *e, struct holder *h, struct function *f, uint32_t n);
+void engine_share_uncredit(struct holder *h);
 /* engine_unclaim: release what has not been sent; holder.common is as before, and so is credit for its function alone. */
 void engine_unclaim(struct engine *e, struct lease *lease);
 /* holder_room: how many more tasks of @f it would take, credit for all aside. */

@@ -31,7 +31,7 @@ static int make_shares(struct holder *h, const struct function *f)
     return 0;
 }
 
-int engine_holder_bound(struct engine *e, struct holder *h, const struct function *f, uint32_t max)
+int engine_share_bound(struct engine *e, struct holder *h, const struct function *f, uint32_t max)
 {
     int r = max ? make_shares(h, f) : 0;
 
@@ -40,7 +40,7 @@ int engine_holder_bound(struct engine *e, struct holder *h, const struct functio
     return r;
 }
 
-int engine_holder_credit(struct engine *e, struct holder *h, struct function *f, uint32_t n)
+int engine_share_credit(struct engine *e, struct holder *h, struct function *f, uint32_t n)
 {
     int r = n ? make_shares(h, f) : 0;
 
@@ -53,7 +53,7 @@ int engine_holder_credit(struct engine *e, struct holder *h, struct function *f,
     return 0;
 }
 
-void engine_holder_uncredit(struct holder *h)
+void engine_share_uncredit(struct holder *h)
 {
     for (uint32_t i = 0; h->own && i < h->n_shares; i++)
         h->shares[i].own = 0;

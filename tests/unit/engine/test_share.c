@@ -67,7 +67,7 @@ static void test_never_more(void **state)
     struct scene s;
 
     scene_init(&s);
-    assert_int_equal(engine_holder_bound(s.x.e, s.h, s.fn[0], 2), 0);
+    assert_int_equal(engine_share_bound(s.x.e, s.h, s.fn[0], 2), 0);
     submit(&s, 0, 5);
     submit(&s, 1, 5);
     assert_int_equal(claim(&s, MAX_LEASES, leases), 7);
@@ -89,13 +89,13 @@ static void test_said_later(void **state)
     scene_init(&s);
     submit(&s, 2, 8);
     assert_int_equal(claim(&s, 3, leases), 3);
-    assert_int_equal(engine_holder_bound(s.x.e, s.h, s.fn[2], 2), 0);
+    assert_int_equal(engine_share_bound(s.x.e, s.h, s.fn[2], 2), 0);
     assert_int_equal(claim(&s, 1, leases), 0);
     engine_release(s.x.e, leases[0]);
     assert_int_equal(claim(&s, 1, leases), 0);
     engine_release(s.x.e, leases[1]);
     assert_int_equal(claim(&s, 8, leases), 1);
-    assert_int_equal(engine_holder_bound(s.x.e, s.h, s.fn[2], 0), 0);
+    assert_int_equal(engine_share_bound(s.x.e, s.h, s.fn[2], 0), 0);
     assert_int_equal(claim(&s, 8, leases), 6);
     scene_deinit(&s);
 }
@@ -107,7 +107,7 @@ static void test_an_end_is_news(void **state)
     struct scene s;
 
     scene_init(&s);
-    assert_int_equal(engine_holder_bound(s.x.e, s.h, s.fn[0], 1), 0);
+    assert_int_equal(engine_share_bound(s.x.e, s.h, s.fn[0], 1), 0);
     submit(&s, 0, 2);
     assert_int_equal(claim(&s, 2, leases), 1);
     while (list_pop_front(&s.x.e->effects.work))
@@ -127,10 +127,10 @@ static void test_own_credit(void **state)
     scene_init(&s);
     for (int i = 0; i < FUNCTIONS; i++)
         submit(&s, i, 5);
-    assert_int_equal(engine_holder_credit(s.x.e, s.h, s.fn[1], 2), 0);
+    assert_int_equal(engine_share_credit(s.x.e, s.h, s.fn[1], 2), 0);
     assert_int_equal(claim(&s, 2, leases), 2); /* there is no credit for all */
     assert_int_equal(n_of(&s, 1), 2);
-    assert_int_equal(engine_holder_credit(s.x.e, s.h, s.fn[2], 1), 0);
+    assert_int_equal(engine_share_credit(s.x.e, s.h, s.fn[2], 1), 0);
     s.h->common = 1;
     assert_int_equal(claim(&s, 2, leases), 2);
     assert_int_equal(n_of(&s, 2), 1 + (leases[0]->future->function == leases[1]->future->function));
@@ -139,7 +139,7 @@ static void test_own_credit(void **state)
     engine_unclaim(s.x.e, leases[0]);
     assert_int_equal(s.h->common, 1);
     assert_int_equal(holder_own(s.h, s.fn[2]), 1);
-    engine_holder_uncredit(s.h);
+    engine_share_uncredit(s.h);
     assert_int_equal(holder_own(s.h, s.fn[2]) + s.h->own, 0);
     scene_deinit(&s);
 }
@@ -162,8 +162,8 @@ static void test_by_chance(void **state)
             own[i] = round % 2 ? (uint32_t)test_random_below(&random, 4) : 0;
             left[i] = (int)test_random_below(&random, 6);
             is_credited |= own[i] != 0;
-            assert_int_equal(engine_holder_bound(s.x.e, s.h, s.fn[i], max[i]), 0);
-            assert_int_equal(engine_holder_credit(s.x.e, s.h, s.fn[i], own[i]), 0);
+            assert_int_equal(engine_share_bound(s.x.e, s.h, s.fn[i], max[i]), 0);
+            assert_int_equal(engine_share_credit(s.x.e, s.h, s.fn[i], own[i]), 0);
             submit(&s, i, left[i]);
         }
         s.h->common = common;
@@ -199,9 +199,9 @@ static void test_fails_each_allocation(void **state)
 
     scene_init(&s);
     mem_fail_at(1);
-    assert_int_equal(engine_holder_bound(s.x.e, s.h, s.fn[0], 1), -ENOMEM);
+    assert_int_equal(engine_share_bound(s.x.e, s.h, s.fn[0], 1), -ENOMEM);
     mem_fail_at(1);
-    assert_int_equal(engine_holder_credit(s.x.e, s.h, s.fn[0], 1), -ENOMEM);
+    assert_int_equal(engine_share_credit(s.x.e, s.h, s.fn[0], 1), -ENOMEM);
     mem_fail_at(0);
     assert_int_equal(holder_room(s.h, s.fn[0]), UINT32_MAX);
     assert_int_equal(s.h->own, 0);
