@@ -1,19 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * RunStream as a pipeline. Each request in flight has a slot; its tag on the wire is the slot's number, which is
- * how an answer finds back to the request, whatever its order.
+ * RunStream and SubmitStream as a pipeline. Each request in flight has a slot; its tag on the wire is the slot's number,
+ * which is how an answer finds back to the request, whatever its order.
  *
- *     put:  free slot -> in flight          take:  answer -> finished, slot free
+ *     put:  unused -> sent          take:  answer -> finished, slot unused          stream lost, no ID:  sent -> lost
  *
- * Invariants: n_in_flight slots are in use; the others are chained through next_free. At most n_slots answers can
- * wait in the call's queue. When the stream is over, take hands back the slots in use one by one with its status,
- * so no request is forgotten.
+ * Invariants: each slot is in one of three lists, and n_in_flight of them are not in `unused`. `sent` is in the order of the
+ * puts. At most n_slots answers can wait in the call's queue. When the stream is over, take hands back the slots in use one
+ * by one with its status, so no request is forgotten.
  *
  * Where the client has patience, a slot keeps its request as it was written. Then a lost stream is opened again and what is
- * in flight is sent again: under its request ID it is the same task, so each finishes once. What has no ID comes back.
+ * in flight is sent again, in the order of the puts: under its request ID it is the same task, so each is answered once. What
+ * has no ID comes back.
  */
+#include "client/lib/pipeline.h"
+
+#include "base/list.h"
 #include "base/mem.h"
-#include "client/lib/call.h"
 #include "client/lib/future.h"
 #include "client/lib/request.h"
 #include "grpc/codec.h"
@@ -26,14 +29,13 @@ enum {
     DEFAULT_IN_FLIGHT = 256,
     MAX_IN_FLIGHT = 65536,
     FLUSH_BYTES = 32 * 1024,
-    NO_SLOT = UINT32_MAX,
 };
 
 struct slot {
+    struct list link;
     void *user;
     char request_id[FUTURED_CLIENT_ID_BYTES]; /* that the library has made; else "" */
-    uint32_t next_free;                       /* while it is not in use */
-    int is_used, is_lost;                     /* lost: it cannot be sent again */
+    int is_sent;                              /* in the list of that name: an answer may name it */
     struct buf wire;                          /* to send it again; empty: it must not be */
 };
 
@@ -41,7 +43,9 @@ struct futured_pipeline {
     struct futured_client *client;
     struct futured_call *call; /* NULL before the first put, and where it is to be opened again */
     struct grpc_status why;    /* of the stream that was lost, for slots that are */
-    uint32_t n_slots, n_in_flight, n_lost, first_free;
+    int submits;               /* SubmitStream: accepted is enough */
+    uint32_t n_slots, n_in_flight;
+    struct list unused, sent, lost;
     struct slot slots[];
 };
 
@@ -49,6 +53,7 @@ struct finished_box {
     struct futured_finished finished;
     struct futured_future *future;     /* owned; finished.future */
     struct futured_status_box *status; /* owned, and large: NULL where all is well */
+    int is_lost;                       /* with its stream */
     char request_id[FUTURED_CLIENT_ID_BYTES];
 };
 
@@ -57,7 +62,8 @@ static const struct futured_status well = {
 
 /* --- birth and death */
 
-struct futured_pipeline *futured_pipeline_new(struct futured_client *client, uint32_t max_in_flight)
+static struct futured_pipeline *pipeline_new(struct futured_client *client, uint32_t max_in_flight,
+                                             int submits)
 {
     uint32_t n = max_in_flight ? MIN(max_in_flight, (uint32_t)MAX_IN_FLIGHT) : DEFAULT_IN_FLIGHT;
     struct futured_pipeline *pipeline = mem_zalloc(sizeof *pipeline + n * sizeof pipeline->slots[0]);
@@ -65,10 +71,24 @@ struct futured_pipeline *futured_pipeline_new(struct futured_client *client, uin
     if (!pipeline)
         return NULL;
     pipeline->client = client;
+    pipeline->submits = submits;
     pipeline->n_slots = n;
+    list_init(&pipeline->unused);
+    list_init(&pipeline->sent);
+    list_init(&pipeline->lost);
     for (uint32_t i = 0; i < n; i++)
-        pipeline->slots[i].next_free = i + 1 < n ? i + 1 : NO_SLOT;
+        list_push_back(&pipeline->unused, &pipeline->slots[i].link);
     return pipeline;
+}
+
+struct futured_pipeline *futured_pipeline_new(struct futured_client *client, uint32_t max_in_flight)
+{
+    return pipeline_new(client, max_in_flight, 0);
+}
+
+struct futured_pipeline *futured_pipeline_new_submit(struct futured_client *client, uint32_t max_in_flight)
+{
+    return pipeline_new(client, max_in_flight, 1);
 }
 
 struct futured_pipeline *futured_pipeline_free(struct futured_pipeline *pipeline)
@@ -91,28 +111,43 @@ int futured_pipeline_is_full(const struct futured_pipeline *pipeline)
     return pipeline->n_in_flight == pipeline->n_slots;
 }
 
-static uint32_t use_slot(struct futured_pipeline *pipeline, void *user)
+static struct slot *slot_of_link(struct list *l)
 {
-    uint32_t at = pipeline->first_free;
-
-    ASSERT(at != NO_SLOT);
-    pipeline->first_free = pipeline->slots[at].next_free;
-    pipeline->slots[at] = (struct slot){.user = user, .next_free = NO_SLOT, .is_used = 1};
-    pipeline->n_in_flight++;
-    return at;
+    return LIST_ENTRY(l, struct slot, link);
 }
 
-static void *free_slot(struct futured_pipeline *pipeline, uint32_t at)
+static struct slot *use_slot(struct futured_pipeline *pipeline, void *user)
 {
-    void *user = pipeline->slots[at].user;
+    struct list *l = list_pop_front(&pipeline->unused);
+    struct slot *slot;
 
-    ASSERT(pipeline->slots[at].is_used);
-    pipeline->n_lost -= pipeline->slots[at].is_lost != 0;
-    buf_deinit(&pipeline->slots[at].wire);
-    pipeline->slots[at] = (struct slot){.next_free = pipeline->first_free};
-    pipeline->first_free = at;
+    ASSERT(l);
+    slot = slot_of_link(l);
+    slot->user = user;
+    slot->is_sent = 1;
+    list_push_back(&pipeline->sent, l);
+    pipeline->n_in_flight++;
+    return slot;
+}
+
+static void *free_slot(struct futured_pipeline *pipeline, struct slot *slot)
+{
+    void *user = slot->user;
+
+    list_del(&slot->link);
+    buf_deinit(&slot->wire);
+    *slot = (struct slot){0};
+    list_init(&slot->link);
+    list_push_front(&pipeline->unused, &slot->link);
     pipeline->n_in_flight--;
     return user;
+}
+
+static void lose_slot(struct futured_pipeline *pipeline, struct slot *slot)
+{
+    list_del(&slot->link);
+    slot->is_sent = 0;
+    list_push_back(&pipeline->lost, &slot->link);
 }
 
 /* --- in */
@@ -120,14 +155,17 @@ static void *free_slot(struct futured_pipeline *pipeline, uint32_t at)
 struct put {
     const struct futured_request *request;
     char tag[12];
-    size_t n_bytes;
+    int submits;
 };
 
 static void encode_put(struct writer *w, const void *arg)
 {
     const struct put *put = arg;
 
-    futured_request_write_run(put->request, w, put->tag, 0);
+    if (put->submits)
+        futured_request_write_submit(put->request, w, put->tag);
+    else
+        futured_request_write_run(put->request, w, put->tag, 0);
 }
 
 /* It is over, and take opens it again when the answers that have come are taken; what is put meanwhile goes then. */
@@ -172,14 +210,9 @@ static int is_end(struct futured_pipeline *pipeline, const struct grpc_status *s
         return 1;
     pipeline->why = *status;
     pipeline->call = futured_call_free(pipeline->call, 0);
-    for (uint32_t i = 0; i < pipeline->n_slots; i++) {
-        struct slot *slot = &pipeline->slots[i];
-
-        if (slot->is_used && !slot->is_lost && buf_len(&slot->wire) == 0) {
-            slot->is_lost = 1;
-            pipeline->n_lost++;
-        }
-    }
+    LIST_FOREACH_SAFE (l, &pipeline->sent)
+        if (buf_len(&slot_of_link(l)->wire) == 0)
+            lose_slot(pipeline, slot_of_link(l));
     return 0;
 }
 
@@ -193,16 +226,17 @@ static void encode_again(struct writer *w, const void *arg)
 /* Open the stream, with what is in flight. A code, noted in the client. */
 static int open_call(struct futured_pipeline *pipeline)
 {
-    int code = futured_call_new(&pipeline->call, pipeline->client, "/futured.v1.Futures/RunStream", 0);
+    const char *path =
+            pipeline->submits ? "/futured.v1.Futures/SubmitStream" : "/futured.v1.Futures/RunStream";
+    int code = futured_call_new(&pipeline->call, pipeline->client, path, 0);
 
     if (code)
         return code;
     pipeline->call->max_queued = pipeline->n_slots;
-    for (uint32_t i = 0; i < pipeline->n_slots; i++) {
-        const struct slot *slot = &pipeline->slots[i];
+    LIST_FOREACH (l, &pipeline->sent) {
+        const struct slot *slot = slot_of_link(l);
 
-        if (slot->is_used && buf_len(&slot->wire) &&
-            futured_call_send(pipeline->call, encode_again, slot) < 0) {
+        if (buf_len(&slot->wire) && futured_call_send(pipeline->call, encode_again, slot) < 0) {
             pipeline->call = futured_call_free(pipeline->call, 0);
             return futured_client_no_memory(pipeline->client);
         }
@@ -223,12 +257,12 @@ static int send_put(struct futured_pipeline *pipeline, struct slot *slot, const 
     return pipeline->call ? futured_call_send(pipeline->call, encode_again, slot) : 0;
 }
 
-int futured_pipeline_put(struct futured_pipeline *pipeline, struct futured_request *request, void *user)
+int futured_pipeline_put_kept(struct futured_pipeline *pipeline, struct futured_request *request, void *user)
 {
     struct futured_client *client = pipeline->client;
-    struct put put = {.request = request};
+    struct put put = {.request = request, .submits = pipeline->submits};
+    struct slot *slot;
     int code, keeps;
-    uint32_t at;
 
     if (pipeline->call && pipeline->call->is_over) {
         note_end(pipeline);
@@ -251,18 +285,26 @@ int futured_pipeline_put(struct futured_pipeline *pipeline, struct futured_reque
         if (code && (!keeps || is_end(pipeline, &client->last.raw)))
             return code;
     }
-    at = use_slot(pipeline, user);
-    snprintf(put.tag, sizeof put.tag, "%u", at);
-    if (send_put(pipeline, &pipeline->slots[at], &put, keeps) < 0) {
-        free_slot(pipeline, at);
+    slot = use_slot(pipeline, user);
+    snprintf(put.tag, sizeof put.tag, "%u", (unsigned)(slot - pipeline->slots));
+    if (send_put(pipeline, slot, &put, keeps) < 0) {
+        free_slot(pipeline, slot);
         return futured_client_no_memory(client);
     }
-    memcpy(pipeline->slots[at].request_id, futured_request_made_id(request), FUTURED_CLIENT_ID_BYTES);
-    futured_request_settle(request); /* it is this slot's now */
+    memcpy(slot->request_id, futured_request_made_id(request), FUTURED_CLIENT_ID_BYTES);
     if (pipeline->call && pipeline->call->grpc &&
         h2_session_pending_bytes(grpc_client_session(futured_conn_grpc(client->conn))) >= FLUSH_BYTES)
         futured_client_poke(client);
     return futured_client_done(client);
+}
+
+int futured_pipeline_put(struct futured_pipeline *pipeline, struct futured_request *request, void *user)
+{
+    int code = futured_pipeline_put_kept(pipeline, request, user);
+
+    if (code == FUTURED_OK)
+        futured_request_settle(request); /* it is this slot's now */
+    return code;
 }
 
 int futured_pipeline_flush(struct futured_pipeline *pipeline)
@@ -273,31 +315,40 @@ int futured_pipeline_flush(struct futured_pipeline *pipeline)
 
 /* --- out */
 
-struct run_answer {
-    struct codec_bytes finished, status, accepted;
+/* What RunResponse and SubmitResponse have in common, whose numbers differ. */
+struct answer {
+    struct codec_bytes future, status, accepted;
     struct span tag;
+    uint64_t joined;
 };
 
 static const struct codec_row run_answer_rows[] = {
-        CODEC_ROW(1, CODEC_MESSAGE, struct run_answer, finished),
-        CODEC_ROW(2, CODEC_MESSAGE, struct run_answer, status),
-        CODEC_ROW(3, CODEC_MESSAGE, struct run_answer, accepted),
-        CODEC_ROW(4, CODEC_STRING, struct run_answer, tag),
+        CODEC_ROW(1, CODEC_MESSAGE, struct answer, future),
+        CODEC_ROW(2, CODEC_MESSAGE, struct answer, status),
+        CODEC_ROW(3, CODEC_MESSAGE, struct answer, accepted),
+        CODEC_ROW(4, CODEC_STRING, struct answer, tag),
 };
 
-/* The slot of a tag; NO_SLOT when it is none in use. */
-static uint32_t slot_of(const struct futured_pipeline *pipeline, struct span tag)
+static const struct codec_row submit_answer_rows[] = {
+        CODEC_ROW(1, CODEC_MESSAGE, struct answer, future),
+        CODEC_ROW(2, CODEC_MESSAGE, struct answer, status),
+        CODEC_ROW(3, CODEC_STRING, struct answer, tag),
+        CODEC_ROW(4, CODEC_UINT, struct answer, joined),
+};
+
+/* The slot of a tag; NULL when it is none that waits for an answer. */
+static struct slot *slot_of(struct futured_pipeline *pipeline, struct span tag)
 {
     uint32_t at = 0;
 
     if (tag.len == 0 || tag.len > 5)
-        return NO_SLOT;
+        return NULL;
     for (size_t i = 0; i < tag.len; i++) {
         if (tag.p[i] < '0' || tag.p[i] > '9')
-            return NO_SLOT;
+            return NULL;
         at = at * 10 + (uint32_t)(tag.p[i] - '0');
     }
-    return at < pipeline->n_slots && pipeline->slots[at].is_used ? at : NO_SLOT;
+    return at < pipeline->n_slots && pipeline->slots[at].is_sent ? &pipeline->slots[at] : NULL;
 }
 
 /* The status of a request that did not come to a future. 0, -ENOMEM. */
@@ -321,42 +372,45 @@ static int decode_status(struct span message, struct finished_box *to)
 }
 
 /* 0 with *ret_slot; FUTURED_CALL_E_MALFORMED; -ENOMEM. */
-static int decode_answer(const struct futured_pipeline *pipeline, struct span reply, struct finished_box *to,
-                         uint32_t *ret_slot)
+static int decode_answer(struct futured_pipeline *pipeline, struct span reply, struct finished_box *to,
+                         struct slot **ret_slot)
 {
-    struct run_answer answer = {0};
+    const struct codec_table rows =
+            pipeline->submits ? CODEC_TABLE(submit_answer_rows) : CODEC_TABLE(run_answer_rows);
+    struct answer answer = {0};
     const char *field;
+    int r;
 
-    if (codec_read(&CODEC_TABLE(run_answer_rows), reply, &answer, &field))
+    if (codec_read(&rows, reply, &answer, &field))
         return FUTURED_CALL_E_MALFORMED;
     *ret_slot = slot_of(pipeline, answer.tag);
-    if (*ret_slot == NO_SLOT)
+    if (!*ret_slot)
         return FUTURED_CALL_E_MALFORMED;
-    if (answer.finished.is_set)
-        return futured_future_decode(answer.finished.data, &to->future);
     if (answer.status.is_set)
         return decode_status(answer.status.data, to);
-    return FUTURED_CALL_E_MALFORMED; /* nothing of what was asked for */
+    if (!answer.future.is_set)
+        return FUTURED_CALL_E_MALFORMED; /* nothing of what was asked for */
+    r = futured_future_decode(answer.future.data, &to->future);
+    to->finished.joined = r == 0 && answer.joined;
+    return r;
 }
 
-static uint32_t any_used(const struct futured_pipeline *pipeline, int is_lost)
+static int set_lost(struct finished_box *to, const struct grpc_status *status)
 {
-    uint32_t at = 0;
-
-    while (!pipeline->slots[at].is_used || (is_lost && !pipeline->slots[at].is_lost))
-        at++;
-    return at;
+    to->is_lost = 1;
+    return set_status(to, status);
 }
 
 /* The next answer, or, of a stream that is over, the next request that has none. As decode_answer. */
 static int take_next(struct futured_pipeline *pipeline, int is_over, struct span reply,
-                     struct finished_box *to, uint32_t *ret_slot)
+                     struct finished_box *to, struct slot **ret_slot)
 {
     int r;
 
     if (is_over) {
-        *ret_slot = any_used(pipeline, 0);
-        return set_status(to, &pipeline->call->status);
+        *ret_slot =
+                slot_of_link(list_first(list_is_empty(&pipeline->lost) ? &pipeline->sent : &pipeline->lost));
+        return set_lost(to, &pipeline->call->status);
     }
     r = decode_answer(pipeline, reply, to, ret_slot);
     if (r > 0)
@@ -371,28 +425,25 @@ enum { TAKE_E_LATE = 2 };
 /* There is no stream: what is lost with it, or another one when it is time. 0 with *ret_slot; 1: there may be a stream now;
  * -ENOMEM; TAKE_E_. */
 static int take_without(struct futured_pipeline *pipeline, mono_ns_t until, struct finished_box *to,
-                        uint32_t *ret_slot)
+                        struct slot **ret_slot)
 {
-    if (pipeline->n_lost) {
-        *ret_slot = any_used(pipeline, 1);
-        return set_status(to, &pipeline->why);
+    if (!list_is_empty(&pipeline->lost)) {
+        *ret_slot = slot_of_link(list_first(&pipeline->lost));
+        return set_lost(to, &pipeline->why);
     }
     if (futured_client_pause(pipeline->client, until))
         return TAKE_E_LATE;
     if (open_call(pipeline) == FUTURED_OK || !is_end(pipeline, &pipeline->client->last.raw))
         return 1;
-    for (uint32_t i = 0; i < pipeline->n_slots; i++) /* out of patience: all of them come back with that */
-        if (pipeline->slots[i].is_used && !pipeline->slots[i].is_lost) {
-            pipeline->slots[i].is_lost = 1;
-            pipeline->n_lost++;
-        }
+    LIST_FOREACH_SAFE (l, &pipeline->sent) /* out of patience: all of them come back with that */
+        lose_slot(pipeline, slot_of_link(l));
     pipeline->why = pipeline->client->last.raw;
     return 1;
 }
 
-static int take(struct futured_pipeline *pipeline, struct finished_box *to, uint32_t *ret_slot)
+static int take(struct futured_pipeline *pipeline, mono_ns_t until, struct finished_box *to,
+                struct slot **ret_slot)
 {
-    mono_ns_t until = futured_client_until(pipeline->client);
     struct span reply = {0};
     int r;
 
@@ -414,11 +465,12 @@ static int take(struct futured_pipeline *pipeline, struct finished_box *to, uint
     return r;
 }
 
-int futured_pipeline_take(struct futured_pipeline *pipeline, struct futured_finished **ret)
+int futured_pipeline_take_by(struct futured_pipeline *pipeline, mono_ns_t until,
+                             struct futured_finished **ret)
 {
     struct futured_client *client = pipeline->client;
     struct finished_box *box;
-    uint32_t at = 0;
+    struct slot *slot = NULL;
     int r;
 
     if (pipeline->n_in_flight == 0) {
@@ -428,19 +480,31 @@ int futured_pipeline_take(struct futured_pipeline *pipeline, struct futured_fini
     box = mem_zalloc(sizeof *box);
     if (!box)
         return futured_client_no_memory(client);
-    r = take(pipeline, box, &at);
+    r = take(pipeline, until, box, &slot);
     if (r) { /* tried again by the next call */
         mem_free(box);
         return r == TAKE_E_LATE ? futured_call_late(client) : futured_client_no_memory(client);
     }
-    memcpy(box->request_id, pipeline->slots[at].request_id, sizeof box->request_id);
+    memcpy(box->request_id, slot->request_id, sizeof box->request_id);
     box->finished.request_id = box->request_id;
-    box->finished.user = free_slot(pipeline, at);
+    box->finished.user = free_slot(pipeline, slot);
     box->finished.future = box->future;
     box->finished.status = box->status ? &box->status->view : &well;
     box->finished.code = box->finished.status->code;
     *ret = &box->finished;
     return futured_client_done(client);
+}
+
+int futured_pipeline_take(struct futured_pipeline *pipeline, struct futured_finished **ret)
+{
+    return futured_pipeline_take_by(pipeline, futured_client_until(pipeline->client), ret);
+}
+
+const struct grpc_status *futured_finished_lost(struct futured_finished *finished)
+{
+    const struct finished_box *box = CONTAINER_OF(finished, struct finished_box, finished);
+
+    return box->is_lost ? &box->status->raw : NULL;
 }
 
 struct futured_finished *futured_finished_free(struct futured_finished *finished)

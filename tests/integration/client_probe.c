@@ -15,7 +15,7 @@ enum { LINE_BYTES = 64 * 1024, WORDS_MAX = 1024 };
 static struct futured_client *client;
 static struct futured_completions *completions;
 static struct futured_watch *watch;
-static struct futured_pipeline *pipeline;
+static struct futured_pipeline *pipeline, *submits;
 
 static int fail(int code)
 {
@@ -117,30 +117,71 @@ static void on_event(void)
     futured_event_free(event);
 }
 
+/* put, take: a pipeline that runs; put-submit, take-submit: one that submits. */
 static void on_put(char **words)
 {
+    int is_submit = strcmp(words[0], "put") != 0;
+    struct futured_pipeline **to = is_submit ? &submits : &pipeline;
     struct futured_request *request = request_of(words);
+    int code = FUTURED_RESOURCE_EXHAUSTED;
 
-    if (!pipeline)
-        pipeline = futured_pipeline_new(client, 0);
-    fail(pipeline ? futured_pipeline_put(pipeline, request, NULL) : FUTURED_RESOURCE_EXHAUSTED);
+    if (!*to)
+        *to = is_submit ? futured_pipeline_new_submit(client, 0) : futured_pipeline_new(client, 0);
+    if (*to)
+        code = futured_pipeline_put(*to, request, NULL);
+    if (code == FUTURED_OK && is_submit)
+        code = futured_pipeline_flush(*to);
+    fail(code);
     futured_request_free(request);
 }
 
-static void on_take(void)
+static void print_finished(const struct futured_finished *finished)
 {
+    if (finished->joined)
+        printf("joined ");
+    if (finished->future)
+        print_future(finished->future);
+    else
+        printf("%s %s\n", futured_code_name(finished->code), finished->status->reason);
+}
+
+static void on_take(char **words)
+{
+    struct futured_pipeline *from = strcmp(words[0], "take") ? submits : pipeline;
     struct futured_finished *finished = NULL;
-    int code = pipeline ? futured_pipeline_take(pipeline, &finished) : FUTURED_OK;
+    int code = from ? futured_pipeline_take(from, &finished) : FUTURED_OK;
 
     if (code)
         fail(code);
     else if (!finished)
         printf("end\n");
-    else if (finished->future)
-        print_future(finished->future);
     else
-        printf("%s %s\n", futured_code_name(finished->code), finished->status->reason);
+        print_finished(finished);
     futured_finished_free(finished);
+}
+
+/* submit-all FUNCTION ARGUMENT N: so many in one call; the answer to the last. */
+static void on_submit_all(char **words)
+{
+    size_t n = (size_t)atoi(words[3]);
+    struct futured_request **requests = calloc(n, sizeof(*requests));
+    struct futured_finished **finished = calloc(n, sizeof(*finished));
+    int code;
+
+    words[3] = NULL;
+    for (size_t i = 0; i < n; i++)
+        requests[i] = request_of(words);
+    code = futured_submit_all(client, requests, n, finished);
+    if (code)
+        fail(code);
+    else
+        print_finished(finished[n - 1]);
+    for (size_t i = 0; i < n; i++) {
+        futured_finished_free(finished[i]);
+        futured_request_free(requests[i]);
+    }
+    free(finished);
+    free(requests);
 }
 
 /* --- started, in a loop of its own */
@@ -216,10 +257,12 @@ static void on_line(char *line)
         on_watch(words, n);
     else if (strcmp(words[0], "event") == 0)
         on_event();
-    else if (strcmp(words[0], "put") == 0)
+    else if (strncmp(words[0], "put", 3) == 0)
         on_put(words);
-    else if (strcmp(words[0], "take") == 0)
-        on_take();
+    else if (strncmp(words[0], "take", 4) == 0)
+        on_take(words);
+    else if (strcmp(words[0], "submit-all") == 0)
+        on_submit_all(words);
     else if (strcmp(words[0], "async") == 0)
         on_async(words);
     else if (strcmp(words[0], "delete") == 0)
@@ -245,6 +288,7 @@ int main(int argc, char **argv)
     futured_completions_free(completions);
     futured_watch_free(watch);
     futured_pipeline_free(pipeline);
+    futured_pipeline_free(submits);
     futured_client_free(client);
     free(line);
     return 0;

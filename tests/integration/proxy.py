@@ -6,6 +6,7 @@ import threading
 
 class Proxy:
     def __init__(self, path, target):
+        self.is_mute = False  # what the daemon says goes nowhere
         self.target, self.pairs, self.all = target.removeprefix("unix:"), [], []
         self.listener = socket.socket(socket.AF_UNIX)
         self.listener.bind(str(path))
@@ -29,13 +30,13 @@ class Proxy:
             self.pairs.append((near, far))
             self.all += near, far
             for a, b in (near, far), (far, near):
-                threading.Thread(target=self.copy, args=(a, b), daemon=True).start()
+                threading.Thread(target=self.copy, args=(a, b, b is near), daemon=True).start()
 
-    @staticmethod
-    def copy(a, b):
+    def copy(self, a, b, is_answer):
         try:
             while data := a.recv(65536):
-                b.sendall(data)
+                if not (is_answer and self.is_mute):
+                    b.sendall(data)
         except OSError:
             pass
         for s in a, b:

@@ -218,9 +218,9 @@ FUTURED_API const struct futured_status *futured_client_status(const struct futu
  *
  * Sending again is safe. Each request goes out under a request ID, and within 10 minutes the daemon answers the same ID with
  * the same future. The library makes one when the request is first sent (128 bits, of which 96 are random), and keeps
- * it until futured_submit or futured_run has answered a future for it: so where a call failed, whatever its code, the
- * same call with the same request is the same task. After that, and after futured_pipeline_put, the request stands for
- * another future of the same task. Between a failure and the second sending do not change it. */
+ * it until futured_submit, futured_submit_all or futured_run has answered a future for it: so where a call failed, whatever
+ * its code, the same call with the same request is the same task. After that, and after futured_pipeline_put, the request
+ * stands for another future of the same task. Between a failure and the second sending do not change it. */
 struct futured_request;
 struct futured_future;
 
@@ -380,6 +380,15 @@ FUTURED_API int futured_future_is_done(const struct futured_future *future);
 FUTURED_API FUTURED_MUST_CHECK int futured_submit(struct futured_client *client,
                                                   struct futured_request *request,
                                                   struct futured_future **ret);
+
+/* futured_submit_all: accept @n tasks in their order, over one stream, and wait for all answers. ret[i] is of requests[i]:
+ *   its code, its future or why not; each is the caller's, futured_finished_free. A request that was answered no future, and
+ *   all of them where the call failed, stay the same task: the same call again is safe. Of a client that does not block:
+ *   FAILED_PRECONDITION; that one has futured_pipeline_new_submit. */
+struct futured_finished;
+FUTURED_API FUTURED_MUST_CHECK int futured_submit_all(struct futured_client *client,
+                                                      struct futured_request *const *requests, size_t n,
+                                                      struct futured_finished **ret);
 
 /* futured_run: accept a task and wait for its outcome. When this call fails after the acceptance the task
  * goes on: futured_client_status()->future_id names it. */
@@ -883,26 +892,33 @@ FUTURED_API struct futured_watch *futured_watch_free(struct futured_watch *watch
  *     while (there is more to do or futured_pipeline_in_flight(p)) {
  *         while (there is more to do and not futured_pipeline_is_full(p))
  *             futured_pipeline_put(p, request, my_item);
- *         futured_pipeline_take(p, &finished);     done->user is my_item, done->future its record
+ *         futured_pipeline_take(p, &finished);     finished->user is my_item, finished->future its record
  *         futured_finished_free(finished);
  *     }
+ *
+ * It either runs them (futured_pipeline_new: an answer is the finished future, in the order of completion) or submits them
+ * (futured_pipeline_new_submit: an answer is the future as accepted, as durable as asked, in the order of the puts).
  */
 struct futured_pipeline;
 
 struct futured_finished {
-    void *user; /* as given with the request */
+    void *user; /* as given with the request; of futured_submit_all: the request */
     int code;   /* FUTURED_OK: future is set. Else the task was not accepted, or the stream was lost. */
     const struct futured_future *future;
     const struct futured_status *status; /* never NULL */
     /* The request ID that the library made for it. Where the stream was lost, futured_request_set_request_id with it and
      * another put are the same task. "" where the ID was the caller's. */
     const char *request_id;
+    int joined; /* submitted: the future existed before: its idempotency key or request ID was known */
 };
 
 /* futured_pipeline_new: @max_in_flight requests at a time (0: 256; at most 65536). Nothing is sent yet.
  *   Owns: the caller, futured_pipeline_free. NULL: no memory. */
 FUTURED_API FUTURED_MUST_CHECK struct futured_pipeline *futured_pipeline_new(struct futured_client *client,
                                                                              uint32_t max_in_flight);
+/* futured_pipeline_new_submit: as futured_pipeline_new; @max_in_flight is of what is not yet accepted. */
+FUTURED_API FUTURED_MUST_CHECK struct futured_pipeline *futured_pipeline_new_submit(
+        struct futured_client *client, uint32_t max_in_flight);
 /* futured_pipeline_free: what is in flight goes on in the daemon, unless it was to be cancelled then. */
 FUTURED_API struct futured_pipeline *futured_pipeline_free(struct futured_pipeline *pipeline);
 
@@ -922,6 +938,7 @@ FUTURED_API FUTURED_MUST_CHECK int futured_pipeline_flush(struct futured_pipelin
  *   Return: FUTURED_OK; DEADLINE_EXCEEDED; RESOURCE_EXHAUSTED (memory; the request stays in flight). */
 FUTURED_API FUTURED_MUST_CHECK int futured_pipeline_take(struct futured_pipeline *pipeline,
                                                          struct futured_finished **ret);
+/* futured_finished_free: NULL is allowed. Returns NULL. */
 FUTURED_API struct futured_finished *futured_finished_free(struct futured_finished *finished);
 
 #ifdef __cplusplus

@@ -187,6 +187,7 @@ static inline int fake_init(struct fake *fake)
             {"/futured.v1.Futures/RetryMany", GRPC_UNARY, &fake_handler, NULL, 0},
             {"/futured.v1.Futures/DeleteMany", GRPC_UNARY, &fake_handler, NULL, 0},
             {"/futured.v1.Futures/Explain", GRPC_UNARY, &fake_handler, NULL, 0},
+            {"/futured.v1.Futures/SubmitStream", GRPC_BIDI, &fake_handler, NULL, 0},
             {"/futured.v1.Futures/RunStream", GRPC_BIDI, &fake_handler, NULL, 0},
             {"/futured.v1.Futures/AsCompleted", GRPC_BIDI, &fake_handler, NULL, 0},
             {"/futured.v1.Futures/Watch", GRPC_SERVER_STREAM, &fake_handler, NULL, 0},

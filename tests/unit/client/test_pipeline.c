@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "grpc/writer.h"
-#include "tests/unit/client/fake.h"
 #include "tests/unit/client/sample.h"
+#include "tests/unit/client/shop.h"
 
-#include <futured/client.h>
-#include <futured/v1/futures.pb-c.h>
+#include <futured/async.h>
 
 enum { MANY = 1000 };
 
@@ -387,6 +385,101 @@ static void test_large(void **state)
     futured_pipeline_free(p);
 }
 
+/* --- submissions */
+
+/* The next answer is the future with that number. */
+static void expect_accepted(struct futured_pipeline *p, size_t number, int joined)
+{
+    struct futured_finished *f = take(p);
+    char id[40];
+
+    shop_id(number, id);
+    assert_int_equal(f->code, FUTURED_OK);
+    assert_ptr_equal(f->user, &items[number]);
+    assert_string_equal(f->future->id, id);
+    assert_int_equal(f->joined, joined);
+    futured_finished_free(f);
+}
+
+static void test_submits(void **state)
+{
+    struct shop shop = SHOP_INIT;
+    struct fake *fake = *state;
+    struct futured_pipeline *p = futured_pipeline_new_submit(fake->client, 3);
+    struct futured_finished *f;
+
+    fake->user = &shop;
+    fake->on_request = shop_accept;
+    for (size_t i = 0; i < 20; i++) {
+        if (futured_pipeline_is_full(p))
+            expect_accepted(p, i - 3, 0);
+        assert_int_equal(futured_pipeline_put(p, request, &items[i]), FUTURED_OK);
+    }
+    for (size_t i = 17; i < 20; i++)
+        expect_accepted(p, i, 0);
+    futured_request_set_request_id(request, shop.known[4]); /* it is known */
+    assert_int_equal(futured_pipeline_put(p, request, &items[4]), FUTURED_OK);
+    expect_accepted(p, 4, 1);
+    futured_request_set_request_id(request, NULL);
+    shop.is_full = 1;
+    assert_int_equal(futured_pipeline_put(p, request, &items[0]), FUTURED_OK);
+    f = take(p);
+    assert_int_equal(f->code, FUTURED_RESOURCE_EXHAUSTED);
+    assert_string_equal(f->status->reason, "QUEUE_FULL");
+    assert_null(f->future);
+    futured_finished_free(f);
+    assert_null(take(p));
+    futured_pipeline_free(p);
+}
+
+/* After a loss they are sent again in the order of the puts, whatever slots they have; each is one future. */
+static void test_submits_again(void **state)
+{
+    struct shop shop = SHOP_INIT;
+    struct fake *fake = *state;
+    struct futured_pipeline *p = futured_pipeline_new_submit(fake->client, 4);
+
+    fake->user = &shop;
+    fake->on_request = shop_accept;
+    fake->on_idle = shop_trouble;
+    futured_client_set_patience(fake->client, 3600 * NS_PER_S);
+    shop.answers = 2;
+    for (size_t i = 0; i < 4; i++)
+        assert_int_equal(futured_pipeline_put(p, request, &items[i]), FUTURED_OK);
+    expect_accepted(p, 0, 0);
+    expect_accepted(p, 1, 0);
+    for (size_t i = 4; i < 6; i++)
+        assert_int_equal(futured_pipeline_put(p, request, &items[i]), FUTURED_OK);
+    shop.trouble = SHOP_TO_LOSE;
+    for (size_t i = 2; i < 6; i++)
+        expect_accepted(p, i, 1);
+    assert_int_equal(shop.n_known, 6);
+    assert_int_equal(shop.n_asked, 10);
+    for (size_t i = 0; i < 4; i++)
+        assert_string_equal(shop.asked[6 + i], shop.known[2 + i]);
+    futured_pipeline_free(p);
+}
+
+static void test_submits_not_waiting(void **state)
+{
+    struct shop shop = SHOP_INIT;
+    struct fake *fake = *state;
+    struct futured_pipeline *p = futured_pipeline_new_submit(fake->client, 4);
+    struct futured_finished *f;
+
+    fake->user = &shop;
+    fake->on_request = shop_accept;
+    futured_client_set_nonblocking(fake->client, 1);
+    assert_int_equal(futured_pipeline_put(p, request, &items[0]), FUTURED_OK);
+    while (futured_pipeline_take(p, &f) == FUTURED_AGAIN) {
+        futured_client_process(fake->client, FUTURED_WANT_READ | FUTURED_WANT_WRITE);
+        fake_turn(fake);
+    }
+    assert_string_equal(f->future->id, "0198c2f0-1111-7000-8000-000000000000");
+    futured_finished_free(f);
+    futured_pipeline_free(p);
+}
+
 static void test_unreachable(void **state)
 {
     struct futured_client *client = futured_client_new("unix:/nowhere/at/all");
@@ -436,9 +529,18 @@ int main(void)
 {
 #define WITH_FAKE(test) cmocka_unit_test_setup_teardown(test, fake_setup, fake_teardown)
     const struct CMUnitTest tests[] = {
-            WITH_FAKE(test_many),          WITH_FAKE(test_full),        WITH_FAKE(test_again),
-            WITH_FAKE(test_refused),       WITH_FAKE(test_stream_ends), WITH_FAKE(test_answered_twice),
-            WITH_FAKE(test_timeout),       WITH_FAKE(test_large),       cmocka_unit_test(test_unreachable),
+            WITH_FAKE(test_many),
+            WITH_FAKE(test_full),
+            WITH_FAKE(test_again),
+            WITH_FAKE(test_refused),
+            WITH_FAKE(test_stream_ends),
+            WITH_FAKE(test_answered_twice),
+            WITH_FAKE(test_timeout),
+            WITH_FAKE(test_large),
+            WITH_FAKE(test_submits),
+            WITH_FAKE(test_submits_again),
+            WITH_FAKE(test_submits_not_waiting),
+            cmocka_unit_test(test_unreachable),
             cmocka_unit_test(test_memory),
     };
 
