@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The row of the benchmark about `futurectl map`: a hash of each of many files, beside what people do that with, GNU parallel and
-xargs. Whole programs are timed, from their start to their end, turn by turn; what they say must be the same."""
+"""The row of the benchmark about `futurectl map`, ephemeral and durable: a hash of each of many files, beside what people do that with,
+GNU parallel and xargs. Whole programs are timed, from their start to their end, turn by turn; what they say must be the same."""
 import contextlib
 import hashlib
 import os
@@ -16,22 +16,23 @@ FILES, SIZE, ROUNDS = 10_000, 16 << 10, 5
 class Mapping:
     """@tools: what run has to measure with: Row, Goal, Skip, running, and the parsed arguments."""
 
-    def __init__(self, tools):
-        self.t = tools
+    def __init__(self, tools, files=FILES):
+        self.t, self.n_files = tools, files
 
     @contextlib.contextmanager
     def files(self):
         """A folder with the files, in the page cache since they were just written, and what is expected of them."""
         with tempfile.TemporaryDirectory(prefix="futured-bench-map-") as name:
             folder, expected = pathlib.Path(name), set()
-            for i in range(FILES):
+            for i in range(self.n_files):
                 data = os.urandom(SIZE)
                 (folder / f"{i:05d}").write_bytes(data)
                 expected.add(f"{i:05d} {hashlib.sha256(data).hexdigest()}")
             yield folder, expected
 
-    def timed(self, command, folder, paths, expected, tidy, **env):
+    def timed(self, command, folder, expected, tidy, **env):
         """Seconds of @command, whose lines @tidy makes `NAME HASH`."""
+        paths = "".join(f"{i:05d}\n" for i in range(self.n_files)).encode()
         began = time.monotonic()
         done = subprocess.run(command, input=paths, capture_output=True, cwd=folder, env={**os.environ, **env}, timeout=1200)
         seconds = time.monotonic() - began
@@ -41,40 +42,33 @@ class Mapping:
             raise RuntimeError(f"{command[0]}: the results differ")
         return seconds
 
-    def measure(self, durability):
-        def of_ours(line):
-            return " ".join(line.split("\t"))
+    def map_command(self, durability):
+        return [str(self.t.ARGS.bin.resolve() / "futurectl"), "map", "sha256", "--files", "--tag", "--progress", "none", f"--{durability}"]
 
-        def of_sha256sum(line):
-            return " ".join(reversed(line.split()))
-
-        def measure():
-            store = "sqlite" if durability == "durable" else "none"
-            others = {"parallel": (["parallel", "-j2", "sha256sum"], of_sha256sum),
-                      "xargs": (["xargs", "-P2", "-n1", "sha256sum"], of_sha256sum)}
-            missing = [name for name in others if not shutil.which(name)]
-            if missing:
-                raise self.t.Skip(f"there is no {' and no '.join(missing)} here (./dev deps test)")
-            times = {name: [] for name in ("map", *others)}
-            with self.files() as (folder, expected), self.t.running(listen=("unix:@s",), program="futured", arguments=("--workers", "2"),
-                                                                    store=store) as daemon:
-                paths = "".join(f"{i:05d}\n" for i in range(FILES)).encode()
-                ours = [str(self.t.ARGS.bin.resolve() / "futurectl"), "map", "sha256", "--files", "--tag", "--progress", "none",
-                        f"--{durability}"]
-                for _ in range(ROUNDS):
-                    times["map"].append(self.timed(ours, folder, paths, expected, of_ours, FUTURED_ADDRESS=daemon.address))
-                    for name, (command, tidy) in others.items():
-                        times[name].append(self.timed(command, folder, paths, expected, tidy, PARALLEL_HOME=str(folder)))
-            middle = {name: sorted(all_)[ROUNDS // 2] for name, all_ in times.items()}
-            return {"per_second": FILES / middle["map"], **{f"{name}_seconds": seconds for name, seconds in middle.items()},
-                    "of_parallel": middle["parallel"] / middle["map"], "of_xargs": middle["xargs"] / middle["map"]}
-        return measure
+    def measure(self):
+        """All four turn by turn; both kinds of map are asked of one daemon, with its store."""
+        others = {"parallel": ["parallel", "-j2", "sha256sum"], "xargs": ["xargs", "-P2", "-n1", "sha256sum"]}
+        missing = [name for name in others if not shutil.which(name)]
+        if missing:
+            raise self.t.Skip(f"there is no {' and no '.join(missing)} here (./dev deps test)")
+        times = {name: [] for name in ("ephemeral", "durable", *others)}
+        with self.files() as (folder, expected), self.t.running(listen=("unix:@s",), program="futured", arguments=("--workers", "2"),
+                                                                store="sqlite") as daemon:
+            for _ in range(ROUNDS):
+                for name, all_ in times.items():
+                    if name in others:
+                        all_.append(self.timed(others[name], folder, expected, lambda line: " ".join(reversed(line.split())),
+                                               PARALLEL_HOME=str(folder)))
+                    else:
+                        all_.append(self.timed(self.map_command(name), folder, expected, lambda line: " ".join(line.split("\t")),
+                                               FUTURED_ADDRESS=daemon.address))
+        middle = {name: sorted(all_)[ROUNDS // 2] for name, all_ in times.items()}
+        ratios = {f"{name}_of_{other}": middle[other] / middle[name] for name in ("ephemeral", "durable") for other in others}
+        return {"per_second": self.n_files / middle["ephemeral"], **{f"{name}_seconds": seconds for name, seconds in middle.items()}, **ratios}
 
     def rows(self):
-        beside = ("map_seconds", "parallel_seconds", "xargs_seconds", "of_parallel", "of_xargs")
-        return [
-            self.t.Row("map over 10,000 files", self.measure("ephemeral"), beside=beside, is_long=True, goals=(
-                self.t.Goal("at least 5 times as fast as GNU parallel with sha256sum", lambda r, _: r["of_parallel"] >= 5),
-                self.t.Goal("not slower than xargs -P2 -n1 sha256sum", lambda r, _: r["of_xargs"] >= 1))),
-            self.t.Row("map over 10,000 files, durable", self.measure("durable"), beside=beside, is_long=True),
-        ]
+        beside = ("ephemeral_seconds", "durable_seconds", "parallel_seconds", "xargs_seconds", "ephemeral_of_parallel",
+                  "ephemeral_of_xargs", "durable_of_parallel", "durable_of_xargs")
+        return [self.t.Row(f"map over {self.n_files:,} files", self.measure, beside=beside, is_long=True, goals=(
+            self.t.Goal("at least 5 times as fast as GNU parallel with sha256sum", lambda r, _: r["ephemeral_of_parallel"] >= 5),
+            self.t.Goal("not slower than xargs -P2 -n1 sha256sum", lambda r, _: r["ephemeral_of_xargs"] >= 1)))]
