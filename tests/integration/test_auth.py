@@ -16,6 +16,7 @@ from futures_support import *  # noqa: F403: the words of the contract
 from futured.v1 import system_pb2, system_pb2_grpc, workers_pb2
 from google.longrunning import operations_pb2, operations_pb2_grpc
 from google.rpc import error_details_pb2, status_pb2
+from server import DIE_WITH_PARENT
 
 NOT_FOUND, DENIED = grpc.StatusCode.NOT_FOUND, grpc.StatusCode.PERMISSION_DENIED
 UNKNOWN = grpc.StatusCode.UNAUTHENTICATED
@@ -330,16 +331,19 @@ class Quotas(AuthCase):
 class Ctl(AuthCase):
     """futurectl, and so libfutured, as a principal; under TLS with FUTURED_TEST_TLS=1."""
 
-    principals = {"alice": {"rights": "submit read"}}
+    principals = {"alice": {"rights": "submit read"}, "hands": {"rights": "worker"}}
 
-    def ctl(self, *words, token="alice", who="alice", ca="ca", address=None):
-        file = self.folder / "token"
+    def command(self, *words, token="alice", who="alice", ca="ca", address=None):
+        file = self.folder / f"{token}.token"
         file.write_text(f"{token_of(token)}\n", encoding="ascii")
         shown = ["--tls-ca", certs.path(f"{ca}.crt"), "--tls-cert", certs.path(f"{who}.crt"), "--tls-key",
                  certs.path(f"{who}.key")] if harness.IS_TLS else []
-        return subprocess.run([harness.BIN / "futurectl", "--address", address or ("tls:" if harness.IS_TLS else "") + self.server.address,
-                               "--timeout", "60s", *shown, "--token-file", file, *words], capture_output=True,
-                              encoding="utf-8", timeout=DEADLINE, check=False)
+        return [harness.BIN / "futurectl", "--address", address or ("tls:" if harness.IS_TLS else "") + self.server.address,
+                *shown, "--token-file", file, *words]
+
+    def ctl(self, *words, **who):
+        return subprocess.run(self.command("--timeout", "60s", *words, **who), capture_output=True, encoding="utf-8",
+                              timeout=DEADLINE, check=False)
 
     def assert_ends(self, done, status, said=""):
         self.assertEqual(done.returncode, status, done.stderr)
@@ -354,6 +358,22 @@ class Ctl(AuthCase):
         big = self.folder / "big"
         big.write_bytes(os.urandom(3 << 20))
         self.assertEqual(self.ctl("run", "sha256", f"@{big}").stdout, hashlib.sha256(big.read_bytes()).hexdigest())
+
+    def test_worker(self):
+        """A worker of the library, which has its client's certificates and token (futured_worker_new_as)."""
+        worker = subprocess.Popen([*DIE_WITH_PARENT, *self.command("worker", "--function", "rev", "rev", token="hands", who="worker")],
+                                  stderr=subprocess.PIPE, encoding="utf-8")
+        self.addCleanup(worker.stderr.close)
+        self.addCleanup(worker.wait)
+        self.addCleanup(worker.kill)
+        self.assertRegex(worker.stderr.readline(), r"serving as w-\d+")
+        self.assertEqual(self.ctl("run", "rev", "hello").stdout.strip(), "olleh")
+        worker.terminate()
+        self.assertEqual(worker.wait(DEADLINE), 0)
+        for token, said in (("alice", "does not have the right"), ("bob", "no principal has this token")):
+            done = subprocess.run(self.command("worker", "--function", "rev", "rev", token=token), capture_output=True,
+                                  encoding="utf-8", timeout=DEADLINE, check=False)
+            self.assert_ends(done, 1, said)
 
     @unittest.skipUnless(harness.IS_TLS, "certificates are of TLS")
     def test_certificates(self):
