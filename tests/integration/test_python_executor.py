@@ -5,18 +5,22 @@ daemon is killed, is never there, or says no."""
 import asyncio
 import concurrent.futures as cf
 import gc
+import hashlib
 import os
 import signal
 import socket
 import subprocess
 import sys
 import threading
+import unittest.mock
 import weakref
 
 import certs
 from python_support import *  # noqa: F403: the words of the contract
 from python_support import PACKAGE, PythonCase, PythonDurableCase, futured, harness
 
+import futured.aio  # noqa: E402
+import futured.worker  # noqa: E402
 from futured.v1 import system_pb2, system_pb2_grpc
 
 
@@ -277,6 +281,54 @@ class Futures(PythonCase):
         self.assertEqual(executor.submit("echo", 1).result(DEADLINE), 1)
         stranger = self.executor(address=f"tls:{server.address}", patience=0.2)  # knows neither us nor our authority
         self.assertIsInstance(stranger.submit("echo", 1).exception(DEADLINE), futured.Unreachable)
+
+    def test_files_of_certificates_and_tokens(self):
+        """Given, or in the environment, to all three: executor, client for asyncio, worker."""
+        token, wrong = self.folder / "token", self.folder / "wrong"
+        token.write_text("0123456789abcdef\n", encoding="ascii")
+        wrong.write_text("0123456789abcdee\n", encoding="ascii")
+        server = harness.ServerCase.start(self, program="futured", listen=("tls:127.0.0.1:0",), arguments=("--workers", "1"), config={
+            "tls": certs.section(),
+            "principal.all": {"token_hash": hashlib.sha256(b"0123456789abcdef").hexdigest(), "rights": "submit read cancel worker"}})
+        address = f"tls:{server.address}"
+        who = {"tls_ca": certs.path("ca.crt"), "tls_cert": certs.path("alice.crt"), "tls_key": certs.path("alice.key")}
+        environment = {f"FUTURED_{name.upper()}": str(path) for name, path in (*who.items(), ("token_file", token))}
+
+        async def asked(**who):
+            async with futured.aio.Client(address, **who) as client:
+                return await client.submit("twice", 4)
+        registry = futured.worker.Registry()
+        registry.function(lambda n: 2 * n, name="twice")
+        for given, variables in (({**who, "token_file": str(token)}, {}), ({}, environment)):
+            with unittest.mock.patch.dict(os.environ, variables):
+                executor = self.executor(address=address, **given)
+                self.assertEqual(executor.submit("echo", 1).result(DEADLINE), 1)
+                with self.assertRaises(futured.UnknownFuture):
+                    executor.get(NO_SUCH_ID)
+                worker = futured.worker.Worker(registry, address, slots=1, **given).start()
+                while isinstance(error := (future := executor.submit("twice", 3)).exception(DEADLINE), futured.Refused):
+                    self.assertEqual(error.reason, "NO_SUCH_FUNCTION")  # it has not come yet
+                self.assertEqual((future.result(), asyncio.run(asked(**given))), (6, 8))
+                worker.stop()
+                worker.join(DEADLINE)
+        refused = self.executor(address=address, **who, token_file=str(wrong)).submit("echo", 1).exception(DEADLINE)
+        self.assertEqual(refused.code, "UNAUTHENTICATED")
+        for wrong, why in (({"tls_cert": who["tls_cert"]}, "belong together"), ({"token_file": "/nowhere"}, "cannot read /nowhere: No such file"),
+                           ({"token_file": who["tls_ca"]}, "is no token"), ({"tls_ca": "/nowhere"}, "cannot read /nowhere"),
+                           ({**who, "credentials": harness.credentials()}, "one or the other")):
+            with self.assertRaisesRegex(ValueError, why):
+                futured.Executor(address, **wrong)
+        with self.assertRaisesRegex(ValueError, "tls:HOST:PORT"):
+            futured.Executor(self.server.address, **who)
+
+    def test_token_of_a_socket(self):
+        """There is no TLS, and the token is shown all the same."""
+        (token := self.folder / "token").write_text("0123456789abcdef", encoding="ascii")
+        server = self.start(more={"principal.all": {"token_hash": hashlib.sha256(b"0123456789abcdef").hexdigest(), "rights": "submit read"}})
+        executor = self.executor(address=server.address, token_file=str(token))
+        future = executor.submit("echo", 1)
+        self.assertEqual(future.result(DEADLINE), 1)
+        self.assertEqual(future.record().message.submitter.principal, "all")
 
     def test_a_process_ends_when_all_is_accepted(self):
         gate = self.gate()

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where the daemon is, and calls of it that have one answer."""
+"""Where the daemon is, who calls it, and calls of it that have one answer."""
 from __future__ import annotations
 
 import os
+import re
 import threading
 import time
 from typing import Any, Callable, Optional
@@ -16,6 +17,7 @@ _OPTIONS = (("grpc.use_local_subchannel_pool", 1), ("grpc.enable_http_proxy", 0)
             ("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1),
             ("grpc.initial_reconnect_backoff_ms", 50), ("grpc.min_reconnect_backoff_ms", 100),
             ("grpc.max_reconnect_backoff_ms", 1000))
+_TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]{1,1024}")
 _PAUSE = 0.05  # between two attempts at a call, in seconds
 
 
@@ -29,13 +31,78 @@ def default_address() -> str:
     return "unix:/run/futured/futured.sock"
 
 
-class Channel:
-    """A connection of its own to one daemon, with the stubs of its services. May be used by several threads."""
+def _read(path: Optional[str]) -> Optional[bytes]:
+    if path is None:
+        return None
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError as error:
+        raise ValueError(f"cannot read {path}: {error.strerror}") from error
 
-    def __init__(self, address: Optional[str], credentials: Any = None) -> None:
+
+class _WithToken(grpc.UnaryUnaryClientInterceptor, grpc.StreamStreamClientInterceptor):
+    """Every call says who makes it. (What grpc has for that wants TLS; a Unix socket has none.)"""
+
+    def __init__(self, token: str) -> None:
+        self._header = ("authorization", f"Bearer {token}")
+
+    def _intercept(self, go_on: Callable[[Any, Any], Any], details: Any, request: Any) -> Any:
+        return go_on(_Details(details, (*(details.metadata or ()), self._header)), request)
+
+    intercept_unary_unary = intercept_stream_stream = _intercept  # the kinds that there are here
+
+
+class _Details(grpc.ClientCallDetails):
+    def __init__(self, of: Any, metadata: Any) -> None:
+        self.method, self.timeout, self.credentials, self.compression = of.method, of.timeout, of.credentials, of.compression
+        self.wait_for_ready, self.metadata = of.wait_for_ready, metadata
+
+
+class Who:
+    """Who calls: PEM files of the authorities that may have signed the daemon's certificate, of one's own certificate and its key,
+    and a file whose first line is a token. What is not given is that of futurectl's environment: FUTURED_TLS_CA, FUTURED_TLS_CERT,
+    FUTURED_TLS_KEY, FUTURED_TOKEN_FILE. The files are read at once: ValueError where that fails."""
+
+    def __init__(self, address: str, *, credentials: Any = None, tls_ca: Optional[str] = None, tls_cert: Optional[str] = None,
+                 tls_key: Optional[str] = None, token_file: Optional[str] = None) -> None:
+        given = any(path is not None for path in (tls_ca, tls_cert, tls_key))
+        is_tls = address.startswith("tls:")
+        if given and credentials is not None:
+            raise ValueError("credentials say what tls_ca, tls_cert and tls_key would say: give one or the other")
+        if given and not is_tls:
+            raise ValueError(f"tls_ca, tls_cert and tls_key are for an address tls:HOST:PORT, and {address} is none")
+        self.credentials = credentials
+        if is_tls and credentials is None:
+            ca, cert, key = (path or os.environ.get(variable) or None for path, variable in (
+                (tls_ca, "FUTURED_TLS_CA"), (tls_cert, "FUTURED_TLS_CERT"), (tls_key, "FUTURED_TLS_KEY")))
+            if (cert is None) != (key is None):
+                raise ValueError("a certificate and its key belong together, and one of them is missing: tls_cert, tls_key")
+            self.credentials = grpc.ssl_channel_credentials(_read(ca), _read(key), _read(cert))
+        self.token = self._token(token_file or os.environ.get("FUTURED_TOKEN_FILE") or None)
+
+    @staticmethod
+    def _token(path: Optional[str]) -> Optional[str]:
+        if path is None:
+            return None
+        token = (_read(path) or b"").partition(b"\n")[0].decode("ascii", "replace").strip()
+        if not _TOKEN.fullmatch(token):
+            raise ValueError(f"the first line of {path} is no token: it has 1 to 1024 letters, digits and - . _ ~ + / =")
+        return token
+
+    def channel(self, target: str) -> Any:
+        channel = (grpc.insecure_channel(target, options=_OPTIONS) if self.credentials is None
+                   else grpc.secure_channel(target, self.credentials, options=_OPTIONS))
+        return channel if self.token is None else grpc.intercept_channel(channel, _WithToken(self.token))
+
+
+class Channel:
+    """A connection of its own to one daemon, with the stubs of its services. May be used by several threads. `who`: see Who."""
+
+    def __init__(self, address: Optional[str], **who: Any) -> None:
         self.address = address or default_address()
         self.pid = os.getpid()
-        self._credentials = credentials
+        self._who = Who(self.address, **who)
         self._channel: Any = None
         self._lock = threading.Lock()
 
@@ -43,12 +110,7 @@ class Channel:
         """Made when it is first needed, and anew after close()."""
         with self._lock:
             if self._channel is None:
-                target = self.address.removeprefix("tls:")
-                if self._credentials is not None or target != self.address:
-                    credentials = self._credentials or grpc.ssl_channel_credentials()
-                    self._channel = grpc.secure_channel(target, credentials, options=_OPTIONS)
-                else:
-                    self._channel = grpc.insecure_channel(target, options=_OPTIONS)
+                self._channel = self._who.channel(self.address.removeprefix("tls:"))
                 self._stubs = (futures_pb2_grpc.FuturesStub(self._channel), system_pb2_grpc.SystemStub(self._channel),
                                workers_pb2_grpc.WorkersStub(self._channel))
             return self._stubs[n]

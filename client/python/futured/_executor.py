@@ -163,7 +163,10 @@ class Executor(concurrent.futures.Executor):
     """A concurrent.futures.Executor whose tasks run at the workers of a futured daemon.
 
     address      of the daemon, as futured's --listen has it; default: FUTURED_ADDRESS, else the usual sockets
-    credentials  grpc.ChannelCredentials, for TLS; None: none, or those of the system for an address tls:HOST:PORT
+    tls_ca, tls_cert, tls_key  for an address tls:HOST:PORT, PEM files: of who may have signed the daemon's certificate (default:
+                 FUTURED_TLS_CA, else whom grpc trusts), the certificate to show and its key (FUTURED_TLS_CERT, FUTURED_TLS_KEY)
+    token_file   a file whose first line is the token that says who calls (FUTURED_TOKEN_FILE)
+    credentials  grpc.ChannelCredentials, instead of the three of TLS
     pickle       results that are pickles are read; only where all who may run functions are trusted
     patience     seconds that the daemon may be away before futures fail with Unreachable; None: for ever
     call_timeout seconds for cancel(), annotate() and whatever else has one answer
@@ -176,11 +179,12 @@ class Executor(concurrent.futures.Executor):
     10 s.
     """
 
-    def __init__(self, address: Optional[str] = None, *, credentials: Any = None, pickle: bool = False,
+    def __init__(self, address: Optional[str] = None, *, tls_ca: Optional[str] = None, tls_cert: Optional[str] = None,
+                 tls_key: Optional[str] = None, token_file: Optional[str] = None, credentials: Any = None, pickle: bool = False,
                  patience: Optional[float] = 60.0, call_timeout: float = 30.0, max_waiting: int = 1000,
                  max_waiting_bytes: int = 64 << 20) -> None:
-        self._link = Link(address, credentials=credentials, patience=patience, call_timeout=call_timeout,
-                          max_waiting=max_waiting, max_waiting_bytes=max_waiting_bytes)
+        self._link = Link(address, tls_ca=tls_ca, tls_cert=tls_cert, tls_key=tls_key, token_file=token_file, credentials=credentials,
+                          patience=patience, call_timeout=call_timeout, max_waiting=max_waiting, max_waiting_bytes=max_waiting_bytes)
         self._pickle = pickle
 
     def __repr__(self) -> str:

@@ -368,13 +368,13 @@ class _Asks(_Conversation):
 
 class Link:
     """See above. `patience`: seconds without an answer after which items fail (None: never); `call_timeout`: seconds for a call
-    that has one answer."""
+    that has one answer; `who`: of the channel."""
 
-    def __init__(self, address: Optional[str], *, credentials: Any = None, patience: Optional[float] = 60.0,
-                 call_timeout: float = 30.0, max_waiting: int = 1000, max_waiting_bytes: int = 64 << 20) -> None:
+    def __init__(self, address: Optional[str], *, patience: Optional[float] = 60.0, call_timeout: float = 30.0,
+                 max_waiting: int = 1000, max_waiting_bytes: int = 64 << 20, **who: Any) -> None:
         if max_waiting < 1 or max_waiting_bytes < 1:
             raise ValueError("max_waiting and max_waiting_bytes must be at least 1")
-        self.channel = Channel(address, credentials)
+        self.channel = Channel(address, **who)
         self.patience = patience
         self.call_timeout = call_timeout
         self.max_waiting, self.max_waiting_bytes = max_waiting, max_waiting_bytes

@@ -154,9 +154,11 @@ class Client:
     """A client of one daemon in one event loop; the parameters are those of futured.Executor. submit() never waits, so how much
     is on its way is the caller's matter: map() keeps it within a limit, and so does awaiting room()."""
 
-    def __init__(self, address: Optional[str] = None, *, credentials: Any = None, pickle: bool = False,
+    def __init__(self, address: Optional[str] = None, *, tls_ca: Optional[str] = None, tls_cert: Optional[str] = None,
+                 tls_key: Optional[str] = None, token_file: Optional[str] = None, credentials: Any = None, pickle: bool = False,
                  patience: Optional[float] = 60.0, call_timeout: float = 30.0) -> None:
-        self._link = Link(address, credentials=credentials, patience=patience, call_timeout=call_timeout)
+        self._link = Link(address, tls_ca=tls_ca, tls_cert=tls_cert, tls_key=tls_key, token_file=token_file, credentials=credentials,
+                          patience=patience, call_timeout=call_timeout)
         self._pickle = pickle
         self._loop: Optional[asyncio.AbstractEventLoop] = None
         self._posted: collections.deque[Callable[[], None]] = collections.deque()

@@ -27,13 +27,14 @@ class Worker:
     prefetch     how many tasks more may wait here; the daemon uses it for functions that take less than a millisecond
     stay         when the daemon lets the worker go (it stops, or somebody drains the worker), attach again instead of ending
     name, labels, version  for people
-    credentials  as of futured.Executor
+    tls_ca, tls_cert, tls_key, token_file, credentials  as of futured.Executor
     """
 
     def __init__(self, registry: Registry, address: Optional[str] = None, *, slots: Optional[int] = None, processes: bool = False,
                  modules: Optional[Sequence[str]] = None, prefetch: Optional[int] = None, stay: bool = False,
                  name: Optional[str] = None, labels: Optional[Mapping[str, str]] = None, version: str = "",
-                 credentials: Any = None) -> None:
+                 tls_ca: Optional[str] = None, tls_cert: Optional[str] = None, tls_key: Optional[str] = None,
+                 token_file: Optional[str] = None, credentials: Any = None) -> None:
         if not registry.functions:
             raise ValueError("there is no function to serve: register one with @futured.worker.function")
         slots = slots or os.cpu_count() or 1
@@ -43,7 +44,8 @@ class Worker:
         self.slots = slots
         self.processes = processes
         self.modules = list(main_module() if modules is None else modules)
-        self.session = Session(Channel(address, credentials), [f.spec for f in registry.functions.values()], slots=slots,
+        channel = Channel(address, tls_ca=tls_ca, tls_cert=tls_cert, tls_key=tls_key, token_file=token_file, credentials=credentials)
+        self.session = Session(channel, [f.spec for f in registry.functions.values()], slots=slots,
                                prefetch=slots if prefetch is None else prefetch, labels=labels, version=version, stay=stay,
                                name=name or f"{socket.gethostname()}:{os.getpid()}")
         self._thread: Optional[threading.Thread] = None
