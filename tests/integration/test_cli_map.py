@@ -259,6 +259,8 @@ class End(MapCase):
         """Twice: it is gone, and what runs goes on."""
         process = self.start_ctl("map", "gate", "--group", "g", "a")
         self.wait_group("g", 1)
+        self.server.signal(signal.SIGSTOP)  # so that nothing is cancelled before the second time comes
+        self.addCleanup(self.server.signal, signal.SIGCONT)
         process.send_signal(signal.SIGINT)
         self.assertEqual(plain(process.stderr.readline()),
                          "futurectl: interrupted: what is in flight (1) is cancelled; once more leaves at once\n")
