@@ -269,13 +269,13 @@ int config_change(const struct config *now, struct config *next, struct config_c
     for (size_t i = 0; i < config_n_keys && r == 0; i++) {
         const struct config_key *key = &config_keys[i];
 
-        if (strcmp(key->section, "function") == 0 || strcmp(key->section, "principal") == 0 ||
-            is_same(key, now, next))
+        if (strcmp(key->section, "function") == 0 || strcmp(key->section, "principal") == 0)
             continue;
-        r = config_change_add_name(key->needs_restart ? &ret->needs_restart : &ret->changed, "%s.%s",
-                                   key->section, key->name);
+        if (!is_same(key, now, next))
+            r = config_change_add_name(key->needs_restart ? &ret->needs_restart : &ret->changed, "%s.%s",
+                                       key->section, key->name);
         if (key->needs_restart)
-            keep(key, now, next);
+            keep(key, now, next); /* also the same: @now may go, what it has kept itself is the first one's */
     }
     next->is_listen_default = now->is_listen_default;
     next->is_state_default = now->is_state_default;

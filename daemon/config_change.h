@@ -18,8 +18,8 @@ struct config_changes {
 };
 void config_change_deinit(struct config_changes *changes);
 
-/* config_change: how @next differs from @now. What needs a restart is in @next as it is in @now afterwards, which must live as
- * long as @next then. 0, -ENOMEM (@ret is to be freed all the same). */
+/* config_change: how @next differs from @now. What needs a restart is in @next as it is in @now afterwards: it belongs to the first
+ * of a chain of configurations, which must outlive them all. 0, -ENOMEM (@ret is to be freed all the same). */
 MUST_CHECK int config_change(const struct config *now, struct config *next, struct config_changes *ret);
 
 /* config_change_each_gone: @on_gone for each function of @now that is none of @next. 0, -ENOMEM. */

@@ -142,6 +142,27 @@ static void test_every_key(void **state)
     }
 }
 
+/* What needs a restart is the first one's for ever, so those between may go. */
+static void test_the_first_one_stays(void **state)
+{
+    struct config *first = load("[futured]\nsocket_group = 0\n"),
+                  *second = load("[futured]\nsocket_group = 0\n"),
+                  *third = load("[futured]\nsocket_group = 1\n");
+    struct config_changes changes;
+
+    assert_int_equal(config_change(first, second, &changes), 0);
+    assert_int_equal(changes.needs_restart.n, 0);
+    config_change_deinit(&changes);
+    assert_int_equal(config_change(second, third, &changes), 0);
+    assert_int_equal(changes.needs_restart.n, 1);
+    config_change_deinit(&changes);
+    config_free(second);
+    assert_ptr_equal(third->socket_group, first->socket_group);
+    assert_string_equal(third->socket_group, "0");
+    config_free(third);
+    config_free(first);
+}
+
 static void test_many_are_counted(void **state)
 {
     CLEANUP(buf_deinit) struct buf text = BUF_INIT;
@@ -183,9 +204,13 @@ static void test_each_allocation_fails(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-            cmocka_unit_test(test_settings),         cmocka_unit_test(test_functions),
-            cmocka_unit_test(test_principals),       cmocka_unit_test(test_every_key),
-            cmocka_unit_test(test_many_are_counted), cmocka_unit_test(test_each_allocation_fails),
+            cmocka_unit_test(test_settings),
+            cmocka_unit_test(test_functions),
+            cmocka_unit_test(test_principals),
+            cmocka_unit_test(test_every_key),
+            cmocka_unit_test(test_the_first_one_stays),
+            cmocka_unit_test(test_many_are_counted),
+            cmocka_unit_test(test_each_allocation_fails),
     };
 
     return cmocka_run_group_tests_name("daemon/config_change", tests, setup, teardown);
