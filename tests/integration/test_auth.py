@@ -16,13 +16,17 @@ from futures_support import *  # noqa: F403: the words of the contract
 from futured.v1 import system_pb2, system_pb2_grpc, workers_pb2
 from google.longrunning import operations_pb2, operations_pb2_grpc
 from google.rpc import error_details_pb2, status_pb2
+from grpc.health.v1 import health_pb2, health_pb2_grpc
+from grpc.reflection.v1 import reflection_pb2
+from grpc.reflection.v1alpha import reflection_pb2 as alpha_pb2
 from server import DIE_WITH_PARENT
 
 NOT_FOUND, DENIED = grpc.StatusCode.NOT_FOUND, grpc.StatusCode.PERMISSION_DENIED
 UNKNOWN = grpc.StatusCode.UNAUTHENTICATED
 SERVICES = [*futures_pb2.DESCRIPTOR.services_by_name.values(), *functions_pb2.DESCRIPTOR.services_by_name.values(),
             *workers_pb2.DESCRIPTOR.services_by_name.values(), *system_pb2.DESCRIPTOR.services_by_name.values(),
-            *operations_pb2.DESCRIPTOR.services_by_name.values()]
+            *operations_pb2.DESCRIPTOR.services_by_name.values(), *reflection_pb2.DESCRIPTOR.services_by_name.values(),
+            *alpha_pb2.DESCRIPTOR.services_by_name.values()]
 
 # What each method asks for. docs/security.md has the same table for people.
 NEEDS = {
@@ -33,6 +37,7 @@ NEEDS = {
                    "cancel": {"CancelOperation", "DeleteOperation"}},
     "Functions": {None: {"ListFunctions", "GetFunction"}, "admin": {"PauseFunction", "ResumeFunction", "SetFunctionLimits"}},
     "Workers": {"worker": {"Attach", "Claim", "Renew", "Finish"}, "admin": {"ListWorkers", "DrainWorker", "KillWorker"}},
+    "ServerReflection": {None: {"ServerReflectionInfo"}},
     "System": {None: {"GetInfo"}, "read-all": {"GetStats"}, "admin": {"Drain", "Resume", "Reload"}},
 }
 GIVES = {"read-all": {"read-all", "read"}, "admin": {"submit", "read", "read-all", "annotate", "cancel", "worker", "admin"}}
@@ -138,12 +143,15 @@ class Rights(AuthCase):
                     code, error = self.call(method, metadata)
                     self.assertEqual(code, UNKNOWN, (method.full_name, metadata))
                     self.assertEqual(self.reason(error), reason)
-        self.assert_serves()  # health is for all
+        self.assert_serves()
 
     def assert_serves(self, address=None, **options):
-        from grpc.health.v1 import health_pb2, health_pb2_grpc
-        answer = health_pb2_grpc.HealthStub(self.raw_channel).Check(health_pb2.HealthCheckRequest(), timeout=DEADLINE)
-        self.assertEqual(answer.status, health_pb2.HealthCheckResponse.SERVING)
+        """Health is for all."""
+        health, request = health_pb2_grpc.HealthStub(self.raw_channel), health_pb2.HealthCheckRequest()
+        self.assertEqual(health.Check(request, timeout=DEADLINE).status, health_pb2.HealthCheckResponse.SERVING)
+        watch = health.Watch(request, timeout=DEADLINE)
+        self.assertEqual(next(watch).status, health_pb2.HealthCheckResponse.SERVING)
+        watch.cancel()
 
 
 class SomeFunctions(AuthCase):
