@@ -36,25 +36,27 @@ class Load:
 
     def __init__(self, address, pid):
         self.address, self.pid = address, pid
-        self.is_over = threading.Event()
+        self.is_over, self.is_alone = threading.Event(), threading.Event()  # alone: the worker, when all clients have ended
         self.done, self.codes, self.findings = collections.Counter(), collections.Counter(), collections.Counter()
         self.pool_kills = self.lost_clients = 0
         self.serving = None
         acts = (self.submit_and_wait, self.run, self.run_stream, self.submit_stream, self.watch, self.cancel, self.delete,
                 self.retry, self.progress, self.remote, self.search, self.gone_in_the_middle)
         self.threads = [threading.Thread(target=self.again, args=(act, i), name=act.__name__) for i, act in enumerate(acts)]
-        self.threads.append(threading.Thread(target=self.serve, name="serve"))
+        self.worker = threading.Thread(target=self.serve, name="serve")
 
     def start(self):
-        for t in self.threads:
+        for t in (*self.threads, self.worker):
             t.start()
 
     def stop(self):
         self.is_over.set()
-        if self.serving:
-            self.serving.close()
         for t in self.threads:
             t.join()
+        self.is_alone.set()
+        if self.serving:
+            self.serving.close()
+        self.worker.join()
 
     def channel(self):
         return grpc.insecure_channel(self.address, [("grpc.use_local_subchannel_pool", 1), ("grpc.max_reconnect_backoff_ms", 500)])
@@ -144,7 +146,7 @@ class Load:
                 break
 
     def remote(self, futures, dice):
-        futures.Run(futures_pb2.RunRequest(submit=asked("double", b"%d" % dice.randrange(100))), timeout=10)
+        futures.Run(futures_pb2.RunRequest(submit=asked("double", b"%d" % dice.randrange(100))))
 
     def search(self, futures, dice):
         futures.Count(futures_pb2.CountRequest(selector=selector(filter="state = FAILED")))
@@ -171,12 +173,12 @@ class Load:
     # --- the worker from elsewhere
 
     def serve(self):
-        while not self.is_over.is_set():
+        while not self.is_alone.is_set():
             with self.channel() as channel:
                 self.serving = stream = worker_support.Stream(channel)
                 try:
                     stream.attach("a-token-of-the-soak", "double", slots=2, credit=2)
-                    while not self.is_over.is_set():
+                    while not self.is_alone.is_set():  # set before the stream that is there is closed
                         item = stream.take()
                         stream.start(item)
                         progress = workers_pb2.AttemptProgress(lease=item.lease)
@@ -185,7 +187,7 @@ class Load:
                         stream.finish(item, item.task.argument * 2)
                         self.done["served"] += 1
                 except (grpc.RpcError, StopIteration):
-                    self.is_over.wait(0.05)
+                    self.is_alone.wait(0.05)
                 finally:
                     stream.close()
 

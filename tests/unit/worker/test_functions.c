@@ -37,6 +37,8 @@ static int load_refused(void)
 
     if (functions_init(&f, &spec, none, &page) != 0)
         return 1;
+    if (buf_append(&f.problems, "", 1) < 0)
+        return 1;
     is_right = f.n_problems == 1 && functions_find(&f, SPAN_LIT("open")) &&
                !functions_find(&f, SPAN_LIT("shut")) &&
                strstr((char *)buf_head(&f.problems),
