@@ -344,7 +344,7 @@ class Space(DurableCase):
         options = future_pb2.TaskOptions(durability=EPHEMERAL)
         self.assertEqual(self.futures.Run(futures_pb2.RunRequest(submit=submit("echo", b"z", options=options))).state,
                          SUCCEEDED)
-        self.assertTrue(self.server.log.find("store_space_low"))
+        self.server.log.wait("store_space_low")
 
 
 if __name__ == "__main__":

@@ -123,7 +123,7 @@ class Unusable(PluginCase):
 
     def test_said_and_the_rest_served(self):
         """The file and the symbol are named in the log and by ListWorkers; all else is served."""
-        said = "\n".join(self.server.log.find("worker_function_unusable"))
+        said = "\n".join(self.server.log.wait("worker_function_unusable", 4))
         self.assertIn("variant-UNDEFINED_SYMBOL.so: undefined symbol: futured_no_such_symbol", said)
         self.assertIn("variant-WRONG_ABI.so: futured_plugin has ABI 2, this worker has 1", said)
         self.assertIn("/no/such/plugin.so: cannot open shared object file", said)

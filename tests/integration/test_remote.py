@@ -415,7 +415,7 @@ class Steering(RemoteCase):
         after = self.worker()
         self.assertNotEqual((after.id, after.pid), (before.id, before.pid))
         self.assertEqual(self.admin.ListWorkers(workers_pb2.ListWorkersRequest()).crashed_count, 0)
-        self.assertEqual(len(self.server.log.find("worker_draining.*maintenance")), 1)
+        self.server.log.wait("worker_draining.*maintenance")
 
     def test_list_of_what_is_not_on_disk_yet(self):
         """What ListWorkers shows of an attempt that has just begun waits for the disk, and comes."""

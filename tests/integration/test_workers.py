@@ -173,8 +173,7 @@ class Commands(WorkersCase):
                                     "bytes, which the system does not take; standard input takes more"))):
             self.failure("words-of", argument, error)
         self.assertEqual(len(self.result("words-of", b"x" * 131071).data), 131071 + len("<><><><1><{id}><{}>"))
-        self.assertEqual(len(self.server.log.find("function first: its command cannot be used: its program is a template")),
-                         self.workers)
+        self.server.log.wait("function first: its command cannot be used: its program is a template", self.workers)
 
     def test_directory(self):
         self.assertEqual(self.result("there").data, b"/usr/bin\n")

@@ -72,7 +72,7 @@ class Killed(CrashCase):
         for gate, i in ((neighbour, neighbour_id), (new, new_id)):
             gate.open(b"fine")
             self.assert_future(self.finished(i), succeeded(task("gate", gate.argument), data=b"fine", exit_code=0), i)
-        said, = self.server.log.find("worker_killed")
+        said, = self.server.log.wait("worker_killed")
         self.assertRegex(said, f"pid={pid} signal=9")
 
     def test_idle_ones(self):
@@ -82,7 +82,7 @@ class Killed(CrashCase):
             self.kill(pid)
         self.wait_workers(before)
         self.assert_serves()
-        self.assertEqual(len(self.server.log.find("worker_killed.*signal=9")), 2)
+        self.assertEqual(len(self.server.log.wait("worker_killed.*signal=9", 2)), 2)
 
     def test_all_of_them_while_they_run(self):
         before = self.wait_workers()
