@@ -17,7 +17,7 @@ function(futured_unit room file)
   target_link_libraries(${target} PRIVATE futured-${room} ${A_LINK} PkgConfig::CMOCKA)
   set_target_properties(${target} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
   add_test(NAME unit/${room}/${file} COMMAND ${target})
-  set_tests_properties(unit/${room}/${file} PROPERTIES TIMEOUT 300)
+  set_tests_properties(unit/${room}/${file} PROPERTIES TIMEOUT 600)
 endfunction()
 
 # futured_fuzz(NAME LINK target...)
