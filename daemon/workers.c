@@ -338,20 +338,19 @@ static int is_failing(const struct workers *w)
 
 /* --- what they serve */
 
-/* Before the first worker: control groups of version 2 have to be made room for. */
+/* Control groups of version 2 have to be made room for before the first worker, even where only a later configuration will have a
+ * limit of memory; that there are none matters to who has one. */
 static void make_groups(const struct config *config)
 {
     char own[CGROUP_OWN_BYTES];
     size_t i = 0;
     int r;
 
-    while (i < config->n_functions && !config->functions[i].memory_max_bytes)
-        i++;
-    if (i == config->n_functions)
-        return;
     cgroup_own(own);
     r = cgroup_delegate("/sys/fs/cgroup", own);
-    if (r < 0 && r != -ENOENT)
+    while (i < config->n_functions && !config->functions[i].memory_max_bytes)
+        i++;
+    if (r < 0 && r != -ENOENT && i < config->n_functions)
         LOG_EVENT(LOG_WARNING, "no_control_groups", LOG_ERRNO(r),
                   LOG_STR("hint", "memory_max limits address space only; the unit needs Delegate=memory and "
                                   "ProtectControlGroups=no"));

@@ -103,9 +103,11 @@ void cgroup_own(char text[static CGROUP_OWN_BYTES])
 
 int cgroup_delegate(const char *root, const char *own)
 {
-    char path[CGROUP_PATH_BYTES], folder[CGROUP_PATH_BYTES], leaf[CGROUP_PATH_BYTES];
+    char path[CGROUP_PATH_BYTES], folder[CGROUP_PATH_BYTES], leaf[CGROUP_PATH_BYTES], *slash;
     int r = own_path(own, 2, path);
 
+    if (r == 0 && (slash = strrchr(path, '/')) != NULL && strcmp(slash, "/" LEAF) == 0)
+        *slash = '\0'; /* we are there already */
     if (r == 0)
         r = join(folder, root, path, "");
     if (r == 0)
@@ -115,7 +117,13 @@ int cgroup_delegate(const char *root, const char *own)
     if (mkdir(leaf, 0755) < 0 && errno != EEXIST)
         return -errno;
     r = write_text(leaf, "cgroup.procs", "0");
-    return r < 0 ? r : write_text(folder, "cgroup.subtree_control", "+memory");
+    if (r == 0)
+        r = write_text(folder, "cgroup.subtree_control", "+memory");
+    if (r < 0) { /* others are in @folder, so it is not ours: as it was */
+        (void)write_text(folder, "cgroup.procs", "0");
+        (void)rmdir(leaf);
+    }
+    return r;
 }
 
 /* --- workers */

@@ -26,8 +26,9 @@ struct cgroup {
     char path[CGROUP_PATH_BYTES];
 };
 
-/* cgroup_delegate: the daemon's part; @root is /sys/fs/cgroup, @own the text of /proc/self/cgroup. 0; -errno: groups of version 2
- * cannot be used (-ENOENT: there are none with a memory controller; version 1 may be there all the same). */
+/* cgroup_delegate: the daemon's part, which may be done again; @root is /sys/fs/cgroup, @own the text of /proc/self/cgroup.
+ * 0; -errno: groups of version 2 cannot be used, and nothing has changed (-ENOENT: there are none with a memory controller;
+ * version 1 may be there all the same). */
 MUST_CHECK int cgroup_delegate(const char *root, const char *own);
 
 /* cgroup_find: where a worker may make groups; version 0: nowhere. Removes what workers that are gone have left. */

@@ -71,6 +71,13 @@ static void test_version_2(void **state)
     expect("/system.slice/futured.service/futured-daemon/cgroup.procs", "0");
     expect("/system.slice/futured.service/cgroup.subtree_control", "+memory");
 
+    /* again, after a reload: from where it is now, which is not delegated once more */
+    put("/system.slice/futured.service/futured-daemon/cgroup.controllers", "memory\n");
+    put("/system.slice/futured.service/cgroup.subtree_control", "");
+    assert_int_equal(cgroup_delegate(root, "0::/system.slice/futured.service/futured-daemon\n"), 0);
+    expect("/system.slice/futured.service/cgroup.subtree_control", "+memory");
+    assert_false(is_there("/system.slice/futured.service/futured-daemon/futured-daemon"));
+
     cgroup_find(&home, root, "0::/system.slice/futured.service/futured-daemon\n");
     assert_int_equal(home.version, 0); /* the kernel says "memory" where this file has "+memory" */
     put("/system.slice/futured.service/cgroup.subtree_control", "memory\n");
@@ -147,6 +154,15 @@ static void test_nothing(void **state)
     assert_int_equal(cgroup_delegate(root, "0::/system.slice/futured.service\n"), -ENOENT);
     cgroup_own(own);
     assert_true(strlen(own) < sizeof own);
+
+    /* what others are in is left as it was */
+    make("/session.scope");
+    put("/session.scope/cgroup.controllers", "memory\n");
+    put("/session.scope/cgroup.procs", "");
+    make("/session.scope/cgroup.subtree_control"); /* cannot be written */
+    assert_true(cgroup_delegate(root, "0::/session.scope\n") < 0);
+    expect("/session.scope/cgroup.procs", "0");
+    assert_false(is_there("/session.scope/futured-daemon"));
 }
 
 int main(void)
