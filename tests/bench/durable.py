@@ -82,6 +82,7 @@ class Durable:
             ours = load(daemon)
             tasks = ours["total"] / (self.n_commits(daemon) - began)
             numbers = {name: ours[name] for name in ("per_second", "p50_us", "p99_us", "server_cpu_us", "client_cpu_us")}
+            numbers |= {"tasks_a_commit": tasks}
             loop = bare("sqlite", mix, max(1, round(tasks * operations)))
             for name, result in (("bare_sqlite", loop), ("bare_sqlite_of_all", bare("sqlite", mix, n)),
                                  ("journal", bare("journal", mix, n))):
