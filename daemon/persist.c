@@ -213,12 +213,9 @@ static void on_ledger(void *user, struct span name, uint64_t bytes)
     struct persist *p = user;
     const uint8_t *slash = memchr(name.p, '/', name.len);
     size_t n = slash ? (size_t)(slash - name.p) : name.len;
-    struct span namespace = {name.p + n, name.len - n};
-    struct scope *scope;
+    struct span where = slash ? (struct span){slash + 1, name.len - n - 1} : (struct span){0};
+    struct scope *scope = engine_scope(p->engine, where, (struct span){name.p, n});
 
-    if (slash)
-    namespace = (struct span){slash + 1, namespace.len - 1};
-    scope = engine_scope(p->engine, namespace, (struct span){name.p, n});
     if (scope)
         scope->n_stored_bytes = bytes;
 }

@@ -3,7 +3,8 @@
 /*
  * grpc.health.v1.Health: whether the server ("") and each registered service take calls. Check answers once,
  * Watch answers at once and on each change. The services known are those of the method table; a status that
- * was never set is NOT_SERVING. Beside them there is the pool (HEALTH_POOL), once something was said of it. Bounded: HEALTH_WATCHERS_MAX open watches, then RESOURCE_EXHAUSTED.
+ * was never set is NOT_SERVING. Beside them there is the pool (HEALTH_POOL), once something was said of it. Bounded:
+ * HEALTH_WATCHERS_MAX open watches, then RESOURCE_EXHAUSTED.
  */
 #include "grpc/server.h"
 
