@@ -118,10 +118,11 @@ static int add_rules(scmp_filter_ctx ctx)
     }
     for (size_t i = 0; i < ARRAY_LEN(namespaces) && r == 0; i++)
         r = refuse(ctx, SCMP_SYS(clone), SCMP_A0(SCMP_CMP_MASKED_EQ, namespaces[i], namespaces[i]));
-    if (r ==
-        0) /* its flags are in memory, where no filter looks; who is told that there is none uses clone */
+    /* its flags are in memory, where no filter looks; who is told that there is none uses clone */
+    if (r == 0)
         r = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
-    if (r == 0) /* typing into a terminal that others read */
+    /* typing into a terminal that others read */
+    if (r == 0)
         r = refuse(ctx, SCMP_SYS(ioctl), SCMP_A1(SCMP_CMP_MASKED_EQ, UINT32_MAX, TIOCSTI));
     if (r == 0)
         r = refuse(ctx, SCMP_SYS(ioctl), SCMP_A1(SCMP_CMP_MASKED_EQ, UINT32_MAX, TIOCLINUX));
