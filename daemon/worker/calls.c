@@ -92,17 +92,23 @@ static const uint64_t namespaces[] = {CLONE_NEWNS,  CLONE_NEWUSER, CLONE_NEWPID,
 
 static int refuse(scmp_filter_ctx ctx, int call, struct scmp_arg_cmp when)
 {
-    return seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), call, 1, when);
+    return seccomp_rule_add_array(ctx, SCMP_ACT_ERRNO(EPERM), call, 1, &when);
+}
+
+/* Where the argument under mask is bits. */
+static int refuse_bits(scmp_filter_ctx ctx, int call, unsigned int argument, uint64_t mask, uint64_t bits)
+{
+    return refuse(ctx, call, (struct scmp_arg_cmp){argument, SCMP_CMP_MASKED_EQ, mask, bits});
 }
 
 /* All but Unix, IP and netlink, by which libraries ask for addresses. There are no conditions of two on one argument. */
 static int refuse_families(scmp_filter_ctx ctx)
 {
-    int r = refuse(ctx, SCMP_SYS(socket), SCMP_A0_32(SCMP_CMP_GT, AF_NETLINK));
+    int r = refuse(ctx, SCMP_SYS(socket), (struct scmp_arg_cmp){0, SCMP_CMP_GT, AF_NETLINK, 0});
 
     for (unsigned int family = 0; family < AF_NETLINK && r == 0; family++)
         if (family != AF_UNIX && family != AF_INET && family != AF_INET6)
-            r = refuse(ctx, SCMP_SYS(socket), SCMP_A0_32(SCMP_CMP_EQ, family));
+            r = refuse(ctx, SCMP_SYS(socket), (struct scmp_arg_cmp){0, SCMP_CMP_EQ, family, 0});
     return r;
 }
 
@@ -117,15 +123,15 @@ static int add_rules(scmp_filter_ctx ctx)
             r = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), call, 0);
     }
     for (size_t i = 0; i < ARRAY_LEN(namespaces) && r == 0; i++)
-        r = refuse(ctx, SCMP_SYS(clone), SCMP_A0(SCMP_CMP_MASKED_EQ, namespaces[i], namespaces[i]));
+        r = refuse_bits(ctx, SCMP_SYS(clone), 0, namespaces[i], namespaces[i]);
     /* its flags are in memory, where no filter looks; who is told that there is none uses clone */
     if (r == 0)
         r = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
     /* typing into a terminal that others read */
     if (r == 0)
-        r = refuse(ctx, SCMP_SYS(ioctl), SCMP_A1(SCMP_CMP_MASKED_EQ, UINT32_MAX, TIOCSTI));
+        r = refuse_bits(ctx, SCMP_SYS(ioctl), 1, UINT32_MAX, TIOCSTI);
     if (r == 0)
-        r = refuse(ctx, SCMP_SYS(ioctl), SCMP_A1(SCMP_CMP_MASKED_EQ, UINT32_MAX, TIOCLINUX));
+        r = refuse_bits(ctx, SCMP_SYS(ioctl), 1, UINT32_MAX, TIOCLINUX);
     return r == 0 ? refuse_families(ctx) : r;
 }
 
