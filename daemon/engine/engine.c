@@ -694,7 +694,12 @@ void engine_release(struct engine *e, struct lease *lease)
 
 int engine_lose(struct engine *e, struct lease *lease)
 {
-    return lease_lose(e, lease);
+    return lease_lose(e, lease, LOST_WORKER);
+}
+
+int engine_lose_beside(struct engine *e, struct lease *lease, int was_killed)
+{
+    return lease_lose(e, lease, was_killed ? LOST_FOR_ANOTHER : LOST_BY_ANOTHER);
 }
 
 int engine_tell(struct engine *e, struct lease *lease, const struct told_piece *piece)

@@ -472,8 +472,11 @@ void engine_release(struct engine *e, struct lease *lease);
 /* engine_lose: the worker of a started attempt is gone without fault of the task: the attempt is recorded with
  * WORKER_LOST and the task goes back to the head of its queue, three times at most, then it ends
  * FAILED/WORKER_LOST; on_lost FAIL: OUTCOME_UNKNOWN at the first; CANCELLED if that was asked for. An unstarted
- * lease is released. 0, -ENOMEM (nothing changed; call again later). */
+ * lease is released. 0, -ENOMEM (nothing changed; call again later).
+ * engine_lose_beside: the same where its worker ran others beside it and one of these is at fault: a task that goes back does
+ * so without an attempt, and where the worker was killed for the other one it does not count among its three times. */
 MUST_CHECK int engine_lose(struct engine *e, struct lease *lease);
+MUST_CHECK int engine_lose_beside(struct engine *e, struct lease *lease, int was_killed);
 
 /* engine_holder_free: the worker is gone for good; it must hold no lease any more. Returns NULL. */
 struct holder *engine_holder_free(struct engine *e, struct holder *h);

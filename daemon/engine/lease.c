@@ -484,7 +484,7 @@ struct loss {
     struct outcome *outcome;    /* NULL = the task goes back, or has been cancelled */
 };
 
-static int loss_make(struct engine *e, struct future *f, struct loss *loss)
+static int loss_make(struct engine *e, struct future *f, enum lost why, struct loss *loss)
 {
     int must_fail = f->on_lost == ON_LOST_FAIL;
 
@@ -495,7 +495,7 @@ static int loss_make(struct engine *e, struct future *f, struct loss *loss)
         return -ENOMEM;
     if (has_end(f))
         return 0;
-    if (!must_fail && (!f->rare || f->rare->n_losses < STATE_LOSSES_MAX))
+    if (!must_fail && (why == LOST_FOR_ANOTHER || !f->rare || f->rare->n_losses < STATE_LOSSES_MAX))
         return turn_rare(e, f) ? 0 : -ENOMEM;
     loss->outcome = turn_outcome(e);
     if (!loss->outcome)
@@ -504,17 +504,32 @@ static int loss_make(struct engine *e, struct future *f, struct loss *loss)
     return loss->outcome->error ? 0 : -ENOMEM;
 }
 
+/* The newest attempt of @f, which runs, has never been. */
+static void attempt_undo(struct engine *e, struct future *f)
+{
+    struct attempt *a = f->attempts;
+
+    f->attempts = a->next;
+    limits_discharge(&e->account, f->scope, limits_attempt(a));
+    bytes_unref(a->worker);
+    slab_free(&e->attempts, a);
+}
+
 /* The end of the attempt of @f, if it has one, and what comes of @f. @lease is NULL when it was of an earlier start. */
-static int lose(struct engine *e, struct future *f, struct lease *lease)
+static int lose(struct engine *e, struct future *f, struct lease *lease, enum lost why)
 {
     struct loss loss = {0};
+    int is_back;
 
-    if (loss_make(e, f, &loss) < 0) {
+    if (loss_make(e, f, why, &loss) < 0) {
         turn_outcome_free(e, loss.outcome);
         future_error_unref(loss.error);
         return -ENOMEM;
     }
-    if (f->state == FUTURE_RUNNING && f->attempts) /* a record may say so without one */
+    is_back = !has_end(f) && !loss.outcome;
+    if (is_back && why != LOST_WORKER)
+        attempt_undo(e, f);
+    else if (f->state == FUTURE_RUNNING && f->attempts) /* a record may say so without one */
         attempt_end(e, f, loss.error);
     future_error_unref(loss.error);
     if (lease)
@@ -528,17 +543,18 @@ static int lose(struct engine *e, struct future *f, struct lease *lease)
             turn_move(e, f, FUTURE_RUNNING); /* it may have been, as far as anybody knows */
         turn_settle(e, f, FUTURE_FAILED, loss.outcome);
     } else {
-        f->rare->n_losses++;
+        if (why != LOST_FOR_ANOTHER)
+            f->rare->n_losses++;
         turn_move(e, f, FUTURE_PENDING);
         place_put(e, f, lease != NULL);
     }
     return 0;
 }
 
-int lease_lose(struct engine *e, struct lease *lease)
+int lease_lose(struct engine *e, struct lease *lease, enum lost why)
 {
     if (lease->is_started)
-        return lose(e, lease->future, lease);
+        return lose(e, lease->future, lease, why);
     lease_release(e, lease);
     return 0;
 }
@@ -546,5 +562,5 @@ int lease_lose(struct engine *e, struct lease *lease)
 int lease_lose_restored(struct engine *e, struct future *f)
 {
     ASSERT(!f->lease && !list_is_linked(&f->queue));
-    return lose(e, f, NULL);
+    return lose(e, f, NULL, LOST_WORKER);
 }

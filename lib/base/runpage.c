@@ -88,6 +88,22 @@ void runpage_give_up(struct runpage *page)
     atomic_store_explicit(&page->n_finished, n, memory_order_release);
 }
 
+void runpage_blame(struct runpage *page)
+{
+    atomic_store_explicit(&page->is_blamed, 1, memory_order_relaxed);
+}
+
+int runpage_is_blamed(const struct runpage *page)
+{
+    return atomic_load_explicit(&page->is_blamed, memory_order_relaxed) != 0;
+}
+
+int runpage_is_running(const struct runpage *page)
+{
+    return atomic_load_explicit(&page->n_finished, memory_order_acquire) <
+           atomic_load_explicit(&page->n_started, memory_order_acquire);
+}
+
 void runpage_load(struct runpage *page, const char *file, const char *name)
 {
     char text[RUNPAGE_TEXT_BYTES];

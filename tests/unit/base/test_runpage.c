@@ -276,6 +276,22 @@ static void test_loading(void **state)
     assert_int_equal(strspn(text, "?"), RUNPAGE_TEXT_BYTES - 1);
 }
 
+/* What a worker with several threads leaves behind: who ran something, and who took it down. */
+static void test_blame(void **state)
+{
+    struct runpage page = {0};
+
+    assert_false(runpage_is_running(&page));
+    runpage_start(&page, 1, 1, 1);
+    assert_true(runpage_is_running(&page));
+    assert_false(runpage_is_blamed(&page));
+    runpage_blame(&page);
+    assert_true(runpage_is_blamed(&page));
+    assert_true(runpage_is_running(&page));
+    runpage_finish(&page);
+    assert_false(runpage_is_running(&page));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -287,6 +303,7 @@ int main(void)
             cmocka_unit_test(test_overruns_are_bugs),
             cmocka_unit_test(test_scribbled_page),
             cmocka_unit_test(test_loading),
+            cmocka_unit_test(test_blame),
             cmocka_unit_test(test_reader_beside_a_writer),
     };
 

@@ -379,6 +379,56 @@ static void test_lose(void **state)
     fixture_deinit(&x);
 }
 
+static void lose_beside(int was_killed, int n_back)
+{
+    struct fixture x;
+    struct future *f;
+
+    fixture_init(&x);
+    f = submit_to(&x, "echo", 0);
+    submit_to(&x, "echo", 0);
+    for (int i = 0; i < n_back; i++) {
+        struct lease *lease = fixture_start(&x);
+
+        assert_ptr_equal(lease->future, f); /* from the head of its queue each time */
+        assert_int_equal(engine_lose_beside(x.e, lease, was_killed), 0);
+        assert_int_equal(f->state, FUTURE_PENDING);
+        assert_null(f->attempts);
+        fixture_turn(&x);
+    }
+    assert_int_equal(engine_lose(x.e, fixture_start(&x)), 0); /* by itself */
+    assert_int_equal(f->state, was_killed ? FUTURE_PENDING : FUTURE_FAILED);
+    assert_int_equal(f->attempts->error->reason, REASON_WORKER_LOST);
+    assert_null(f->attempts->next);
+    fixture_deinit(&x);
+}
+
+/* By the fault of another task in the same process: without an attempt. Its crash counts as a loss all the same, since they
+ * share their memory; the daemon's kill does not. */
+static void test_lose_beside(void **state)
+{
+    lose_beside(0, 3);
+    lose_beside(1, 10);
+}
+
+/* What does not go back has an attempt, which was lost. */
+static void test_lose_beside_must_fail(void **state)
+{
+    struct fixture x;
+    struct engine_submit in;
+    struct future *f;
+
+    fixture_init(&x);
+    in = fixture_in(&x, NULL);
+    in.on_lost = ON_LOST_FAIL;
+    f = fixture_submit(&x, &in);
+    assert_int_equal(engine_lose_beside(x.e, fixture_start(&x), 1), 0);
+    assert_int_equal(f->state, FUTURE_FAILED);
+    assert_int_equal(f->outcome->error->reason, REASON_OUTCOME_UNKNOWN);
+    assert_int_equal(f->attempts->error->reason, REASON_WORKER_LOST);
+    fixture_deinit(&x);
+}
+
 static void test_lose_unstarted(void **state)
 {
     struct fixture x;
@@ -500,6 +550,8 @@ int main(void)
             cmocka_unit_test(test_release),
             cmocka_unit_test(test_misuse_aborts),
             cmocka_unit_test(test_lose),
+            cmocka_unit_test(test_lose_beside),
+            cmocka_unit_test(test_lose_beside_must_fail),
             cmocka_unit_test(test_lose_unstarted),
             cmocka_unit_test(test_lose_must_fail),
             cmocka_unit_test(test_cancelled),
