@@ -289,12 +289,22 @@ void config_pool_size(const struct config *c, uint32_t *ret_min, uint32_t *ret_m
 
 static void check_pool(const struct config *c, struct config_errors *errors)
 {
+    enum { POOL_SESSIONS_MAX = 4096 }; /* as many as there may be processes */
+    uint32_t min, max;
+
     if (c->workers == 0 && (c->min_workers || c->max_workers))
         config_error(errors, "[pool] workers: 0 is no pool at all, and then `%s` must not be given",
                      c->min_workers ? "min" : "max");
     if (c->max_workers && c->min_workers > c->max_workers)
         config_error(errors, "[pool] min: %u is more than `max`, which is %u", c->min_workers,
                      c->max_workers);
+    config_pool_size(c, &min, &max);
+    if (max * c->threads > POOL_SESSIONS_MAX)
+        config_error(errors,
+                     "[pool] threads: %u processes of %u threads are %u; at most %u are allowed in all: have "
+                     "fewer "
+                     "`workers`, or a smaller `max`",
+                     max, c->threads, max * c->threads, POOL_SESSIONS_MAX);
 }
 
 /* What a function promises its tasks the daemon must be able to keep. */

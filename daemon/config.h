@@ -91,6 +91,8 @@ struct config {
     uint32_t workers;
     uint32_t min_workers, max_workers; /* 0 = as workers; config_pool_size has both in one */
     int64_t idle_worker_ns;            /* so long not needed one beyond the least is too many */
+    uint32_t threads;                  /* tasks that a process runs at a time */
+    int32_t nice;                      /* 0 = as the daemon */
     const char **plugins;              /* paths, or names of files in the plugins' folder */
     size_t n_plugins;
     uint32_t prefetch;             /* tasks that a worker holds for each that it runs; 0 = as is best */

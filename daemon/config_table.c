@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/confine.h"
+#include "base/runpage.h"
 #include "service/identity.h"
 #include "tls/secret.h"
 #include "worker/spec.h"
@@ -153,6 +154,13 @@ const struct config_key config_keys[] = {
      .doc = "So many there may be while work waits that they could do. 0: as many as `workers` says."},
     {"pool", "idle", CONFIG_SPAN, AT(idle_worker_ns), S / 1000, 365 * DAY, .preset = "30s",
      .doc = "Those beyond `min` that were not needed for so long end."},
+    {"pool", "threads", CONFIG_COUNT, AT(threads), 1, RUNPAGE_PAGES_MAX, .preset = "1",
+     .doc = "Tasks that a process runs at a time, each in a thread of its own: for plugins whose functions wait for others, or "
+            "share what was loaded once, and may be called by several threads at once (docs/plugins.md). One that crashes ends the "
+            "process of all."},
+    {"pool", "nice", CONFIG_INTEGER, AT(nice), (uint64_t)-20, 19, .preset = "0",
+     .doc = "The niceness of the processes, from -20 to 19; 0 is that of the daemon. For less than the daemon has it needs "
+            "CAP_SYS_NICE or LimitNICE= of its unit."},
     {"pool", "plugin", CONFIG_PLUGINS, AT(plugins), .sample = "/usr/local/lib/thumbnails.so",
      .doc = "A shared object with functions (docs/plugins.md): its path, or the name of a file in the folder where the "
             "shipped one is. May be given more than once."},
@@ -409,16 +417,16 @@ static int set_decimal(const struct config_key *key, void *into, const char *val
     return 0;
 }
 
-static int set_integer(void *into, const char *value, char *why)
+static int set_integer(const struct config_key *key, void *into, const char *value, char *why)
 {
-    uint64_t n;
+    int64_t min = key->max ? (int64_t)key->min : INT32_MIN, max = key->max ? (int64_t)key->max : INT32_MAX;
     int is_negative = *value == '-';
     int32_t number;
+    uint64_t n;
 
     if (!read_number(value + is_negative, count_units, ARRAY_LEN(count_units), &n) ||
-        n > (uint64_t)INT32_MAX + (uint64_t)is_negative)
-        return refuse(why, value, "a whole number from %" PRId32 " to %" PRId32 " is allowed", INT32_MIN,
-                      INT32_MAX);
+        n > (uint64_t)(is_negative ? -min : max))
+        return refuse(why, value, "a whole number from %" PRId64 " to %" PRId64 " is allowed", min, max);
     number = (int32_t)(is_negative ? -(int64_t)n : (int64_t)n);
     memcpy(into, &number, sizeof number);
     return 0;
@@ -675,7 +683,7 @@ int config_set(const struct config_key *key, void *into, struct arena *arena, co
     case CONFIG_SIZE32:
     case CONFIG_SPAN: return set_number(key, place, value, why);
     case CONFIG_DECIMAL: return set_decimal(key, place, value, why);
-    case CONFIG_INTEGER: return set_integer(place, value, why);
+    case CONFIG_INTEGER: return set_integer(key, place, value, why);
     case CONFIG_DURABILITY: return set_word(place, durabilities, value, why);
     case CONFIG_CERTIFICATES: return add_certificate(place, arena, value, why);
     case CONFIG_TOKENS: return add_token(place, arena, value, why);

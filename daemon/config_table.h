@@ -19,7 +19,7 @@ enum config_type {
     CONFIG_PATH,       /* const char *, absolute */
     CONFIG_ON_LOST,    /* uint8_t, enum on_lost */
     CONFIG_DECIMAL,    /* double */
-    CONFIG_INTEGER,    /* int32_t */
+    CONFIG_INTEGER,    /* int32_t; min and max are signed, both 0: any */
     CONFIG_PLUGINS,    /* const char **, size_t; each value adds one */
     CONFIG_SANDBOX,    /* uint8_t, a set of CONFINE_ */
     CONFIG_SIZE,       /* uint64_t or size_t, bytes */

@@ -36,6 +36,7 @@ struct workers {
     char program[PATH_MAX];           /* "" = not looked for yet */
     char loading[RUNPAGE_TEXT_BYTES]; /* what the worker that died last was loading; "" */
     struct size size;
+    uint32_t n_threads, next_threads; /* of each: as in spec, as in next_spec */
     int64_t start_ns;
     uint64_t n_spawned;
     struct failure {
@@ -70,16 +71,22 @@ static void turn_soon(struct workers *w)
     loop_timer_set(&w->pool_timer, loop_now(w->config.loop));
 }
 
-static void on_spawn(void *context, uint64_t key, pid_t pid, int fd)
+static void on_spawn(void *context, uint64_t key, pid_t pid, const int *fds, uint32_t n_threads)
 {
     struct workers *w = context;
-    struct conn_peer peer = {.trust = CONN_OWN, .worker_key = key};
-    int r;
+    struct conn_peer peer = {.trust = CONN_OWN};
+    int r = 0;
 
     w->n_spawned++;
     snprintf(peer.address, sizeof peer.address, "worker:%d", (int)pid);
     LOG_EVENT(LOG_INFO, "worker_started", LOG_NUM("worker", key), LOG_NUM("pid", pid));
-    r = conn_set_adopt(w->config.conns, fd, &peer, NULL);
+    for (uint32_t i = 0; i < n_threads; i++) {
+        int adopted;
+
+        peer.worker_key = dispatch_key(key, i);
+        adopted = conn_set_adopt(w->config.conns, fds[i], &peer, NULL);
+        r = r ? r : adopted;
+    }
     if (r == 0)
         return;
     LOG_EVENT(LOG_ERROR, "worker_lost", LOG_NUM("pid", pid), LOG_STR("why", "its socket cannot be served"),
@@ -158,8 +165,9 @@ int workers_failure(const struct workers *w, const struct function *f, struct fu
 static void on_exit_of(void *context, uint64_t key, pid_t pid, int wait_status, int asked)
 {
     struct workers *w = context;
+    uint32_t n_threads;
 
-    runpage_loading(pool_page(w->pool, key), w->loading);
+    runpage_loading(pool_pages(w->pool, key, &n_threads), w->loading);
     if (*w->loading)
         LOG_EVENT(LOG_ERROR, "worker_died_loading", LOG_NUM("worker", key), LOG_NUM("pid", pid),
                   LOG_STR("plugin", w->loading));
@@ -198,8 +206,11 @@ static void on_throttle(void *context, int last_wait_status, mono_ns_t until)
 static const struct runpage *page_of(void *context, uint64_t key)
 {
     const struct workers *w = context;
+    uint32_t n_threads;
+    const struct runpage *pages = pool_pages(w->pool, dispatch_child(key), &n_threads);
 
-    return pool_page(w->pool, key);
+    key -= dispatch_key(dispatch_child(key), 0);
+    return key < n_threads ? &pages[key] : NULL;
 }
 
 static uint32_t pid_of(void *context, uint64_t key)
@@ -304,11 +315,13 @@ static int is_replacing(const struct workers *w)
 mono_ns_t workers_look(struct workers *w, mono_ns_t now)
 {
     uint32_t before = w->size.wanted;
+    uint64_t needed;
     mono_ns_t next;
 
     if (!w->pool || w->size.limits.min == w->size.limits.max)
         return CLOCK_NEVER;
-    next = size_look(&w->size, dispatch_needed(w->dispatch, w->size.limits.max), !is_replacing(w), now);
+    needed = dispatch_needed(w->dispatch, (uint64_t)w->size.limits.max * w->n_threads);
+    next = size_look(&w->size, (needed + w->n_threads - 1) / w->n_threads, !is_replacing(w), now);
     if (w->size.wanted == before)
         return next;
     if (pool_resize(w->pool, w->size.wanted, w->start_ns) < 0) {
@@ -363,7 +376,8 @@ static int renew(struct workers *w, struct buf *spec, mono_ns_t now)
 
     if (r < 0)
         return r;
-    pool_renew(w->pool, fd, now);
+    pool_renew(w->pool, fd, w->next_threads, now);
+    w->n_threads = w->next_threads;
     no_failure(w);
     err_close(&w->spec_fd);
     w->spec_fd = fd;
@@ -402,6 +416,7 @@ static int make_pool(struct workers *w, struct buf *spec)
             .on_spawn = on_spawn, .on_exit = on_exit_of, .on_throttle = on_throttle, .context = w};
     struct pool_config pool = {.worker_path = w->program,
                                .n_workers = w->size.wanted,
+                               .n_threads = w->next_threads,
                                .grace_ns = GRACE_NS,
                                .start_ns = w->start_ns,
                                .burst = POOL_BURST};
@@ -415,6 +430,7 @@ static int make_pool(struct workers *w, struct buf *spec)
         err_close(&w->spec_fd);
         return r;
     }
+    w->n_threads = w->next_threads;
     w->spec = *spec;
     *spec = (struct buf)BUF_INIT;
     loop_watch_init(&w->pool_watch, w->config.loop, pool_fd(w->pool), on_pool_fd, w);
@@ -457,6 +473,7 @@ int workers_configure(struct workers *w, const struct config *config)
     CLEANUP(buf_deinit) struct buf spec = BUF_INIT;
     struct size_limits limits = {.idle_ns = config->idle_worker_ns};
     const struct size before = w->size;
+    const uint32_t threads_before = w->next_threads;
     int64_t start_before = w->start_ns;
     int r;
 
@@ -471,10 +488,12 @@ int workers_configure(struct workers *w, const struct config *config)
     config_pool_size(config, &limits.min, &limits.max);
     size_set(&w->size, &limits);
     w->start_ns = config->start_timeout_ns;
+    w->next_threads = config->threads;
     r = w->pool ? change_pool(w, &spec) : make_pool(w, &spec);
     if (r < 0) {
         w->size = before;
         w->start_ns = start_before;
+        w->next_threads = threads_before;
         return r;
     }
     turn_soon(w);

@@ -119,7 +119,9 @@ int workers_spec_make(const struct config *config, const char *program, struct b
     struct spec spec = {.plugins = config->plugins,
                         .n_plugins = (uint32_t)config->n_plugins,
                         .max_tasks = config->max_tasks_per_worker,
-                        .max_age_ms = (uint64_t)(config->max_worker_age_ns / NS_PER_MS)};
+                        .max_age_ms = (uint64_t)(config->max_worker_age_ns / NS_PER_MS),
+                        .n_threads = config->threads,
+                        .nice = config->nice};
     int r;
 
     arena_init(&spec.arena, 0); /* the configuration has limits */

@@ -542,6 +542,8 @@ static void on_half_close(struct grpc_call *call)
     struct worker *w = grpc_call_user(call);
 
     if (!w || worker_is_pool(w)) {
+        if (w)
+            w->has_left = 1;
         grpc_call_finish(call);
         return;
     }

@@ -127,43 +127,69 @@ mono_ns_t dispatch_run(struct dispatch *d, struct effects *effects, mono_ns_t no
     return next;
 }
 
-void dispatch_worker_died(struct dispatch *d, uint64_t key, int wait_status, int asked)
+void dispatch_worker_died(struct dispatch *d, uint64_t child, int wait_status, int asked)
 {
-    struct worker *w = worker_find(d, key);
-    const struct runpage *page;
+    const struct dispatch_pool *pool = &d->config.pool;
+    uint32_t n_dying = 0;
+    int has_culprit = 0;
 
     d->n_crashed += !asked;
-    if (!w)
-        return; /* it never attached */
-    page = d->config.pool.page(d->config.pool.context, key);
-    /* without memory for the copy nothing counts as started: what it ran goes back, as lost without fault would */
-    if (page)
+    LIST_FOREACH (l, &d->workers) {
+        struct worker *w = LIST_ENTRY(l, struct worker, link);
+        const struct runpage *page = worker_is_of(w, child) ? pool->page(pool->context, w->key) : NULL;
+
+        if (!page)
+            continue;
+        /* without memory for the copy nothing counts as started: what it ran goes back, as lost without fault would */
         w->last_page = mem_dup(page, sizeof *page);
-    w->is_dead = 1;
-    w->wait_status = wait_status;
-    w->is_asked = asked;
-    w->is_heard = 1; /* give its stream one whole turn */
-    if (!w->call)
-        (void)!worker_bury(w); /* or at the next tick */
+        w->is_culprit |= runpage_is_blamed(page);
+        has_culprit |= w->is_culprit;
+        n_dying += runpage_is_running(page) ? 1 : 0;
+    }
+    LIST_FOREACH_SAFE (l, &d->workers) {
+        struct worker *w = LIST_ENTRY(l, struct worker, link);
+
+        if (!worker_is_of(w, child))
+            continue;
+        w->is_dead = 1;
+        w->wait_status = wait_status;
+        w->is_asked = asked;
+        w->is_victim = has_culprit && !w->is_culprit;
+        w->n_dying = has_culprit ? 1 : n_dying;
+        w->is_heard = 1; /* give its stream one whole turn */
+        if (!w->call)
+            (void)!worker_bury(w); /* or at the next tick */
+    }
 }
 
-int dispatch_retire(struct dispatch *d, uint64_t key, mono_ns_t now)
+int dispatch_retire(struct dispatch *d, uint64_t child, mono_ns_t now)
 {
-    struct worker *w = worker_find(d, key);
+    struct worker *any = NULL;
 
-    if (!w || w->is_dead)
-        return 0;
-    steer_drain(w, now, SPAN_LIT("another takes its place"), 0);
-    if (w->holder) /* so that a function which the others do not have counts as one that nobody serves */
-        engine_holder_serve_none(d->engine, w->holder);
-    return 1;
+    LIST_FOREACH (l, &d->workers) {
+        struct worker *w = LIST_ENTRY(l, struct worker, link);
+
+        if (!worker_is_of(w, child) || w->is_dead)
+            continue;
+        any = w;
+        if (w->holder) /* so that a function which the others do not have counts as one that nobody serves */
+            engine_holder_serve_none(d->engine, w->holder);
+    }
+    if (any)
+        steer_drain(any, now, SPAN_LIT("another takes its place"), 0);
+    return any != NULL;
 }
 
-uint32_t dispatch_held(const struct dispatch *d, uint64_t key)
+uint32_t dispatch_held(const struct dispatch *d, uint64_t child)
 {
-    const struct worker *w = worker_find(d, key);
+    uint32_t n = 0;
 
-    return w && w->holder ? w->holder->n_leases : 0;
+    LIST_FOREACH (l, &d->workers) {
+        const struct worker *w = LIST_ENTRY(l, struct worker, link);
+
+        n += w->holder && worker_is_of(w, child) ? w->holder->n_leases : 0;
+    }
+    return n;
 }
 
 uint64_t dispatch_needed(const struct dispatch *d, uint64_t enough)
@@ -195,14 +221,15 @@ static mono_ns_t tick_living(struct worker *w, mono_ns_t now)
 {
     const struct dispatch_pool *pool = &w->dispatch->config.pool;
 
-    if (UNLIKELY(w->is_draining && !w->is_stopped && w->holder && w->holder->n_leases == 0)) {
+    if (UNLIKELY(w->is_draining && !w->is_stopped && w->holder && w->holder->n_leases == 0 &&
+                 dispatch_held(w->dispatch, dispatch_child(w->key)) == 0)) {
         w->is_stopped = 1;
-        pool->stop(pool->context, w->key);
+        pool->stop(pool->context, dispatch_child(w->key));
     }
     if (w->call || w->kill_at > now)
         return w->call ? CLOCK_NEVER : w->kill_at;
     w->kill_at = CLOCK_NEVER;
-    pool->kill(pool->context, w->key, "it outlives its stream");
+    worker_kill(w, "it outlives its stream");
     return CLOCK_NEVER;
 }
 

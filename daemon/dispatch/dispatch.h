@@ -16,20 +16,32 @@
 
 struct dispatch;
 
-/* The pool as dispatch sees it; @key is grpc_peer.worker_key. */
+/* A child of the pool runs as many tasks at a time as it has threads, and each of these is a worker here, with a stream, a page
+ * and a slot of its own. dispatch_key: the key of such a worker, grpc_peer.worker_key; dispatch_child: that of its child, as the
+ * pool has it, which is not 0. */
+static inline uint64_t dispatch_key(uint64_t child, uint32_t thread)
+{
+    return child * RUNPAGE_PAGES_MAX + thread;
+}
+static inline uint64_t dispatch_child(uint64_t key)
+{
+    return key / RUNPAGE_PAGES_MAX;
+}
+
+/* The pool as dispatch sees it. */
 struct dispatch_pool {
-    /* The memory shared with worker @key; valid until dispatch_worker_died returns. */
+    /* The memory shared with worker @key; NULL: there is no such; valid until dispatch_worker_died returns. */
     const struct runpage *(*page)(void *context, uint64_t key);
-    /* It has said Hello: it can take work; @problem: what it could not load, with it or "". May be NULL. */
-    void (*ready)(void *context, uint64_t key, struct span problem);
-    /* Ask for the process to be killed: it lies, floods, has lost its stream, or does not end an attempt. */
-    void (*kill)(void *context, uint64_t key, const char *why);
+    /* A thread of @child has said Hello: it can take work; @problem: what it could not load, with it or "". May be NULL. */
+    void (*ready)(void *context, uint64_t child, struct span problem);
+    /* Ask for the process to be killed: it lies, floods, has lost a stream, or does not end an attempt. */
+    void (*kill)(void *context, uint64_t child, const char *why);
     /* SIGTERM to its process group: it ends what it runs, hands back the rest and goes. */
-    void (*term)(void *context, uint64_t key);
+    void (*term)(void *context, uint64_t child);
     /* SIGTERM to the process alone, SIGKILL if that does not help: it holds nothing any more. */
-    void (*stop)(void *context, uint64_t key);
-    /* The process ID of worker @key. */
-    uint32_t (*pid)(void *context, uint64_t key);
+    void (*stop)(void *context, uint64_t child);
+    /* The process ID. */
+    uint32_t (*pid)(void *context, uint64_t child);
     void *context;
 };
 
@@ -67,17 +79,18 @@ const struct grpc_method *dispatch_methods(const struct dispatch *d, size_t *ret
  * Both lists are empty afterwards. Returns when dispatch_tick is to be called for what must end now. */
 mono_ns_t dispatch_run(struct dispatch *d, struct effects *effects, mono_ns_t now);
 
-/* dispatch_worker_died: the pool has reaped child @key; @wait_status as waitpid gives it; @asked: it was stopped by us.
- * What its stream still holds is read first; then what it was running fails with CRASHED (signal or exit code named; only
- * lost, without fault, when we had asked), what had finished unheard is lost without fault, the rest goes back. */
-void dispatch_worker_died(struct dispatch *d, uint64_t key, int wait_status, int asked);
+/* dispatch_worker_died: the pool has reaped @child; @wait_status as waitpid gives it; @asked: it was stopped by us.
+ * What its streams still hold is read first; then what it was running fails with CRASHED (signal or exit code named; only
+ * lost, without fault, when we had asked), what had finished unheard is lost without fault, the rest goes back. Where it is
+ * known which of several that ran is at fault, the others go back as well. */
+void dispatch_worker_died(struct dispatch *d, uint64_t child, int wait_status, int asked);
 
-/* dispatch_retire: child @key gets nothing more, gives back what it has not begun, and is stopped when it holds nothing. Whether
+/* dispatch_retire: @child gets nothing more, gives back what it has not begun, and is stopped when it holds nothing. Whether
  * there is such a worker. dispatch_held: how many tasks it holds. */
-MUST_CHECK int dispatch_retire(struct dispatch *d, uint64_t key, mono_ns_t now);
-uint32_t dispatch_held(const struct dispatch *d, uint64_t key);
+MUST_CHECK int dispatch_retire(struct dispatch *d, uint64_t child, mono_ns_t now);
+uint32_t dispatch_held(const struct dispatch *d, uint64_t child);
 
-/* dispatch_needed: how many children of the pool the tasks would keep busy that they hold, and those that wait and could start,
+/* dispatch_needed: how many workers of the pool the tasks would keep busy that they hold, and those that wait and could start,
  * of functions that the pool runs; counting ends beyond @enough. O(workers + functions with work). */
 uint64_t dispatch_needed(const struct dispatch *d, uint64_t enough);
 

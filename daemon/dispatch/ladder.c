@@ -49,14 +49,15 @@ static mono_ns_t step(struct worker *w, struct lease *lease, mono_ns_t now)
         return clock_add(now, DISPATCH_LADDER_LOOK_NS); /* it comes back, or begins */
     if (now >= kill_at) {
         lease->term_at = lease->kill_at = CLOCK_NEVER;
-        pool->kill(pool->context, w->key, "its attempt does not end");
+        worker_kill(w, "its attempt does not end");
         return CLOCK_NEVER;
     }
     if (is_command)
         return kill_at;
     if (now >= lease->term_at) {
         lease->term_at = CLOCK_NEVER;
-        pool->term(pool->context, w->key);
+        w->is_culprit = 1; /* should that be the end of the process */
+        pool->term(pool->context, dispatch_child(w->key));
     }
     return MIN(lease->term_at, kill_at);
 }

@@ -56,7 +56,7 @@ static struct span principal_of(const struct grpc_call *call)
     return span_of_string(grpc_call_peer(call)->principal);
 }
 
-void steer_drain(struct worker *w, mono_ns_t now, struct span why, int64_t timeout_ns)
+static void drain(struct worker *w, mono_ns_t now, struct span why, int64_t timeout_ns)
 {
     w->is_draining = 1;
     if (timeout_ns)
@@ -66,13 +66,23 @@ void steer_drain(struct worker *w, mono_ns_t now, struct span why, int64_t timeo
         attach_drain(w, why, timeout_ns);
 }
 
+void steer_drain(struct worker *w, mono_ns_t now, struct span why, int64_t timeout_ns)
+{
+    drain(w, now, why, timeout_ns);
+    LIST_FOREACH (l, &w->dispatch->workers) {
+        struct worker *other = LIST_ENTRY(l, struct worker, link);
+
+        if (worker_is_beside(other, w)) /* they end with their process */
+            drain(other, now, why, timeout_ns);
+    }
+}
+
 void steer_kill(struct worker *w, const char *why)
 {
-    const struct dispatch_pool *pool = &w->dispatch->config.pool;
     struct grpc_status st;
 
     if (worker_is_pool(w)) {
-        pool->kill(pool->context, w->key, why);
+        worker_kill(w, why);
         return;
     }
     status_set(&st, GRPC_ABORTED, "WORKER_KILLED", "%s; what it held is lost", why);

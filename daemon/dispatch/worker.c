@@ -67,8 +67,24 @@ struct worker *worker_attach(struct dispatch *d, struct grpc_call *call)
     }
     w->call = call;
     w->key = peer->worker_key;
-    w->pid = d->config.pool.pid(d->config.pool.context, w->key);
+    w->pid = d->config.pool.pid(d->config.pool.context, dispatch_child(w->key));
+    LIST_FOREACH (l, &d->workers) {
+        const struct worker *other = LIST_ENTRY(l, struct worker, link);
+
+        if (worker_is_beside(other, w)) { /* what was said of its process before it came */
+            w->is_draining |= other->is_draining;
+            w->end_at = MIN(w->end_at, other->end_at);
+        }
+    }
     return w;
+}
+
+void worker_kill(struct worker *w, const char *why)
+{
+    const struct dispatch_pool *pool = &w->dispatch->config.pool;
+
+    w->is_culprit = 1;
+    pool->kill(pool->context, dispatch_child(w->key), why);
 }
 
 /* What people are told about it. */
@@ -171,7 +187,7 @@ int worker_hello(struct worker *w, struct span message, struct grpc_status *st)
         worker_describe(w, &hello, st))
         return WORKER_E_BAD;
     if (worker_is_pool(w) && pool->ready)
-        pool->ready(pool->context, w->key, problem_of(&hello));
+        pool->ready(pool->context, dispatch_child(w->key), problem_of(&hello));
     return 0;
 }
 
@@ -302,6 +318,20 @@ static void worker_free(struct worker *w)
     mem_free(w);
 }
 
+/* Whether it has gone in order, and its process runs on for those beside it. */
+static int is_left_behind(const struct worker *w)
+{
+    if (!w->has_left || (w->holder && w->holder->n_leases))
+        return 0;
+    LIST_FOREACH (l, &w->dispatch->workers) {
+        const struct worker *other = LIST_ENTRY(l, struct worker, link);
+
+        if (other->call && worker_is_beside(other, w))
+            return 1;
+    }
+    return 0;
+}
+
 void worker_detach(struct worker *w)
 {
     mono_ns_t now = grpc_call_now(w->call);
@@ -311,7 +341,7 @@ void worker_detach(struct worker *w)
     if (!worker_is_pool(w))
         return;               /* it may come again */
     w->look_at = CLOCK_NEVER; /* its process has its own time to end */
-    w->kill_at = clock_add(now, DISPATCH_EXIT_GRACE_NS);
+    w->kill_at = is_left_behind(w) ? CLOCK_NEVER : clock_add(now, DISPATCH_EXIT_GRACE_NS);
     if (w->is_dead)
         (void)!worker_bury(w); /* or dispatch_tick does */
 }
@@ -320,7 +350,8 @@ void worker_detach(struct worker *w)
 static int crash_of(const struct worker *w, struct finish *ret)
 {
     struct future_error error = {.code = GRPC_INTERNAL, .reason = REASON_CRASHED, .retryable = 1};
-    char text[160];
+    char text[256];
+    int n;
 
     *ret = (struct finish){.usage = {-1, -1, -1, -1}};
     if (w->wait_status & 0x7f) { /* WIFSIGNALED, WTERMSIG: the layout that POSIX systems share */
@@ -328,14 +359,18 @@ static int crash_of(const struct worker *w, struct finish *ret)
 
         ret->has_signal = 1;
         ret->signal = w->wait_status & 0x7f;
-        snprintf(text, sizeof text, "the worker was killed by signal %d (SIG%s) while it ran this task",
-                 ret->signal, name ? name : "?");
+        n = snprintf(text, sizeof text, "the worker was killed by signal %d (SIG%s) while it ran this task",
+                     ret->signal, name ? name : "?");
     } else {
         ret->has_exit_code = 1;
         ret->exit_code = w->wait_status >> 8 & 0xff;
-        snprintf(text, sizeof text, "the worker ended with exit code %d while it ran this task",
-                 ret->exit_code);
+        n = snprintf(text, sizeof text, "the worker ended with exit code %d while it ran this task",
+                     ret->exit_code);
     }
+    if (w->n_dying > 1)
+        snprintf(text + n, sizeof text - (size_t)n,
+                 "; its threads ran %u others at the time, and it is not known which of them is to blame",
+                 (unsigned int)w->n_dying - 1);
     error.message = span_of_string(text);
     ret->error = future_error_new(&error);
     return ret->error ? 0 : -ENOMEM;
@@ -360,6 +395,8 @@ static int settle(struct worker *w, struct lease *lease)
     }
     if (!lease->is_started && (r = engine_start(e, lease, at)) < 0)
         return r;
+    if (w->is_victim && lease->stop == STOP_NOT)
+        return engine_lose_beside(e, lease, w->is_asked);
     if (state != RUNPAGE_RUNNING || (w->is_asked && lease->stop == STOP_NOT))
         return engine_lose(e, lease);
     r = crash_of(w, &finish);

@@ -28,7 +28,7 @@ struct worker {
     enum worker_kind kind;
     struct grpc_call *call; /* its stream; NULL: that is over, or there never was one */
     struct holder *holder;  /* NULL until Hello */
-    uint64_t key;           /* of the pool's child; 0 = from elsewhere */
+    uint64_t key;           /* of the pool's thread (dispatch_key); 0 = from elsewhere */
     uint64_t number;        /* w-NUMBER is its ID */
     uint32_t slots, credit, pid;
     uint64_t n_refused; /* finishes under no current lease */
@@ -44,6 +44,10 @@ struct worker {
     int is_ready;           /* has said Hello */
     int is_dead;            /* the process is gone, or the session is over: bury when the stream is drained */
     int wait_status, is_asked;
+    int is_culprit;      /* its process was to be killed for it, or has died by it */
+    int is_victim;       /* and this one ran beside that one */
+    uint32_t n_dying;    /* how many ran something when the process died */
+    int has_left;        /* it has ended its stream in order */
     mono_ns_t kill_at;   /* without a stream and not known to be dead: its process has until then to end */
     int is_heard;        /* a message came since the last tick */
     mono_ns_t ladder_at; /* something that must end is to be looked at; CLOCK_NEVER */
@@ -60,6 +64,19 @@ static inline int worker_is_pool(const struct worker *w)
 {
     return w->kind == WORKER_POOL;
 }
+
+/* worker_is_of: a thread of @child. worker_is_beside: of the same child as @other. */
+static inline int worker_is_of(const struct worker *w, uint64_t child)
+{
+    return worker_is_pool(w) && dispatch_child(w->key) == child;
+}
+static inline int worker_is_beside(const struct worker *w, const struct worker *other)
+{
+    return w != other && worker_is_of(w, dispatch_child(other->key));
+}
+
+/* worker_kill: the whole process, for what this child of the pool does; those beside it are not at fault. */
+void worker_kill(struct worker *w, const char *why);
 
 /* worker_credit: how many more tasks it takes, those of one function alone included. worker_drop_credit: none. */
 static inline uint64_t worker_credit(const struct worker *w)

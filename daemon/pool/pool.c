@@ -20,7 +20,7 @@
  *
  * Invariants:
  *  1. A pid is used only while the child is not reaped: until then neither it nor its group's number is given to others.
- *  2. n_alive is the number of slots with a key; each of them has a pidfd in the epoll set, a page and a pid.
+ *  2. n_alive is the number of slots with a key; each of them has a pidfd in the epoll set, pages and a pid.
  *  3. Callbacks come from pool_turn only, on_exit before a slot is used again. What they say is the owner's to log; only
  *     what it cannot know is logged here.
  */
@@ -55,7 +55,8 @@ struct slot {
     uint64_t key; /* 0 = empty */
     pid_t pid;
     int pidfd;
-    struct runpage *page;
+    struct runpage *pages; /* of each thread */
+    uint32_t n_threads, n_ready;
     mono_ns_t started_at;
     mono_ns_t kill_at;   /* CLOCK_NEVER: not stopping, or killed already */
     uint64_t generation; /* of the pool, when it was spawned */
@@ -115,6 +116,7 @@ int pool_new(struct pool **ret, const struct pool_config *config, const struct p
     int r;
 
     ASSERT(config->spec_fd >= 0 && config->start_ns > 0 && config->burst > 0);
+    ASSERT(config->n_threads > 0 && config->n_threads <= RUNPAGE_PAGES_MAX);
     /* where SIGCHLD is ignored (it is inherited so) the kernel reaps our children before we can ask how they ended */
     if (sigaction(SIGCHLD, NULL, &children) == 0 && children.sa_handler == SIG_IGN)
         signal(SIGCHLD, SIG_DFL);
@@ -179,19 +181,25 @@ static void slot_kill_group(const struct slot *s)
 static void slot_clear(struct pool *p, struct slot *s)
 {
     err_close(&s->pidfd); /* which takes it out of the epoll set: it was never duplicated */
-    spawn_unmap(s->page);
+    spawn_unmap(s->pages, s->n_threads);
     *s = (struct slot){0};
     p->n_alive--;
 }
 
 /* --- the throttle */
 
+static int has_started(const struct slot *s)
+{
+    for (uint32_t i = 0; i < s->n_threads; i++)
+        if (atomic_load_explicit(&s->pages[i].n_started, memory_order_relaxed) > 0)
+            return 1;
+    return 0;
+}
+
 /* Note that @s works, if it does by now. */
 static void prove(struct pool *p, struct slot *s, mono_ns_t now)
 {
-    if (s->is_proven || !s->is_ready ||
-        (now - s->started_at < EARLY_NS &&
-         atomic_load_explicit(&s->page->n_started, memory_order_relaxed) == 0))
+    if (s->is_proven || !s->is_ready || (now - s->started_at < EARLY_NS && !has_started(s)))
         return;
     s->is_proven = 1;
     if (!is_current(p, s))
@@ -283,7 +291,7 @@ static mono_ns_t sweep(struct pool *p, mono_ns_t now)
     for (uint32_t i = 0; i < p->n_slots; i++)
         if (p->slots[i].key)
             p->known[n++] = p->slots[i].pid;
-    p->has_orphans = orphans_sweep(p->known, n, 0) > 0;
+    p->has_orphans = orphans_sweep(p->known, n, ORPHANS_OF_ANY_AGE, 0) > 0;
     return p->has_orphans ? clock_add(now, SWEEP_NS) : CLOCK_NEVER;
 }
 
@@ -295,14 +303,15 @@ static int spawn_into(struct pool *p, struct slot *s, mono_ns_t now)
     struct spawn_child child;
     int r;
 
-    r = spawn_worker(p->path, p->config.spec_fd, &child);
+    r = spawn_worker(p->path, p->config.spec_fd, p->config.n_threads, &child);
     if (r < 0)
         return r;
     *s = (struct slot){
             .key = ++p->last_key,
             .pid = child.pid,
             .pidfd = child.pidfd,
-            .page = child.page,
+            .pages = child.pages,
+            .n_threads = child.n_threads,
             .started_at = now,
             .kill_at = CLOCK_NEVER,
             .generation = p->generation,
@@ -314,10 +323,11 @@ static int spawn_into(struct pool *p, struct slot *s, mono_ns_t now)
         slot_kill_group(s);
         (void)wait_status_of(s, 0);
         slot_clear(p, s);
-        close(child.socket);
+        for (uint32_t i = 0; i < child.n_threads; i++)
+            close(child.sockets[i]);
         return r;
     }
-    p->ops.on_spawn(p->ops.context, s->key, s->pid, child.socket);
+    p->ops.on_spawn(p->ops.context, s->key, s->pid, child.sockets, child.n_threads);
     return 0;
 }
 
@@ -360,9 +370,10 @@ static mono_ns_t spawn_missing(struct pool *p, mono_ns_t now)
 
 /* --- generations */
 
-void pool_renew(struct pool *p, int spec_fd, mono_ns_t now)
+void pool_renew(struct pool *p, int spec_fd, uint32_t n_threads, mono_ns_t now)
 {
     p->config.spec_fd = spec_fd;
+    p->config.n_threads = n_threads;
     p->generation++;
     p->n_early = 0;
     p->delay_ns = 0;
@@ -376,7 +387,7 @@ void pool_ready(struct pool *p, uint64_t key)
 {
     struct slot *s = slot_find(p, key);
 
-    if (s)
+    if (s && ++s->n_ready == s->n_threads)
         s->is_ready = 1;
 }
 
@@ -544,11 +555,12 @@ int pool_fd(const struct pool *p)
     return p->epoll_fd;
 }
 
-const struct runpage *pool_page(const struct pool *p, uint64_t key)
+const struct runpage *pool_pages(const struct pool *p, uint64_t key, uint32_t *ret_n)
 {
     const struct slot *s = slot_find(p, key);
 
-    return s ? s->page : NULL;
+    *ret_n = s ? s->n_threads : 0;
+    return s ? s->pages : NULL;
 }
 
 pid_t pool_pid(const struct pool *p, uint64_t key)
@@ -577,7 +589,7 @@ struct pool *pool_free(struct pool *p)
             p->has_orphans = 1;
         }
     if (p->has_orphans)
-        (void)orphans_sweep(NULL, 0, 1);
+        (void)orphans_sweep(NULL, 0, ORPHANS_OF_ANY_AGE, 1);
     err_close(&p->epoll_fd);
     mem_free(p->slots);
     mem_free(p->known);

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * posix_spawn and what goes into it. The three descriptors of a child are first moved out of the way of the numbers
+ * posix_spawn and what goes into it. The descriptors of a child are first moved out of the way of the numbers
  * that they will have (a dup2 must not close the source of the next one), everything above is closed in the child even
  * where somebody forgot CLOEXEC, and signals start as in a fresh process: a daemon blocks and ignores some.
  *
- * The runpage is sealed against resizing: a worker that shrinks it could kill the daemon with SIGBUS.
+ * The runpages are sealed against resizing: a worker that shrinks it could kill the daemon with SIGBUS.
  */
 #include "pool/spawn.h"
 
@@ -19,8 +19,6 @@
 #include <sys/pidfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-
-enum { ABOVE_CHILD_FDS = 10 };
 
 /* What a worker sees of the daemon's environment. The options of the sanitizers do nothing in other builds. No
  * LD_LIBRARY_PATH: a plugin names its libraries by its run path. */
@@ -55,53 +53,78 @@ void spawn_environment(char *const *from, char *to[static SPAWN_ENVIRONMENT_MAX]
     to[n] = NULL;
 }
 
-static int above(int fd)
+/* What a child of @n_threads gets, before it has its numbers there; -1: not made yet. */
+struct parts {
+    uint32_t n_threads;
+    int sockets[RUNPAGE_PAGES_MAX], page, spec;
+    int ours[RUNPAGE_PAGES_MAX];
+    struct runpage *pages;
+};
+
+static int above(const struct parts *p, int fd)
 {
-    int moved = fcntl(fd, F_DUPFD_CLOEXEC, ABOVE_CHILD_FDS);
+    int moved = fcntl(fd, F_DUPFD_CLOEXEC, SPAWN_MORE_FD + (int)p->n_threads);
 
     return moved < 0 ? -errno : moved;
 }
 
-/* Make the page, its mapping here and a descriptor for the child. */
-static int make_page(struct runpage **ret_page, int *ret_fd)
+/* Make the pages, their mapping here and a descriptor for the child. */
+static int make_pages(struct parts *p)
 {
     int fd CLEANUP(err_close) = memfd_create("futured-runpage", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    void *page;
-    int child_fd;
+    size_t n_bytes = p->n_threads * sizeof *p->pages;
+    void *pages;
 
-    if (fd < 0 || ftruncate(fd, RUNPAGE_BYTES) < 0 ||
+    if (fd < 0 || ftruncate(fd, (off_t)n_bytes) < 0 ||
         fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
         return -errno;
-    child_fd = above(fd);
-    if (child_fd < 0)
-        return child_fd;
-    page = mmap(NULL, RUNPAGE_BYTES, PROT_READ, MAP_SHARED, fd, 0);
-    if (page == MAP_FAILED) {
-        int r = -errno;
-
-        close(child_fd);
-        return r;
-    }
-    *ret_page = page;
-    *ret_fd = child_fd;
+    p->page = above(p, fd);
+    if (p->page < 0)
+        return p->page;
+    pages = mmap(NULL, n_bytes, PROT_READ, MAP_SHARED, fd, 0);
+    if (pages == MAP_FAILED)
+        return -errno;
+    p->pages = pages;
     return 0;
 }
 
-static int make_sockets(int *ret_ours, int *ret_child)
+static int make_sockets(struct parts *p, uint32_t i)
 {
-    int pair[2], child;
+    int pair[2];
 
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
         return -errno;
-    child = fcntl(pair[0], F_SETFL, O_NONBLOCK) < 0 ? -errno : above(pair[1]);
+    p->ours[i] = pair[0];
+    p->sockets[i] = fcntl(pair[0], F_SETFL, O_NONBLOCK) < 0 ? -errno : above(p, pair[1]);
     close(pair[1]);
-    if (child < 0) {
-        close(pair[0]);
-        return child;
+    return MIN(p->sockets[i], 0);
+}
+
+static int make_parts(struct parts *p, int spec_fd, uint32_t n_threads)
+{
+    int r = 0;
+
+    *p = (struct parts){.n_threads = n_threads, .page = -1};
+    for (uint32_t i = 0; i < n_threads; i++)
+        p->sockets[i] = p->ours[i] = -1;
+    p->spec = above(p, spec_fd);
+    if (p->spec < 0)
+        return p->spec;
+    for (uint32_t i = 0; r == 0 && i < n_threads; i++)
+        r = make_sockets(p, i);
+    return r == 0 ? make_pages(p) : r;
+}
+
+/* Also what is for the daemon, unless *@p has forgotten it. */
+static void drop_parts(struct parts *p)
+{
+    for (uint32_t i = 0; i < p->n_threads; i++) {
+        err_close(&p->sockets[i]);
+        err_close(&p->ours[i]);
     }
-    *ret_ours = pair[0];
-    *ret_child = child;
-    return 0;
+    err_close(&p->page);
+    err_close(&p->spec);
+    spawn_unmap(p->pages, p->n_threads);
 }
 
 static int set_attributes(posix_spawnattr_t *attributes)
@@ -118,8 +141,22 @@ static int set_attributes(posix_spawnattr_t *attributes)
            posix_spawnattr_setsigdefault(attributes, &all);
 }
 
+/* 0; another: no memory. */
+static int set_descriptors(posix_spawn_file_actions_t *actions, const struct parts *p)
+{
+    int r = posix_spawn_file_actions_addopen(actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0) ||
+            posix_spawn_file_actions_adddup2(actions, STDERR_FILENO, STDOUT_FILENO) ||
+            posix_spawn_file_actions_adddup2(actions, p->sockets[0], SPAWN_SOCKET_FD) ||
+            posix_spawn_file_actions_adddup2(actions, p->page, SPAWN_PAGE_FD) ||
+            posix_spawn_file_actions_adddup2(actions, p->spec, SPAWN_SPEC_FD);
+
+    for (int i = 1; !r && i < (int)p->n_threads; i++)
+        r = posix_spawn_file_actions_adddup2(actions, p->sockets[i], SPAWN_MORE_FD + i - 1);
+    return r || posix_spawn_file_actions_addclosefrom_np(actions, SPAWN_MORE_FD + (int)p->n_threads - 1);
+}
+
 /* Run @path with the given descriptors. The pid, or -errno. */
-static pid_t run(const char *path, int socket, int page, int spec)
+static pid_t run(const char *path, const struct parts *p)
 {
     char *environment[SPAWN_ENVIRONMENT_MAX];
     char name[] = "futured-worker";
@@ -136,13 +173,7 @@ static pid_t run(const char *path, int socket, int page, int spec)
         return -ENOMEM;
     }
     spawn_environment(environ, environment);
-    if (set_attributes(&attributes) ||
-        posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0) ||
-        posix_spawn_file_actions_adddup2(&actions, STDERR_FILENO, STDOUT_FILENO) ||
-        posix_spawn_file_actions_adddup2(&actions, socket, SPAWN_SOCKET_FD) ||
-        posix_spawn_file_actions_adddup2(&actions, page, SPAWN_PAGE_FD) ||
-        posix_spawn_file_actions_adddup2(&actions, spec, SPAWN_SPEC_FD) ||
-        posix_spawn_file_actions_addclosefrom_np(&actions, SPAWN_SPEC_FD + 1))
+    if (set_attributes(&attributes) || set_descriptors(&actions, p))
         r = ENOMEM;
     else
         r = posix_spawn(&pid, path, &actions, &attributes, arguments, environment);
@@ -151,43 +182,35 @@ static pid_t run(const char *path, int socket, int page, int spec)
     return r ? -r : pid;
 }
 
-int spawn_worker(const char *path, int spec_fd, struct spawn_child *ret)
+int spawn_worker(const char *path, int spec_fd, uint32_t n_threads, struct spawn_child *ret)
 {
-    int ours CLEANUP(err_close) = -1, socket CLEANUP(err_close) = -1;
-    int page_fd CLEANUP(err_close) = -1, spec CLEANUP(err_close) = -1;
-    struct runpage *page = NULL;
+    CLEANUP(drop_parts) struct parts p;
+    int r = make_parts(&p, spec_fd, n_threads), pidfd;
     pid_t pid;
-    int pidfd, r;
 
-    r = make_sockets(&ours, &socket);
     if (r < 0)
         return r;
-    spec = above(spec_fd);
-    if (spec < 0)
-        return spec;
-    r = make_page(&page, &page_fd);
-    if (r < 0)
-        return r;
-    pid = run(path, socket, page_fd, spec);
-    if (pid < 0) {
-        spawn_unmap(page);
+    pid = run(path, &p);
+    if (pid < 0)
         return pid;
-    }
     pidfd = pidfd_open(pid, 0);         /* still ours: nobody else reaps it */
     if (pidfd < 0 && errno != ENOSYS) { /* without the call (valgrind) the pool has to ask */
         r = -errno;
         kill(-pid, SIGKILL);
         waitpid(pid, NULL, 0);
-        spawn_unmap(page);
         return r;
     }
-    *ret = (struct spawn_child){.pid = pid, .pidfd = pidfd, .socket = ours, .page = page};
-    ours = -1;
+    *ret = (struct spawn_child){
+            .pid = pid, .pidfd = pidfd, .n_threads = n_threads, .pages = TAKE_PTR(p.pages)};
+    for (uint32_t i = 0; i < n_threads; i++) {
+        ret->sockets[i] = p.ours[i];
+        p.ours[i] = -1;
+    }
     return 0;
 }
 
-void spawn_unmap(struct runpage *page)
+void spawn_unmap(struct runpage *pages, uint32_t n_threads)
 {
-    if (page)
-        munmap(page, RUNPAGE_BYTES);
+    if (pages)
+        munmap(pages, n_threads * sizeof *pages);
 }

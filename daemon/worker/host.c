@@ -59,7 +59,6 @@ struct host {
     int is_ended; /* and so is host_run */
     int is_stopping, is_half_closed;
     uint64_t max_result_bytes;
-    uint64_t n_run;      /* tasks, of config.max_tasks */
     mono_ns_t stop_at;   /* by its age; CLOCK_NEVER */
     uint32_t n_unsent;   /* started, finish not in the kernel */
     uint32_t n_in_link;  /* of these, with their finish in the link */
@@ -203,6 +202,15 @@ static void retire(struct host *h)
 {
     h->is_stopping = 1;
     hand_back(h);
+}
+
+static void count_task(struct host *h)
+{
+    if (atomic_fetch_add(h->config.n_run, 1) + 1 != h->config.max_tasks)
+        return;
+    retire(h);
+    if (h->config.on_max_tasks)
+        h->config.on_max_tasks();
 }
 
 /* --- waiting, by the runner or the monitor */
@@ -364,8 +372,8 @@ static void run_item(struct host *h, const struct item *item, mono_ns_t began)
         send_pieces(h);
     outbox_finish(&h->outbox, &h->call, clock_mono());
     attempt_end(&h->call);
-    if (UNLIKELY(++h->n_run == h->config.max_tasks))
-        retire(h);
+    if (UNLIKELY(h->config.max_tasks))
+        count_task(h);
 }
 
 static int may_start(const struct host *h)

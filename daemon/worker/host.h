@@ -15,8 +15,10 @@ struct host_config {
     struct functions *functions;
     const char *name, *session_token; /* of Hello */
     const char *guard_program;        /* see guard_init; may be NULL */
-    uint64_t max_tasks;               /* after so many it ends in order; 0: no limit */
-    int64_t max_age_ns;               /* and so, when nothing runs, after this; 0: no limit */
+    uint64_t max_tasks;               /* when the process has run so many it ends in order; 0: no limit */
+    _Atomic uint64_t *n_run;          /* that it has run; NULL where there is no limit */
+    void (*on_max_tasks)(void);       /* for those who run beside it; may be NULL */
+    int64_t max_age_ns;               /* it also ends, when nothing runs, after this; 0: no limit */
     /* The daemon is gone while a task runs; from the monitor's thread. It may end the process. May be NULL. */
     void (*on_gone)(void *context);
     void *context;

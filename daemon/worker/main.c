@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /* futured-worker: a process of the pool (daemon/pool), which starts it with fd 3, 4 and 5. Not for use by hand. */
 #include "base/log.h"
+#include "worker/blame.h"
 #include "worker/guard.h"
-#include "worker/host.h"
 #include "worker/isolate.h"
 #include "worker/sandbox.h"
 #include "worker/spec.h"
+#include "worker/threads.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -16,12 +17,10 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include <sys/random.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 
 #define SHIPPED_PLUGIN "futured-functions.so"
-
-enum { TOKEN_BYTES = 16 };
 
 static int fail(int exit_code, const char *event, const char *why)
 {
@@ -38,15 +37,6 @@ static void plugin_folder(char folder[static PATH_MAX])
     while (n > 0 && folder[n - 1] != '/')
         n--;
     memcpy(folder + MAX(n, (ssize_t)0), relative, sizeof relative);
-}
-
-static void make_token(char token[static 2 * TOKEN_BYTES + 1])
-{
-    uint8_t random[TOKEN_BYTES];
-
-    ASSERT(getrandom(random, sizeof random, 0) == (ssize_t)sizeof random);
-    for (size_t i = 0; i < sizeof random; i++)
-        snprintf(token + 2 * i, 3, "%02x", random[i]);
 }
 
 static int signal_fd(void)
@@ -93,7 +83,17 @@ static void find_groups(const struct spec *spec, struct functions *f)
     cgroup_find(&f->cgroups, "/sys/fs/cgroup", own);
 }
 
-/* @ret_life: how long it may live. */
+static void set_nice(int nice)
+{
+    if (!nice || setpriority(PRIO_PROCESS, 0, nice) == 0)
+        return;
+    LOG_EVENT(
+            LOG_WARNING, "worker_nice_not_set", LOG_NUM("pid", getpid()), LOG_NUM("nice", nice),
+            LOG_ERRNO(-errno),
+            LOG_STR("hint", "give the daemon CAP_SYS_NICE, or its unit LimitNICE=, or take [pool] nice out"));
+}
+
+/* Of @ret_life: how long it may live. */
 static int load(const struct sandbox *sandbox, struct functions *ret, struct host_config *ret_life)
 {
     struct spec spec;
@@ -103,7 +103,10 @@ static int load(const struct sandbox *sandbox, struct functions *ret, struct hos
     close(sandbox->spec_fd);
     if (r != 0)
         return fail(EX_CONFIG, "worker_spec_unreadable", r < 0 ? log_errno_text(r) : spec_error_text(r));
-    r = load_spec(&spec, sandbox->page, ret);
+    set_nice(spec.nice);
+    r = sandbox->n_threads > 1 ? blame_init() : 0;
+    if (r == 0)
+        r = load_spec(&spec, sandbox->pages, ret);
     if (r == 0)
         find_groups(&spec, ret);
     ret_life->max_tasks = spec.max_tasks;
@@ -121,44 +124,6 @@ static int load(const struct sandbox *sandbox, struct functions *ret, struct hos
         line = newline + 1;
     }
     return ret->n_items ? 0 : fail(EX_CONFIG, "worker_serves_nothing", "no function could be loaded");
-}
-
-/* The connection is lost, be it by what the task at hand does: that is no crash of the worker. */
-static void leave(void *page)
-{
-    runpage_give_up(page);
-    _exit(0);
-}
-
-static int serve(const struct sandbox *sandbox, struct functions *functions, const struct host_config *life)
-{
-    char token[2 * TOKEN_BYTES + 1], name[32], why[HOST_TEXT_BYTES];
-    struct host_config config = {
-            .fd = sandbox->socket,
-            .page = sandbox->page,
-            .signal_fd = signal_fd(),
-            .functions = functions,
-            .name = name,
-            .session_token = token,
-            .guard_program = "/proc/self/exe",
-            .max_tasks = life->max_tasks,
-            .max_age_ns = life->max_age_ns,
-            .on_gone = leave,
-            .context = sandbox->page,
-    };
-    int r;
-
-    if (config.signal_fd < 0)
-        return fail(EX_OSERR, "worker_not_started", log_errno_text(config.signal_fd));
-    make_token(token);
-    snprintf(name, sizeof name, "pool-%d", (int)getpid());
-    r = host_run(&config, why);
-    if (r == HOST_E_GONE)
-        leave(sandbox->page);
-    if (r != 0)
-        return fail(r == HOST_E_PROTOCOL ? EX_PROTOCOL : EX_OSERR, "worker_failed",
-                    why[0] ? why : log_errno_text(r));
-    return 0;
 }
 
 int main(int argc, char **argv)
@@ -187,7 +152,11 @@ int main(int argc, char **argv)
     r = load(&sandbox, &functions, &life);
     if (r != 0)
         return r;
-    r = serve(&sandbox, &functions, &life);
+    life.functions = &functions;
+    life.guard_program = "/proc/self/exe";
+    life.signal_fd = signal_fd();
+    r = life.signal_fd < 0 ? fail(EX_OSERR, "worker_not_started", log_errno_text(life.signal_fd))
+                           : threads_run(&sandbox, &life);
     functions_deinit(&functions);
     return r;
 }

@@ -2,7 +2,7 @@
 /*
  * One poll over the three pipes, the child's pidfd and the eventfd of a cancel, so that a child that does not read, or that
  * writes before it reads, never blocks us. It ends when the child has died: then its group is killed, and what is still in
- * the pipes is read. What has left the group is ours then (base/orphans.h), or in its control group, and killed as well; a
+ * the pipes is read. What has left the group is ours then (leftovers.h), or in its control group, and killed as well; a
  * process that outlives the child is none we wait for.
  *
  * How an attempt ended is judged once, from the wait status, from what stopped it (enum pump_stop) and from what the kernel
@@ -12,8 +12,8 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/orphans.h"
 #include "base/text.h"
+#include "worker/leftovers.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -164,12 +164,11 @@ static void note_end(struct futured_call *call, int status, const struct rusage 
     call->usage.max_rss_bytes = max_rss_of(usage);
 }
 
-static int reap(struct pump *p, const pid_t *known, size_t n_known)
+static int reap(struct pump *p)
 {
     struct rusage usage = {0};
     int status = child_reap(&p->child, &usage);
 
-    (void)orphans_sweep(known, n_known, 1);
     note_end(p->call, status, &usage);
     return status;
 }
@@ -213,8 +212,7 @@ int pump_run(struct pump *p, const char *path, char *const *argv, char *const *e
                                 .open_files = limits->open_files};
     struct confine confine;
     struct cgroup cgroup = {0};
-    pid_t known[ORPHANS_MAX];
-    size_t n_known;
+    struct leftovers leftovers;
     int r;
 
     if (limits->confine) {
@@ -229,15 +227,16 @@ int pump_run(struct pump *p, const char *path, char *const *argv, char *const *e
     else
         setup.memory_bytes = limits->memory_bytes;
     setup.guard_fd = guard_clear(&p->call->guard);
-    n_known = orphans_children(known);
+    leftovers_begin(&leftovers);
     r = child_start(path, argv, env, &setup, &p->child);
     if (r == 0) {
         pump(p);
         drain(p);
         (void)guard_clear(&p->call->guard); /* while the number is still its group's */
-        p->status = reap(p, known, n_known);
+        p->status = reap(p);
         p->n_memory_kills = cgroup.version ? cgroup_n_killed(&cgroup) : 0;
     }
+    leftovers_end(&leftovers);
     cgroup_remove(&cgroup);
     return r == 0 ? 0 : fail_to_start(p, path, &setup, -r);
 }

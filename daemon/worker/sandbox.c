@@ -42,18 +42,32 @@ static int check_parent(void)
     return maker.pid == 0 || getppid() == 0 || getppid() == maker.pid ? 0 : SANDBOX_E_ORPHAN;
 }
 
-static int map_page(struct runpage **ret)
+/* There is a page for each thread. */
+static int map_pages(struct sandbox *s)
 {
     struct stat st;
-    void *page;
+    void *pages;
 
-    if (fstat(SANDBOX_PAGE_FD, &st) < 0 || st.st_size < RUNPAGE_BYTES)
+    if (fstat(SANDBOX_PAGE_FD, &st) < 0 || st.st_size < RUNPAGE_BYTES ||
+        st.st_size > RUNPAGE_PAGES_MAX * RUNPAGE_BYTES)
         return SANDBOX_E_FDS;
-    page = mmap(NULL, RUNPAGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, SANDBOX_PAGE_FD, 0);
-    if (page == MAP_FAILED)
+    s->n_threads = (uint32_t)(st.st_size / RUNPAGE_BYTES);
+    pages = mmap(NULL, s->n_threads * sizeof *s->pages, PROT_READ | PROT_WRITE, MAP_SHARED, SANDBOX_PAGE_FD,
+                 0);
+    if (pages == MAP_FAILED)
         return -errno;
     close(SANDBOX_PAGE_FD);
-    *ret = page;
+    s->pages = pages;
+    return 0;
+}
+
+static int hide_sockets(struct sandbox *s)
+{
+    for (int i = 0; i < (int)s->n_threads; i++) {
+        s->sockets[i] = sandbox_hide(i == 0 ? SANDBOX_SOCKET_FD : SANDBOX_MORE_FD + i - 1);
+        if (s->sockets[i] < 0)
+            return s->sockets[i];
+    }
     return 0;
 }
 
@@ -70,19 +84,19 @@ int sandbox_enter(struct sandbox *ret)
         return r;
     if (fcntl(SANDBOX_SPEC_FD, F_SETFD, FD_CLOEXEC) < 0)
         return SANDBOX_E_FDS;
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || setrlimit(RLIMIT_CORE, &none) < 0 ||
-        close_range(SANDBOX_SPEC_FD + 1, UINT_MAX, 0) < 0 || signal(SIGPIPE, SIG_IGN) == SIG_ERR)
-        return -errno;
-    r = orphans_adopt();
-    if (r < 0)
-        return r;
-    r = map_page(&s.page);
+    r = map_pages(&s);
     if (r != 0)
         return r;
-    s.socket = sandbox_hide(SANDBOX_SOCKET_FD);
-    if (s.socket < 0) {
-        munmap(s.page, RUNPAGE_BYTES);
-        return s.socket;
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || setrlimit(RLIMIT_CORE, &none) < 0 ||
+        close_range(SANDBOX_MORE_FD + s.n_threads - 1, UINT_MAX, 0) < 0 ||
+        signal(SIGPIPE, SIG_IGN) == SIG_ERR)
+        return -errno;
+    r = orphans_adopt();
+    if (r == 0)
+        r = hide_sockets(&s);
+    if (r < 0) {
+        munmap(s.pages, s.n_threads * sizeof *s.pages);
+        return r;
     }
     *ret = s;
     return 0;

@@ -6,17 +6,18 @@
 #include "base/err.h"
 #include "base/runpage.h"
 
-enum { SANDBOX_SOCKET_FD = 3, SANDBOX_PAGE_FD = 4, SANDBOX_SPEC_FD = 5 };
+enum { SANDBOX_SOCKET_FD = 3, SANDBOX_PAGE_FD = 4, SANDBOX_SPEC_FD = 5, SANDBOX_MORE_FD = 6 };
 
 struct sandbox {
-    int socket; /* fd 3, hidden */
+    uint32_t n_threads;
+    int sockets[RUNPAGE_PAGES_MAX]; /* one for each: fd 3, and 6 and so on, hidden */
+    struct runpage *pages;          /* as many */
     int spec_fd;
-    struct runpage *page;
 };
 
 /* sandbox_enter: die with the daemon, never gain privileges, leave no core, have no descriptor that was not meant, and be
  * the one to whom orphans of what runs here come.
- *   Return: 0; SANDBOX_E_ORPHAN (the daemon has died already); SANDBOX_E_FDS (fd 3 to 5 are not what the pool gives);
+ *   Return: 0; SANDBOX_E_ORPHAN (the daemon has died already); SANDBOX_E_FDS (the descriptors are not what the pool gives);
  *           -errno. */
 enum { SANDBOX_E_ORPHAN = 1, SANDBOX_E_FDS };
 MUST_CHECK int sandbox_enter(struct sandbox *ret);

@@ -19,7 +19,9 @@ enum {
     SPEC_LIMITS,
     SPEC_MAX_TASKS,
     SPEC_MAX_AGE,
-    SPEC_STAMP
+    SPEC_STAMP,
+    SPEC_THREADS,
+    SPEC_NICE
 };
 enum {
     LIMITS_NAME = 1,
@@ -34,7 +36,8 @@ enum {
 enum { COMMAND_NAME = 1, COMMAND_LINE = 2, COMMAND_SHELL = 3, COMMAND_DOC = 4, COMMAND_DIRECTORY = 5 };
 
 struct spec_message {
-    uint64_t version, max_tasks, max_age_ms;
+    uint64_t version, max_tasks, max_age_ms, n_threads;
+    int64_t nice;
     uint32_t plugin, command, limits, stamp;
 };
 static const struct codec_row spec_rows[] = {
@@ -45,6 +48,8 @@ static const struct codec_row spec_rows[] = {
         CODEC_ROW(SPEC_MAX_TASKS, CODEC_UINT, struct spec_message, max_tasks),
         CODEC_ROW(SPEC_MAX_AGE, CODEC_UINT, struct spec_message, max_age_ms),
         CODEC_ROW(SPEC_STAMP, CODEC_REPEATED_STRING, struct spec_message, stamp),
+        CODEC_ROW(SPEC_THREADS, CODEC_UINT, struct spec_message, n_threads),
+        CODEC_ROW(SPEC_NICE, CODEC_SINT, struct spec_message, nice),
 };
 static const struct codec_table spec_table = {spec_rows, ARRAY_LEN(spec_rows)};
 
@@ -128,6 +133,8 @@ static int encode(const struct spec *spec, struct buf *out)
     writer_uint(&w, SPEC_MAX_AGE, spec->max_age_ms);
     for (uint32_t i = 0; spec->stamps && i < spec->n_plugins; i++)
         writer_bytes_always(&w, SPEC_STAMP, span_of_string(spec->stamps[i]));
+    writer_uint(&w, SPEC_THREADS, spec->n_threads);
+    writer_sint(&w, SPEC_NICE, spec->nice);
     return w.failed;
 }
 
@@ -265,6 +272,8 @@ static int decode(struct span message, struct spec *ret)
         return e;
     ret->max_tasks = m.max_tasks;
     ret->max_age_ms = m.max_age_ms;
+    ret->n_threads = m.n_threads;
+    ret->nice = (int)m.nice;
     while (codec_each(&r, SPEC_COMMAND, &item)) {
         e = decode_command(item, &ret->arena, &ret->commands[ret->n_commands++]);
         if (e != 0)

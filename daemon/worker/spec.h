@@ -7,7 +7,7 @@
  * Format: one protobuf message {version = 1, plugin = 2 (repeated string), command = 3 (repeated {name = 1, line = 2,
  * shell = 3, doc = 4, directory = 5}), limits = 4 (repeated {name = 1, memory_bytes = 2, cpu_seconds = 3, result_bytes = 4,
  * open_files = 5, isolate = 6, sandbox = 7, tmp_bytes = 8}), max_tasks = 5, max_age_ms = 6, stamp = 7 (repeated string: of each plugin; workers do
- * not look at it)}. A reader refuses a version that it does not know; fields are only ever added, so the version
+ * not look at it), threads = 8 (workers count their pages), nice = 9 (zigzag)}. A reader refuses a version that it does not know; fields are only ever added, so the version
  * changes only when an old worker would do wrong by skipping one. Both sides come from one build, but a daemon may be
  * replaced on disk while it runs.
  */
@@ -49,7 +49,9 @@ struct spec {
     struct spec_limits *limits;
     uint32_t n_limits;
     uint64_t max_tasks, max_age_ms; /* of a worker, which then ends; 0: no limit */
-    struct arena arena;             /* of a spec that was read */
+    uint64_t n_threads;
+    int nice;           /* 0: as the daemon */
+    struct arena arena; /* of a spec that was read */
 };
 
 /* spec_write: a new sealed, CLOEXEC memfd with @spec in it.

@@ -190,7 +190,8 @@ int cgroup_make(struct cgroup_home *home, uint64_t memory_bytes, struct cgroup *
 
     if (!home->version)
         return -ENOENT;
-    snprintf(name, sizeof name, PREFIX "%d-%u", (int)getpid(), home->n_made++);
+    snprintf(name, sizeof name, PREFIX "%d-%u", (int)getpid(),
+             __atomic_fetch_add(&home->n_made, 1, __ATOMIC_RELAXED));
     r = join(c.path, home->path, "", name);
     if (r == 0)
         r = join(procs, c.path, "", "cgroup.procs");

@@ -6,6 +6,8 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <sys/prctl.h>
@@ -54,19 +56,50 @@ static int is_among(pid_t pid, const pid_t *pids, size_t n)
     return 0;
 }
 
+uint64_t orphans_now(void)
+{
+    uint64_t per_s = (uint64_t)sysconf(_SC_CLK_TCK);
+    struct timespec now;
+
+    clock_gettime(CLOCK_BOOTTIME, &now);
+    return (uint64_t)now.tv_sec * per_s + (uint64_t)now.tv_nsec * per_s / 1000000000;
+}
+
+/* UINT64_MAX where the system does not say. */
+static uint64_t started_at(pid_t pid)
+{
+    enum { STARTED_FIELDS = 20 }; /* behind the name, which ends with the last parenthesis */
+    char path[64], text[1024];
+    const char *at;
+    ssize_t n;
+    int fd;
+
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    n = fd < 0 ? 0 : read(fd, text, sizeof text - 1);
+    if (fd >= 0)
+        close(fd);
+    text[n > 0 ? n : 0] = '\0';
+    at = strrchr(text, ')');
+    for (int i = 0; at && i < STARTED_FIELDS; i++)
+        at = strchr(at + 1, ' ');
+    return at ? strtoull(at, NULL, 10) : UINT64_MAX;
+}
+
 /* One look at all of them. How many were ended; *ret_left: how many were not yet. */
-static size_t sweep(const pid_t *known, size_t n_known, int is_waiting, size_t *ret_left)
+static size_t sweep(const pid_t *known, size_t n_known, uint64_t before, int is_waiting, size_t *ret_left)
 {
     pid_t pids[ORPHANS_MAX], r;
-    size_t n = orphans_children(pids), n_ended = 0;
+    size_t n_all = orphans_children(pids), n = 0, n_ended = 0;
 
     *ret_left = 0;
+    for (size_t i = 0; i < n_all; i++)
+        if (!is_among(pids[i], known, n_known) &&
+            (before == ORPHANS_OF_ANY_AGE || started_at(pids[i]) < before))
+            pids[n++] = pids[i];
     for (size_t i = 0; i < n; i++)
-        if (!is_among(pids[i], known, n_known))
-            kill(pids[i], SIGKILL); /* all of them before one is waited for */
+        kill(pids[i], SIGKILL); /* all of them before one is waited for */
     for (size_t i = 0; i < n; i++) {
-        if (is_among(pids[i], known, n_known))
-            continue;
         do
             r = waitpid(pids[i], NULL, is_waiting ? 0 : WNOHANG);
         while (r < 0 && errno == EINTR);
@@ -76,11 +109,11 @@ static size_t sweep(const pid_t *known, size_t n_known, int is_waiting, size_t *
     return n_ended;
 }
 
-size_t orphans_sweep(const pid_t *known, size_t n_known, int is_waiting)
+size_t orphans_sweep(const pid_t *known, size_t n_known, uint64_t before, int is_waiting)
 {
     size_t left;
 
-    while (sweep(known, n_known, is_waiting, &left) > 0)
+    while (sweep(known, n_known, before, is_waiting, &left) > 0)
         ; /* their children have come to us */
     return left;
 }

@@ -30,11 +30,11 @@ static void test_children(void **state)
     two = spawn("exec sleep 1000");
     assert_int_equal(orphans_children(pids), 2);
     assert_true((pids[0] == one && pids[1] == two) || (pids[0] == two && pids[1] == one));
-    assert_int_equal(orphans_sweep(&one, 1, 1), 0); /* all but that one */
+    assert_int_equal(orphans_sweep(&one, 1, ORPHANS_OF_ANY_AGE, 1), 0); /* all but that one */
     assert_int_equal(orphans_children(pids), 1);
     assert_int_equal(pids[0], one);
     assert_int_equal(waitpid(one, NULL, WNOHANG), 0);
-    assert_int_equal(orphans_sweep(NULL, 0, 1), 0);
+    assert_int_equal(orphans_sweep(NULL, 0, ORPHANS_OF_ANY_AGE, 1), 0);
     assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
 }
 
@@ -50,9 +50,9 @@ static void test_families(void **state)
         assert_int_equal(waitpid(pid, &status, 0), pid);
         assert_int_equal(status, 0);
         if (i % 2 == 0) {
-            assert_int_equal(orphans_sweep(NULL, 0, 1), 0);
+            assert_int_equal(orphans_sweep(NULL, 0, ORPHANS_OF_ANY_AGE, 1), 0);
         } else {
-            while (orphans_sweep(NULL, 0, 0) > 0)
+            while (orphans_sweep(NULL, 0, ORPHANS_OF_ANY_AGE, 0) > 0)
                 ; /* as who must not wait */
         }
         assert_int_equal(orphans_children(pids), 0);
@@ -67,7 +67,7 @@ static void test_many(void **state)
     for (int i = 0; i < 50; i++)
         spawn("exec sleep 1000");
     assert_int_equal(orphans_children(pids), 50);
-    assert_int_equal(orphans_sweep(NULL, 0, 1), 0);
+    assert_int_equal(orphans_sweep(NULL, 0, ORPHANS_OF_ANY_AGE, 1), 0);
     assert_int_equal(orphans_children(pids), 0);
 }
 

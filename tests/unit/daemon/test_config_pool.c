@@ -58,6 +58,10 @@ static void test_of_no_sense(void **state)
     assert_refused("workers = 0\nmin = 2\n",
                    "[pool] workers: 0 is no pool at all, and then `min` must not be given\n");
     assert_refused("min = 3\nmax = 2\n", "[pool] min: 3 is more than `max`, which is 2\n");
+    assert_refused("workers = 2\nmax = 65\nthreads = 64\n",
+                   "[pool] threads: 65 processes of 64 threads are 4160; at most 4096 are allowed in all: "
+                   "have fewer "
+                   "`workers`, or a smaller `max`\n");
 }
 
 int main(void)

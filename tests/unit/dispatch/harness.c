@@ -26,18 +26,18 @@ static const struct runpage *page_of(void *context, uint64_t key)
     return w ? &w->page : NULL;
 }
 
-static void term_child(void *context, uint64_t key)
+static void term_child(void *context, uint64_t child)
 {
     struct harness *h = context;
 
     for (size_t i = 0; i < h->n_children; i++)
-        if (h->children[i]->key == key)
+        if (h->children[i]->key == dispatch_key(child, 0))
             h->children[i]->n_terms++;
 }
 
-static void kill_child(void *context, uint64_t key, const char *why)
+static void kill_child(void *context, uint64_t child, const char *why)
 {
-    struct child *w = child_of(context, key);
+    struct child *w = child_of(context, dispatch_key(child, 0));
 
     assert_non_null(w);
     w->n_kills++;
@@ -53,9 +53,9 @@ static int say_options(void *context, struct function *f, struct span options, s
     return h->refuses_options ? hello_bad_field(st, "hello.functions.default_options", "is refused") : 0;
 }
 
-static void stop_child(void *context, uint64_t key)
+static void stop_child(void *context, uint64_t child)
 {
-    struct child *w = child_of(context, key);
+    struct child *w = child_of(context, dispatch_key(child, 0));
 
     assert_non_null(w);
     w->n_stops++;
@@ -70,9 +70,9 @@ static void on_told(void *context, const char *event, struct span worker, struct
              (int)why.len, why.len ? (const char *)why.p : "");
 }
 
-static uint32_t pid_of(void *context, uint64_t key)
+static uint32_t pid_of(void *context, uint64_t child)
 {
-    return 1000 + (uint32_t)key;
+    return 1000 + (uint32_t)child;
 }
 
 /* --- the whole */
@@ -415,9 +415,14 @@ static struct child *child_new(struct harness *h, uint64_t key)
     return w;
 }
 
-struct child *harness_spawn(struct harness *h, uint64_t key)
+struct child *harness_spawn(struct harness *h, uint64_t child)
 {
-    struct child *w = child_new(h, key);
+    return harness_spawn_thread(h, child, 0);
+}
+
+struct child *harness_spawn_thread(struct harness *h, uint64_t child, uint32_t thread)
+{
+    struct child *w = child_new(h, dispatch_key(child, thread));
 
     w->is_alive = 1;
     harness_attach(h, w, 1);
@@ -507,10 +512,16 @@ void harness_die(struct child *w, int wait_status, int asked)
 {
     engine_begin(w->harness->engine, w->harness->now, w->harness->wall);
     begin_failing(w->harness);
-    dispatch_worker_died(w->harness->dispatch, w->key, wait_status, asked);
+    dispatch_worker_died(w->harness->dispatch, dispatch_child(w->key), wait_status, asked);
     end_failing(w->harness);
-    w->is_alive = 0;
-    memset(&w->page, 0xee, sizeof w->page); /* it is unmapped now */
+    for (size_t i = 0; i < w->harness->n_children; i++) {
+        struct child *thread = w->harness->children[i];
+
+        if (dispatch_child(thread->key) != dispatch_child(w->key))
+            continue;
+        thread->is_alive = 0;
+        memset(&thread->page, 0xee, sizeof thread->page); /* it is unmapped now */
+    }
 }
 
 /* --- tasks */

@@ -41,7 +41,7 @@ struct item {
 
 struct child {
     struct harness *harness;
-    uint64_t key;
+    uint64_t key; /* of its stream */
     struct loopback lo;
     struct loopback_call call;
     int has_stream, is_alive; /* to the pool */
@@ -93,8 +93,10 @@ void harness_advance(struct harness *h, int64_t ns);
 void harness_fail_allocations(void (*scenario)(struct harness *h), uint64_t n_min);
 void harness_arm(struct harness *h);
 
-/* harness_spawn: the pool has a child @key, which opens its stream. harness_attach: a (further) stream of @key. */
-struct child *harness_spawn(struct harness *h, uint64_t key);
+/* harness_spawn: the pool has a child @child, which opens its stream. harness_spawn_thread: that of one of its threads; what the
+ * pool is asked is noted with the first. harness_attach: a (further) stream of @w. */
+struct child *harness_spawn(struct harness *h, uint64_t child);
+struct child *harness_spawn_thread(struct harness *h, uint64_t child, uint32_t thread);
 void harness_attach(struct harness *h, struct child *w, int is_pool_worker);
 
 /* harness_remote: a worker from elsewhere, with its stream; harness_call: a unary call of it, with its request as text; settles.
@@ -111,7 +113,7 @@ void harness_expect_refused(struct loopback_call *c, enum grpc_code code, const 
 void harness_say(struct child *w, const char *format, ...) PRINTF_LIKE(2, 3);
 void harness_hello(struct child *w, const char *more, uint32_t credit);
 
-/* harness_hang_up: its stream is lost with its connection. harness_die: the pool has reaped it. */
+/* harness_hang_up: its stream is lost with its connection. harness_die: the pool has reaped it, with all its threads. */
 void harness_hang_up(struct child *w);
 void harness_die(struct child *w, int wait_status, int asked);
 

@@ -49,8 +49,8 @@ static void test_welcome(void **state)
     harness_hello(b, "slots: 1", 0);
     assert_string_not_equal(a->welcome->worker_id, b->welcome->worker_id);
     assert_int_equal(dispatch_n_ready(h.dispatch), 2);
-    assert_non_null(worker_find(h.dispatch, 5));
-    assert_null(worker_find(h.dispatch, 7));
+    assert_non_null(worker_find(h.dispatch, dispatch_key(5, 0)));
+    assert_null(worker_find(h.dispatch, dispatch_key(7, 0)));
     harness_deinit(&h);
 }
 
@@ -180,7 +180,8 @@ static void test_second_attach(void **state)
 {
     struct loopback lo;
     struct loopback_call c;
-    const struct grpc_peer peer = {.address = "worker:1", .is_pool_worker = 1, .worker_key = 5};
+    const struct grpc_peer peer = {
+            .address = "worker:1", .is_pool_worker = 1, .worker_key = dispatch_key(5, 0)};
     struct child *w;
     struct harness h;
 
@@ -199,7 +200,7 @@ static void test_second_attach(void **state)
     harness_die(w, EXITED_3, 0); /* and its death finds it */
     harness_hang_up(w);
     harness_settle(&h);
-    assert_null(worker_find(h.dispatch, 5));
+    assert_null(worker_find(h.dispatch, dispatch_key(5, 0)));
     harness_deinit(&h);
 }
 
@@ -217,7 +218,7 @@ static void test_attach_after_death(void **state)
     loopback_call_deinit(&w->call);
     harness_die(w, SIGSEGV, 0);
     harness_settle(&h);
-    assert_null(worker_find(h.dispatch, 5));
+    assert_null(worker_find(h.dispatch, dispatch_key(5, 0)));
     harness_attach(&h, w, 1);
     harness_say(w, "hello { name: 'w' slots: 1 functions { name: 'echo' } } ready { credit: 1 }");
     harness_settle(&h);
@@ -290,7 +291,7 @@ static void check_crash(int wait_status, int signal, int exit_code, const char *
     for (int i = 3; i < 6; i++)
         expect_untouched(s.f[i]);
     assert_int_equal(dispatch_n_leases(s.h.dispatch), 0);
-    assert_null(worker_find(s.h.dispatch, 5));
+    assert_null(worker_find(s.h.dispatch, dispatch_key(5, 0)));
     expect_order(&s, order, ARRAY_LEN(order));
     harness_deinit(&s.h);
 }
@@ -356,7 +357,7 @@ static void test_last_words(void **state)
     assert_true(s.w->call.is_done);
     assert_int_equal(s.f[2]->state, FUTURE_FAILED);
     assert_int_equal(dispatch_n_leases(s.h.dispatch), 0);
-    assert_null(worker_find(s.h.dispatch, 5));
+    assert_null(worker_find(s.h.dispatch, dispatch_key(5, 0)));
     harness_deinit(&s.h);
 }
 
@@ -427,7 +428,7 @@ static void test_early_deaths(void **state)
     harness_die(w, EXITED_3, 0);
     harness_hang_up(w);
     harness_settle(&h);
-    assert_null(worker_find(h.dispatch, 5));
+    assert_null(worker_find(h.dispatch, dispatch_key(5, 0)));
     dispatch_worker_died(h.dispatch, 77, EXITED_3, 0); /* nobody we know */
     harness_settle(&h);
     harness_deinit(&h);
@@ -473,7 +474,7 @@ static void death_without_memory(struct harness *h)
     harness_hang_up(w);
     harness_advance(h, NS_PER_S); /* what could not be settled is settled at a later turn */
     assert_int_equal(dispatch_n_leases(h->dispatch), 0);
-    assert_null(worker_find(h->dispatch, 5));
+    assert_null(worker_find(h->dispatch, dispatch_key(5, 0)));
 }
 
 static void attach_without_memory(struct harness *h)
@@ -490,7 +491,7 @@ static void attach_without_memory(struct harness *h)
         harness_hang_up(w);
     harness_die(w, EXITED_3, 0);
     harness_settle(h);
-    assert_null(worker_find(h->dispatch, 5));
+    assert_null(worker_find(h->dispatch, dispatch_key(5, 0)));
 }
 
 static void test_no_memory(void **state)

@@ -10,7 +10,8 @@ enum { MAX_CHILDREN = 64 };
 struct child {
     uint64_t key;
     pid_t pid;
-    int fd; /* -1 once closed */
+    int fd; /* of its first thread; -1 once closed */
+    uint32_t n_threads;
     int is_dead, status, asked;
     int had_page; /* at its death */
 };
@@ -24,12 +25,15 @@ struct fixture {
     mono_ns_t now, throttled_until;
 };
 
-static void on_spawn(void *context, uint64_t key, pid_t pid, int fd)
+static void on_spawn(void *context, uint64_t key, pid_t pid, const int *fds, uint32_t n_threads)
 {
     struct fixture *f = context;
 
     ASSERT(f->n_children < MAX_CHILDREN);
-    f->children[f->n_children++] = (struct child){.key = key, .pid = pid, .fd = fd};
+    f->children[f->n_children++] =
+            (struct child){.key = key, .pid = pid, .fd = fds[0], .n_threads = n_threads};
+    for (uint32_t i = 1; i < n_threads; i++)
+        close(fds[i]);
     if (!f->is_mute)
         pool_ready(f->pool, key);
 }
@@ -37,6 +41,7 @@ static void on_spawn(void *context, uint64_t key, pid_t pid, int fd)
 static void on_exit_(void *context, uint64_t key, pid_t pid, int wait_status, int asked)
 {
     struct fixture *f = context;
+    uint32_t n_threads;
 
     for (int i = 0; i < f->n_children; i++) {
         struct child *c = &f->children[i];
@@ -47,11 +52,20 @@ static void on_exit_(void *context, uint64_t key, pid_t pid, int wait_status, in
         c->is_dead = 1;
         c->status = wait_status;
         c->asked = asked;
-        c->had_page = pool_page(f->pool, key) != NULL;
+        c->had_page = pool_pages(f->pool, key, &n_threads) != NULL && n_threads == c->n_threads;
         err_close(&c->fd);
         return;
     }
     ASSERT(0);
+}
+
+static const struct runpage *pages_of(const struct fixture *f, int i)
+{
+    uint32_t n;
+    const struct runpage *pages = pool_pages(f->pool, f->children[i].key, &n);
+
+    assert_int_equal(n, pages ? f->children[i].n_threads : 0);
+    return pages;
 }
 
 static void on_throttle(void *context, int last_wait_status, mono_ns_t until)
@@ -67,8 +81,11 @@ static void setup(struct fixture *f, const char *text, uint32_t n_workers)
 {
     const struct pool_ops ops = {
             .on_spawn = on_spawn, .on_exit = on_exit_, .on_throttle = on_throttle, .context = f};
-    struct pool_config config = {
-            .n_workers = n_workers, .grace_ns = 5 * NS_PER_S, .start_ns = 30 * NS_PER_S, .burst = 3};
+    struct pool_config config = {.n_workers = n_workers,
+                                 .n_threads = 1,
+                                 .grace_ns = 5 * NS_PER_S,
+                                 .start_ns = 30 * NS_PER_S,
+                                 .burst = 3};
 
     *f = (struct fixture){.now = 100 * NS_PER_S, .n_fds = count_fds()};
     script_init(&f->script, text);
@@ -122,7 +139,7 @@ static void test_keeps_n_alive(void **state)
     for (int i = 0; i < 3; i++) {
         assert_int_equal(f.children[i].key, i + 1);
         assert_int_equal(pool_pid(f.pool, f.children[i].key), f.children[i].pid);
-        assert_non_null(pool_page(f.pool, f.children[i].key));
+        assert_non_null(pages_of(&f, i));
         expect_line(&f, i, "up");
     }
     pool_turn(f.pool, f.now);
@@ -134,7 +151,7 @@ static void test_keeps_n_alive(void **state)
     assert_true(WIFEXITED(f.children[1].status));
     assert_false(f.children[1].asked);
     assert_true(f.children[1].had_page);
-    assert_null(pool_page(f.pool, f.children[1].key));
+    assert_null(pages_of(&f, 1));
     assert_int_equal(pool_pid(f.pool, f.children[1].key), 0);
     assert_int_equal(f.n_children, 4);
     assert_int_equal(f.children[3].key, 4); /* never a key twice */
@@ -260,6 +277,7 @@ static void test_program_is_missing(void **state)
     struct pool_ops ops = {.on_spawn = on_spawn, .on_exit = on_exit_, .on_throttle = on_throttle};
     struct pool_config config = {.worker_path = "/no/such/worker",
                                  .n_workers = 2,
+                                 .n_threads = 1,
                                  .grace_ns = NS_PER_S,
                                  .start_ns = NS_PER_S,
                                  .burst = 3};
@@ -428,7 +446,7 @@ static void test_generations(void **state)
     spec = memfd_create("spec", MFD_CLOEXEC);
     assert_int_equal(write(spec, "next\n", 5), 5);
     f.is_mute = 1;
-    pool_renew(f.pool, spec, f.now);
+    pool_renew(f.pool, spec, 1, f.now);
     assert_int_equal(counts(&f).n_stale, 2);
     assert_int_equal(pool_next(f.pool, 0, 1), 1);
     pool_turn(f.pool, f.now);
@@ -445,7 +463,7 @@ static void test_generations(void **state)
     assert_int_equal(f.n_children, 4); /* nobody in its place */
 
     /* once more: who was not ready is stopped, and the old ones stay */
-    pool_renew(f.pool, spec, f.now);
+    pool_renew(f.pool, spec, 1, f.now);
     assert_int_equal(counts(&f).n_stale, 2);
     turn_until_dead(&f, 3);
     assert_true(f.children[3].asked);
@@ -463,7 +481,7 @@ static void test_generations_are_bounded(void **state)
     setup(&f, "read line <&3", 1);
     for (int i = 0; i < 6; i++) {
         pool_turn(f.pool, f.now);
-        pool_renew(f.pool, f.spec, f.now);
+        pool_renew(f.pool, f.spec, 1, f.now);
     }
     assert_int_equal(f.n_children, POOL_ALIVE_FACTOR);
     assert_int_equal(counts(&f).n_stale, POOL_ALIVE_FACTOR);
@@ -482,7 +500,7 @@ static void test_early_deaths_of_a_generation(void **state)
     setup(&f, "read line <&3; exit 7", 2);
     pool_turn(f.pool, f.now);
     f.is_mute = 1;
-    pool_renew(f.pool, f.spec, f.now);
+    pool_renew(f.pool, f.spec, 1, f.now);
     pool_turn(f.pool, f.now);
     for (int i = 2; f.n_throttles == 0; i++) {
         f.now += 10 * NS_PER_S; /* not ready: it is early however late it is */
@@ -494,8 +512,41 @@ static void test_early_deaths_of_a_generation(void **state)
     err_close(&f.children[0].fd);
     turn_until_dead(&f, 0);
     assert_int_equal(counts(&f).n_early, 3);
-    pool_renew(f.pool, f.spec, f.now);
+    pool_renew(f.pool, f.spec, 1, f.now);
     assert_int_equal(counts(&f).n_early, 0);
+    teardown(&f);
+}
+
+/* A child has a socket and a page for each of its threads, is ready when all of them are, and has as many as its generation. */
+static void test_threads(void **state)
+{
+    struct fixture f;
+
+    setup(&f,
+          "printf '\\001' | dd of=/dev/fd/4 bs=4096 seek=2 conv=notrunc 2>/dev/null\n"
+          "for fd in 3 4 5 6 7 8 9; do test -e /proc/$$/fd/$fd && printf \"$fd \" >&3; done; echo >&3; read "
+          "line "
+          "<&3",
+          1);
+    f.is_mute = 1;
+    pool_renew(f.pool, f.spec, 3, f.now);
+    pool_turn(f.pool, f.now);
+    assert_int_equal(f.children[0].n_threads, 3);
+    expect_line(&f, 0, "3 4 5 6 7 ");
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(pool_is_ready(f.pool, 1), 0);
+        pool_ready(f.pool, 1);
+    }
+    assert_true(pool_is_ready(f.pool, 1));
+    assert_int_equal(atomic_load(&pages_of(&f, 0)[0].n_started), 0);
+    assert_int_equal(atomic_load(&pages_of(&f, 0)[2].n_started), 1);
+    err_close(&f.children[0].fd);
+    turn_until_dead(&f, 0); /* one thread had begun something, so that is no early death */
+    assert_int_equal(counts(&f).n_early, 0);
+    pool_renew(f.pool, f.spec, 1, f.now);
+    turn_until_dead(&f, 1);
+    assert_int_equal(f.children[1].n_threads, 3);
+    assert_int_equal(f.children[2].n_threads, 1);
     teardown(&f);
 }
 
@@ -579,7 +630,7 @@ static void test_new_without_memory(void **state)
 {
     const struct pool_ops ops = {.on_spawn = on_spawn, .on_exit = on_exit_};
     struct pool_config config = {
-            .worker_path = "/bin/true", .n_workers = 1, .start_ns = NS_PER_S, .burst = 1};
+            .worker_path = "/bin/true", .n_workers = 1, .n_threads = 1, .start_ns = NS_PER_S, .burst = 1};
     int before = count_fds();
 
     config.spec_fd = new_spec_fd();
@@ -614,6 +665,7 @@ int main(void)
             cmocka_unit_test(test_generations),
             cmocka_unit_test(test_generations_are_bounded),
             cmocka_unit_test(test_early_deaths_of_a_generation),
+            cmocka_unit_test(test_threads),
             cmocka_unit_test(test_resize),
             cmocka_unit_test(test_start_timeout),
             cmocka_unit_test(test_stop_all),

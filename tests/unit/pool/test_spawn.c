@@ -10,10 +10,10 @@
 
 static void finish(struct spawn_child *child)
 {
-    close(child->socket);
+    close(child->sockets[0]);
     assert_int_equal(waitpid(child->pid, NULL, 0), child->pid);
     close(child->pidfd);
-    spawn_unmap(child->page);
+    spawn_unmap(child->pages, child->n_threads);
 }
 
 static struct spawn_child start(struct script *script, const char *text, int spec)
@@ -21,7 +21,7 @@ static struct spawn_child start(struct script *script, const char *text, int spe
     struct spawn_child child;
 
     script_init(script, text);
-    assert_int_equal(spawn_worker(script->path, spec, &child), 0);
+    assert_int_equal(spawn_worker(script->path, spec, 1, &child), 0);
     return child;
 }
 
@@ -41,22 +41,22 @@ static void test_descriptors(void **state)
             spec);
     char line[256];
 
-    read_line(child.socket, line, sizeof line);
+    read_line(child.sockets[0], line, sizeof line);
     assert_string_equal(line, "3 4 5 ");
-    read_line(child.socket, line, sizeof line);
+    read_line(child.sockets[0], line, sizeof line);
     assert_string_equal(line, "/dev/null");
-    read_line(child.socket, line, sizeof line);
+    read_line(child.sockets[0], line, sizeof line);
     assert_string_equal(line, "same");
-    read_line(child.socket, line, sizeof line);
+    read_line(child.sockets[0], line, sizeof line);
     assert_string_equal(line, "spec");
-    read_line(child.socket, line, sizeof line);
+    read_line(child.sockets[0], line, sizeof line);
     assert_string_equal(line, "written");
-    assert_int_equal(atomic_load(&child.page->n_started), 1);
-    read_line(child.socket, line, sizeof line);
+    assert_int_equal(atomic_load(&child.pages[0].n_started), 1);
+    read_line(child.sockets[0], line, sizeof line);
     assert_string_equal(line, "sealed");
 
-    assert_true(fcntl(child.socket, F_GETFD) & FD_CLOEXEC);
-    assert_true(fcntl(child.socket, F_GETFL) & O_NONBLOCK);
+    assert_true(fcntl(child.sockets[0], F_GETFD) & FD_CLOEXEC);
+    assert_true(fcntl(child.sockets[0], F_GETFL) & O_NONBLOCK);
     assert_true(fcntl(child.pidfd, F_GETFD) & FD_CLOEXEC);
     finish(&child);
     close(leaked);
@@ -78,9 +78,9 @@ static void test_child_number_is_in_use(void **state)
     close(low);
     assert_int_equal(fcntl(3, F_GETFD), -1);
     child = start(&script, "cat <&5 >&3; echo end >&3", spec);
-    read_line(child.socket, line, sizeof line);
+    read_line(child.sockets[0], line, sizeof line);
     assert_string_equal(line, "spec");
-    read_line(child.socket, line, sizeof line);
+    read_line(child.sockets[0], line, sizeof line);
     assert_string_equal(line, "end");
     finish(&child);
     close(spec);
@@ -104,9 +104,9 @@ static void test_signals_and_group(void **state)
     assert_int_equal(sigaction(SIGPIPE, &was, NULL), 0);
     assert_int_equal(sigprocmask(SIG_SETMASK, &old, NULL), 0);
 
-    read_line(child.socket, line, sizeof line);
+    read_line(child.sockets[0], line, sizeof line);
     assert_string_equal(line, "0000000000000000");
-    read_line(child.socket, line, sizeof line);
+    read_line(child.sockets[0], line, sizeof line);
     /* 32 and 33 are of the C library itself, which lets a child ignore them */
     assert_int_equal(strtoull(line, NULL, 16) & ~UINT64_C(0x180000000), 0);
     assert_int_equal(getpgid(child.pid), child.pid);
@@ -141,7 +141,7 @@ static void test_child_sees_that_environment(void **state)
     assert_int_equal(setenv("FUTURED_SECRET", "1", 1), 0);
     child = start(&script, "echo \"${FUTURED_SECRET-none} ${PATH:+path}\" >&3", spec);
     assert_int_equal(unsetenv("FUTURED_SECRET"), 0);
-    read_line(child.socket, line, sizeof line);
+    read_line(child.sockets[0], line, sizeof line);
     assert_string_equal(line, "none path");
     finish(&child);
     close(spec);
@@ -153,8 +153,8 @@ static void test_cannot_start(void **state)
     int before = count_fds(), spec = new_spec_fd();
     struct spawn_child child;
 
-    assert_int_equal(spawn_worker("/no/such/worker", spec, &child), -ENOENT);
-    assert_int_equal(spawn_worker("/dev/null", spec, &child), -EACCES);
+    assert_int_equal(spawn_worker("/no/such/worker", spec, 1, &child), -ENOENT);
+    assert_int_equal(spawn_worker("/dev/null", spec, 1, &child), -EACCES);
     close(spec);
     assert_int_equal(count_fds(), before);
     assert_no_children();
@@ -174,7 +174,7 @@ static void test_no_descriptors_left(void **state)
     /* from too few for anything to just enough: each step fails, and gives back what it had */
     for (few.rlim_cur = (rlim_t)spec + 1;; few.rlim_cur++) {
         assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
-        r = spawn_worker(script.path, spec, &child);
+        r = spawn_worker(script.path, spec, 1, &child);
         assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
         if (r == 0)
             break;

@@ -122,6 +122,7 @@ struct fixture {
     struct function items[ARRAY_LEN(plugin_functions)];
     struct runpage *page;
     struct host_config config;
+    _Atomic uint64_t n_run;
     struct fake_daemon *daemon;
     pthread_t thread;
     int worker_fd, signal_fd, result, is_running;
@@ -180,6 +181,7 @@ static void start(struct fixture *f)
                                      .name = "pool-1",
                                      .session_token = "0123456789abcdef",
                                      .max_tasks = max_tasks,
+                                     .n_run = &f->n_run,
                                      .max_age_ns = max_age_ns,
                                      .on_gone = on_gone};
     f->daemon = fake_new(pair[0]);

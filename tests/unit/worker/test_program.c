@@ -21,9 +21,9 @@ static void start_with(struct program *p, const struct spec *spec)
     int fd;
 
     assert_int_equal(spec_write(spec, &fd), 0);
-    assert_int_equal(spawn_worker(WORKER_PATH, fd, &p->child), 0);
+    assert_int_equal(spawn_worker(WORKER_PATH, fd, 1, &p->child), 0);
     close(fd);
-    p->daemon = fake_new(p->child.socket);
+    p->daemon = fake_new(p->child.sockets[0]);
 }
 
 /* With the wild plugin and two commands. */
@@ -51,7 +51,7 @@ static int finish(struct program *p)
     assert_int_equal(kill(-p->child.pid, 0), -1); /* nothing of its group is left */
     fake_free(p->daemon);
     close(p->child.pidfd);
-    spawn_unmap(p->child.page);
+    spawn_unmap(p->child.pages, p->child.n_threads);
     return status;
 }
 
@@ -110,7 +110,7 @@ static int die_by(const char *function)
     fake_assign(p.daemon, 12, "echo", "never");
     while (!p.daemon->is_gone)
         fake_step(p.daemon);
-    page = *p.child.page;
+    page = p.child.pages[0];
     status = finish(&p);
     assert_int_equal(atomic_load(&page.n_started), 11);
     assert_int_equal(atomic_load(&page.n_finished), 10);
@@ -207,12 +207,12 @@ static void test_daemon_gone(void **state)
         assert_int_equal(waitpid(p.child.pid, &status, 0), p.child.pid);
         assert_true(WIFEXITED(status));
         assert_int_equal(WEXITSTATUS(status), 0);
-        assert_int_equal(atomic_load(&p.child.page->n_started), doing[i] != NULL);
-        assert_int_equal(atomic_load(&p.child.page->n_finished),
+        assert_int_equal(atomic_load(&p.child.pages[0].n_started), doing[i] != NULL);
+        assert_int_equal(atomic_load(&p.child.pages[0].n_finished),
                          doing[i] != NULL); /* given up, and no crash */
         fake_free(p.daemon);
         close(p.child.pidfd);
-        spawn_unmap(p.child.page);
+        spawn_unmap(p.child.pages, p.child.n_threads);
     }
 }
 
@@ -281,14 +281,14 @@ static void test_unreadable_spec(void **state)
     struct spawn_child child;
     int null = open("/dev/null", O_RDONLY | O_CLOEXEC), status;
 
-    assert_int_equal(spawn_worker(WORKER_PATH, null, &child), 0);
+    assert_int_equal(spawn_worker(WORKER_PATH, null, 1, &child), 0);
     assert_int_equal(waitpid(child.pid, &status, 0), child.pid);
     assert_true(WIFEXITED(status));
     assert_int_equal(WEXITSTATUS(status), EX_CONFIG);
     close(null);
-    close(child.socket);
+    close(child.sockets[0]);
     close(child.pidfd);
-    spawn_unmap(child.page);
+    spawn_unmap(child.pages, child.n_threads);
 }
 
 static void test_by_hand(void **state)

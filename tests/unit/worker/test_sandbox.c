@@ -65,12 +65,12 @@ static int look_around(int socket)
 
     give(socket, RUNPAGE_BYTES);
     ASSERT(enter(&s) == SEEN_OK);
-    ASSERT(s.socket >= 50 && (fcntl(s.socket, F_GETFD) & FD_CLOEXEC));
+    ASSERT(s.sockets[0] >= 50 && (fcntl(s.sockets[0], F_GETFD) & FD_CLOEXEC));
     ASSERT(s.spec_fd == 5 && (fcntl(5, F_GETFD) & FD_CLOEXEC) && read(5, &c, 1) == 0);
     ASSERT(fcntl(3, F_GETFD) < 0 && fcntl(4, F_GETFD) < 0);
     for (int fd = 6; fd < 2000; fd++)
-        ASSERT(fd == s.socket || fcntl(fd, F_GETFD) < 0);
-    atomic_store(&s.page->n_started, 1);
+        ASSERT(fd == s.sockets[0] || fcntl(fd, F_GETFD) < 0);
+    atomic_store(&s.pages[0].n_started, 1);
     ASSERT(prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1);
     ASSERT(prctl(PR_GET_PDEATHSIG, &signal_of_death) == 0 && signal_of_death == SIGKILL);
     ASSERT(getrlimit(RLIMIT_CORE, &core) == 0 && core.rlim_cur == 0 && core.rlim_max == 0);
@@ -91,7 +91,7 @@ static int with_few_files(int socket)
     give(socket, RUNPAGE_BYTES);
     ASSERT(setrlimit(RLIMIT_NOFILE, &few) == 0);
     ASSERT(enter(&s) == SEEN_OK);
-    return s.socket >= 50 && s.socket < 64 ? 0 : 1;
+    return s.sockets[0] >= 50 && s.sockets[0] < 64 ? 0 : 1;
 }
 
 static void test_low_limit_on_files(void **state)

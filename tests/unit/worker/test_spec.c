@@ -48,7 +48,9 @@ static void test_round_trip(void **state)
                               .limits = limits,
                               .n_limits = 2,
                               .max_tasks = 100,
-                              .max_age_ms = 60000};
+                              .max_age_ms = 60000,
+                              .n_threads = 4,
+                              .nice = -20};
     struct spec read;
     int fd, seals;
 
@@ -82,6 +84,8 @@ static void test_round_trip(void **state)
         assert_int_equal(read.limits[1].tmp_bytes, 65536);
         assert_int_equal(read.max_tasks, 100);
         assert_int_equal(read.max_age_ms, 60000);
+        assert_int_equal(read.n_threads, 4);
+        assert_int_equal(read.nice, -20);
         spec_deinit(&read);
     }
     close(fd);
