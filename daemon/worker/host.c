@@ -206,10 +206,11 @@ static void retire(struct host *h)
 
 static void count_task(struct host *h)
 {
-    if (atomic_fetch_add(h->config.n_run, 1) + 1 != h->config.max_tasks)
-        return;
-    retire(h);
-    if (h->config.on_max_tasks)
+    uint64_t n = atomic_fetch_add(h->config.n_run, 1) + 1;
+
+    if (n >= h->config.max_tasks)
+        retire(h);
+    if (n == h->config.max_tasks && h->config.on_max_tasks)
         h->config.on_max_tasks();
 }
 

@@ -60,6 +60,26 @@ static void test_families(void **state)
     }
 }
 
+/* Of an age: what was started before then, and nothing else. */
+static void test_age(void **state)
+{
+    pid_t pids[ORPHANS_MAX], child;
+    uint64_t began = orphans_now();
+
+    child = spawn("exec sleep 1000");
+    assert_int_equal(orphans_sweep(NULL, 0, began, 1), 0);
+    assert_int_equal(orphans_children(pids), 1);
+    assert_int_equal(pids[0], child);
+    while (orphans_now() == began)
+        ; /* a hundredth of a second at most */
+    assert_int_equal(waitpid(child, NULL, WNOHANG), 0);
+    began = orphans_now();
+    while (orphans_now() == began)
+        ;
+    assert_int_equal(orphans_sweep(NULL, 0, orphans_now(), 1), 0);
+    assert_int_equal(orphans_children(pids), 0);
+}
+
 static void test_many(void **state)
 {
     pid_t pids[ORPHANS_MAX];
@@ -76,6 +96,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
             cmocka_unit_test(test_children),
             cmocka_unit_test(test_families),
+            cmocka_unit_test(test_age),
             cmocka_unit_test(test_many),
     };
 

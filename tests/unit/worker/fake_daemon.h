@@ -35,6 +35,7 @@ struct fake_finish {
 struct fake_daemon {
     int fd;
     struct grpc_server *server;
+    struct grpc_method method;
     struct grpc_conn *conn;
     struct grpc_call *call;
     struct buf out;
@@ -241,8 +242,6 @@ static inline struct fake_daemon *fake_new(int fd)
                                                 .on_message = fake_on_message,
                                                 .on_half_close = fake_on_half_close,
                                                 .on_done = fake_on_done};
-    static struct grpc_method method = {
-            .path = "/futured.v1.Workers/Attach", .kind = GRPC_BIDI, .handler = &handler};
     const struct grpc_server_config config = {.max_message_bytes = (size_t)4 * 1024 * 1024};
     const struct h2_config h2 = h2_config_server();
     const struct grpc_peer peer = {.address = "worker:1", .is_pool_worker = 1, .worker_key = 1};
@@ -250,9 +249,10 @@ static inline struct fake_daemon *fake_new(int fd)
 
     assert_non_null(f);
     f->fd = fd;
-    method.context = f;
+    f->method = (struct grpc_method){
+            .path = "/futured.v1.Workers/Attach", .kind = GRPC_BIDI, .handler = &handler, .context = f};
     assert_int_equal(grpc_server_new(&f->server, &config), 0);
-    assert_int_equal(grpc_server_add(f->server, &method, 1), 0);
+    assert_int_equal(grpc_server_add(f->server, &f->method, 1), 0);
     assert_int_equal(grpc_conn_new(&f->conn, f->server, &h2, &peer, clock_mono()), 0);
     return f;
 }

@@ -140,6 +140,50 @@ static void test_crashes(void **state)
     assert_int_equal(WEXITSTATUS(status), 0);
 }
 
+/* Two threads: one runs something, and the other takes the process with it; in whose page that is noted. */
+static void take_along(const char *function, uint32_t culprit, int is_blamed)
+{
+    const char *plugins[] = {TEST_PLUGINS "/wild.so"};
+    const struct spec spec = {.plugins = plugins, .n_plugins = 1};
+    struct fake_daemon *daemons[2];
+    struct spawn_child child;
+    char name[32];
+    int fd, status;
+
+    assert_int_equal(spec_write(&spec, &fd), 0);
+    assert_int_equal(spawn_worker(WORKER_PATH, fd, 2, &child), 0);
+    close(fd);
+    for (uint32_t i = 0; i < 2; i++) {
+        daemons[i] = fake_new(child.sockets[i]);
+        FAKE_UNTIL(daemons[i], daemons[i]->n_hellos == 1);
+        snprintf(name, sizeof name, "pool-%d.%u", (int)child.pid, (unsigned int)i + 1);
+        assert_string_equal(daemons[i]->name.s, name);
+        fake_welcome(daemons[i], MAX_MESSAGE, MAX_RESULT);
+    }
+    assert_string_not_equal(daemons[0]->token.s, daemons[1]->token.s);
+    fake_assign(daemons[!culprit], 1, "sleep", "999999999");
+    FAKE_UNTIL_STARTED(daemons[!culprit], 1);
+    fake_assign(daemons[culprit], 1, function, "");
+    fake_send(daemons[culprit]);
+    assert_int_equal(waitpid(child.pid, &status, 0), child.pid);
+    for (uint32_t i = 0; i < 2; i++) {
+        assert_true(runpage_is_running(&child.pages[i]));
+        assert_int_equal(runpage_is_blamed(&child.pages[i]), is_blamed && i == culprit);
+        fake_free(daemons[i]);
+    }
+    close(child.pidfd);
+    spawn_unmap(child.pages, child.n_threads);
+}
+
+static void test_blame(void **state)
+{
+    for (uint32_t culprit = 0; culprit < 2; culprit++) {
+        take_along("abort", culprit, 1);
+        take_along("exit_0", culprit, 1);
+        take_along("segv", culprit, 0); /* with a handler of its own */
+    }
+}
+
 static void test_small_descriptors_are_not_ours(void **state)
 {
     struct program p;
@@ -317,6 +361,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
             cmocka_unit_test(test_serves),
             cmocka_unit_test(test_crashes),
+            cmocka_unit_test(test_blame),
             cmocka_unit_test(test_small_descriptors_are_not_ours),
             cmocka_unit_test(test_child_that_returns_says_nothing),
             cmocka_unit_test(test_sigterm),

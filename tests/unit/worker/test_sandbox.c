@@ -83,6 +83,27 @@ static void test_enters(void **state)
     assert_int_equal(in_child(look_around), 0);
 }
 
+/* A page and a socket for each thread. */
+static int with_threads(int socket)
+{
+    struct sandbox s;
+
+    give(socket, 3 * RUNPAGE_BYTES);
+    ASSERT(dup2(socket, 6) == 6 && dup2(socket, 7) == 7 && dup2(socket, 8) == 8);
+    ASSERT(enter(&s) == SEEN_OK && s.n_threads == 3);
+    for (int i = 0; i < 3; i++)
+        ASSERT(s.sockets[i] >= 50 && (fcntl(s.sockets[i], F_GETFD) & FD_CLOEXEC));
+    for (int fd = 6; fd < 50; fd++)
+        ASSERT(fcntl(fd, F_GETFD) < 0);
+    atomic_store(&s.pages[2].n_started, 1);
+    return 0;
+}
+
+static void test_threads(void **state)
+{
+    assert_int_equal(in_child(with_threads), 0);
+}
+
 static int with_few_files(int socket)
 {
     struct rlimit few = {64, 64};
@@ -104,6 +125,14 @@ static int with_small_page(int socket)
     struct sandbox s;
 
     give(socket, RUNPAGE_BYTES - 1);
+    return enter(&s);
+}
+
+static int with_too_many_pages(int socket)
+{
+    struct sandbox s;
+
+    give(socket, (RUNPAGE_PAGES_MAX + 1) * (size_t)RUNPAGE_BYTES);
     return enter(&s);
 }
 
@@ -138,6 +167,7 @@ static int with_nothing(int socket)
 static void test_wrong_descriptors(void **state)
 {
     assert_int_equal(in_child(with_small_page), SEEN_FDS);
+    assert_int_equal(in_child(with_too_many_pages), SEEN_FDS);
     assert_int_equal(in_child(with_no_spec), SEEN_FDS);
     assert_int_equal(in_child(with_no_socket), SEEN_FDS);
     assert_int_equal(in_child(with_nothing), SEEN_FDS);
@@ -206,6 +236,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
             cmocka_unit_test(test_enters),
+            cmocka_unit_test(test_threads),
             cmocka_unit_test(test_low_limit_on_files),
             cmocka_unit_test(test_wrong_descriptors),
             cmocka_unit_test(test_orphan),
