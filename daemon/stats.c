@@ -21,7 +21,8 @@ static void gauge(struct metrics *m, const char *name, const char *unit, uint64_
 
 static void measure_workers(struct metrics *m, const struct dispatch_stats *s)
 {
-    gauge(m, "workers", NULL, s->n_workers, "Workers that are attached.");
+    gauge(m, "workers", NULL, s->n_workers,
+          "Workers that are attached; of a process of the pool, each thread.");
     gauge(m, "workers_ready", NULL, s->n_ready, "Of these, the ones that take work.");
     gauge(m, "worker_leases", NULL, s->n_leases, "Tasks that workers hold: reserved, or running.");
     gauge(m, "worker_credit", NULL, s->n_credit, "How many more tasks workers would take now.");

@@ -16,7 +16,8 @@ enum { BLAME_STACK_BYTES = 64 * 1024 };
 /* blame_init: from now on. Before foreign code is loaded, whose own handlers then count. 0, -errno. */
 MUST_CHECK int blame_init(void);
 
-/* blame_enter: the calling thread runs for @page, and has @stack for handlers of signals, until blame_leave. */
+/* blame_enter: the calling thread runs for @page, and has @stack, aligned as one, for handlers of signals, until
+ * blame_leave. */
 void blame_enter(struct runpage *page, unsigned char stack[static BLAME_STACK_BYTES]);
 void blame_leave(void);
 

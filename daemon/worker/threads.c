@@ -26,7 +26,7 @@ struct thread {
     struct host_config config;
     char token[2 * TOKEN_BYTES + 1], name[32];
     int is_one_of_many, exit_code;
-    unsigned char stack[BLAME_STACK_BYTES]; /* for handlers of signals */
+    _Alignas(16) unsigned char stack[BLAME_STACK_BYTES]; /* for handlers of signals */
 };
 
 static void make_token(char token[static 2 * TOKEN_BYTES + 1])

@@ -30,9 +30,11 @@
  *
  * Compile with -shared -fPIC; link with nothing of futured.
  *
- * Where it runs: in processes of the daemon's pool (futured-worker), never in the daemon. A process has one thread that
- * calls functions, so no two calls run at a time in one process, and what a function keeps in memory is its own. One
- * process runs many calls, of many submitters. A call that crashes costs its own attempt; its process is replaced.
+ * Where it runs: in processes of the daemon's pool (futured-worker), never in the daemon. One process runs many calls, of many
+ * submitters. Unless the daemon is configured with [pool] threads, a process has one thread that calls functions, so no two
+ * calls run at a time in one process, and what a function keeps in memory is its own. With it run is called by several threads
+ * at once, for calls of one function as of different ones, with the same state; init and fini are called once for each
+ * process all the same, while no call runs. A call that crashes costs its own attempt; its process is replaced.
  *
  * What a function must leave alone: file descriptors that it has not opened, the handling of SIGTERM, and children that
  * it has not started.
@@ -178,7 +180,7 @@ struct futured_plugin_function {
     /* Once, before the first call in this process; may be NULL. *ret_state is handed to run and fini. Other than 0: the
      * function is not served by this process, and the worker says so in its log. */
     int (*init)(const struct futured_host *host, void **ret_state);
-    /* One call. 0: it succeeded, with the result that was set. Other: it failed; without fail or fail_with the
+    /* One call; with [pool] threads several at once. 0: it succeeded, with the result that was set. Other: it failed; without fail or fail_with the
      * message is the number. */
     int (*run)(const struct futured_host *host, struct futured_call *call, void *state);
     /* Once, when the process ends in order; may be NULL. Not after a crash or a kill. */

@@ -133,11 +133,6 @@ static const struct futured_plugin_function functions[] = {
 };
 
 __attribute__((visibility("default"))) const struct futured_plugin futured_plugin = {
-        FUTURED_PLUGIN_ABI,
-        sizeof(struct futured_plugin),
-        "threads",
-        "1",
-        functions,
-        sizeof functions[0],
-        sizeof functions / sizeof functions[0],
+        FUTURED_PLUGIN_ABI,  sizeof(struct futured_plugin),          "threads", "1", functions,
+        sizeof functions[0], sizeof functions / sizeof functions[0],
 };
