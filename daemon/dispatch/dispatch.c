@@ -2,6 +2,7 @@
 #include "dispatch/dispatch.h"
 
 #include "base/mem.h"
+#include "dispatch/child.h"
 #include "dispatch/claim.h"
 #include "dispatch/internal.h"
 #include "dispatch/report.h"
@@ -136,7 +137,7 @@ void dispatch_worker_died(struct dispatch *d, uint64_t child, int wait_status, i
     d->n_crashed += !asked;
     LIST_FOREACH (l, &d->workers) {
         struct worker *w = LIST_ENTRY(l, struct worker, link);
-        const struct runpage *page = worker_is_of(w, child) ? pool->page(pool->context, w->key) : NULL;
+        const struct runpage *page = child_has(child, w) ? pool->page(pool->context, w->key) : NULL;
 
         if (!page)
             continue;
@@ -149,7 +150,7 @@ void dispatch_worker_died(struct dispatch *d, uint64_t child, int wait_status, i
     LIST_FOREACH_SAFE (l, &d->workers) {
         struct worker *w = LIST_ENTRY(l, struct worker, link);
 
-        if (!worker_is_of(w, child))
+        if (!child_has(child, w))
             continue;
         w->is_dead = 1;
         w->wait_status = wait_status;
@@ -169,7 +170,7 @@ int dispatch_retire(struct dispatch *d, uint64_t child, mono_ns_t now)
     LIST_FOREACH (l, &d->workers) {
         struct worker *w = LIST_ENTRY(l, struct worker, link);
 
-        if (!worker_is_of(w, child) || w->is_dead)
+        if (!child_has(child, w) || w->is_dead)
             continue;
         any = w;
         if (w->holder) /* so that a function which the others do not have counts as one that nobody serves */
@@ -187,7 +188,7 @@ uint32_t dispatch_held(const struct dispatch *d, uint64_t child)
     LIST_FOREACH (l, &d->workers) {
         const struct worker *w = LIST_ENTRY(l, struct worker, link);
 
-        n += w->holder && worker_is_of(w, child) ? w->holder->n_leases : 0;
+        n += w->holder && child_has(child, w) ? w->holder->n_leases : 0;
     }
     return n;
 }
@@ -229,7 +230,7 @@ static mono_ns_t tick_living(struct worker *w, mono_ns_t now)
     if (w->call || w->kill_at > now)
         return w->call ? CLOCK_NEVER : w->kill_at;
     w->kill_at = CLOCK_NEVER;
-    worker_kill(w, "it outlives its stream");
+    child_kill(w, "it outlives its stream");
     return CLOCK_NEVER;
 }
 

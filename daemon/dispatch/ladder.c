@@ -11,6 +11,7 @@
  * A worker from elsewhere cannot be signalled. It has to end the attempt by itself; when the grace, and a little more, is over
  * the lease is taken from it, and what it says under that later is refused.
  */
+#include "dispatch/child.h"
 #include "dispatch/internal.h"
 #include "dispatch/session.h"
 
@@ -49,7 +50,7 @@ static mono_ns_t step(struct worker *w, struct lease *lease, mono_ns_t now)
         return clock_add(now, DISPATCH_LADDER_LOOK_NS); /* it comes back, or begins */
     if (now >= kill_at) {
         lease->term_at = lease->kill_at = CLOCK_NEVER;
-        worker_kill(w, "its attempt does not end");
+        child_kill(w, "its attempt does not end");
         return CLOCK_NEVER;
     }
     if (is_command)

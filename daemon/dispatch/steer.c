@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dispatch/steer.h"
 
+#include "dispatch/child.h"
 #include "dispatch/claim.h"
 #include "dispatch/internal.h"
 #include "dispatch/roster.h"
@@ -72,7 +73,7 @@ void steer_drain(struct worker *w, mono_ns_t now, struct span why, int64_t timeo
     LIST_FOREACH (l, &w->dispatch->workers) {
         struct worker *other = LIST_ENTRY(l, struct worker, link);
 
-        if (worker_is_beside(other, w)) /* they end with their process */
+        if (child_is_beside(other, w)) /* they end with their process */
             drain(other, now, why, timeout_ns);
     }
 }
@@ -82,7 +83,7 @@ void steer_kill(struct worker *w, const char *why)
     struct grpc_status st;
 
     if (worker_is_pool(w)) {
-        worker_kill(w, why);
+        child_kill(w, why);
         return;
     }
     status_set(&st, GRPC_ABORTED, "WORKER_KILLED", "%s; what it held is lost", why);

@@ -2,6 +2,7 @@
 #include "dispatch/worker.h"
 
 #include "base/mem.h"
+#include "dispatch/child.h"
 #include "dispatch/internal.h"
 #include "dispatch/session.h"
 
@@ -68,23 +69,8 @@ struct worker *worker_attach(struct dispatch *d, struct grpc_call *call)
     w->call = call;
     w->key = peer->worker_key;
     w->pid = d->config.pool.pid(d->config.pool.context, dispatch_child(w->key));
-    LIST_FOREACH (l, &d->workers) {
-        const struct worker *other = LIST_ENTRY(l, struct worker, link);
-
-        if (worker_is_beside(other, w)) { /* what was said of its process before it came */
-            w->is_draining |= other->is_draining;
-            w->end_at = MIN(w->end_at, other->end_at);
-        }
-    }
+    child_join(w);
     return w;
-}
-
-void worker_kill(struct worker *w, const char *why)
-{
-    const struct dispatch_pool *pool = &w->dispatch->config.pool;
-
-    w->is_culprit = 1;
-    pool->kill(pool->context, dispatch_child(w->key), why);
 }
 
 /* What people are told about it. */
@@ -318,20 +304,6 @@ static void worker_free(struct worker *w)
     mem_free(w);
 }
 
-/* Whether it has gone in order, and its process runs on for those beside it. */
-static int is_left_behind(const struct worker *w)
-{
-    if (!w->has_left || (w->holder && w->holder->n_leases))
-        return 0;
-    LIST_FOREACH (l, &w->dispatch->workers) {
-        const struct worker *other = LIST_ENTRY(l, struct worker, link);
-
-        if (other->call && worker_is_beside(other, w))
-            return 1;
-    }
-    return 0;
-}
-
 void worker_detach(struct worker *w)
 {
     mono_ns_t now = grpc_call_now(w->call);
@@ -341,7 +313,7 @@ void worker_detach(struct worker *w)
     if (!worker_is_pool(w))
         return;               /* it may come again */
     w->look_at = CLOCK_NEVER; /* its process has its own time to end */
-    w->kill_at = is_left_behind(w) ? CLOCK_NEVER : clock_add(now, DISPATCH_EXIT_GRACE_NS);
+    w->kill_at = child_is_left(w) ? CLOCK_NEVER : clock_add(now, DISPATCH_EXIT_GRACE_NS);
     if (w->is_dead)
         (void)!worker_bury(w); /* or dispatch_tick does */
 }

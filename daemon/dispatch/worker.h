@@ -65,19 +65,6 @@ static inline int worker_is_pool(const struct worker *w)
     return w->kind == WORKER_POOL;
 }
 
-/* worker_is_of: a thread of @child. worker_is_beside: of the same child as @other. */
-static inline int worker_is_of(const struct worker *w, uint64_t child)
-{
-    return worker_is_pool(w) && dispatch_child(w->key) == child;
-}
-static inline int worker_is_beside(const struct worker *w, const struct worker *other)
-{
-    return w != other && worker_is_of(w, dispatch_child(other->key));
-}
-
-/* worker_kill: the whole process, for what this child of the pool does; those beside it are not at fault. */
-void worker_kill(struct worker *w, const char *why);
-
 /* worker_credit: how many more tasks it takes, those of one function alone included. worker_drop_credit: none. */
 static inline uint64_t worker_credit(const struct worker *w)
 {

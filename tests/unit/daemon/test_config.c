@@ -267,7 +267,6 @@ static void test_every_key(void **state)
                "plugin = b.so\n"
                "max_tasks_per_worker = 1000\n"
                "max_worker_age = 1h\n"
-               "threads = 64\nnice = -20\n"
                "[function.thumb-1.x_Y]\n"
                "command = sh -c \"a ; b # c\"\n"
                "shell = yes\n"
@@ -312,8 +311,6 @@ static void test_every_key(void **state)
     assert_int_equal(c->workers, 0);
     assert_int_equal(c->max_tasks_per_worker, 1000);
     assert_true(c->max_worker_age_ns == 3600 * NS_PER_S);
-    assert_int_equal(c->threads, 64);
-    assert_int_equal(c->nice, -20);
     assert_int_equal(c->functions[0].memory_max_bytes, 1 << 30);
     assert_true(c->functions[0].cpu_time_max_ns == 1500 * NS_PER_MS);
     assert_int_equal(c->functions[0].max_result_bytes, 100 * 1024);
@@ -336,7 +333,7 @@ static void test_every_key(void **state)
     assert_string_equal(c->functions[0].doc, "makes = things: small; really");
     assert_int_equal(c->functions[0].max_running, 4);
     assert_string_equal(c->functions[0].file, path);
-    assert_int_equal(c->functions[0].line, 38);
+    assert_int_equal(c->functions[0].line, 36);
     assert_string_equal(c->functions[1].name, "b");
     assert_string_equal(c->functions[1].doc, "");
     assert_int_equal(c->functions[1].shell, 0);
@@ -484,10 +481,6 @@ static void test_wrong_values(void **state)
             {"timeouts", "lease_ttl", "2h", "a time from 1s to 1h", span, ""},
             {"timeouts", "drain", "1ms", "a time from 100ms to 1d", span, ", or 0 for no time at all"},
             {"pool", "workers", "many", "a whole number from 0 to 4096", "", ""},
-            {"pool", "threads", "0", "a whole number from 1 to 64", "", ""},
-            {"pool", "threads", "65", "a whole number from 1 to 64", "", ""},
-            {"pool", "nice", "-21", "a whole number from -20 to 19", "", ""},
-            {"pool", "nice", "20", "a whole number from -20 to 19", "", ""},
             {"function.f", "shell", "maybe", "yes or no", "", ""},
             {"function.f", "command", "", "a text of 1 to 4096 bytes", "", ""},
             {"function.f", "max_running", "all", "a whole number from 0 to 1000000", "", ""},

@@ -64,11 +64,34 @@ static void test_of_no_sense(void **state)
                    "`workers`, or a smaller `max`\n");
 }
 
+static void test_threads(void **state)
+{
+    CLEANUP(buf_deinit) struct buf errors = BUF_INIT;
+    char why[512];
+    struct config *c;
+
+    assert_int_equal(load("workers = 64\nthreads = 64\nnice = -20\n", &c, &errors), 0);
+    assert_int_equal(c->threads, 64);
+    assert_int_equal(c->nice, -20);
+    config_free(c);
+    snprintf(why, sizeof why,
+             "%s:4: [pool] threads: \"0\": a whole number from 1 to 64 is allowed\n"
+             "%s:5: [pool] nice: \"20\": a whole number from -20 to 19 is allowed\n",
+             path, path);
+    assert_refused("threads = 0\nnice = 20\n", why);
+    snprintf(why, sizeof why,
+             "%s:4: [pool] threads: \"65\": a whole number from 1 to 64 is allowed\n"
+             "%s:5: [pool] nice: \"-21\": a whole number from -20 to 19 is allowed\n",
+             path, path);
+    assert_refused("threads = 65\nnice = -21\n", why);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
             cmocka_unit_test(test_of_both),
             cmocka_unit_test(test_of_no_sense),
+            cmocka_unit_test(test_threads),
     };
     int fd = mkstemp(path), r;
 

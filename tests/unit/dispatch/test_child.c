@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* A child of the pool with several threads: so many workers of one slot each, that live and die together. */
-#include "dispatch/worker.h"
+#include "dispatch/child.h"
 #include "tests/unit/dispatch/harness.h"
 
 #include <signal.h>
@@ -136,7 +136,7 @@ static void test_kill(void **state)
     struct scene s;
 
     set_scene(&s);
-    worker_kill(worker_find(s.h.dispatch, dispatch_key(CHILD, 0)), "so");
+    child_kill(worker_find(s.h.dispatch, dispatch_key(CHILD, 0)), "so");
     die(&s, SIGKILL, 1);
     assert_int_equal(s.f[0]->state, FUTURE_PENDING);
     assert_int_equal(s.f[0]->attempts->error->reason, REASON_WORKER_LOST);
