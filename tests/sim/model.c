@@ -141,31 +141,38 @@ void model_release(struct model *m, int i, int is_disarmed)
     }
 }
 
-void model_lose_attempt(struct model *m, int i, int is_back)
+void model_lose_attempt(struct model *m, int i, int is_back, enum model_loss why)
 {
     struct model_future *f = &m->futures[i];
+    enum future_reason before = f->attempt_reason;
 
+    if (why != LOSS_UNSTARTED)
+        f->attempt_reason = REASON_WORKER_LOST;
     if (f->is_cancel || f->is_overdue)
         end_as_told(m, i);
     else if (f->on_lost == ON_LOST_FAIL)
         model_end(m, i, AT_FAILED, 0, REASON_OUTCOME_UNKNOWN);
-    else if (f->n_losses == 3)
+    else if (f->n_losses == 3 && why != LOSS_BY_KILL)
         model_end(m, i, AT_FAILED, 0, REASON_WORKER_LOST);
     else {
-        f->n_losses++;
+        if (why != LOSS_BY_KILL)
+            f->n_losses++;
+        if (why == LOSS_BY_CRASH || why == LOSS_BY_KILL) {
+            f->n_attempts--;
+            f->attempt_reason = before;
+        }
         model_tell(m, i, 0);
         model_place(m, i, is_back);
     }
 }
 
-void model_lose(struct model *m, int i)
+void model_lose(struct model *m, int i, enum model_loss why)
 {
     if (m->futures[i].at == AT_RESERVED) {
         model_release(m, i, 1);
     } else {
-        m->futures[i].attempt_reason = REASON_WORKER_LOST;
         model_lease_ended(m, i, 0, m->futures[i].claimed_at);
-        model_lose_attempt(m, i, 1);
+        model_lose_attempt(m, i, 1, why);
     }
 }
 

@@ -243,7 +243,10 @@ struct model_finish {
 };
 void model_finish(struct model *m, int i, const struct model_finish *end);
 void model_release(struct model *m, int i, int is_disarmed);
-void model_lose(struct model *m, int i);
+/* model_lose: by itself, or by the fault of another task of the same process, which has crashed, or was killed. UNSTARTED: there
+ * may have been no attempt. */
+enum model_loss { LOSS_OF_WORKER, LOSS_BY_CRASH, LOSS_BY_KILL, LOSS_UNSTARTED };
+void model_lose(struct model *m, int i, enum model_loss why);
 void model_cancel(struct model *m, int i, int64_t grace_ns);
 void model_reschedule(struct model *m, int i, const struct engine_reschedule *in);
 void model_annotate(struct model *m, int i, int label);

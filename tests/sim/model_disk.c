@@ -95,10 +95,8 @@ static void go_on(struct model *m, int i)
     int was_running = f->at == AT_RUNNING;
 
     f->at = AT_NOWHERE;
-    if (was_running)
-        f->attempt_reason = REASON_WORKER_LOST;
     if (was_running || (f->is_armed && f->on_lost == ON_LOST_FAIL))
-        model_lose_attempt(m, i, 0);
+        model_lose_attempt(m, i, 0, was_running ? LOSS_OF_WORKER : LOSS_UNSTARTED);
     else if (f->is_cancel)
         model_end(m, i, AT_CANCELLED, 0, REASON_CANCELLED);
     else

@@ -56,4 +56,4 @@ void model_depends_ended(struct model *m, int i);
 /* model_end: future @i, which is in no place, has ended. model_lose_attempt: its attempt, or what may have been one, is lost;
  * @is_back as of model_place. */
 void model_end(struct model *m, int i, enum model_at at, int32_t result, enum future_reason reason);
-void model_lose_attempt(struct model *m, int i, int is_back);
+void model_lose_attempt(struct model *m, int i, int is_back, enum model_loss why);

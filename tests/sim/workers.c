@@ -338,6 +338,7 @@ void workers_give_up(struct world *w, int i)
 {
     int is_started = w->model.futures[i].at == AT_RUNNING;
     struct lease *lease = lease_of(w, i);
+    enum model_loss why = is_started ? (enum model_loss)world_random(w, LOSS_UNSTARTED) : LOSS_OF_WORKER;
     int failed, r = 0;
 
     world_says(w, "worker %d %s %d", w->model.futures[i].worker, is_started ? "is lost with" : "gives back",
@@ -345,14 +346,16 @@ void workers_give_up(struct world *w, int i)
     world_fail(w);
     if (!is_started && world_random(w, 2))
         engine_release(w->e, lease);
-    else
+    else if (why == LOSS_OF_WORKER)
         r = engine_lose(w->e, lease);
+    else
+        r = engine_lose_beside(w->e, lease, why == LOSS_BY_KILL);
     failed = world_failed(w);
     ASSERT(r == 0 || (r == -ENOMEM && failed));
     if (r != 0)
         return;
     if (is_started)
-        model_lose(&w->model, i);
+        model_lose(&w->model, i, why);
     else
         model_release(&w->model, i, !failed || world_future(w, i)->armed == ARMED_NOT);
 }
