@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* futured-worker: a process of the pool (daemon/pool), which starts it with fd 3, 4 and 5. Not for use by hand. */
-#include "base/log.h"
 #include "worker/blame.h"
+#include "worker/fail.h"
 #include "worker/guard.h"
 #include "worker/isolate.h"
 #include "worker/sandbox.h"
@@ -21,12 +21,6 @@
 #include <sys/signalfd.h>
 
 #define SHIPPED_PLUGIN "futured-functions.so"
-
-static int fail(int exit_code, const char *event, const char *why)
-{
-    LOG_EVENT(LOG_ERROR, event, LOG_NUM("pid", getpid()), LOG_STR("error", why));
-    return exit_code;
-}
 
 /* Where the shipped plugins are: beside the folder of this program, in a build tree as when it is installed. */
 static void plugin_folder(char folder[static PATH_MAX])

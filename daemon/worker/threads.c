@@ -5,9 +5,9 @@
  */
 #include "worker/threads.h"
 
-#include "base/log.h"
 #include "base/mem.h"
 #include "worker/blame.h"
+#include "worker/fail.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -50,12 +50,6 @@ static void leave(const struct thread *t, int exit_code)
 static void on_gone(void *thread)
 {
     leave(thread, 0);
-}
-
-static int fail(int exit_code, const char *event, const char *why)
-{
-    LOG_EVENT(LOG_ERROR, event, LOG_NUM("pid", getpid()), LOG_STR("error", why));
-    return exit_code;
 }
 
 static void run(struct thread *t)
