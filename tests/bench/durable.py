@@ -62,9 +62,10 @@ class Durable:
         the daemon has had in its own, and with @n. A task that is run is two operations, accepted and finished. And with
         a bare journal of @n operations a sync.
 
-        What the machine allows: one task at a time takes the time of a task without a store and that of the loop's commit, one
-        after the other. Many at a time keep all CPUs busy, those without a store with a_task seconds of CPU each, and the
-        loop's CPU comes on top. `allowed` is that rate as a ratio to the loop's, `of_allowed` ours as a ratio to that rate."""
+        What the machine allows is the least of three rates. With n in flight no more than n end in the time that such a task takes
+        without a store and that of a commit of the loop, one after the other. Where these are many all CPUs are busy, those without a store
+        with a_task seconds of CPU each, and the loop's CPU comes on top. And the loop's own. `allowed` is that rate as a ratio to
+        the loop's, `of_allowed` ours as a ratio to that rate."""
         is_run = mode != "submit-stream"
         connections = CONNECTIONS[n] if mode == "run" else 1
         operations, mix = (2, "task") if is_run else (1, "accept")
@@ -77,7 +78,7 @@ class Durable:
 
         def one_round(daemon, ephemeral, directory):
             def bare(how, what, batch):
-                return self.store_cost(directory, how, "--mix", what, "--batch", batch, "--seconds", self.seconds / 2)
+                return self.store_cost(directory, how, "--mix", what, "--batch", batch, "--seconds", self.seconds)
             began = self.n_commits(daemon)
             ours = load(daemon)
             tasks = ours["total"] / (self.n_commits(daemon) - began)
@@ -88,10 +89,11 @@ class Durable:
                                  ("journal", bare("journal", mix, n))):
                 per_second = result["per_second"] / operations
                 numbers |= {f"{name}_per_second": per_second, f"of_{name}": ours["per_second"] / per_second}
-            without = load(ephemeral)["per_second"]
-            loop_seconds = 1 / numbers["bare_sqlite_per_second"] if n == 1 else loop["cpu_us"] * operations / 1e6 / cpus
-            allowed = min(1 / (1 / without + loop_seconds), numbers["bare_sqlite_per_second"])
-            return numbers | {"ephemeral_per_second": without, "allowed": allowed / numbers["bare_sqlite_per_second"],
+            without, bare_rate = load(ephemeral)["per_second"], numbers["bare_sqlite_per_second"]
+            allowed = min(n / (n / without + tasks / bare_rate), bare_rate)
+            if n > 1:
+                allowed = min(allowed, 1 / (1 / without + loop["cpu_us"] * operations / 1e6 / cpus))
+            return numbers | {"ephemeral_per_second": without, "allowed": allowed / bare_rate,
                               "of_allowed": ours["per_second"] / allowed}
 
         def measure():

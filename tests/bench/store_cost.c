@@ -4,7 +4,8 @@
  * operations a sync, for so many seconds; prints one JSON object.
  *
  *   journal     the records appended to a file, fdatasync: what the disk allows
- *   sqlite      the store's statements in a loop, nothing else: what SQLite allows
+ *   sqlite      the store's statements in a loop, nothing else: what SQLite allows, with a checkpoint each time that the log
+ *               has the length at which the store has one
  *   committer   the store: futures encoded, a batch handed to the commit thread and waited for; checkpoints in their
  *               thread. Every batch is a transaction, as in the loop above
  *   pipelined   the same with two batches on their way, as the daemon's loop has them: what gathers during a sync may
@@ -43,7 +44,8 @@ enum {
     FILL_BATCH = 1000,
     GROUP_EVERY = 1000,
     FILL_WAL_BYTES = 64 << 20,
-    LOG_BYTES = 16 << 20,
+    LOG_BYTES = 16 << 20, /* then a checkpoint, with the loop as with the store */
+    PAGE_BYTES = 4096,
     BATCH_MAX = 65536
 };
 
@@ -322,10 +324,11 @@ static sqlite3 *bare_open(const char *state, sqlite3_stmt **stmts)
     store_close(open_store(state)); /* it makes the tables */
     must(sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) == SQLITE_OK, path);
     must(sqlite3_exec(db,
-                      "PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=0; PRAGMA temp_store=MEMORY;"
-                      "PRAGMA secure_delete=0; PRAGMA cache_size=-4096; PRAGMA cache_spill=16384",
+                      "PRAGMA synchronous=FULL; PRAGMA temp_store=MEMORY; PRAGMA secure_delete=0;"
+                      "PRAGMA cache_size=-4096; PRAGMA cache_spill=16384",
                       NULL, NULL, NULL) == SQLITE_OK,
          "PRAGMA");
+    must(sqlite3_wal_autocheckpoint(db, LOG_BYTES / PAGE_BYTES) == SQLITE_OK, "checkpoints");
     must(sqlite3_exec(db, "UPDATE meta SET commit_seq=1", NULL, NULL, NULL) == SQLITE_OK &&
                  db_extend_log(db, LOG_BYTES, &problem) == 0,
          "the log");
