@@ -27,7 +27,8 @@ static void measure_workers(struct metrics *m, const struct dispatch_stats *s)
     gauge(m, "worker_leases", NULL, s->n_leases, "Tasks that workers hold: reserved, or running.");
     gauge(m, "worker_credit", NULL, s->n_credit, "How many more tasks workers would take now.");
     counter(m, "workers_attached", NULL, s->n_attached, "Workers that have attached.");
-    counter(m, "workers_crashed", NULL, s->n_crashed, "Processes of the pool that have died unasked.");
+    counter(m, "workers_crashed", NULL, s->n_crashed,
+            "Processes of the pool that have died, but not in order.");
     counter(m, "worker_finishes", NULL, s->n_finished, "Attempts that workers have ended.");
     counter(m, "worker_refusals", NULL, s->n_refused,
             "What workers told under a lease that was not current.");

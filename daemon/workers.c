@@ -166,21 +166,22 @@ static void on_exit_of(void *context, uint64_t key, pid_t pid, int wait_status, 
 {
     struct workers *w = context;
     uint32_t n_threads;
+    int has_crashed;
 
     runpage_loading(pool_pages(w->pool, key, &n_threads), w->loading);
     if (*w->loading)
         LOG_EVENT(LOG_ERROR, "worker_died_loading", LOG_NUM("worker", key), LOG_NUM("pid", pid),
                   LOG_STR("plugin", w->loading));
+    has_crashed = dispatch_worker_died(w->dispatch, key, wait_status, asked);
     if (WIFSIGNALED(wait_status))
-        LOG_EVENT(asked ? LOG_INFO : LOG_WARNING, "worker_killed", LOG_NUM("worker", key),
+        LOG_EVENT(has_crashed ? LOG_WARNING : LOG_INFO, "worker_killed", LOG_NUM("worker", key),
                   LOG_NUM("pid", pid), LOG_NUM("signal", WTERMSIG(wait_status)),
                   LOG_STR("name", strsignal(WTERMSIG(wait_status))));
     else
-        LOG_EVENT(asked ? LOG_INFO : LOG_WARNING, "worker_exited", LOG_NUM("worker", key),
+        LOG_EVENT(has_crashed ? LOG_WARNING : LOG_INFO, "worker_exited", LOG_NUM("worker", key),
                   LOG_NUM("pid", pid), LOG_NUM("exit_code", WEXITSTATUS(wait_status)));
     if (!asked && !pool_is_stale(w->pool, key) && (*w->loading || !pool_is_ready(w->pool, key)))
         note_death(w, key, wait_status, "at its start");
-    dispatch_worker_died(w->dispatch, key, wait_status, asked);
 }
 
 static void on_throttle(void *context, int last_wait_status, mono_ns_t until)

@@ -128,13 +128,12 @@ mono_ns_t dispatch_run(struct dispatch *d, struct effects *effects, mono_ns_t no
     return next;
 }
 
-void dispatch_worker_died(struct dispatch *d, uint64_t child, int wait_status, int asked)
+int dispatch_worker_died(struct dispatch *d, uint64_t child, int wait_status, int asked)
 {
     const struct dispatch_pool *pool = &d->config.pool;
     uint32_t n_dying = 0;
-    int has_culprit = 0;
+    int has_culprit = 0, has_attached = 0, has_crashed;
 
-    d->n_crashed += !asked;
     LIST_FOREACH (l, &d->workers) {
         struct worker *w = LIST_ENTRY(l, struct worker, link);
         const struct runpage *page = child_has(child, w) ? pool->page(pool->context, w->key) : NULL;
@@ -146,7 +145,10 @@ void dispatch_worker_died(struct dispatch *d, uint64_t child, int wait_status, i
         w->is_culprit |= runpage_is_blamed(page);
         has_culprit |= w->is_culprit;
         n_dying += runpage_is_running(page) ? 1 : 0;
+        has_attached = 1;
     }
+    has_crashed = !asked && (wait_status || n_dying || !has_attached);
+    d->n_crashed += has_crashed ? 1 : 0;
     LIST_FOREACH_SAFE (l, &d->workers) {
         struct worker *w = LIST_ENTRY(l, struct worker, link);
 
@@ -161,6 +163,7 @@ void dispatch_worker_died(struct dispatch *d, uint64_t child, int wait_status, i
         if (!w->call)
             (void)!worker_bury(w); /* or at the next tick */
     }
+    return has_crashed;
 }
 
 int dispatch_retire(struct dispatch *d, uint64_t child, mono_ns_t now)

@@ -82,8 +82,9 @@ mono_ns_t dispatch_run(struct dispatch *d, struct effects *effects, mono_ns_t no
 /* dispatch_worker_died: the pool has reaped @child; @wait_status as waitpid gives it; @asked: it was stopped by us.
  * What its streams still hold is read first; then what it was running fails with CRASHED (signal or exit code named; only
  * lost, without fault, when we had asked), what had finished unheard is lost without fault, the rest goes back. Where it is
- * known which of several that ran is at fault, the others go back as well. */
-void dispatch_worker_died(struct dispatch *d, uint64_t child, int wait_status, int asked);
+ * known which of several that ran is at fault, the others go back as well. Whether that was a crash: one that ended by itself,
+ * with 0 and nothing to run, has been told to by its configuration, or by somebody's SIGTERM. */
+int dispatch_worker_died(struct dispatch *d, uint64_t child, int wait_status, int asked);
 
 /* dispatch_retire: @child gets nothing more, gives back what it has not begun, and is stopped when it holds nothing. Whether
  * there is such a worker. dispatch_held: how many tasks it holds. */
@@ -118,7 +119,7 @@ struct dispatch_stats {
     uint32_t n_workers, n_ready;
     uint64_t n_leases;              /* assigned and not finished ... */
     uint64_t n_credit;              /* ... and how many more they would take */
-    uint64_t n_attached, n_crashed; /* crashed: processes of the pool that have died unasked */
+    uint64_t n_attached, n_crashed; /* crashed: processes of the pool (dispatch_worker_died) */
     uint64_t n_finished;            /* attempts that workers have ended */
     uint64_t n_refused;             /* things said under a lease that was not current */
 };

@@ -39,7 +39,7 @@ struct dispatch {
     mono_ns_t claims_at;            /* the wait of none of them is over before */
     struct list workers;            /* of struct worker.link, most recently free first */
     uint64_t n_attached;            /* ever; the last one's number */
-    uint64_t n_crashed;             /* processes of the pool that have died unasked */
+    uint64_t n_crashed;             /* processes of the pool (dispatch_worker_died) */
     uint64_t n_finished, n_refused; /* of the workers that are gone */
     uint32_t n_workers, n_ready;
     int is_draining;

@@ -15,6 +15,8 @@ import harness
 import futures_support
 from futures_support import *  # noqa: F403: the words of the contract
 
+from futured.v1 import workers_pb2, workers_pb2_grpc
+
 ROUNDS = int(os.environ.get("FUTURED_ROUNDS", "3"))
 PLUGIN = harness.BIN.parent / "tests/unit/worker/plugins/wild.so"
 KILLED = "the worker was killed by signal {} ({}) while it ran this task"
@@ -224,7 +226,9 @@ class Retired(FuturesCase):
         pids = [f.result.data for f in got]
         self.assertEqual(max(pids.count(p) for p in set(pids)), 10)
         self.assertGreaterEqual(len(set(pids)), 20)
-        self.assertEqual(self.server.log.find("workers_die_at_start|worker_killed"), [])
+        self.assertEqual(self.server.log.find("workers_die_at_start|worker_killed|warning worker_exited"), [])
+        workers = harness.Stub(workers_pb2_grpc.WorkersStub(self.channel()))
+        self.assertEqual(workers.ListWorkers(workers_pb2.ListWorkersRequest()).crashed_count, 0)
 
     def test_max_age(self):
         """Also of one that has nothing to do."""

@@ -701,7 +701,8 @@ struct futured_worker_info {
 struct futured_workers {
     size_t n_workers;
     const struct futured_worker_info *const *workers; /* in the order in which they attached */
-    uint64_t n_crashed;          /* processes of the pool that have died, since the daemon's start */
+    uint64_t
+            n_crashed; /* processes of the pool that have died other than in order, since the daemon's start */
     const char *next_page_token; /* "": this was the last page */
 };
 

@@ -512,7 +512,7 @@ void harness_die(struct child *w, int wait_status, int asked)
 {
     engine_begin(w->harness->engine, w->harness->now, w->harness->wall);
     begin_failing(w->harness);
-    dispatch_worker_died(w->harness->dispatch, dispatch_child(w->key), wait_status, asked);
+    (void)dispatch_worker_died(w->harness->dispatch, dispatch_child(w->key), wait_status, asked);
     end_failing(w->harness);
     for (size_t i = 0; i < w->harness->n_children; i++) {
         struct child *thread = w->harness->children[i];

@@ -144,12 +144,14 @@ static void test_gone(void **state)
     list_free(r);
     w = harness_spawn(&h, 6);
     harness_die(w, 0, 1); /* we had asked for it */
+    w = harness_spawn(&h, 7);
+    harness_die(w, 0, 0); /* it had nothing to do, and has ended in order */
     r = list(&h, "");
     assert_int_equal(r->crashed_count, 1);
     list_free(r);
     assert_int_equal(dispatch_stats(h.dispatch).n_crashed, 1);
     assert_int_equal(dispatch_stats(h.dispatch).n_finished, 1);
-    assert_int_equal(dispatch_stats(h.dispatch).n_attached, 3);
+    assert_int_equal(dispatch_stats(h.dispatch).n_attached, 4);
     harness_deinit(&h);
 }
 

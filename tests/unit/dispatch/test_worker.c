@@ -429,7 +429,8 @@ static void test_early_deaths(void **state)
     harness_hang_up(w);
     harness_settle(&h);
     assert_null(worker_find(h.dispatch, dispatch_key(5, 0)));
-    dispatch_worker_died(h.dispatch, 77, EXITED_3, 0); /* nobody we know */
+    assert_true(dispatch_worker_died(h.dispatch, 77, EXITED_3, 0)); /* nobody we know */
+    assert_true(dispatch_worker_died(h.dispatch, 78, 0, 0));        /* it never came so far */
     harness_settle(&h);
     harness_deinit(&h);
 }
