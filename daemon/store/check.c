@@ -2,7 +2,7 @@
 /*
  * What is looked at, in this order: the pages (SQLite's own check), the numbers in meta against the side file, every
  * live record, every finished one with its columns, its place in expiry and its key, that retries and what they retry
- * name each other, and blobs and keys that nobody has. A record counts as sound when its checksum, its id and its blobs'
+ * name each other, blobs and keys that nobody has, and what the ledger says that is there of each principal. A record counts as sound when its checksum, its id and its blobs'
  * checksums are right.
  *
  * The lock is taken as one who only reads, so no daemon can start meanwhile and all that is seen is of one moment.
@@ -13,6 +13,7 @@
 #include "engine/idem.h"
 #include "store/db.h"
 #include "store/expiry.h"
+#include "store/ledger.h"
 #include "store/lock.h"
 #include "store/match.h"
 #include "store/schema.h"
@@ -35,6 +36,7 @@ struct check {
     struct store_view *view;
     sqlite3_stmt *columns; /* of a finished future */
     struct expiry expiry;  /* all rows, sorted by key */
+    struct ledger ledger;  /* what was not found yet of what it says */
     struct buf key;        /* of a group */
     uint64_t k_ceiling;
     uint64_t n_by_state[6]; /* by enum future_state; 0: not readable */
@@ -206,10 +208,13 @@ static int has_group(struct check *c, struct span column, const struct record *r
            span_eq(column, (struct span){buf_head(&c->key), buf_len(&c->key)});
 }
 
-static void check_done(struct check *c, const struct store_item *item)
+/* 0; STORE_E_*, -errno. */
+static int check_done(struct check *c, const struct store_item *item)
 {
     const struct record *record = &item->record;
     uint64_t k = id_key(&item->id);
+    struct store_problem problem;
+    int r = 0;
 
     ASSERT(sqlite3_bind_int64(c->columns, 1, (int64_t)k) == SQLITE_OK);
     if (sqlite3_step(c->columns) != SQLITE_ROW)
@@ -221,10 +226,13 @@ static void check_done(struct check *c, const struct store_item *item)
         found_item(c, item, "the group differs between column and record");
     else
         check_key(c, item);
+    if (sqlite3_data_count(c->columns) > 0)
+        r = ledger_drop(&c->ledger, k, record, (size_t)sqlite3_column_int64(c->columns, 4), &problem);
     sqlite3_reset(c->columns);
     /* what was kept beyond its time is looked at again in the hour in which it was */
     if (!is_swept(c, k, MAX(expiry_hour(record->expire_time), expiry_hour(clock_wall()))))
         found_item(c, item, "no row of expiry names it in time");
+    return r;
 }
 
 /* @other, which is the retry of @item, or what @item retries, says so too, if it is still there. */
@@ -249,7 +257,7 @@ static int check_pair(struct check *c, const struct store_item *item, const stru
 
 static int check_item(struct check *c, const struct store_item *item)
 {
-    int r;
+    int r = 0;
 
     if (item->result != 0) {
         found_item(c, item, store_error_text(item->result));
@@ -261,8 +269,9 @@ static int check_item(struct check *c, const struct store_item *item)
     if (c->k_ceiling > 0 && id_key(&item->id) > c->k_ceiling)
         found_item(c, item, "its key is above the ceiling");
     if (item->is_done)
-        check_done(c, item);
-    r = check_pair(c, item, &item->record.retry_of, 0);
+        r = check_done(c, item);
+    if (r == 0)
+        r = check_pair(c, item, &item->record.retry_of, 0);
     return r == 0 ? check_pair(c, item, &item->record.retried_by, 1) : r;
 }
 
@@ -332,6 +341,13 @@ static int check_sets(struct check *c)
     return 0;
 }
 
+static void found_left(void *user, struct span name, int64_t bytes)
+{
+    found(user, "the account of %.*s has %" PRId64 " bytes %s than its finished futures take",
+          (int)MIN(name.len, (size_t)1024), (const char *)name.p, bytes < 0 ? -bytes : bytes,
+          bytes < 0 ? "less" : "more");
+}
+
 static int check_all(struct check *c, const char *directory)
 {
     int r = check_pages(c);
@@ -346,6 +362,8 @@ static int check_all(struct check *c, const char *directory)
         r = check_place(c, STORE_DONE);
     if (r == 0)
         r = check_sets(c);
+    if (r == 0 && !c->n_by_state[0]) /* whose those are that cannot be read is not known */
+        ledger_left(&c->ledger, found_left, c);
     fprintf(c->out,
             "pending %" PRIu64 ", running %" PRIu64 ", succeeded %" PRIu64 ", failed %" PRIu64
             ", cancelled %" PRIu64 ", damaged %" PRIu64 "\n",
@@ -376,8 +394,12 @@ static int open_all(struct check *c, const char *directory, struct store_problem
     }
     if (r == 0)
         r = db_prepare(c->db,
-                       "SELECT fn, state, (SELECT h FROM idem WHERE idem.k=done.k), grp FROM done WHERE k=?1",
+                       "SELECT fn, state, (SELECT h FROM idem WHERE idem.k=done.k), grp, length(rec) FROM "
+                       "done WHERE "
+                       "k=?1",
                        &c->columns, problem);
+    if (r == 0)
+        r = ledger_open(&c->ledger, c->db, problem);
     if (r == 0)
         r = view_open(&c->view, path, seal_vfs(c->seal));
     return r;
@@ -405,6 +427,7 @@ int check_store(const char *directory, FILE *out)
     }
     store_view_close(c.view);
     sqlite3_finalize(c.columns);
+    ledger_close(&c.ledger);
     db_close(c.db, 0);
     seal_free(c.seal);
     expiry_deinit(&c.expiry);

@@ -243,16 +243,32 @@ void ledger_rollback(struct ledger *l)
         LIST_ENTRY(it, struct account, changed)->added = 0;
 }
 
-void ledger_take(struct ledger *l, void (*fn)(void *user, struct span name, uint64_t bytes), void *user)
+static struct span name_of(const struct account *a)
 {
     size_t n = sizeof LEDGER_PREFIX - 1;
+
+    return (struct span){a->name->data + n, a->name->len - n};
+}
+
+void ledger_left(const struct ledger *l, void (*fn)(void *user, struct span name, int64_t bytes), void *user)
+{
+    MAP_FOREACH (it, &l->accounts) {
+        const struct account *a = CONTAINER_OF(it, struct account, item);
+
+        if ((int64_t)a->bytes + a->added != 0)
+            fn(user, name_of(a), (int64_t)a->bytes + a->added);
+    }
+}
+
+void ledger_take(struct ledger *l, void (*fn)(void *user, struct span name, uint64_t bytes), void *user)
+{
     struct list *it;
 
     ASSERT(pthread_mutex_lock(&l->lock) == 0);
     while ((it = list_pop_front(&l->untold))) {
         const struct account *a = LIST_ENTRY(it, struct account, untold);
 
-        fn(user, (struct span){a->name->data + n, a->name->len - n}, a->told);
+        fn(user, name_of(a), a->told);
     }
     ASSERT(pthread_mutex_unlock(&l->lock) == 0);
 }

@@ -47,5 +47,9 @@ MUST_CHECK int ledger_write(struct ledger *l, struct store_problem *problem);
 void ledger_commit(struct ledger *l);
 void ledger_rollback(struct ledger *l);
 
+/* ledger_left: @fn with each account that has another number than what was dropped since ledger_open, and by how much more: with
+ * all finished futures dropped those that are wrong. */
+void ledger_left(const struct ledger *l, void (*fn)(void *user, struct span name, int64_t bytes), void *user);
+
 /* ledger_take: @fn with each account that has changed on disk since the last call; it must not call back. */
 void ledger_take(struct ledger *l, void (*fn)(void *user, struct span name, uint64_t bytes), void *user);

@@ -114,6 +114,12 @@ static void test_every_kind_of_problem(void **state)
             {"UPDATE meta SET commit_seq=1", "1 commits are lost"},
             {"UPDATE meta SET k_ceiling=5", "its key is above the ceiling"},
             {"INSERT INTO meta SELECT * FROM meta", "meta has 2 rows"},
+            {"DELETE FROM settings WHERE name='stored.uid:1000/'",
+             "bytes less than its finished futures take"},
+            {"UPDATE settings SET value=value+7 WHERE name='stored.uid:1000/'",
+             "the account of uid:1000/ has 7 bytes more than its finished futures take"},
+            {"INSERT INTO settings(name, value, who, at, why) VALUES('stored.uid:7/other', '5', '', 0, '')",
+             "the account of uid:7/other has 5 bytes more"},
     };
 
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
