@@ -89,6 +89,13 @@ int schedule_read_retry(struct span message, enum options_owner owner, struct sc
     return 0;
 }
 
+int schedule_check(const struct engine_submit *in, enum options_owner owner, struct grpc_status *st)
+{
+    if (in->deadline && in->deadline < in->not_before)
+        return request_bad_in(st, schedule_parent(owner), "deadline", "is before the earliest start");
+    return 0;
+}
+
 int schedule_read(const struct task_options *o, wall_ns_t now, enum options_owner owner,
                   struct schedule_room *room, struct engine_submit *in, struct grpc_status *st)
 {
@@ -99,8 +106,8 @@ int schedule_read(const struct task_options *o, wall_ns_t now, enum options_owne
     if (o->deadline.is_set)
         in->deadline =
                 MAX(o->deadline.ns, INT64_C(1)); /* 0 is none, and all of that time has passed anyway */
-    if (in->deadline && in->deadline < in->not_before)
-        return request_bad_in(st, schedule_parent(owner), "deadline", "is before the earliest start");
+    if (owner != OPTIONS_OF_TASK && schedule_check(in, owner, st))
+        return REQUEST_E_BAD;
     in->attempt_timeout_ns = o->attempt_timeout.ns;
     if (!o->retry.is_set)
         return 0;

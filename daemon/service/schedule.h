@@ -29,7 +29,12 @@ const char *schedule_parent(enum options_owner owner);
 MUST_CHECK int schedule_read_retry(struct span message, enum options_owner owner, struct schedule_room *room,
                                    struct grpc_status *st);
 
+/* schedule_check: @in can start before its deadline. 0; REQUEST_E_BAD. */
+MUST_CHECK int schedule_check(const struct engine_submit *in, enum options_owner owner,
+                              struct grpc_status *st);
+
 /* schedule_read: from the options @o of a task that is accepted at @now into @in, which may point into @room.
+ * OPTIONS_OF_TASK: schedule_check is the caller's, since a task that was accepted before, and is sent again, may be late by now.
  *   Return: 0; REQUEST_E_BAD (@st names the field). */
 MUST_CHECK int schedule_read(const struct task_options *o, wall_ns_t now, enum options_owner owner,
                              struct schedule_room *room, struct engine_submit *in, struct grpc_status *st);

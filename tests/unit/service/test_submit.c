@@ -477,6 +477,33 @@ static void test_no_memory(void **state)
     harness_fail_allocations(stream_without_memory, 5);
 }
 
+/* What was accepted once joins, however late it is sent again; a new one that could not start before its deadline is refused. */
+static void test_key_joins_late(void **state)
+{
+    Futured__V1__SubmitResponse *r;
+    struct loopback_call c;
+    struct harness_id id;
+    struct harness h;
+    char task[256];
+
+    harness_init(&h, NULL);
+    snprintf(task, sizeof task,
+             "function: 'echo' options { delay { seconds: 10 } deadline { seconds: %lld } idempotency_key: ",
+             (long long)(h.wall / NS_PER_S + 15));
+    id = harness_submit(&h, "task { %s 'k' } }", task);
+    harness_advance(&h, 8 * NS_PER_S);
+    harness_unary(&h, &c, "Submit", "task { %s 'k' } }", task);
+    r = response(&h, &c, 0);
+    assert_string_equal(future_of(r)->id, id.text);
+    assert_true(r->joined);
+    harness_free(r);
+    loopback_call_deinit(&c);
+    harness_unary(&h, &c, "Submit", "task { %s 'other' } }", task);
+    harness_expect(&c, GRPC_INVALID_ARGUMENT, "INVALID_FIELD", "task.options.deadline");
+    loopback_call_deinit(&c);
+    harness_deinit(&h);
+}
+
 /* The same key and the same task: one future, and every method says so. */
 static void test_key_joins(void **state)
 {
@@ -594,6 +621,7 @@ int main(void)
             cmocka_unit_test(test_unread_replies),
             cmocka_unit_test(test_unread_bytes),
             cmocka_unit_test(test_no_memory),
+            cmocka_unit_test(test_key_joins_late),
             cmocka_unit_test(test_key_joins),
             cmocka_unit_test(test_key_refuses),
             cmocka_unit_test(test_request_id_joins),
