@@ -51,6 +51,15 @@ def _bare(f):
     return copy
 
 
+def _cancel(f, best):
+    """What @f says of its Cancel, without the grace where @best could not know of one: it is that of an attempt."""
+    cancel = future_pb2.Cancellation()
+    cancel.CopyFrom(f.cancel_requested)
+    if not best.attempts:
+        cancel.ClearField("grace")
+    return cancel
+
+
 class Known:
     """What is known of one future."""
 
@@ -174,7 +183,7 @@ class Ledger:
             yield f"changed {id_}: one revision, two contents"
         if end is not None and not self._is_same_end(f, end):
             yield f"{'twice' if f.state in TERMINAL else 'changed'} {id_}: it was terminal"
-        if best.HasField("cancel_requested") and not _same(f.cancel_requested, best.cancel_requested):
+        if best.HasField("cancel_requested") and not _same(_cancel(f, best), best.cancel_requested):
             yield f"changed {id_}: another cancel request"
         now = {a.number: a for a in f.attempts}
         for number, a in known.attempts.items():

@@ -92,6 +92,21 @@ class Rules(unittest.TestCase):
         self.setUp()
         self.assertIn("changed", self.judged(future(self.tag, revision=5), now=future(self.tag, revision=4)))
 
+    def test_cancel(self):
+        def cancelled(state, revision, grace=None, reason="r"):
+            f = future(self.tag, state, revision)
+            f.cancel_requested.reason = reason
+            if grace is not None:
+                f.cancel_requested.grace.seconds = grace
+            return f
+        self.assertEqual(self.judged(cancelled(PENDING, 2), now=cancelled(RUNNING, 3, grace=5)), [])
+        self.assertEqual(self.judged(cancelled(RUNNING, 3, grace=5), now=cancelled(RUNNING, 4, grace=5)), [])
+        for grace in (None, 6):
+            self.assertEqual(self.judged(now=cancelled(RUNNING, 5, grace=grace)), ["changed"])
+        self.setUp()
+        self.assertEqual(self.judged(cancelled(PENDING, 2), now=cancelled(PENDING, 3, reason="other")), ["changed"])
+        self.assertEqual(self.judged(now=future(self.tag, PENDING, 4)), ["changed"])
+
     def test_one_revision(self):
         self.assertEqual(self.judged(future(self.tag), now=self.changed("traceparent", "?")), ["changed", "changed"])
 
