@@ -63,8 +63,8 @@ class Durable:
         a bare journal of @n operations a sync.
 
         What the machine allows is the least of three rates. With n in flight no more than n end in the time that such a task takes
-        without a store and that of a commit of the loop, one after the other. Where these are many all CPUs are busy, those without a store
-        with a_task seconds of CPU each, and the loop's CPU comes on top. And the loop's own. `allowed` is that rate as a ratio to
+        without a store and that of a commit of the loop, one after the other. Where these are many all CPUs are busy without a store
+        already, and the loop's CPU comes on top. And the loop's own. `allowed` is that rate as a ratio to
         the loop's, `of_allowed` ours as a ratio to that rate."""
         is_run = mode != "submit-stream"
         connections = CONNECTIONS[n] if mode == "run" else 1
