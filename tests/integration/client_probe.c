@@ -269,6 +269,8 @@ static void on_line(char *line)
         fail(futured_delete(client, words[1]));
     else if (strcmp(words[0], "ping") == 0)
         fail(futured_ping(client));
+    else if (strcmp(words[0], "why") == 0)
+        printf("%s\n", futured_client_status(client)->message);
     else
         on_future(words);
     fflush(stdout);

@@ -5,7 +5,6 @@ streams, lost daemons, cancels, crashes, drains."""
 import os
 import select
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -13,6 +12,7 @@ import time
 
 from python_support import *  # noqa: F403: the words of the contract
 from python_support import PACKAGE, PythonMixin, PythonCase, PythonDurableCase, futured, harness
+from proxy import Proxy
 from server import DIE_WITH_PARENT, HERE, Log
 
 from futured.v1 import workers_pb2, workers_pb2_grpc
@@ -378,63 +378,6 @@ class Lost(WorkerMixin, PythonDurableCase):
         self.assertEqual(len(future.attempts), 1)
         self.assertEqual(hold.started(), hold.pids[:1])
         self.assertEqual(self.told(future), (b"", b"begins\nends\n"))
-
-
-class Proxy:
-    """Bytes to and fro between a socket of its own and the daemon's; cut() ends all connections."""
-
-    def __init__(self, path, address):
-        self.target = address.partition(":")[2]
-        self.listener = socket.socket(socket.AF_UNIX)
-        self.listener.bind(str(path))
-        self.listener.listen()
-        self.open = []
-        self.count = threading.Semaphore(0)
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self):
-        try:
-            while True:
-                near = self.listener.accept()[0]
-                far = socket.socket(socket.AF_UNIX)
-                far.connect(self.target)
-                self.open += [near, far]
-                for a, b in ((near, far), (far, near)):
-                    threading.Thread(target=self._copy, args=(a, b), daemon=True).start()
-                self.count.release()
-        except OSError:
-            return
-
-    def _copy(self, a, b):
-        try:
-            while data := a.recv(65536):
-                b.sendall(data)
-        except OSError:
-            pass
-        for s in (a, b):
-            try:
-                s.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
-
-    def cut(self):
-        while self.count.acquire(blocking=False):
-            pass
-        for s in self.open:
-            try:
-                s.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
-
-    def connected(self):
-        """Once it was connected to again."""
-        assert self.count.acquire(timeout=DEADLINE)
-
-    def close(self):
-        self.cut()
-        self.listener.shutdown(socket.SHUT_RDWR)
-        for s in (self.listener, *self.open):
-            s.close()
 
 
 if __name__ == "__main__":
