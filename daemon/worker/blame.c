@@ -2,8 +2,10 @@
 #include "worker/blame.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <sysexits.h>
 #include <unistd.h>
 
 static const int fatal[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGSYS};
@@ -53,4 +55,35 @@ void blame_leave(void)
 {
     own = NULL;
     ASSERT(sigaltstack(&old_stack, NULL) == 0);
+}
+
+/* --- the end of a thread */
+
+static pthread_key_t held;
+static pthread_once_t held_once = PTHREAD_ONCE_INIT;
+static int held_error;
+
+static void on_thread_end(void *arg)
+{
+    static const char text[] = "futured-worker: a function has ended its thread\n";
+
+    blame_note();
+    (void)!write(STDERR_FILENO, text, sizeof text - 1);
+    _exit(EX_SOFTWARE);
+}
+
+static void make_held(void)
+{
+    held_error = pthread_key_create(&held, on_thread_end);
+}
+
+int blame_hold_thread(void)
+{
+    pthread_once(&held_once, make_held);
+    return held_error ? -held_error : -pthread_setspecific(held, &held);
+}
+
+void blame_release_thread(void)
+{
+    pthread_setspecific(held, NULL);
 }

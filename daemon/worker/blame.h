@@ -23,3 +23,8 @@ void blame_leave(void);
 
 /* blame_note: the calling thread, if it has entered, ends the process now; the first one counts. Safe in handlers of signals. */
 void blame_note(void);
+
+/* blame_hold_thread: until blame_release_thread, an end of the calling thread alone (pthread_exit, a cancellation) is an end of the
+ * process, noted, with EX_SOFTWARE: nobody would answer for what it runs. 0, -errno. */
+MUST_CHECK int blame_hold_thread(void);
+void blame_release_thread(void);

@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "worker/blame.h"
 #include "worker/plugin.h"
 #include "worker/sandbox.h"
 
@@ -339,7 +340,7 @@ int isolate_main(void)
     struct question q = {0};
 
     if (to < 0 || dup2(STDERR_FILENO, STDOUT_FILENO) < 0 || attempt_init(&the_call, NULL) < 0 ||
-        sigaction(SIGTERM, &term, NULL) < 0 || read_all(STDIN_FILENO, &all) < 0)
+        sigaction(SIGTERM, &term, NULL) < 0 || read_all(STDIN_FILENO, &all) < 0 || blame_hold_thread() < 0)
         return EX_OSERR;
     r = begin((struct span){buf_head(&all), buf_len(&all)}, &q, &the_call, &upstreams);
     if (r != 0)

@@ -54,9 +54,12 @@ static void on_gone(void *thread)
 
 static void run(struct thread *t)
 {
-    char why[HOST_TEXT_BYTES];
-    int r = host_run(&t->config, why);
+    char why[HOST_TEXT_BYTES] = "";
+    int r = blame_hold_thread();
 
+    if (r == 0)
+        r = host_run(&t->config, why);
+    blame_release_thread();
     if (r == HOST_E_GONE)
         leave(t, 0);
     if (r != 0)

@@ -58,6 +58,7 @@ class Misbehaviour(FuturesCase):
         "c-leak": {"command": "tail /dev/zero", "memory_max": "32M"},
         "c-small": {"command": "cat", "max_result": "100"},
         "flood": {"cpu_time_max": "1s"}, "leak": {"memory_max": "64M"}, "sandbox": {"isolate": "yes"},
+        "end_alone": {"isolate": "yes"},
         "exit_0": {"isolate": "no", "max_result": "100"},
     }
 
@@ -91,6 +92,8 @@ class Misbehaviour(FuturesCase):
         self.assert_error(self.ended("segv"), "CRASHED", KILLED.format(11, "SIGSEGV"), signo=11)
         self.assert_error(self.ended("abort"), "CRASHED", KILLED.format(6, "SIGABRT"), signo=6)
         self.assert_error(self.ended("exit_0"), "CRASHED", "the worker ended with exit code 0", exit_code=0)
+        self.assert_error(self.ended("end_thread"), "CRASHED", "the worker ended with exit code 70", exit_code=70)
+        self.assert_error(self.ended("end_alone"), "CRASHED", "ended with exit code 70", exit_code=70)
         self.assert_error(self.ended("c-segv"), "CRASHED", "killed by SIGSEGV", signo=11)
         self.assert_error(self.ended("c-abort"), "CRASHED", "killed by SIGABRT", signo=6)
 

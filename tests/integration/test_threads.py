@@ -158,6 +158,9 @@ class Deaths(ThreadsCase):
     def test_exit(self):
         self.check_crash("exit_3", exit_code=3)
 
+    def test_end_of_its_thread(self):
+        self.check_crash("end_thread", exit_code=70)
+
     def test_alone(self):
         """Who is alone in the process is at fault whatever is noted."""
         got = self.futures.Run(run("vanish"))

@@ -93,6 +93,11 @@ static int abort_(const struct futured_host *host, struct futured_call *call, vo
     abort();
 }
 
+static int end_thread(const struct futured_host *host, struct futured_call *call, void *state)
+{
+    pthread_exit(NULL);
+}
+
 static int exit_3(const struct futured_host *host, struct futured_call *call, void *state)
 {
     exit(3);
@@ -127,6 +132,7 @@ static const struct futured_plugin_function functions[] = {
         {"overflow", NULL, NULL, NULL, overflow, NULL, NULL},
         {"abort", NULL, NULL, NULL, abort_, NULL, NULL},
         {"exit_3", NULL, NULL, NULL, exit_3, NULL, NULL},
+        {"end_thread", NULL, NULL, NULL, end_thread, NULL, NULL},
         {"fork_exit", NULL, NULL, NULL, fork_exit, NULL, NULL},
         {"vanish", NULL, NULL, NULL, vanish, NULL, NULL},
         {"deaf", NULL, NULL, NULL, deaf, NULL, NULL},

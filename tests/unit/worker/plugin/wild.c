@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Functions that do what a function must not. */
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +17,11 @@
 static int exit_0(const struct futured_host *host, struct futured_call *call, void *state)
 {
     exit(0);
+}
+
+static int end_thread(const struct futured_host *host, struct futured_call *call, void *state)
+{
+    pthread_exit(NULL);
 }
 
 static int abort_(const struct futured_host *host, struct futured_call *call, void *state)
@@ -181,15 +187,26 @@ static int hello(const struct futured_host *host, struct futured_call *call, voi
 }
 
 static const struct futured_plugin_function functions[] = {
-        {.name = "exit_0", .run = exit_0},       {.name = "abort", .run = abort_},
-        {.name = "segv", .run = segv},           {.name = "close_small", .run = close_small},
-        {.name = "fork", .run = fork_},          {.name = "sandbox", .run = sandbox},
-        {.name = "hello", .run = hello},         {.name = "forever", .run = forever},
-        {.name = "deaf", .run = deaf},           {.name = "nap", .run = nap},
-        {.name = "stop", .run = stop},           {.name = "children", .run = children},
-        {.name = "close_all", .run = close_all}, {.name = "write_sockets", .run = write_sockets},
-        {.name = "leak", .run = leak},           {.name = "flood", .run = flood},
-        {.name = "which", .run = which},         {.name = "upstreams", .run = upstreams},
+        {.name = "exit_0", .run = exit_0},
+        {.name = "abort", .run = abort_},
+        {.name = "segv", .run = segv},
+        {.name = "close_small", .run = close_small},
+        {.name = "fork", .run = fork_},
+        {.name = "sandbox", .run = sandbox},
+        {.name = "hello", .run = hello},
+        {.name = "forever", .run = forever},
+        {.name = "deaf", .run = deaf},
+        {.name = "nap", .run = nap},
+        {.name = "stop", .run = stop},
+        {.name = "children", .run = children},
+        {.name = "close_all", .run = close_all},
+        {.name = "write_sockets", .run = write_sockets},
+        {.name = "leak", .run = leak},
+        {.name = "flood", .run = flood},
+        {.name = "which", .run = which},
+        {.name = "upstreams", .run = upstreams},
+        {.name = "end_thread", .run = end_thread},
+        {.name = "end_alone", .run = end_thread},
 };
 
 const struct futured_plugin futured_plugin = {.abi = FUTURED_PLUGIN_ABI,
