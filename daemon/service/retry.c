@@ -16,12 +16,23 @@ enum { HAS_UPSTREAMS = 1, HAS_RETRY = 2 };
 
 /* ---- making one */
 
-int retry_check(const struct futures *s, const struct codec_bytes *options, struct grpc_status *st)
+/* Whether @options make sense; @is_again: sent again they may be late by now. */
+static int check(const struct futures *s, const struct codec_bytes *options, int is_again,
+                 struct grpc_status *st)
 {
     struct engine_submit in = {0}; /* of no function: its defaults are nobody's fault */
     struct schedule_room room;
 
-    return options->is_set ? options_read(s, options->data, OPTIONS_OF_RETRY, &room, &in, st) : 0;
+    if (!options->is_set)
+        return 0;
+    if (options_read(s, options->data, OPTIONS_OF_RETRY, &room, &in, st))
+        return REQUEST_E_BAD;
+    return is_again ? 0 : schedule_check(&in, OPTIONS_OF_RETRY, st);
+}
+
+int retry_check(const struct futures *s, const struct codec_bytes *options, struct grpc_status *st)
+{
+    return check(s, options, 0, st);
 }
 
 /* The task of @of, @task being what it says, with other options. */
@@ -86,7 +97,7 @@ int retry_make(struct futures *s, const struct caller *caller, struct future *of
     if (UNLIKELY(!identity_may_submit(caller->who, in.function)))
         return request_forbidden_function(caller->who, in.function, st);
     raw = options->is_set ? options->data : task.options.data;
-    if (options_read(s, raw, owner, &room, &in, st))
+    if (options_read(s, raw, owner, &room, &in, st) || schedule_check(&in, owner, st))
         return REQUEST_E_BAD;
     in.durability = (enum durability)of->durability;
     if (in.n_upstreams && s->has_store && !is_loaded && depends_are_missing(s, raw)) {
@@ -164,7 +175,7 @@ static void retry(struct grpc_call *call, struct span message, unsigned has)
     struct future *f;
     int r;
 
-    if (request_read(&retry_request_table, message, &request, &st) || retry_check(s, &request.options, &st)) {
+    if (request_read(&retry_request_table, message, &request, &st) || check(s, &request.options, 1, &st)) {
         grpc_call_fail(call, &st);
         return;
     }

@@ -106,8 +106,6 @@ int schedule_read(const struct task_options *o, wall_ns_t now, enum options_owne
     if (o->deadline.is_set)
         in->deadline =
                 MAX(o->deadline.ns, INT64_C(1)); /* 0 is none, and all of that time has passed anyway */
-    if (owner != OPTIONS_OF_TASK && schedule_check(in, owner, st))
-        return REQUEST_E_BAD;
     in->attempt_timeout_ns = o->attempt_timeout.ns;
     if (!o->retry.is_set)
         return 0;

@@ -34,7 +34,7 @@ MUST_CHECK int schedule_check(const struct engine_submit *in, enum options_owner
                               struct grpc_status *st);
 
 /* schedule_read: from the options @o of a task that is accepted at @now into @in, which may point into @room.
- * OPTIONS_OF_TASK: schedule_check is the caller's, since a task that was accepted before, and is sent again, may be late by now.
+ * schedule_check is the caller's: what was accepted before, and is sent again, may be late by now.
  *   Return: 0; REQUEST_E_BAD (@st names the field). */
 MUST_CHECK int schedule_read(const struct task_options *o, wall_ns_t now, enum options_owner owner,
                              struct schedule_room *room, struct engine_submit *in, struct grpc_status *st);

@@ -120,6 +120,29 @@ static void test_again(void **state)
     harness_deinit(&h);
 }
 
+/* Sent again it may be too late for what it asks. */
+static void test_again_late(void **state)
+{
+    Futured__V1__Future *f, *again;
+    struct harness_id id;
+    struct harness h;
+    char options[128];
+
+    harness_init(&h, NULL);
+    snprintf(options, sizeof options, "options { delay { seconds: 10 } deadline { seconds: %lld } }",
+             (long long)(h.wall / NS_PER_S + 15));
+    id = failed(&h, "task { function: 'echo' }");
+    f = retry(&h, id.text, options);
+    harness_advance(&h, 8 * NS_PER_S);
+    again = retry(&h, id.text, options);
+    assert_string_equal(again->id, f->id);
+    harness_free(again);
+    harness_free(f);
+    id = failed(&h, "task { function: 'echo' }");
+    refused(&h, id.text, options, GRPC_INVALID_ARGUMENT, "INVALID_FIELD", "options.deadline");
+    harness_deinit(&h);
+}
+
 /* The start and the deadline of the task are over, that it has a policy is not. */
 static void test_times(void **state)
 {
@@ -469,6 +492,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
             cmocka_unit_test(test_what_it_is),
             cmocka_unit_test(test_again),
+            cmocka_unit_test(test_again_late),
             cmocka_unit_test(test_times),
             cmocka_unit_test(test_options),
             cmocka_unit_test(test_refused),
