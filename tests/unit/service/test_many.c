@@ -227,6 +227,8 @@ static const struct harness_refusal bad_cancels[] = {
 static const struct harness_refusal bad_retries[] = {
         {"selector { filter: '*' } options { durability: 1 }", GRPC_INVALID_ARGUMENT, "INVALID_FIELD",
          "options.durability"},
+        {"selector { filter: '*' } options { delay { seconds: 9 } deadline { seconds: 1 } }",
+         GRPC_INVALID_ARGUMENT, "INVALID_FIELD", "options.deadline"},
         {"selector { filter: '*' } options { idempotency_key: 'k' }", GRPC_INVALID_ARGUMENT, "INVALID_FIELD",
          "options.idempotency_key"},
         {"selector { filter: '*' } options { retention { seconds: -1 } }", GRPC_INVALID_ARGUMENT,
