@@ -15,6 +15,7 @@ import unittest
 import harness
 import futures_support
 from futures_support import *  # noqa: F403: the words of the contract
+from test_told import Told, watch
 
 from futured.v1 import system_pb2, system_pb2_grpc, workers_pb2, workers_pb2_grpc
 
@@ -160,6 +161,16 @@ class Deaths(ThreadsCase):
 
     def test_end_of_its_thread(self):
         self.check_crash("end_thread", exit_code=70)
+
+    def test_what_was_said(self):
+        """What a client was shown of the first time stays, under its number; the number of the attempt goes on."""
+        gate, ids = self.hold(1)
+        call = self.futures.Watch(watch(*ids))
+        told = Told().until(call, lambda t: t.text["log"] == b"held\n")
+        self.futures.Run(run("fault"))
+        self.assert_untouched(gate, ids, 2)
+        told.all(call)
+        self.assertEqual([(attempt, data) for _, attempt, _, data in told.chunks], [(1, b"held\n"), (2, b"held\n")])
 
     def test_alone(self):
         """Who is alone in the process is at fault whatever is noted."""

@@ -45,7 +45,7 @@ static int together(const struct futured_host *host, struct futured_call *call, 
     return say_pid(host, call, state);
 }
 
-/* As the command `gate` of the tests, in this process: tells its ID, and returns when PATH has no writer any more. */
+/* As the command `gate` of the tests, in this process: logs, tells its ID, and returns when PATH has no writer any more. */
 static int hold(const struct futured_host *host, struct futured_call *call, void *state)
 {
     char path[256], started[300], id[64];
@@ -57,7 +57,7 @@ static int hold(const struct futured_host *host, struct futured_call *call, void
     snprintf(started, sizeof started, "%s.started", path);
     n = (size_t)snprintf(id, sizeof id, "%s\n", host->id(call));
     fd = open(started, O_WRONLY | O_CLOEXEC);
-    if (fd < 0 || write(fd, id, n) != (ssize_t)n)
+    if (host->log(call, "held\n") != 0 || fd < 0 || write(fd, id, n) != (ssize_t)n)
         return -1;
     close(fd);
     fd = open(path, O_RDONLY | O_CLOEXEC);
