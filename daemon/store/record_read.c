@@ -178,6 +178,8 @@ static int get_attempts(struct in *in, struct record *r)
         return -ENOMEM;
     for (uint32_t i = 0; i < r->n_attempts; i++)
         get_attempt(in, r->submit_time, &r->attempts[i]);
+    if (r->state == FUTURE_RUNNING && (r->attempts[0].end_time || r->attempts[0].has_error))
+        broken(in); /* then it would not run */
     return 0;
 }
 

@@ -132,6 +132,31 @@ static void test_what_contradicts_itself(void **state)
     sample_free(s);
 }
 
+/* Of a future that runs the newest attempt has not ended. */
+static void test_running_and_ended(void **state)
+{
+    struct sample *s = sample_plain(10);
+    struct buf out = BUF_INIT;
+    struct span bytes;
+    struct record got;
+    uint8_t *copy;
+
+    sample_finish(s, NULL, 0);
+    s->future.outcome = NULL;
+    s->future.state = FUTURE_PENDING; /* it is to be tried again */
+    bytes = sample_encode(s, &out);
+    assert_int_equal(record_decode(&s->future.id, bytes, &got), 0);
+    record_deinit(&got);
+    copy = mem_dup(bytes.p, bytes.len);
+    assert_non_null(copy);
+    copy[1] = FUTURE_RUNNING;
+    seal(&s->future.id, copy, bytes.len);
+    assert_int_equal(record_decode(&s->future.id, (struct span){copy, bytes.len}, &got), RECORD_E_DAMAGED);
+    mem_free(copy);
+    buf_deinit(&out);
+    sample_free(s);
+}
+
 /* With the right checksum, whatever one byte becomes: refused, or a record that can be used. */
 static void test_no_byte_breaks_the_reader(void **state)
 {
@@ -195,6 +220,7 @@ int main(void)
             cmocka_unit_test(test_a_record_under_another_id_is_damaged),
             cmocka_unit_test(test_versions),
             cmocka_unit_test(test_what_contradicts_itself),
+            cmocka_unit_test(test_running_and_ended),
             cmocka_unit_test(test_no_byte_breaks_the_reader),
             cmocka_unit_test(test_timing_that_no_encoder_writes),
     };
