@@ -7,7 +7,8 @@
  *   OPEN       bytes go both ways, or the session is over and what it left to say is sent
  *   LINGERING  our side is shut, the session is freed; what still comes is thrown away until the peer closes.
  *              Without this the kernel would answer unread bytes with a reset, and the peer would lose our
- *              last words (a GOAWAY that names its offence, or the answers of a drain)
+ *              last words (a GOAWAY that names its offence, or the answers of a drain). Of a drain that had no answers
+ *              for it a peer is only waited for until it has been silent for CONN_SILENT_S: idle clients sleep
  *   DEAD       freed when its dirty mark is flushed
  *
  * Events only read or mark dirty; everything that ends or frees stands in flush_conn, where no event of a
@@ -47,6 +48,8 @@ struct conn {
     int is_peer_closed;
     size_t n_discarded;
     uint64_t bytes_in, bytes_out;
+    mono_ns_t heard_at; /* when the latest bytes came */
+    int had_streams;    /* since the drain began */
 };
 
 struct conn_set {
@@ -253,7 +256,8 @@ static void linger(struct conn *c, const char *reason, mono_ns_t now)
         buf_clear(&c->set->sealed);
     }
     free_owner(c);
-    c->until = clock_add(now, CONN_LINGER_S * NS_PER_S);
+    c->until = c->set->is_draining && !c->had_streams ? clock_add(c->heard_at, CONN_SILENT_S * NS_PER_S)
+                                                      : clock_add(now, CONN_LINGER_S * NS_PER_S);
     loop_timer_set(&c->timer, c->until);
     if (shutdown(c->fd, SHUT_WR) < 0)
         kill_conn(c, "peer_reset"); /* ENOTCONN: it is gone already */
@@ -263,9 +267,12 @@ static void linger(struct conn *c, const char *reason, mono_ns_t now)
 static void flush_session(struct conn *c, mono_ns_t now)
 {
     struct h2_session *session = c->owner.session;
-    int r = push(c, now);
     mono_ns_t next;
+    int r;
 
+    if (UNLIKELY(c->set->is_draining) && h2_session_n_streams(session))
+        c->had_streams = 1;
+    r = push(c, now);
     if (r < 0) {
         kill_conn(c, reason_of(r));
         return;
@@ -342,6 +349,7 @@ static size_t receive(struct conn *c)
         n = recv(c->fd, c->set->in, CONN_RECV_BYTES, MSG_DONTWAIT);
     while (n < 0 && errno == EINTR);
     if (n > 0) {
+        c->heard_at = loop_now(c->set->loop);
         c->bytes_in += (uint64_t)n;
         c->set->stats.bytes_in += (uint64_t)n;
         return (size_t)n;
@@ -656,6 +664,7 @@ int conn_set_adopt(struct conn_set *set, int fd, const struct conn_peer *peer, s
     }
     c->set = set;
     c->fd = fd;
+    c->heard_at = loop_now(set->loop);
     c->peer = *peer;
     list_init(&c->link);
     list_init(&c->half_open);

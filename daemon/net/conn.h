@@ -30,6 +30,7 @@ enum {
     CONN_SEND_BYTES = 128 * 1024, /* one write */
     CONN_HANDSHAKES_PER_TURN = 8, /* steps; one with a signature takes about 0.1 ms (P-256) to 1 ms (RSA) */
     CONN_LINGER_S = 5,            /* for the peer to close after our last byte */
+    CONN_SILENT_S = 1,            /* likewise, at a drain that had no answers for it, since its last byte */
     CONN_LINGER_BYTES = 4 * 1024 * 1024, /* read and thrown away meanwhile */
 };
 

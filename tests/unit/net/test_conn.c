@@ -557,6 +557,66 @@ static void test_drain(void **state)
     free_client(&c);
 }
 
+/* Whoever had no answer to come is waited for until it has been silent for a while, as idle clients are from the start. */
+static void test_drain_of_sleepers(void **state)
+{
+    struct client sleeper = connect_client(), speaker = connect_client();
+
+    start_client(&sleeper);
+    start_client(&speaker);
+    request(&sleeper, "/10");
+    settle(&sleeper);
+    settle(&speaker);
+    conn_set_drain(set);
+    turn();
+    fake_now += NS_PER_S - 1;
+    turn();
+    client_recv(&speaker);
+    client_send(&speaker); /* the answer to the notice */
+    turn();
+    assert_int_equal(conn_set_stats(set).n_open, 2);
+    fake_now++;
+    turn();
+    turn();
+    assert_int_equal(conn_set_stats(set).n_open, 1);
+    client_recv(&sleeper);
+    assert_true(sleeper.is_goaway);
+    assert_int_equal(sleeper.error, H2_NO_ERROR);
+    assert_true(sleeper.is_eof);
+    fake_now += CONN_SILENT_S * NS_PER_S - 2;
+    turn();
+    assert_int_equal(conn_set_stats(set).n_open, 1);
+    fake_now++;
+    turn();
+    assert_int_equal(conn_set_stats(set).n_open, 0);
+    free_client(&sleeper);
+    free_client(&speaker);
+}
+
+/* Whoever had one has more time. */
+static void test_drain_of_callers(void **state)
+{
+    struct client c = connect_client();
+
+    start_client(&c);
+    request(&c, "/hold");
+    settle(&c);
+    conn_set_drain(set);
+    settle(&c);
+    answer(held, 10);
+    fake_now += CONN_SILENT_S * NS_PER_S;
+    turn();
+    fake_now += CONN_LINGER_S * NS_PER_S - 1;
+    turn();
+    assert_int_equal(conn_set_stats(set).n_open, 1);
+    fake_now++;
+    turn();
+    assert_int_equal(conn_set_stats(set).n_open, 0);
+    client_recv(&c);
+    assert_int_equal(c.n_bytes, 10);
+    free_client(&c);
+}
+
 static void test_abort(void **state)
 {
     struct client c = connect_client();
@@ -768,6 +828,8 @@ int main(void)
             CONN_TEST(test_last_words_and_lingering),
             CONN_TEST(test_lingering_ends),
             CONN_TEST(test_drain),
+            CONN_TEST(test_drain_of_sleepers),
+            CONN_TEST(test_drain_of_callers),
             CONN_TEST(test_abort),
             CONN_TEST(test_close_inside_an_event),
             CONN_TEST(test_timeouts),
