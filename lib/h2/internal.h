@@ -171,9 +171,11 @@ void h2_session_settle(struct h2_session *s);
 void h2_session_leave(struct h2_session *s);
 /* h2_session_flooded: end the session if @reason is not NULL. */
 void h2_session_flooded(struct h2_session *s, const char *reason);
-/* h2_session_drain_for: as h2_session_drain, for @reason. h2_session_leave_off: its second step; on_pong: a PING of
- * ours with @payload (8 bytes) was answered. */
+/* h2_session_drain_for: as h2_session_drain, for @reason. on_notice: its notice is in the output, and the
+ * PING goes behind it (nghttp2 would send one that was submitted before first; 0, -ENOMEM). h2_session_leave_off: its second step;
+ * on_pong: a PING of ours with @payload (8 bytes) was answered. */
 void h2_session_drain_for(struct h2_session *s, const char *reason);
+MUST_CHECK int h2_session_on_notice(struct h2_session *s);
 void h2_session_leave_off(struct h2_session *s);
 void h2_session_on_pong(struct h2_session *s, const uint8_t *payload);
 

@@ -369,10 +369,12 @@ static int end_sent(struct h2_session *s, int32_t id)
                    : NGHTTP2_ERR_CALLBACK_FAILURE;
 }
 
-static void goaway_sent(struct h2_session *s, uint32_t error)
+static int goaway_sent(struct h2_session *s, uint32_t error)
 {
-    if (s->ended || error == NGHTTP2_NO_ERROR)
-        return;
+    if (s->ended)
+        return 0;
+    if (error == NGHTTP2_NO_ERROR)
+        return s->is_leaving && h2_session_on_notice(s) < 0 ? NGHTTP2_ERR_CALLBACK_FAILURE : 0;
     /* nghttp2's own decision: the peer broke the protocol */
     h2_session_end(s, error,
                    error == NGHTTP2_COMPRESSION_ERROR    ? "compression_error"
@@ -380,6 +382,7 @@ static void goaway_sent(struct h2_session *s, uint32_t error)
                    : error == NGHTTP2_FRAME_SIZE_ERROR   ? "frame_size_error"
                    : error == NGHTTP2_INTERNAL_ERROR     ? "internal_error"
                                                          : "protocol_error");
+    return 0;
 }
 
 static int on_frame_send(nghttp2_session *ng, const nghttp2_frame *frame, void *user)
@@ -396,7 +399,7 @@ static int on_frame_send(nghttp2_session *ng, const nghttp2_frame *frame, void *
         if (st && !st->is_reset && !s->flood)
             s->flood = h2_abuse_charge(&s->abuse, ABUSE_PROVOKED, s->now);
         return 0;
-    case NGHTTP2_GOAWAY: goaway_sent(s, frame->goaway.error_code); return 0;
+    case NGHTTP2_GOAWAY: return goaway_sent(s, frame->goaway.error_code);
     default: return 0;
     }
 }

@@ -226,10 +226,14 @@ void h2_session_drain_for(struct h2_session *s, const char *reason)
     }
     s->is_leaving = 1;
     s->leave_at = 0;
-    s->abuse.acks_owed++;
-    if (nghttp2_submit_shutdown_notice(s->ng) != 0 ||
-        nghttp2_submit_ping(s->ng, NGHTTP2_FLAG_NONE, leave_ping) != 0)
+    if (nghttp2_submit_shutdown_notice(s->ng) != 0)
         h2_session_fail(s, -ENOMEM);
+}
+
+int h2_session_on_notice(struct h2_session *s)
+{
+    s->abuse.acks_owed++;
+    return nghttp2_submit_ping(s->ng, NGHTTP2_FLAG_NONE, leave_ping) == 0 ? 0 : -ENOMEM;
 }
 
 void h2_session_drain(struct h2_session *s)

@@ -181,6 +181,26 @@ static void test_drain_lets_open_streams_end(void **state)
     pair_free(&pair);
 }
 
+/* Who answers the PING has read the notice: it is behind it, and not before it. */
+static void test_drain_asks_behind_its_notice(void **state)
+{
+    struct buf out = BUF_INIT;
+    struct pair pair;
+    const uint8_t *p;
+
+    pair_open(&pair, NULL, NULL);
+    pair_run(&pair);
+    h2_session_drain(pair.server.s);
+    assert_int_equal(h2_session_send(pair.server.s, &out, 4096, pair.now), 0);
+    p = buf_head(&out);
+    assert_int_equal(buf_len(&out), 9 + 8 + 9 + 8);
+    assert_int_equal(p[3], NGHTTP2_GOAWAY);
+    assert_memory_equal(p + 9, "\x7f\xff\xff\xff\0\0\0\0", 8); /* of any stream, and no error */
+    assert_int_equal(p[9 + 8 + 3], NGHTTP2_PING);
+    buf_deinit(&out);
+    pair_free(&pair);
+}
+
 static void test_client_drains(void **state)
 {
     struct pair pair;
@@ -589,6 +609,7 @@ int main(void)
             cmocka_unit_test(test_client_bytes_cut_at_every_boundary),
             cmocka_unit_test(test_pair_with_cut_pipes),
             cmocka_unit_test(test_drain_lets_open_streams_end),
+            cmocka_unit_test(test_drain_asks_behind_its_notice),
             cmocka_unit_test(test_client_drains),
             cmocka_unit_test(test_abort),
             cmocka_unit_test(test_free_ends_every_stream),
