@@ -262,14 +262,20 @@ static int on_frame_recv(nghttp2_session *ng, const nghttp2_frame *frame, void *
     }
 }
 
-/* A stream that was not let in has no struct h2_stream: its refusal is counted here, beside the resets that
- * the peer could have sent instead. Other errors are counted when their RST_STREAM goes out. */
+/* nghttp2 resets the stream. One that was not let in has no struct h2_stream: its refusal counts beside the resets that the peer
+ * could have sent instead. What is not seen here is counted when its RST_STREAM goes out, which is not before the turn ends. */
 static int on_invalid_frame(nghttp2_session *ng, const nghttp2_frame *frame, int error, void *user)
 {
     struct h2_session *s = user;
+    struct h2_stream *st = stream_of(s, frame->hd.stream_id);
+    enum abuse_kind kind = error == NGHTTP2_ERR_REFUSED_STREAM ? ABUSE_RESETS : ABUSE_PROVOKED;
 
-    if (error == NGHTTP2_ERR_REFUSED_STREAM && !s->flood)
-        s->flood = h2_abuse_charge(&s->abuse, ABUSE_RESETS, s->now);
+    if (kind == ABUSE_PROVOKED && (!st || st->is_reset))
+        return 0;
+    if (st)
+        st->is_reset = 1;
+    if (!s->flood)
+        s->flood = h2_abuse_charge(&s->abuse, kind, s->now);
     return 0;
 }
 

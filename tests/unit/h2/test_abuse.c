@@ -405,6 +405,25 @@ static void test_floods_are_ended_and_named(void **state)
     flood(&p, &b, one_empty_continuation, "continuation_flood");
 }
 
+/* As many as fit a read are one turn, and nothing of ours goes out in it. */
+static void test_floods_within_a_turn(void **state)
+{
+    void (*const floods[])(struct buf * b, uint32_t i) = {one_provoked, one_malformed};
+    struct buf b = BUF_INIT;
+    struct peer p;
+
+    for (size_t i = 0; i < ARRAY_LEN(floods); i++) {
+        raw_server(&p, NULL, &b, NS_PER_S);
+        p.hook = only_records;
+        for (uint32_t k = 0; k < 5000; k++)
+            floods[i](&b, k);
+        assert_int_equal(raw_feed(&p, &b, NS_PER_S), H2_E_OVER);
+        assert_string_equal(h2_session_end_reason(p.s), "provoked_reset_flood");
+        buf_deinit(&b);
+        peer_free(&p);
+    }
+}
+
 /* A peer that sends and never reads: what we would answer is bounded. */
 static void test_peer_that_never_reads(void **state)
 {
@@ -551,6 +570,7 @@ int main(void)
             cmocka_unit_test(test_headers_on_old_streams_need_an_explanation),
             cmocka_unit_test(test_bytes_cut_at_every_boundary),
             cmocka_unit_test(test_floods_are_ended_and_named),
+            cmocka_unit_test(test_floods_within_a_turn),
             cmocka_unit_test(test_peer_that_never_reads),
             cmocka_unit_test(test_honest_client_cancels_in_bursts),
             cmocka_unit_test(test_honest_client_probes_its_bandwidth),
