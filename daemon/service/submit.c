@@ -136,7 +136,7 @@ int submit_may_accept(const struct futures *s, const struct identity *who, const
         return REQUEST_E_BAD;
     }
     r = futures_may_change(s, in->durability, 1, st);
-    if (r == 0)
+    if (r == 0 && who)
         quota = identity_spend(who, engine_wall(s->engine), &retry_ms);
     if (LIKELY(quota == QUOTA_NONE))
         return r;
@@ -157,7 +157,8 @@ static int accept_task(struct futures *s, const struct identity *who, struct eng
     }
     if ((in->key.len || in->request_id.len) && join(s, in, ret, st))
         goto out;
-    if (!ret->future && (schedule_check(in, OPTIONS_OF_TASK, st) || submit_may_accept(s, who, in, st)))
+    if (!ret->future && ((UNLIKELY(in->deadline) && schedule_check(in, OPTIONS_OF_TASK, st)) ||
+                         submit_may_accept(s, who, in, st)))
         goto out;
     if (UNLIKELY(in->n_upstreams) && !ret->future) {
         int e = depends_find(s, ret->wants.ids, OPTIONS_OF_TASK, in, st);

@@ -532,8 +532,10 @@ size_t h2_session_pending_bytes(const struct h2_session *s)
 
 int h2_session_has_room(const struct h2_session *s, size_t held)
 {
-    return s->pending_bytes - s->shut_bytes + held <= H2_OUTPUT_HIGH_BYTES &&
-           s->pending_bytes + held <= H2_OUTPUT_MAX_BYTES;
+    size_t all = s->pending_bytes + held;
+
+    return LIKELY(all <= H2_OUTPUT_HIGH_BYTES) ||
+           (all <= H2_OUTPUT_MAX_BYTES && all - s->shut_bytes <= H2_OUTPUT_HIGH_BYTES);
 }
 
 size_t h2_session_memory_bytes(const struct h2_session *s)
