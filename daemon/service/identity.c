@@ -60,7 +60,7 @@ int identity_may_submit(const struct identity *who, struct span function)
 
 enum quota identity_spend(const struct identity *who, wall_ns_t now, int64_t *ret_retry_ms)
 {
-    struct identity_quota *q = who ? who->quota : NULL;
+    struct identity_quota *q = who->quota;
     double burst;
 
     if (LIKELY(!q))

@@ -16,8 +16,8 @@ enum { HAS_UPSTREAMS = 1, HAS_RETRY = 2 };
 
 /* ---- making one */
 
-/* Whether @options make sense; @is_again: sent again they may be late by now. */
-static int check(const struct futures *s, const struct codec_bytes *options, int is_again,
+/* Whether @options make sense; @may_be_late: of what may have been done before. */
+static int check(const struct futures *s, const struct codec_bytes *options, int may_be_late,
                  struct grpc_status *st)
 {
     struct engine_submit in = {0}; /* of no function: its defaults are nobody's fault */
@@ -27,7 +27,7 @@ static int check(const struct futures *s, const struct codec_bytes *options, int
         return 0;
     if (options_read(s, options->data, OPTIONS_OF_RETRY, &room, &in, st))
         return REQUEST_E_BAD;
-    return is_again ? 0 : schedule_check(&in, OPTIONS_OF_RETRY, st);
+    return may_be_late ? 0 : schedule_check(&in, OPTIONS_OF_RETRY, st);
 }
 
 int retry_check(const struct futures *s, const struct codec_bytes *options, struct grpc_status *st)

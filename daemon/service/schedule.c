@@ -89,11 +89,9 @@ int schedule_read_retry(struct span message, enum options_owner owner, struct sc
     return 0;
 }
 
-int schedule_check(const struct engine_submit *in, enum options_owner owner, struct grpc_status *st)
+int schedule_refuse(enum options_owner owner, struct grpc_status *st)
 {
-    if (in->deadline && in->deadline < in->not_before)
-        return request_bad_in(st, schedule_parent(owner), "deadline", "is before the earliest start");
-    return 0;
+    return request_bad_in(st, schedule_parent(owner), "deadline", "is before the earliest start");
 }
 
 int schedule_read(const struct task_options *o, wall_ns_t now, enum options_owner owner,

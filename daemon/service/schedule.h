@@ -29,9 +29,13 @@ const char *schedule_parent(enum options_owner owner);
 MUST_CHECK int schedule_read_retry(struct span message, enum options_owner owner, struct schedule_room *room,
                                    struct grpc_status *st);
 
-/* schedule_check: @in can start before its deadline. 0; REQUEST_E_BAD. */
-MUST_CHECK int schedule_check(const struct engine_submit *in, enum options_owner owner,
-                              struct grpc_status *st);
+/* schedule_check: @in can start before its deadline; here, for every submission asks. 0; REQUEST_E_BAD. schedule_refuse: that. */
+MUST_CHECK int schedule_refuse(enum options_owner owner, struct grpc_status *st);
+MUST_CHECK static inline int schedule_check(const struct engine_submit *in, enum options_owner owner,
+                                            struct grpc_status *st)
+{
+    return UNLIKELY(in->deadline && in->deadline < in->not_before) ? schedule_refuse(owner, st) : 0;
+}
 
 /* schedule_read: from the options @o of a task that is accepted at @now into @in, which may point into @room.
  * schedule_check is the caller's: what was accepted before, and is sent again, may be late by now.

@@ -157,8 +157,7 @@ static int accept_task(struct futures *s, const struct identity *who, struct eng
     }
     if ((in->key.len || in->request_id.len) && join(s, in, ret, st))
         goto out;
-    if (!ret->future && ((UNLIKELY(in->deadline) && schedule_check(in, OPTIONS_OF_TASK, st)) ||
-                         submit_may_accept(s, who, in, st)))
+    if (!ret->future && (schedule_check(in, OPTIONS_OF_TASK, st) || submit_may_accept(s, who, in, st)))
         goto out;
     if (UNLIKELY(in->n_upstreams) && !ret->future) {
         int e = depends_find(s, ret->wants.ids, OPTIONS_OF_TASK, in, st);

@@ -287,7 +287,8 @@ static void output_count(struct h2_stream *st)
     s->pending_bytes += grown;
     if (st->pending >= H2_STREAM_HIGH_BYTES)
         st->was_full = 1;
-    if (UNLIKELY(s->pending_bytes > H2_OUTPUT_HIGH_BYTES) && !h2_session_has_room(s, 0))
+    if (UNLIKELY(s->pending_bytes > H2_OUTPUT_HIGH_BYTES) && /* each message comes here: no call for most */
+        !h2_session_has_room(s, 0))
         s->above = 1;
 }
 

@@ -64,7 +64,6 @@ static void test_quotas(void **state)
     const struct identity who = {.scope = &scope, .quota = &quota}, free = {.scope = &scope};
     int64_t retry_ms;
 
-    assert_int_equal(identity_spend(NULL, 1, &retry_ms), QUOTA_NONE);
     assert_int_equal(identity_spend(&free, 1, &retry_ms), QUOTA_NONE);
     scope.n_futures = 1;
     assert_int_equal(identity_spend(&who, 1, &retry_ms), QUOTA_NONE);
