@@ -215,17 +215,29 @@ static struct grpc_client_call *call(struct client *c, const char *path)
     return call;
 }
 
-static void client_send(struct client *c)
+/* 0: the daemon has closed the connection; what it said before can still be read. */
+static int try_send(struct client *c)
 {
     struct h2_session *session = grpc_client_session(c->grpc);
+    int is_open = 1;
     size_t n;
 
     assert_int_equal(h2_session_send(session, &c->out, 1 << 20, clock_mono()), 0);
     n = buf_len(&c->out);
-    if (n)
-        assert_int_equal(send(c->fd, buf_head(&c->out), n, MSG_NOSIGNAL), n);
+    if (n) {
+        ssize_t sent = send(c->fd, buf_head(&c->out), n, MSG_NOSIGNAL);
+
+        is_open = sent >= 0 || (errno != EPIPE && errno != ECONNRESET);
+        assert_true(sent == (ssize_t)n || !is_open);
+    }
     h2_session_sent(session, n, clock_mono());
     buf_clear(&c->out);
+    return is_open;
+}
+
+static void client_send(struct client *c)
+{
+    assert_true(try_send(c));
 }
 
 /* One read. 0: the daemon has closed the connection. */
@@ -248,10 +260,11 @@ static void wait_done(struct client *c)
     }
 }
 
+/* What the daemon said last is answered (a PING, say), though it may not be there any more. */
 static void wait_closed(struct client *c)
 {
     while (client_recv(c))
-        client_send(c);
+        (void)try_send(c);
 }
 
 static void free_client(struct client *c)
@@ -364,8 +377,8 @@ static void test_second_signal_does_not_wait(void **state)
     assert_int_equal(kill(daemon_pid, SIGTERM), 0);
     assert_notified("STOPPING=1\n");
     assert_int_equal(kill(daemon_pid, SIGTERM), 0);
+    assert_int_equal(exit_status(), 0); /* although nobody reads what it said */
     wait_closed(&c);
-    assert_int_equal(exit_status(), 0);
     assert_logged(" notice stopping_at_once connections=1");
     free_client(&c);
     assert_true(c.is_done);
