@@ -274,6 +274,13 @@ static void data_resume(struct h2_stream *st)
     h2_session_touch(s);
 }
 
+/* Out of line: each message comes to output_count, hardly one comes here. */
+static __attribute__((noinline)) void look_above(struct h2_session *s)
+{
+    if (!h2_session_has_room(s, 0))
+        s->above = 1;
+}
+
 static void output_count(struct h2_stream *st)
 {
     struct h2_session *s = st->session;
@@ -287,9 +294,8 @@ static void output_count(struct h2_stream *st)
     s->pending_bytes += grown;
     if (st->pending >= H2_STREAM_HIGH_BYTES)
         st->was_full = 1;
-    if (UNLIKELY(s->pending_bytes > H2_OUTPUT_HIGH_BYTES) && /* each message comes here: no call for most */
-        !h2_session_has_room(s, 0))
-        s->above = 1;
+    if (UNLIKELY(s->pending_bytes > H2_OUTPUT_HIGH_BYTES))
+        look_above(s);
 }
 
 void h2_stream_flush(struct h2_stream *s)
