@@ -31,6 +31,26 @@ struct engine_config engine_config_default(void)
     };
 }
 
+static int is_future(const void *item, const void *key)
+{
+    const struct future *f = item;
+
+    return memcmp(&f->id, key, sizeof f->id) == 0;
+}
+
+static struct future *find(const struct engine *e, const struct id *id)
+{
+    return table_find(&e->table, table_hash_id(&e->table, id), is_future, id);
+}
+
+/* resend_is_active_fn */
+static int is_active(const void *arg, const struct id *id)
+{
+    const struct future *f = find(arg, id);
+
+    return f && !future_is_terminal(f);
+}
+
 int engine_new(struct engine **ret, const struct engine_config *config)
 {
     struct engine *e = mem_zalloc(sizeof *e);
@@ -60,7 +80,7 @@ int engine_new(struct engine **ret, const struct engine_config *config)
     function_set_init(&e->functions, &config->seed);
     group_set_init(&e->groups, &config->seed, &e->account);
     idem_set_init(&e->idems, &config->seed);
-    resend_set_init(&e->resends, &config->seed, &e->account);
+    resend_set_init(&e->resends, &config->seed, &e->account, is_active, e);
     sched_init(&e->sched, &config->seed, &e->account);
     retention_init(&e->retention);
     cache_init(&e->cache);
@@ -288,18 +308,6 @@ int engine_join(const struct engine *e, const struct engine_submit *in, struct f
 
 /* --- look */
 
-static int is_future(const void *item, const void *key)
-{
-    const struct future *f = item;
-
-    return memcmp(&f->id, key, sizeof f->id) == 0;
-}
-
-static struct future *find(const struct engine *e, const struct id *id)
-{
-    return table_find(&e->table, table_hash_id(&e->table, id), is_future, id);
-}
-
 struct future *engine_find_any(const struct engine *e, const struct id *id)
 {
     return find(e, id);
@@ -321,7 +329,7 @@ int engine_key_may_be_stored(const struct engine *e, const struct scope *scope, 
 const struct id *engine_find_request(const struct engine *e, const struct scope *scope,
                                      struct span request_id)
 {
-    return resend_find(&e->resends, scope, request_id, e->mono);
+    return resend_find(&e->resends, scope, request_id);
 }
 
 void engine_pin(struct engine *e, struct future *f)

@@ -266,7 +266,7 @@ struct future *engine_find(const struct engine *e, const struct scope *scope, co
 struct future *engine_find_key(const struct engine *e, const struct scope *scope, struct span key);
 MUST_CHECK int engine_key_may_be_stored(const struct engine *e, const struct scope *scope, struct span key);
 
-/* engine_find_request: the ID of the future that @request_id of @scope made in the last RESEND_NS, or NULL. O(1). */
+/* engine_find_request: the ID of the future that @request_id of @scope made, as long as that is known (resend.h), or NULL. O(1). */
 const struct id *engine_find_request(const struct engine *e, const struct scope *scope,
                                      struct span request_id);
 

@@ -6,25 +6,34 @@
 
 #include <errno.h>
 
-enum { ITEM_BYTES = sizeof(struct resend) + LIMITS_INDEX_BYTES };
+enum {
+    ITEM_BYTES = sizeof(struct resend) + LIMITS_INDEX_BYTES,
+    LOOKS_PER_ADD =
+            4, /* where there are too many: however few have ended, these become no more than a third of all */
+};
 
-void resend_set_init(struct resend_set *s, const struct hash_seed *seed, struct limits_account *account)
+void resend_set_init(struct resend_set *s, const struct hash_seed *seed, struct limits_account *account,
+                     resend_is_active_fn *is_active, const void *is_active_arg)
 {
-    *s = (struct resend_set){.seed = *seed, .check_seed = {~seed->k1, seed->k0}, .account = account};
+    *s = (struct resend_set){.seed = *seed,
+                             .check_seed = {~seed->k1, seed->k0},
+                             .account = account,
+                             .is_active = is_active,
+                             .is_active_arg = is_active_arg};
     table_init(&s->table, seed);
     slab_init(&s->slab, sizeof(struct resend));
-    list_init(&s->by_age);
+    list_init(&s->by_look);
 }
 
 static struct resend *first(const struct resend_set *s)
 {
-    return list_is_empty(&s->by_age) ? NULL : LIST_ENTRY(s->by_age.next, struct resend, by_age);
+    return list_is_empty(&s->by_look) ? NULL : LIST_ENTRY(s->by_look.next, struct resend, by_look);
 }
 
 static void drop(struct resend_set *s, struct resend *r)
 {
     table_remove(&s->table, r->hash, r);
-    list_del(&r->by_age);
+    list_del(&r->by_look);
     slab_free(&s->slab, r);
     s->n--;
     limits_discharge(s->account, NULL, ITEM_BYTES);
@@ -51,8 +60,7 @@ static int is_same(const void *item, const void *key)
     return ((const struct resend *)item)->check == *check;
 }
 
-const struct id *resend_find(const struct resend_set *s, const struct scope *scope, struct span request_id,
-                             mono_ns_t now)
+const struct id *resend_find(const struct resend_set *s, const struct scope *scope, struct span request_id)
 {
     uint64_t check;
     const struct resend *r;
@@ -61,11 +69,36 @@ const struct id *resend_find(const struct resend_set *s, const struct scope *sco
         return NULL;
     check = hash_under(&s->check_seed, scope, request_id);
     r = table_find(&s->table, hash_under(&s->seed, scope, request_id), is_same, &check);
-    return r && r->until > now ? &r->id : NULL;
+    return r ? &r->id : NULL;
 }
 
-int resend_add(struct resend_set *s, const struct scope *scope, struct span request_id, const struct id *id,
-               mono_ns_t until)
+static int is_active(const struct resend_set *s, const struct resend *r)
+{
+    return !r->has_ended && s->is_active(s->is_active_arg, &r->id);
+}
+
+static void look_again(struct resend_set *s, struct resend *r, mono_ns_t at)
+{
+    r->look_at = at;
+    list_del(&r->by_look);
+    list_push_back(&s->by_look, &r->by_look);
+}
+
+static void make_room(struct resend_set *s, mono_ns_t now)
+{
+    for (int i = 0; i < LOOKS_PER_ADD; i++) {
+        struct resend *r = first(s);
+
+        if (!is_active(s, r)) {
+            drop(s, r);
+            return;
+        }
+        look_again(s, r, clock_add(now, RESEND_LOOK_NS));
+    }
+}
+
+static int add(struct resend_set *s, const struct scope *scope, struct span request_id, const struct id *id,
+               mono_ns_t look_at, int has_ended)
 {
     struct resend *r = slab_alloc(&s->slab), *old;
 
@@ -75,29 +108,52 @@ int resend_add(struct resend_set *s, const struct scope *scope, struct span requ
             .hash = hash_under(&s->seed, scope, request_id),
             .check = hash_under(&s->check_seed, scope, request_id),
             .id = *id,
-            .until = until,
+            .look_at = look_at,
+            .has_ended = has_ended,
     };
     old = table_find(&s->table, r->hash, is_same, &r->check);
     if (table_insert(&s->table, r->hash, r) < 0) {
         slab_free(&s->slab, r);
         return -ENOMEM;
     }
-    list_push_back(&s->by_age, &r->by_age);
+    list_push_back(&s->by_look, &r->by_look);
     s->n++;
     limits_charge(s->account, NULL, ITEM_BYTES);
-    if (old) /* it was too old */
+    if (old)
         drop(s, old);
-    if (s->n > RESEND_MAX)
-        drop(s, first(s));
     return 0;
+}
+
+int resend_add(struct resend_set *s, const struct scope *scope, struct span request_id, const struct id *id,
+               mono_ns_t now)
+{
+    int r = add(s, scope, request_id, id, clock_add(now, RESEND_LOOK_NS), 0);
+
+    if (r == 0 && s->n > RESEND_MAX)
+        make_room(s, now);
+    return r;
+}
+
+int resend_add_ended(struct resend_set *s, const struct scope *scope, struct span request_id,
+                     const struct id *id, mono_ns_t until)
+{
+    return add(s, scope, request_id, id, until, 1);
 }
 
 void resend_tidy(struct resend_set *s, mono_ns_t now, uint32_t max)
 {
     struct resend *r;
 
-    for (; max > 0 && (r = first(s)) && r->until <= now; max--)
-        drop(s, r);
+    for (; max > 0 && (r = first(s)) && r->look_at <= now; max--) {
+        if (is_active(s, r)) {
+            look_again(s, r, clock_add(now, RESEND_LOOK_NS));
+        } else if (!r->has_ended) {
+            r->has_ended = 1;
+            look_again(s, r, clock_add(r->look_at, RESEND_LOOK_NS));
+        } else {
+            drop(s, r);
+        }
+    }
 }
 
 uint64_t resend_bytes(const struct resend_set *s)

@@ -339,15 +339,24 @@ static int begin(struct engine *e, const struct restored *in, struct future **re
     return 0;
 }
 
-/* What is left of the time that it is known; one that is known already keeps its own. */
-static int note_request(struct engine *e, const struct scope *scope, struct span request_id,
-                        const struct id *id, wall_ns_t submit_time)
+/* Of one that has ended: what is left of the time that it is known. Who is known already keeps its own. */
+static int note_ended(struct engine *e, const struct scope *scope, struct span request_id,
+                      const struct id *id, wall_ns_t submit_time)
 {
     int64_t left = MIN(MAX(clock_add(submit_time, RESEND_NS), e->wall) - e->wall, RESEND_NS);
 
-    if (!request_id.len || left <= 0 || resend_find(&e->resends, scope, request_id, e->mono))
+    if (!request_id.len || left <= 0 || resend_find(&e->resends, scope, request_id))
         return 0;
-    return resend_add(&e->resends, scope, request_id, id, clock_add(e->mono, left));
+    return resend_add_ended(&e->resends, scope, request_id, id, clock_add(e->mono, left));
+}
+
+static int note_request(struct engine *e, const struct scope *scope, const struct restored *in)
+{
+    if (is_terminal(in))
+        return note_ended(e, scope, in->request_id, &in->id, in->submit_time);
+    if (!in->request_id.len || resend_find(&e->resends, scope, in->request_id))
+        return 0;
+    return resend_add(&e->resends, scope, in->request_id, &in->id, e->mono);
 }
 
 int engine_restore_request(struct engine *e, struct span namespace, struct span principal,
@@ -355,7 +364,7 @@ int engine_restore_request(struct engine *e, struct span namespace, struct span 
 {
     const struct scope *scope = engine_scope(e, namespace, principal);
 
-    return scope ? note_request(e, scope, request_id, id, submit_time) : -ENOMEM;
+    return scope ? note_ended(e, scope, request_id, id, submit_time) : -ENOMEM;
 }
 
 void engine_restore_key(struct engine *e, uint64_t hash)
@@ -392,8 +401,7 @@ int engine_restore(struct engine *e, const struct restored *in, struct future **
         r = begin(e, in, &f);
     if (r != 0)
         return r;
-    if (make_parts(e, f, in) < 0 || note_request(e, f->scope, in->request_id, &f->id, f->submit_time) < 0 ||
-        enter(e, f, in) < 0) {
+    if (make_parts(e, f, in) < 0 || note_request(e, f->scope, in) < 0 || enter(e, f, in) < 0) {
         free_parts(e, f);
         return -ENOMEM;
     }

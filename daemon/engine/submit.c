@@ -99,9 +99,7 @@ static int submit_names(struct engine *e, struct future *f, const struct engine_
 {
     if (in->key.len && idem_hold(&e->idems, f->rare->idem) < 0)
         return -ENOMEM;
-    return in->request_id.len
-                   ? resend_add(&e->resends, f->scope, in->request_id, &f->id, clock_add(e->mono, RESEND_NS))
-                   : 0;
+    return in->request_id.len ? resend_add(&e->resends, f->scope, in->request_id, &f->id, e->mono) : 0;
 }
 
 /* @f, which has ended, is without its key from now on. */

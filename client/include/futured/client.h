@@ -216,8 +216,8 @@ FUTURED_API const struct futured_status *futured_client_status(const struct futu
  * NULL request is one whose memory failed. Limits are checked by the daemon, which names the field. Any thread, one at a
  * time.
  *
- * Sending again is safe. Each request goes out under a request ID, and within 10 minutes the daemon answers the same ID with
- * the same future. The library makes one when the request is first sent (128 bits, of which 96 are random), and keeps
+ * Sending again is safe. Each request goes out under a request ID, and the daemon answers the same ID with the same future:
+ * for 10 minutes, while that has not ended, and for 5 minutes after. The library makes one when the request is first sent (128 bits, of which 96 are random), and keeps
  * it until futured_submit, futured_submit_all or futured_run has answered a future for it: so where a call failed, whatever
  * its code, the same call with the same request is the same task. After that, and after futured_pipeline_put, the request
  * stands for another future of the same task. Between a failure and the second sending do not change it. */
@@ -234,9 +234,9 @@ FUTURED_API void futured_request_add_label(struct futured_request *request, cons
 FUTURED_API void futured_request_set_group(struct futured_request *request, const char *group);
 FUTURED_API void futured_request_set_tag(struct futured_request *request, const char *tag);
 FUTURED_API void futured_request_set_view(struct futured_request *request, enum futured_view view);
-/* futured_request_set_request_id: instead of IDs that the library makes; it stays, so all that is sent with it within 10
- * minutes is one future. NULL: the library makes another one. "": none, for tasks that are never sent again; an ID costs
- * the daemon some 90 bytes for these 10 minutes, and a tenth of its work for the smallest tasks. */
+/* futured_request_set_request_id: instead of IDs that the library makes; it stays, so all that is sent with it in
+ * that time is one future. NULL: the library makes another one. "": none, for tasks that are never sent again; an ID costs
+ * the daemon some 100 bytes for that time, and a tenth of its work for the smallest tasks. */
 FUTURED_API void futured_request_set_request_id(struct futured_request *request, const char *request_id);
 /* futured_request_on_accepted: have futured_run call @told with the future as it was accepted, before its outcome
  * is waited for: with pending_reason, which says whether it has to wait. @told may make other calls of the client. Not

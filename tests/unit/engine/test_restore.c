@@ -232,6 +232,28 @@ static void test_armed(void **state)
     fixture_deinit(&x);
 }
 
+/* However long ago it was accepted: of what goes on it is known; of what has ended only for its ten minutes. */
+static void test_request_id(void **state)
+{
+    struct restored live = plain(500, FUTURE_PENDING), done = full(600, FUTURE_SUCCEEDED);
+    const struct scope *scope;
+    const struct id *id;
+    struct fixture x;
+
+    stored_init(&x, UINT64_MAX);
+    live.request_id = SPAN_LIT("live");
+    done.request_id = SPAN_LIT("done");
+    live.submit_time = done.submit_time = T0 - 2 * RESEND_NS;
+    restore(&x, &live);
+    restore(&x, &done);
+    scope = engine_scope(x.e, live.namespace, live.principal);
+    id = engine_find_request(x.e, scope, SPAN_LIT("live"));
+    assert_non_null(id);
+    assert_int_equal(id_key(id), 500);
+    assert_null(engine_find_request(x.e, scope, SPAN_LIT("done")));
+    fixture_deinit(&x);
+}
+
 static void test_cancelled_meanwhile(void **state)
 {
     struct restored pending = plain(500, FUTURE_PENDING), ran = running(600, &running_attempt);
@@ -406,6 +428,7 @@ int main(void)
             cmocka_unit_test(test_running_for_the_fourth_time),
             cmocka_unit_test(test_running_must_not_run_twice),
             cmocka_unit_test(test_armed),
+            cmocka_unit_test(test_request_id),
             cmocka_unit_test(test_cancelled_meanwhile),
             cmocka_unit_test(test_finished),
             cmocka_unit_test(test_finished_changes),

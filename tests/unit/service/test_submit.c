@@ -580,6 +580,7 @@ static void test_key_refuses(void **state)
     harness_deinit(&h);
 }
 
+/* The same future, until 10 minutes after its end. */
 static void test_request_id_joins(void **state)
 {
     Futured__V1__SubmitResponse *r;
@@ -589,14 +590,19 @@ static void test_request_id_joins(void **state)
 
     harness_init(&h, NULL);
     id = harness_submit(&h, "task { function: 'echo' } request_id: 'r'");
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < 3; i++) {
         harness_unary(&h, &c, "Submit", "task { function: 'echo' } request_id: 'r'");
         r = response(&h, &c, 0);
-        assert_int_equal(strcmp(future_of(r)->id, id.text) == 0, i == 0);
-        assert_int_equal(r->joined, i == 0);
+        assert_int_equal(strcmp(future_of(r)->id, id.text) == 0, i < 2);
+        assert_int_equal(r->joined, i < 2);
         harness_free(r);
         loopback_call_deinit(&c);
-        harness_advance(&h, 600 * NS_PER_S);
+        if (i == 1) {
+            harness_unary(&h, &c, "Cancel", "id: '%s'", id.text);
+            loopback_call_deinit(&c);
+        }
+        harness_advance(&h, 300 * NS_PER_S);
+        harness_advance(&h, 300 * NS_PER_S);
     }
     harness_deinit(&h);
 }
