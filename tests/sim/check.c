@@ -47,6 +47,19 @@ static void check_task(const struct model_future *m, const struct future *f)
     ASSERT(span_eq(future_key(f), world_key(m->key)));
 }
 
+/* Who sends it again has it, however long it takes, and over any crash that it survives. */
+static void check_request(const struct world *w, const struct model_future *m, const struct future *f)
+{
+    char text[WORLD_REQUEST_BYTES];
+    struct span request = world_request(m->task, text);
+    const struct id *id;
+
+    if (!request.len || m->retry_of || model_is_terminal(m))
+        return;
+    id = engine_find_request(w->e, f->scope, request);
+    ASSERT(id && memcmp(id, &f->id, sizeof *id) == 0);
+}
+
 static void check_lease(const struct world *w, const struct model_future *m, const struct lease *lease)
 {
     ASSERT(lease->holder == w->holders[m->worker] && lease->attempt == m->n_claims);
@@ -208,6 +221,7 @@ static void check_future(struct world *w, int i)
     ASSERT((f->rare && f->rare->cancel_requested) == m->is_cancel);
     ASSERT((f->rare ? f->rare->n_losses : 0u) == m->n_losses);
     check_task(m, f);
+    check_request(w, m, f);
     check_outcome(m, f);
     check_labels(m, f);
     check_told(m, f);

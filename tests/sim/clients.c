@@ -236,7 +236,7 @@ static void submit_one(struct world *w)
     struct future *upstreams[MODEL_DEPENDS];
     struct bytes *task;
     struct future *f = NULL;
-    char name[32];
+    char name[32], request[WORLD_REQUEST_BYTES];
     int is_known = plan_.function < w->model.n_functions, holder = -1, r;
     struct engine_submit in = {
             .scope = w->scopes[plan_.scope],
@@ -247,6 +247,7 @@ static void submit_one(struct world *w)
             .on_lost = plan_.on_lost,
             .retention_ns = plan_.retention_ns,
             .key = world_key(plan_.key),
+            .request_id = world_request(plan_.task, request),
             .key_policy = (enum key_policy)(1 + world_random(w, 4)),
             .fairness_key = fairness_key(&plan_),
             .concurrency_key = concurrency_key(&plan_),

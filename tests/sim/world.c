@@ -113,6 +113,14 @@ struct span world_key(int key)
     return key ? span_of_string(names[key]) : (struct span){0};
 }
 
+struct span world_request(uint32_t task, char to[static WORLD_REQUEST_BYTES])
+{
+    if (task % 2)
+        return (struct span){0};
+    snprintf(to, WORLD_REQUEST_BYTES, "r%u", task);
+    return span_of_string(to);
+}
+
 struct future *world_find(const struct world *w, int i)
 {
     const struct model_future *m = &w->model.futures[i];

@@ -166,6 +166,11 @@ struct span world_function_name(int k, char name[32]);
 /* world_key: the idempotency key of that number; {NULL, 0} for 0. */
 struct span world_key(int key);
 
+enum { WORLD_REQUEST_BYTES = 16 };
+
+/* world_request: the request ID with which that task is submitted, into @to; {NULL, 0}: with none. */
+struct span world_request(uint32_t task, char to[static WORLD_REQUEST_BYTES]);
+
 /* world_future: of model future @i, which the engine must have. world_find: NULL = it has not. */
 struct future *world_future(const struct world *w, int i);
 struct future *world_find(const struct world *w, int i);
