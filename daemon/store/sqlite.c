@@ -56,6 +56,7 @@ enum {
     LEFT_PAGES = 256, /* little enough to copy while the writer waits */
     CHECKPOINT_WAIT_MS = 20,
     PAGE_BYTES = 4096,
+    LOG_GROWS = 2, /* the log keeps so many times its length from the start, whatever it came to meanwhile */
 };
 #define DAMAGED_LATER_NS (24 * 3600 * NS_PER_S)
 /* SQLite's commit walks through all pages of the cache when a page was split: the few that are written to are enough. What
@@ -726,6 +727,17 @@ static int sqlite_checkpoint(struct store *store, struct store_problem *problem)
     return r;
 }
 
+/* A log that a reader has kept from beginning anew is cut when it does, or the file would stay as long as it ever was. */
+static int limit_log(const struct sqlite *s, uint64_t bytes, struct store_problem *problem)
+{
+    char sql[64];
+
+    if (bytes == 0)
+        return 0;
+    snprintf(sql, sizeof sql, "PRAGMA journal_size_limit=%" PRIu64, LOG_GROWS * bytes);
+    return db_exec(s->db, sql, problem);
+}
+
 static void sqlite_take_ledger(struct store *store, store_ledger_fn fn, void *user)
 {
     ledger_take(&sqlite_of(store)->ledger, fn, user);
@@ -939,6 +951,8 @@ int sqlite_open(struct store **ret, const struct store_config *config, struct st
     }
     if (r == 0)
         r = note(s, db_extend_log(s->db, config->log_bytes, problem), problem);
+    if (r == 0)
+        r = limit_log(s, config->log_bytes, problem);
     if (r != 0) {
         s->failed = s->failed ? s->failed : STORE_E_POISONED; /* closing must not write either */
         sqlite_close(&s->store);

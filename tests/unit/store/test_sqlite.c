@@ -298,6 +298,32 @@ static void test_a_reader_is_in_the_way_of_a_checkpoint(void **state)
     fixture_end(&fx);
 }
 
+/* What a reader made of the file is given back at the log's next beginning, but for twice its own length. */
+static void test_a_long_log_is_cut(void **state)
+{
+    struct fixture fx;
+    sqlite3 *db;
+    off_t longest;
+
+    fixture_init(&fx, NULL);
+    fx.log_bytes = 128 << 10;
+    fixture_open(&fx);
+    write_some(&fx, 1, 10);
+    assert_int_equal(sqlite3_open(fx.path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, "BEGIN; SELECT count(*) FROM live", NULL, NULL, NULL), SQLITE_OK);
+    for (uint32_t i = 0; i < 10; i++)
+        write_some(&fx, 1000 + i * 200, 200);
+    longest = log_length(&fx);
+    assert_true(longest > 3 * (off_t)fx.log_bytes);
+    assert_int_equal(sqlite3_exec(db, "COMMIT", NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+    assert_int_equal(store_checkpoint(fx.store, &fx.problem), 0);
+    write_some(&fx, 5000, 1);
+    assert_int_equal(log_length(&fx), 2 * fx.log_bytes);
+    assert_int_equal(fixture_counts(&fx).n_live, 2011);
+    fixture_end(&fx);
+}
+
 static void test_somebody_else_writes(void **state)
 {
     struct sample *s = sample_plain(1);
@@ -637,6 +663,7 @@ int main(void)
             cmocka_unit_test(test_a_torn_side_file_says_nothing),
             cmocka_unit_test(test_checkpoint),
             cmocka_unit_test(test_a_reader_is_in_the_way_of_a_checkpoint),
+            cmocka_unit_test(test_a_long_log_is_cut),
             cmocka_unit_test(test_somebody_else_writes),
             cmocka_unit_test(test_each_write_fails),
             cmocka_unit_test(test_each_write_is_short),
