@@ -78,12 +78,15 @@ static void on_cancel(void *context, const struct lease_ref *lease, int64_t grac
     struct futured_worker *w = context;
     struct futured_job *job = futured_worker_find(&w->running, lease);
 
-    if (reason.len == 0) { /* refused: nobody wants the outcome */
-        futured_worker_lose(w, lease);
-    } else if (job) {
-        futured_job_cancel(job, grace_ns, reason);
-        pthread_cond_broadcast(&w->room);
-    }
+    if (!job)
+        return;
+    futured_job_cancel(job, grace_ns, reason);
+    pthread_cond_broadcast(&w->room);
+}
+
+static void on_refused(void *context, const struct lease_ref *lease)
+{
+    futured_worker_lose(context, lease);
 }
 
 static void on_drain(void *context, const struct drain *drain)
@@ -143,6 +146,7 @@ void futured_attach_init(struct futured_worker *w)
     w->ops = (struct inbox_ops){.on_welcome = on_welcome,
                                 .on_recalled = on_recalled,
                                 .on_cancel = on_cancel,
+                                .on_refused = on_refused,
                                 .on_drain = on_drain,
                                 .on_ping = on_ping,
                                 .context = w};

@@ -157,6 +157,11 @@ static void on_cancel(void *context, const struct lease_ref *lease, int64_t grac
         attempt_cancel(h->running, grace_ns);
 }
 
+static void on_refused(void *context, const struct lease_ref *lease)
+{
+    on_cancel(context, lease, 0, (struct span){0});
+}
+
 /* Nothing more is started: what waits goes back. */
 static void hand_back(struct host *h)
 {
@@ -495,6 +500,7 @@ int host_run(const struct host_config *config, char why[static HOST_TEXT_BYTES])
     const struct inbox_ops ops_template = {.on_welcome = on_welcome,
                                            .on_recalled = on_recalled,
                                            .on_cancel = on_cancel,
+                                           .on_refused = on_refused,
                                            .on_drain = on_drain,
                                            .on_ping = on_ping};
     const struct hello hello = {

@@ -382,7 +382,7 @@ static int on_recall(struct inbox *in, struct span message, const char **why)
     return on_order(in, message, 0, why);
 }
 
-/* What runs under a lease that is not current should stop: as for a cancel without grace. Its reason is for people. */
+/* Its reason is for people. */
 static int on_refused(struct inbox *in, struct span message, const char **why)
 {
     static const struct codec_row rows[] = {CODEC_ROW(1, CODEC_MESSAGE, struct order_message, lease)};
@@ -393,7 +393,7 @@ static int on_refused(struct inbox *in, struct span message, const char **why)
 
     if (codec_read(&table, message, &m, &field) != 0 || lease_ref_read(m.lease.data, &lease) != 0)
         return bad(why, "a malformed refused");
-    in->ops->on_cancel(in->ops->context, &lease, 0, (struct span){0});
+    in->ops->on_refused(in->ops->context, &lease);
     return 0;
 }
 

@@ -54,9 +54,10 @@ struct inbox_ops {
     void (*on_welcome)(void *context, const struct welcome *welcome);
     /* An item, or the pieces of one, have been taken out, because the daemon wants them back. */
     void (*on_recalled)(void *context, const struct lease_ref *lease);
-    /* What is not in the queue (any more) should end. @grace_ns: within that. @reason: of a cancel; of a lease that is not
-     * current any more it is "". */
+    /* What is not in the queue (any more) should end. @grace_ns: within that. @reason: what was said, which may be nothing. */
     void (*on_cancel)(void *context, const struct lease_ref *lease, int64_t grace_ns, struct span reason);
+    /* The lease is not current: nobody wants what was told under it. It may still be in the queue. */
+    void (*on_refused)(void *context, const struct lease_ref *lease);
     void (*on_drain)(void *context, const struct drain *drain);
     void (*on_ping)(void *context, uint64_t number);
     void *context;

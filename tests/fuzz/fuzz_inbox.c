@@ -59,8 +59,12 @@ static void on_cancel(void *context, const struct lease_ref *lease, int64_t grac
     struct inbox *in = context;
 
     look(reason);
-    /* What is still in the queue is recalled instead, unless its lease is not current any more. */
-    ASSERT(!inbox_drop(in, lease) || reason.len == 0);
+    ASSERT(!inbox_drop(in, lease)); /* what is still in the queue is recalled instead */
+}
+
+static void on_refused(void *context, const struct lease_ref *lease)
+{
+    (void)inbox_drop(context, lease);
 }
 
 static void on_drain(void *context, const struct drain *drain)
@@ -218,6 +222,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const struct inbox_ops ops = {.on_welcome = on_welcome,
                                   .on_recalled = on_recalled,
                                   .on_cancel = on_cancel,
+                                  .on_refused = on_refused,
                                   .on_drain = on_drain,
                                   .on_ping = on_ping,
                                   .context = &in};

@@ -69,6 +69,16 @@ class Worker(WorkerCase):
         self.assertEqual(self.attempt(id_)["signal"], signal.SIGKILL)
         self.stop(worker)
 
+    def test_cancel_without_a_reason(self):
+        """It is a cancel all the same: the command may say how it ends."""
+        worker = self.worker("--function", "hang", "--", "sh", "-c", f"trap 'exit 7' TERM; cat {self.fifo}; exit 8")
+        id_ = self.submit("hang")
+        with open(self.fifo, "wb"):  # the command is that far
+            self.text("cancel", id_, "--grace", "60s")
+            self.ctl("result", id_, status=3, err=None)
+        self.assertEqual(self.attempt(id_)["exit_code"], 7)
+        self.stop(worker)
+
     def test_attempt_timeout(self):
         worker = self.worker("--function", "hang", "--", "sleep", "1000")
         id_ = self.submit("hang", "--attempt-timeout", "100ms")

@@ -6,9 +6,9 @@
 #include "tests/support/testing.h"
 
 struct heard {
-    int n_welcomes, n_recalled, n_cancelled, n_drains;
+    int n_welcomes, n_recalled, n_cancelled, n_refused, n_drains;
     uint64_t ping, max_result;
-    struct lease_ref recalled, cancelled;
+    struct lease_ref recalled, cancelled, refused;
     int64_t grace_ns;
 };
 
@@ -37,6 +37,14 @@ static void on_cancel(void *context, const struct lease_ref *lease, int64_t grac
     h->grace_ns = grace_ns;
 }
 
+static void on_refused(void *context, const struct lease_ref *lease)
+{
+    struct heard *h = context;
+
+    h->n_refused++;
+    h->refused = *lease;
+}
+
 static void on_drain(void *context, const struct drain *drain)
 {
     ((struct heard *)context)->n_drains++;
@@ -51,6 +59,7 @@ static struct heard heard;
 static const struct inbox_ops ops = {.on_welcome = on_welcome,
                                      .on_recalled = on_recalled,
                                      .on_cancel = on_cancel,
+                                     .on_refused = on_refused,
                                      .on_drain = on_drain,
                                      .on_ping = on_ping,
                                      .context = &heard};
@@ -220,8 +229,11 @@ static void test_recall_and_cancel(void **state)
     put_order(&w, 4, 7, 0);
     put_order(&w, 6, 8, 0); /* refused */
     take_good(&in);
-    assert_int_equal(heard.n_cancelled, 3);
+    assert_int_equal(heard.n_cancelled, 2);
     assert_int_equal(heard.grace_ns, 0);
+    lease = lease_of(8);
+    assert_int_equal(heard.n_refused, 1);
+    assert_true(inbox_is_same_lease(&heard.refused, &lease));
     expect_next(&in, 1, "t");
     expect_next(&in, 4, "t");
     assert_null(inbox_pop(&in));
