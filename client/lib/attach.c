@@ -41,7 +41,7 @@ static void on_welcome(void *context, const struct welcome *welcome)
     w->heartbeat_ns =
             welcome->heartbeat_interval.is_set ? MAX(welcome->heartbeat_interval.ns, HEARTBEAT_MIN_NS) : 0;
     w->ttl_ns = welcome->lease_ttl.is_set ? welcome->lease_ttl.ns : 0;
-    w->max_result_bytes = (size_t)MAX(welcome->max_result_bytes, welcome->max_message_bytes);
+    w->max_result_bytes = (size_t)welcome->max_result_bytes;
     w->heartbeat_at = w->heartbeat_ns ? clock_add(now, w->heartbeat_ns) : CLOCK_NEVER;
     w->lost_at = w->patience_until = CLOCK_NEVER;
     futured_backoff_reset(&w->backoff);

@@ -127,6 +127,17 @@ class Worker(WorkerCase):
         self.assertEqual(self.json("get", id_)["error"]["reason"], "RESULT_TOO_LARGE")
         self.stop(worker)
 
+    def test_largest_result(self):
+        """What the daemon takes in pieces, and one byte more: less than a message may have."""
+        largest = (4 << 20) - (64 << 10)
+        worker = self.worker("--function", "zeros", "--", "sh", "-c", 'read n; head -c "$n" /dev/zero')
+        self.assertEqual(len(self.ctl("run", "zeros", f"{largest}\n")), largest)
+        self.ctl("run", "zeros", f"{largest + 1}\n", status=1, err=(
+            f"futurectl: ID1 FAILED, RESULT_TOO_LARGE: the result has {largest + 1} bytes; at most {largest} are allowed; "
+            "`futurectl get ID1` shows the record\n"))
+        self.assertEqual(self.ctl("run", "zeros", "1\n"), bytes(1))
+        self.stop(worker)
+
     def test_usage(self):
         self.ctl("worker", "--", "cat", status=2, err="futurectl: worker needs --function: the name of what it serves\n")
         self.ctl("worker", "--function", "x", status=2, err=(
