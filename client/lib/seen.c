@@ -11,18 +11,22 @@
 struct entry {
     struct map_item item;
     uint64_t revision, n_output, n_log; /* offsets: what comes next */
-    int is_done;
+    uint64_t output_bytes, log_bytes;   /* of one that has ended: where they end, of what is asked for */
+    int is_ended;
     char *id;
 };
 
 struct futured_seen {
     struct map map;
+    unsigned int kinds;
+    enum futured_view view;
     size_t n;
     const char **open;
     struct entry entries[];
 };
 
-struct futured_seen *futured_seen_new(const char *const *ids, size_t n_ids)
+struct futured_seen *futured_seen_new(const char *const *ids, size_t n_ids,
+                                      const struct futured_watch_options *options)
 {
     struct futured_seen *seen = mem_zalloc(sizeof *seen + n_ids * sizeof seen->entries[0]);
     struct hash_seed seed = {0};
@@ -32,12 +36,16 @@ struct futured_seen *futured_seen_new(const char *const *ids, size_t n_ids)
     if (getrandom(&seed, sizeof seed, GRND_NONBLOCK) < 0)
         seed.k0 = (uint64_t)(uintptr_t)&seed; /* the keys are the user's own: any seed will do */
     map_init(&seen->map, &seed);
+    seen->kinds = options->kinds ? options->kinds : ~0U;
+    seen->view = options->view;
     seen->open = mem_zalloc((n_ids + 1) * sizeof *seen->open);
     for (size_t i = 0; seen->open && i < n_ids; i++) {
         struct entry *entry = &seen->entries[seen->n];
         size_t n = strlen(ids[i]);
         int r;
 
+        entry->n_output = options->output_offset;
+        entry->n_log = options->log_offset;
         entry->id = mem_strndup(ids[i], n);
         if (!entry->id)
             return futured_seen_free(seen);
@@ -64,13 +72,30 @@ struct futured_seen *futured_seen_free(struct futured_seen *seen)
     return mem_free(seen);
 }
 
-static int take_future(struct entry *entry, const struct futured_future *future)
+/* How much of a future that has ended is still told behind its snapshot. */
+static uint64_t told_bytes(const struct futured_seen *seen, enum futured_event_kind kind, uint64_t size)
 {
+    if (!(seen->kinds & FUTURED_WATCH_KIND(kind)))
+        return 0;
+    return seen->view == FUTURED_VIEW_RESULT ? UINT64_MAX : size; /* which does not say it */
+}
+
+/* An event of the end comes behind all that was told, a snapshot before it. */
+static int take_future(const struct futured_seen *seen, struct entry *entry,
+                       const struct futured_event *event)
+{
+    const struct futured_future *future = event->future;
+
     if (entry->revision && future->revision <= entry->revision)
         return 0;
     entry->revision = future->revision;
-    entry->is_done = future->state == FUTURED_STATE_SUCCEEDED || future->state == FUTURED_STATE_FAILED ||
-                     future->state == FUTURED_STATE_CANCELLED;
+    entry->is_ended = futured_future_is_done(future);
+    if (event->kind == FUTURED_EVENT_SNAPSHOT) {
+        entry->output_bytes = told_bytes(seen, FUTURED_EVENT_OUTPUT, future->output_size);
+        entry->log_bytes = told_bytes(seen, FUTURED_EVENT_LOG, future->log_size);
+    } else {
+        entry->output_bytes = entry->log_bytes = 0;
+    }
     return 1;
 }
 
@@ -99,18 +124,23 @@ int futured_seen_take(struct futured_seen *seen, struct futured_event *event)
     switch (event->kind) {
     case FUTURED_EVENT_SNAPSHOT:
     case FUTURED_EVENT_STATE:
-    case FUTURED_EVENT_LABELS: return take_future(entry, event->future);
+    case FUTURED_EVENT_LABELS: return take_future(seen, entry, event);
     case FUTURED_EVENT_OUTPUT: return take_chunk(&entry->n_output, event->chunk, event);
     case FUTURED_EVENT_LOG: return take_chunk(&entry->n_log, event->chunk, event);
     default: return 1;
     }
 }
 
+static int is_told(const struct entry *entry)
+{
+    return entry->is_ended && entry->n_output >= entry->output_bytes && entry->n_log >= entry->log_bytes;
+}
+
 const char *const *futured_seen_open(struct futured_seen *seen, size_t *ret_n)
 {
     *ret_n = 0;
     for (size_t i = 0; i < seen->n; i++)
-        if (!seen->entries[i].is_done)
+        if (!is_told(&seen->entries[i]))
             seen->open[(*ret_n)++] = seen->entries[i].id;
     return seen->open;
 }

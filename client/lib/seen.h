@@ -5,12 +5,13 @@
 
 struct futured_seen;
 
-/* futured_seen_new: over @ids. Owns: the caller, futured_seen_free. NULL: no memory. */
-struct futured_seen *futured_seen_new(const char *const *ids, size_t n_ids);
+/* futured_seen_new: over @ids, with @options. Owns: the caller, futured_seen_free. NULL: no memory. */
+struct futured_seen *futured_seen_new(const char *const *ids, size_t n_ids,
+                                      const struct futured_watch_options *options);
 struct futured_seen *futured_seen_free(struct futured_seen *seen);
 
 /* futured_seen_take: whether @event is news; what it brings is noted. Of a chunk only the part that is news is left. */
 int futured_seen_take(struct futured_seen *seen, struct futured_event *event);
 
-/* futured_seen_open: those whose end was not told yet; the list is @seen's, and valid until the next call. */
+/* futured_seen_open: those of which not all was told, their end and what they have said before it; the list is @seen's, and valid until the next call. */
 const char *const *futured_seen_open(struct futured_seen *seen, size_t *ret_n);

@@ -2,7 +2,7 @@
 /*
  * Watch as an iterator. Keepalives are for the stream, not for its user: they are read over.
  *
- * Within the client's patience a lost stream is opened again: over IDs for those whose end was not told, and what was told
+ * Within the client's patience a lost stream is opened again: over IDs for those of which not all was told, and what was told
  * is known (seen.h); over a group or a filter behind the last cursor. Before the first cursor there is nothing to go on
  * from: then all of it begins anew behind an event `lost`, as the daemon does it.
  */
@@ -87,7 +87,7 @@ static int keep_selector(struct futured_watch *watch, const struct futured_selec
     struct futured_selector *to = &watch->selector;
 
     if (selector->n_ids && watch->client->patience_ns > 0) {
-        watch->seen = futured_seen_new(selector->ids, selector->n_ids);
+        watch->seen = futured_seen_new(selector->ids, selector->n_ids, &watch->options);
         return watch->seen ? 0 : -ENOMEM;
     }
     to->group =

@@ -6,6 +6,8 @@
 #define A "0198c2f0-1111-7000-8000-00000000000a"
 #define B "0198c2f0-1111-7000-8000-00000000000b"
 
+static const struct futured_watch_options defaults = FUTURED_WATCH_OPTIONS_INIT;
+
 static int take_state(struct futured_seen *seen, const char *id, uint64_t revision, enum futured_state state)
 {
     const struct futured_future future = {.id = id, .revision = revision, .state = state};
@@ -30,7 +32,7 @@ static int64_t take_output(struct futured_seen *seen, uint64_t offset, size_t si
 static void test_states(void **state)
 {
     const char *const ids[] = {"0198C2F0-1111-7000-8000-00000000000A", B, B};
-    struct futured_seen *seen = futured_seen_new(ids, 3);
+    struct futured_seen *seen = futured_seen_new(ids, 3, &defaults);
     const char *const *open;
     size_t n;
 
@@ -50,7 +52,7 @@ static void test_states(void **state)
 static void test_output(void **state)
 {
     const char *const ids[] = {A};
-    struct futured_seen *seen = futured_seen_new(ids, 1);
+    struct futured_seen *seen = futured_seen_new(ids, 1, &defaults);
 
     assert_non_null(seen);
     assert_int_equal(take_output(seen, 0, 10), 0);
@@ -65,7 +67,7 @@ static void use_all(void)
 {
     const char *const ids[] = {A, B};
 
-    futured_seen_free(futured_seen_new(ids, 2));
+    futured_seen_free(futured_seen_new(ids, 2, &defaults));
 }
 
 static void test_memory_fails(void **state)

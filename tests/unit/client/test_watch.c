@@ -15,7 +15,8 @@ static void send_event(struct grpc_call *call, Futured__V1__FutureEvent *event)
     char id[] = SAMPLE_ID "1";
 
     time.seconds = 5;
-    event->id = id;
+    if (!event->id[0])
+        event->id = id;
     event->time = &time;
     fake_reply(call, reply, futured__v1__future_event__pack(event, reply));
 }
@@ -244,6 +245,265 @@ static void test_beside_calls(void **state)
     assert_int_equal(futured_ping(fake->client), FUTURED_OK);
 }
 
+/* --- cut */
+
+/* One event of the future @n: how it stands, or a piece of what it has told. */
+static void send_future(struct grpc_call *call, enum futured_event_kind kind, unsigned int n,
+                        Futured__V1__State state, uint64_t log_size)
+{
+    Futured__V1__FutureEvent e = FUTURED__V1__FUTURE_EVENT__INIT;
+    Futured__V1__Future future = FUTURED__V1__FUTURE__INIT;
+
+    e.id = future.id = sample_id(n);
+    future.state = state;
+    future.revision = (uint64_t)state;
+    future.log_size_bytes = log_size;
+    e.event_case = kind == FUTURED_EVENT_STATE ? FUTURED__V1__FUTURE_EVENT__EVENT_STATE
+                                               : FUTURED__V1__FUTURE_EVENT__EVENT_SNAPSHOT;
+    e.snapshot = &future;
+    send_event(call, &e);
+}
+
+static void send_chunk(struct grpc_call *call, enum futured_event_kind kind, uint64_t offset,
+                       const char *data)
+{
+    Futured__V1__FutureEvent e = FUTURED__V1__FUTURE_EVENT__INIT;
+    Futured__V1__Chunk chunk = FUTURED__V1__CHUNK__INIT;
+
+    chunk.offset = offset;
+    chunk.data = (ProtobufCBinaryData){.len = strlen(data), .data = (uint8_t *)(uintptr_t)data};
+    e.event_case = kind == FUTURED_EVENT_LOG ? FUTURED__V1__FUTURE_EVENT__EVENT_LOG
+                                             : FUTURED__V1__FUTURE_EVENT__EVENT_OUTPUT;
+    e.log = &chunk;
+    send_event(call, &e);
+}
+
+/* Who waits finds another daemon where the last one has gone. */
+static int come_again(struct fake *fake)
+{
+    if (fake->conn)
+        return 0;
+    fake->client->conn = futured_conn_free(fake->client->conn);
+    assert_int_equal(fake_connect(fake), 0);
+    return 1;
+}
+
+static struct futured_watch *open_patient(struct fake *fake, const struct futured_selector *selector,
+                                          const struct futured_watch_options *options)
+{
+    struct futured_watch *watch;
+
+    fake->on_idle = come_again;
+    futured_client_set_patience(fake->client, 3600 * NS_PER_S);
+    assert_int_equal(futured_watch_open_with(fake->client, selector, options, &watch), FUTURED_OK);
+    return watch;
+}
+
+static void expect_end(struct futured_watch *watch)
+{
+    struct futured_event *e;
+
+    assert_int_equal(futured_watch_next(watch, &e), FUTURED_OK);
+    assert_null(e);
+    assert_null(futured_watch_free(watch));
+}
+
+static void expect_future(struct futured_watch *watch, enum futured_event_kind kind, unsigned int n,
+                          enum futured_state state)
+{
+    struct futured_event *e = next(watch, kind);
+
+    assert_string_equal(e->id, sample_id(n));
+    assert_int_equal(e->future->state, state);
+    futured_event_free(e);
+}
+
+static void expect_chunk(struct futured_watch *watch, enum futured_event_kind kind, uint64_t offset,
+                         const char *data)
+{
+    struct futured_event *e = next(watch, kind);
+
+    assert_int_equal(e->chunk->offset, offset);
+    assert_int_equal(e->chunk->data.size, strlen(data));
+    assert_memory_equal(e->chunk->data.data, data, strlen(data));
+    futured_event_free(e);
+}
+
+/* How many IDs the last request names. */
+static size_t n_asked(const struct fake *fake)
+{
+    Futured__V1__WatchRequest *r =
+            futured__v1__watch_request__unpack(NULL, buf_len(&fake->request), buf_head(&fake->request));
+    size_t n;
+
+    assert_non_null(r);
+    n = r->selector->n_ids;
+    futured__v1__watch_request__free_unpacked(r, NULL);
+    return n;
+}
+
+/* Of a future that is done the log comes behind its end: with the first connection in two halves, of which one is lost. */
+static void send_done(struct fake *fake, struct grpc_call *call, struct span message)
+{
+    send_future(call, FUTURED_EVENT_SNAPSHOT, 1, FUTURED__V1__STATE__STATE_SUCCEEDED, 5);
+    if (fake->n_requests == 1)
+        return;
+    send_chunk(call, FUTURED_EVENT_LOG, 0, "line\n");
+    if (fake->n_requests == 3)
+        grpc_call_finish(call);
+}
+
+static void test_cut_behind_an_end(void **state)
+{
+    struct fake *fake = *state;
+    struct futured_watch *watch;
+
+    fake->on_request = send_done;
+    watch = open_patient(fake, &one, NULL);
+    expect_future(watch, FUTURED_EVENT_SNAPSHOT, 1, FUTURED_STATE_SUCCEEDED);
+    fake_hang_up(fake);
+    expect_chunk(watch, FUTURED_EVENT_LOG, 0, "line\n");
+    fake_hang_up(fake); /* all is told: it is not asked again */
+    expect_end(watch);
+    assert_int_equal(fake->n_requests, 2);
+}
+
+/* A record in the view RESULT does not say how much it has told: then only the end of the stream is one. */
+static void send_bare(struct fake *fake, struct grpc_call *call, struct span message)
+{
+    send_future(call, FUTURED_EVENT_SNAPSHOT, 1, FUTURED__V1__STATE__STATE_SUCCEEDED, 0);
+    if (fake->n_requests == 1)
+        return;
+    send_chunk(call, FUTURED_EVENT_LOG, 0, "line\n");
+    grpc_call_finish(call);
+}
+
+static void test_cut_behind_a_bare_end(void **state)
+{
+    struct futured_watch_options options = FUTURED_WATCH_OPTIONS_INIT;
+    struct fake *fake = *state;
+    struct futured_watch *watch;
+
+    options.view = FUTURED_VIEW_RESULT;
+    fake->on_request = send_bare;
+    watch = open_patient(fake, &one, &options);
+    expect_future(watch, FUTURED_EVENT_SNAPSHOT, 1, FUTURED_STATE_SUCCEEDED);
+    fake_hang_up(fake);
+    expect_chunk(watch, FUTURED_EVENT_LOG, 0, "line\n");
+    expect_end(watch);
+}
+
+/* What was not asked for is not waited for. */
+static void test_cut_of_states_alone(void **state)
+{
+    struct futured_watch_options options = FUTURED_WATCH_OPTIONS_INIT;
+    struct fake *fake = *state;
+    struct futured_watch *watch;
+
+    options.kinds = FUTURED_WATCH_KIND(FUTURED_EVENT_STATE);
+    fake->on_request = send_done;
+    watch = open_patient(fake, &one, &options);
+    expect_future(watch, FUTURED_EVENT_SNAPSHOT, 1, FUTURED_STATE_SUCCEEDED);
+    fake_hang_up(fake);
+    expect_end(watch);
+    assert_int_equal(fake->n_requests, 1);
+}
+
+/* The pieces of before again, with others in between and merged in another way. */
+static void send_pieces(struct fake *fake, struct grpc_call *call, struct span message)
+{
+    int is_again = fake->n_requests > 1;
+
+    send_future(call, FUTURED_EVENT_SNAPSHOT, 1, FUTURED__V1__STATE__STATE_RUNNING, 3);
+    send_chunk(call, FUTURED_EVENT_LOG, 0, is_again ? "abcde" : "abc");
+    send_chunk(call, FUTURED_EVENT_OUTPUT, 0, "xy");
+    if (!is_again)
+        return;
+    send_chunk(call, FUTURED_EVENT_OUTPUT, 2, "z");
+    send_chunk(call, FUTURED_EVENT_LOG, 5, "f");
+    send_future(call, FUTURED_EVENT_STATE, 1, FUTURED__V1__STATE__STATE_SUCCEEDED, 6);
+    grpc_call_finish(call);
+}
+
+static void test_cut_in_the_middle(void **state)
+{
+    struct fake *fake = *state;
+    struct futured_watch *watch;
+
+    fake->on_request = send_pieces;
+    watch = open_patient(fake, &one, NULL);
+    expect_future(watch, FUTURED_EVENT_SNAPSHOT, 1, FUTURED_STATE_RUNNING);
+    expect_chunk(watch, FUTURED_EVENT_LOG, 0, "abc");
+    expect_chunk(watch, FUTURED_EVENT_OUTPUT, 0, "xy");
+    fake_hang_up(fake);
+    expect_chunk(watch, FUTURED_EVENT_LOG, 3, "de");
+    expect_chunk(watch, FUTURED_EVENT_OUTPUT, 2, "z");
+    expect_chunk(watch, FUTURED_EVENT_LOG, 5, "f");
+    expect_future(watch, FUTURED_EVENT_STATE, 1, FUTURED_STATE_SUCCEEDED);
+    expect_end(watch);
+    assert_int_equal(n_asked(fake), 1);
+}
+
+static void send_cursor(struct grpc_call *call, uint64_t epoch, int is_lost)
+{
+    Futured__V1__FutureEvent e = FUTURED__V1__FUTURE_EVENT__INIT;
+    Futured__V1__Keepalive keepalive = FUTURED__V1__KEEPALIVE__INIT;
+    Futured__V1__Cursor cursor = FUTURED__V1__CURSOR__INIT;
+    Futured__V1__Lost lost = FUTURED__V1__LOST__INIT;
+
+    cursor.epoch = epoch;
+    cursor.event = 8;
+    lost.events = 4;
+    if (is_lost) {
+        e.event_case = FUTURED__V1__FUTURE_EVENT__EVENT_LOST;
+        e.lost = &lost;
+    } else {
+        e.event_case = FUTURED__V1__FUTURE_EVENT__EVENT_KEEPALIVE;
+        e.keepalive = &keepalive;
+        e.cursor = &cursor;
+    }
+    send_event(call, &e);
+}
+
+/* Over a group: cut before there is a cursor, and behind one that the daemon has no events for any more. */
+static void send_group(struct fake *fake, struct grpc_call *call, struct span message)
+{
+    if (fake->n_requests == 3)
+        send_cursor(call, 0, 1);
+    send_future(call, FUTURED_EVENT_SNAPSHOT, 1, FUTURED__V1__STATE__STATE_RUNNING, 0);
+    if (fake->n_requests > 1)
+        send_cursor(call, fake->n_requests, 0);
+    if (fake->n_requests > 1)
+        send_future(call, FUTURED_EVENT_STATE, 1, FUTURED__V1__STATE__STATE_SUCCEEDED, 0);
+}
+
+static void test_cut_of_a_group(void **state)
+{
+    static const struct futured_selector group = {NULL, 0, "g", NULL};
+    Futured__V1__WatchRequest *r;
+    struct fake *fake = *state;
+    struct futured_watch *watch;
+    struct futured_event *e;
+
+    fake->on_request = send_group;
+    watch = open_patient(fake, &group, NULL);
+    expect_future(watch, FUTURED_EVENT_SNAPSHOT, 1, FUTURED_STATE_RUNNING);
+    for (uint64_t n_lost = 0; n_lost <= 4; n_lost += 4) {
+        fake_hang_up(fake);
+        e = next(watch, FUTURED_EVENT_LOST);
+        assert_int_equal(e->n_lost, n_lost); /* by the library, which does not know; by the daemon */
+        futured_event_free(e);
+        expect_future(watch, FUTURED_EVENT_SNAPSHOT, 1, FUTURED_STATE_RUNNING);
+        expect_future(watch, FUTURED_EVENT_STATE, 1, FUTURED_STATE_SUCCEEDED);
+    }
+    futured_watch_free(watch);
+    r = futured__v1__watch_request__unpack(NULL, buf_len(&fake->request), buf_head(&fake->request));
+    assert_non_null(r);
+    assert_string_equal(r->selector->group, "g");
+    assert_true(r->cursor && r->cursor->epoch == 2 && r->cursor->event == 8);
+    futured__v1__watch_request__free_unpacked(r, NULL);
+}
+
 static void test_memory(void **state)
 {
     FAIL_EACH_ALLOCATION(nth)
@@ -277,8 +537,16 @@ int main(void)
 {
 #define WITH_FAKE(test) cmocka_unit_test_setup_teardown(test, fake_setup, fake_teardown)
     const struct CMUnitTest tests[] = {
-            WITH_FAKE(test_events),       WITH_FAKE(test_options),       WITH_FAKE(test_errors),
-            WITH_FAKE(test_beside_calls), cmocka_unit_test(test_memory),
+            WITH_FAKE(test_events),
+            WITH_FAKE(test_options),
+            WITH_FAKE(test_errors),
+            WITH_FAKE(test_beside_calls),
+            WITH_FAKE(test_cut_behind_an_end),
+            WITH_FAKE(test_cut_behind_a_bare_end),
+            WITH_FAKE(test_cut_of_states_alone),
+            WITH_FAKE(test_cut_in_the_middle),
+            WITH_FAKE(test_cut_of_a_group),
+            cmocka_unit_test(test_memory),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
