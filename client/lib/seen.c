@@ -12,7 +12,7 @@ struct entry {
     struct map_item item;
     uint64_t revision, n_output, n_log; /* offsets: what comes next */
     uint64_t output_bytes, log_bytes;   /* of one that has ended: where they end, of what is asked for */
-    int is_ended;
+    int is_ended, is_gone;
     char *id;
 };
 
@@ -114,10 +114,16 @@ static int take_chunk(uint64_t *next, const struct futured_chunk *from, struct f
     return 1;
 }
 
+static struct entry *find(struct futured_seen *seen, const char *id)
+{
+    struct map_item *item = map_find(&seen->map, span_of_string(id));
+
+    return item ? CONTAINER_OF(item, struct entry, item) : NULL;
+}
+
 int futured_seen_take(struct futured_seen *seen, struct futured_event *event)
 {
-    struct map_item *item = map_find(&seen->map, span_of_string(event->id));
-    struct entry *entry = item ? CONTAINER_OF(item, struct entry, item) : NULL;
+    struct entry *entry = find(seen, event->id);
 
     if (!entry)
         return 1;
@@ -131,9 +137,20 @@ int futured_seen_take(struct futured_seen *seen, struct futured_event *event)
     }
 }
 
+const char *futured_seen_drop(struct futured_seen *seen, const char *id)
+{
+    struct entry *entry = find(seen, id);
+
+    if (!entry || entry->is_gone)
+        return NULL;
+    entry->is_gone = 1;
+    return entry->id;
+}
+
 static int is_told(const struct entry *entry)
 {
-    return entry->is_ended && entry->n_output >= entry->output_bytes && entry->n_log >= entry->log_bytes;
+    return entry->is_gone ||
+           (entry->is_ended && entry->n_output >= entry->output_bytes && entry->n_log >= entry->log_bytes);
 }
 
 const char *const *futured_seen_open(struct futured_seen *seen, size_t *ret_n)

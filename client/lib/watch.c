@@ -20,6 +20,7 @@
 
 enum { WATCH_SELECTOR = 1, WATCH_REVISION, WATCH_CURSOR, WATCH_KINDS, WATCH_OUTPUT, WATCH_LOG, WATCH_VIEW };
 enum { CURSOR_EPOCH = 1, CURSOR_EVENT };
+enum { EVENT_ID = 1, EVENT_LOST = 10 };
 
 struct futured_watch {
     struct futured_client *client;
@@ -28,7 +29,8 @@ struct futured_watch {
     struct arena arena;
     struct futured_selector selector;
     struct futured_seen *seen; /* of IDs, where the client has patience */
-    int owes_lost;
+    int has_begun, owes_lost;
+    const char *lost_id; /* owes_lost: of that one, as in `seen`; NULL: of all */
 };
 
 struct event_box {
@@ -246,12 +248,16 @@ static int decode_event(struct futured_watch *watch, struct span reply, struct f
     return 0;
 }
 
-/* The event that says that all begins anew. */
+/* The event that says that one is gone, or that all begins anew. */
 static int tell_lost(struct futured_watch *watch, struct futured_event **ret)
 {
-    static const uint8_t lost[] = {10 << 3 | WIRE_BYTES, 0};
-    int r = decode_event(watch, (struct span){lost, sizeof lost}, ret);
+    uint8_t event[STATUS_TEXT_MAX_BYTES + 8], *end = event;
+    int r;
 
+    if (watch->lost_id)
+        end = wire_put_bytes(end, EVENT_ID, watch->lost_id, strlen(watch->lost_id));
+    end = wire_put_bytes(end, EVENT_LOST, "", 0);
+    r = decode_event(watch, (struct span){event, (size_t)(end - event)}, ret);
     if (r < 0)
         return futured_client_no_memory(watch->client);
     ASSERT(r == 0 && *ret);
@@ -259,9 +265,24 @@ static int tell_lost(struct futured_watch *watch, struct futured_event **ret)
     return futured_client_done(watch->client);
 }
 
+/* Whether @status says of one of those that are asked for again that it is not there any more: the others go on without it. */
+static int is_gone(struct futured_watch *watch, const struct grpc_status *status)
+{
+    if (status->code != GRPC_NOT_FOUND || !watch->has_begun || !watch->seen)
+        return 0;
+    watch->lost_id = futured_seen_drop(watch->seen, status->resource_name);
+    if (!watch->lost_id)
+        return 0;
+    watch->owes_lost = 1;
+    watch->call = futured_call_free(watch->call, 0);
+    return 1;
+}
+
 /* The stream has ended, or could not be opened, with @status: its end, or 0: it is opened again later. */
 static int is_end(struct futured_watch *watch, const struct grpc_status *status)
 {
+    if (is_gone(watch, status))
+        return 0;
     if (status->code == GRPC_OK || !futured_client_may_retry(watch->client, status, 1))
         return 1;
     watch->call = futured_call_free(watch->call, 0);
@@ -301,6 +322,7 @@ static int take(struct futured_watch *watch, struct span reply, struct futured_e
         futured_call_break(watch->call);
         return futured_call_decoded(client, r);
     }
+    watch->has_begun = 1;
     if (*ret && watch->seen && !futured_seen_take(watch->seen, *ret))
         *ret = futured_event_free(*ret);
     futured_call_pop(watch->call);
@@ -316,12 +338,12 @@ int futured_watch_next(struct futured_watch *watch, struct futured_event **ret)
     int code = FUTURED_OK, r;
 
     while (code == FUTURED_OK && !event) {
+        if (watch->owes_lost && (watch->call || watch->seen))
+            return tell_lost(watch, ret);
         if (!watch->call && is_all_told(watch)) {
             *ret = NULL;
             return futured_client_done(client);
         }
-        if (watch->owes_lost && watch->call)
-            return tell_lost(watch, ret);
         if (!watch->call) {
             code = reopen(watch, until);
             continue;

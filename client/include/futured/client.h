@@ -834,7 +834,7 @@ struct futured_chunk {
 
 struct futured_event {
     enum futured_event_kind kind;
-    const char *id; /* "" in LOST */
+    const char *id; /* LOST: of one that is not there any more; "": of no single one */
     int64_t time_ns;
     const struct futured_future *future;     /* SNAPSHOT, STATE, LABELS; else NULL */
     const struct futured_progress *progress; /* PROGRESS, else NULL */
@@ -844,7 +844,8 @@ struct futured_event {
 };
 
 /* futured_watch_open: first a snapshot of each future, then what changes. Over IDs it ends when the last one
- * is done; over a group or filter it goes on. Opened again after a loss, over IDs nothing that was told comes twice; over a
+ * is done; over a group or filter it goes on. Opened again after a loss, over IDs nothing that was told comes twice, and for one
+ * that is not there any more (deleted, or an EPHEMERAL one of a daemon that was restarted) an event LOST comes; over a
  * group or filter it goes on behind the last event, or, where the daemon cannot (it was restarted, or too much has happened),
  * with an event LOST and snapshots. Owns: the caller, futured_watch_free. Return: a code. */
 FUTURED_API FUTURED_MUST_CHECK int futured_watch_open(struct futured_client *client,

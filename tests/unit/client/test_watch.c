@@ -504,6 +504,79 @@ static void test_cut_of_a_group(void **state)
     futured__v1__watch_request__free_unpacked(r, NULL);
 }
 
+/* When they are asked for again the first one is not there any more. */
+static void forget_first(struct fake *fake, struct grpc_call *call, struct span message)
+{
+    Futured__V1__State state =
+            fake->n_requests == 1 ? FUTURED__V1__STATE__STATE_RUNNING : FUTURED__V1__STATE__STATE_SUCCEEDED;
+    struct grpc_status status;
+
+    if (fake->n_requests == 2) {
+        status_set(&status, GRPC_NOT_FOUND, "NO_SUCH_FUTURE", "it was deleted");
+        grpc_call_fail(call, status_set_resource(&status, "futured.v1.Future", SAMPLE_ID "1"));
+        return;
+    }
+    for (unsigned int i = fake->n_requests == 1 ? 1 : 2; i <= 2; i++)
+        send_future(call, FUTURED_EVENT_SNAPSHOT, i, state, 0);
+    if (fake->n_requests == 3)
+        grpc_call_finish(call);
+}
+
+static void expect_lost(struct futured_watch *watch, const char *id)
+{
+    struct futured_event *e = next(watch, FUTURED_EVENT_LOST);
+
+    assert_string_equal(e->id, id);
+    futured_event_free(e);
+}
+
+/* One that is gone costs the others nothing. */
+static void test_cut_and_one_is_gone(void **state)
+{
+    static const char *const ids[] = {SAMPLE_ID "1", SAMPLE_ID "2"};
+    static const struct futured_selector two = {ids, 2, NULL, NULL};
+    struct fake *fake = *state;
+    struct futured_watch *watch;
+
+    fake->on_request = forget_first;
+    watch = open_patient(fake, &two, NULL);
+    expect_future(watch, FUTURED_EVENT_SNAPSHOT, 1, FUTURED_STATE_RUNNING);
+    expect_future(watch, FUTURED_EVENT_SNAPSHOT, 2, FUTURED_STATE_RUNNING);
+    fake_hang_up(fake);
+    expect_lost(watch, SAMPLE_ID "1");
+    expect_future(watch, FUTURED_EVENT_SNAPSHOT, 2, FUTURED_STATE_SUCCEEDED);
+    expect_end(watch);
+    assert_int_equal(n_asked(fake), 1);
+}
+
+static void test_cut_and_all_are_gone(void **state)
+{
+    struct fake *fake = *state;
+    struct futured_watch *watch;
+
+    fake->on_request = forget_first;
+    watch = open_patient(fake, &one, NULL);
+    expect_future(watch, FUTURED_EVENT_SNAPSHOT, 1, FUTURED_STATE_RUNNING);
+    futured_event_free(next(watch, FUTURED_EVENT_SNAPSHOT)); /* what was not asked for passes */
+    fake_hang_up(fake);
+    expect_lost(watch, SAMPLE_ID "1");
+    expect_end(watch);
+    assert_int_equal(fake->n_requests, 2);
+}
+
+/* What was never there is an error, with patience too. */
+static void test_was_never_there(void **state)
+{
+    struct fake *fake = *state;
+    struct futured_watch *watch;
+    struct futured_event *e;
+
+    fake->on_request = refuse;
+    watch = open_patient(fake, &one, NULL);
+    assert_int_equal(futured_watch_next(watch, &e), FUTURED_NOT_FOUND);
+    futured_watch_free(watch);
+}
+
 static void test_memory(void **state)
 {
     FAIL_EACH_ALLOCATION(nth)
@@ -546,6 +619,9 @@ int main(void)
             WITH_FAKE(test_cut_of_states_alone),
             WITH_FAKE(test_cut_in_the_middle),
             WITH_FAKE(test_cut_of_a_group),
+            WITH_FAKE(test_cut_and_one_is_gone),
+            WITH_FAKE(test_cut_and_all_are_gone),
+            WITH_FAKE(test_was_never_there),
             cmocka_unit_test(test_memory),
     };
 
