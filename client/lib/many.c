@@ -48,8 +48,6 @@ static void encode_wait(struct writer *w, const void *arg)
     writer_uint(w, WAIT_RETURN_WHEN, (uint64_t)wait->options.return_when);
     writer_uint(w, WAIT_COUNT, wait->options.count);
     writer_uint(w, WAIT_EXPECT, wait->options.expect);
-    if (wait->options.timeout_ns >= 0)
-        writer_duration(w, WAIT_TIMEOUT, wait->options.timeout_ns);
     writer_uint(w, WAIT_VIEW, (uint64_t)wait->options.view);
 }
 
@@ -97,7 +95,10 @@ int futured_wait(struct futured_client *client, const struct futured_selector *s
 
     if (options) /* an older program's struct is shorter; what it does not have keeps its default */
         memcpy(&wait.options, options, MIN(options->size, sizeof wait.options));
-    return futured_call_unary(client, "/futured.v1.Futures/Wait", encode_wait, &wait, decode_waited, ret);
+    if (wait.options.timeout_ns < 0)
+        return futured_call_unary(client, "/futured.v1.Futures/Wait", encode_wait, &wait, decode_waited, ret);
+    return futured_call_timed(client, "/futured.v1.Futures/Wait", encode_wait, &wait, decode_waited, ret,
+                              WAIT_TIMEOUT, wait.options.timeout_ns);
 }
 
 struct futured_waited *futured_waited_free(struct futured_waited *waited)

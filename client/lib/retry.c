@@ -28,7 +28,8 @@ struct operation {
     futured_decode_fn decode;
     void *ret;
     int is_safe;
-    mono_ns_t until;
+    uint32_t timeout_number; /* field that says how long the daemon may wait, till wait_until; 0: none */
+    mono_ns_t until, wait_until;
     struct futured_call *call; /* NULL: waiting */
     int is_over, code;
     struct buf request;
@@ -53,6 +54,15 @@ static void failed(struct operation *op, int code)
         finish(op, code);
 }
 
+static void encode_attempt(struct writer *w, const void *arg)
+{
+    const struct operation *op = arg;
+
+    op->encode(w, op->arg);
+    if (op->timeout_number)
+        writer_duration(w, op->timeout_number, MAX(op->wait_until - clock_mono(), (int64_t)0));
+}
+
 static void attempt(struct operation *op, mono_ns_t now)
 {
     int64_t left = op->until == CLOCK_NEVER ? 0 : op->until - now;
@@ -63,7 +73,7 @@ static void attempt(struct operation *op, mono_ns_t now)
         return;
     }
     op->call->max_queued = 1;
-    if (futured_call_send(op->call, op->encode, op->arg) < 0 || futured_call_half_close(op->call) < 0)
+    if (futured_call_send(op->call, encode_attempt, op) < 0 || futured_call_half_close(op->call) < 0)
         finish(op, futured_client_no_memory(op->client));
 }
 
@@ -189,6 +199,23 @@ int futured_call_unary(struct futured_client *client, const char *path, futured_
                            .decode = decode,
                            .ret = ret,
                            .is_safe = 1};
+
+    return call(&op);
+}
+
+int futured_call_timed(struct futured_client *client, const char *path, futured_encode_fn encode,
+                       const void *arg, futured_decode_fn decode, void *ret, uint32_t timeout_number,
+                       int64_t timeout_ns)
+{
+    struct operation op = {.client = client,
+                           .path = path,
+                           .encode = encode,
+                           .arg = arg,
+                           .decode = decode,
+                           .ret = ret,
+                           .is_safe = 1,
+                           .timeout_number = timeout_number,
+                           .wait_until = clock_add(clock_mono(), timeout_ns)};
 
     return call(&op);
 }

@@ -8,10 +8,14 @@
 
 /* futured_call_unary: send, wait, read. @decode may be NULL. Where the client is armed (futured_client_async) it is only
  *   started: @ret must stay, @arg need not.
+ *   futured_call_timed: the same with one more field, the Duration @timeout_number: at each sending what is left of @timeout_ns.
  *   futured_call_once: the same for what must not be done twice.
  *   Return: FUTURED_OK, or a code; noted in the client. FUTURED_AGAIN: started. */
 MUST_CHECK int futured_call_unary(struct futured_client *client, const char *path, futured_encode_fn encode,
                                   const void *arg, futured_decode_fn decode, void *ret);
+MUST_CHECK int futured_call_timed(struct futured_client *client, const char *path, futured_encode_fn encode,
+                                  const void *arg, futured_decode_fn decode, void *ret,
+                                  uint32_t timeout_number, int64_t timeout_ns);
 MUST_CHECK int futured_call_once(struct futured_client *client, const char *path, futured_encode_fn encode,
                                  const void *arg, futured_decode_fn decode, void *ret);
 

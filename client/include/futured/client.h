@@ -466,7 +466,7 @@ struct futured_wait_options {
     enum futured_return_when return_when;
     uint32_t count;     /* for FUTURED_COUNT */
     uint64_t expect;    /* over a group or filter: wait also until it has that many members */
-    int64_t timeout_ns; /* < 0: none. 0: how it stands now */
+    int64_t timeout_ns; /* < 0: none. 0: how it stands now. Asked again, what is left of it */
     enum futured_view view;
 };
 #define FUTURED_WAIT_OPTIONS_INIT                                                                  \

@@ -3,7 +3,7 @@
 #include "tests/unit/client/fake.h"
 #include "tests/unit/client/sample.h"
 
-#include <futured/client.h>
+#include <futured/async.h>
 #include <futured/v1/futures.pb-c.h>
 
 static const char *const two_ids[] = {SAMPLE_ID "1", SAMPLE_ID "2"};
@@ -118,6 +118,86 @@ static void test_wait_options(void **state)
     futured__v1__wait_request__free_unpacked(r, NULL);
 }
 
+/* The first one is not answered but cut. */
+struct cut {
+    int is_done;
+    int64_t asked_ns[2]; /* how long each was to wait */
+};
+
+static void answer_the_second(struct fake *fake, struct grpc_call *call, struct span message)
+{
+    Futured__V1__WaitRequest *r = futured__v1__wait_request__unpack(NULL, message.len, message.p);
+    struct cut *cut = fake->user;
+
+    assert_non_null(r);
+    assert_non_null(r->timeout);
+    cut->asked_ns[fake->n_requests - 1] = r->timeout->seconds * NS_PER_S + r->timeout->nanos;
+    futured__v1__wait_request__free_unpacked(r, NULL);
+    if (fake->n_requests == 2)
+        answer_wire(fake, call, message);
+}
+
+static int cut_the_first(struct fake *fake)
+{
+    struct cut *cut = fake->user;
+
+    if (!cut->is_done && fake->n_requests) {
+        cut->is_done = 1;
+        fake_hang_up(fake);
+        return 1;
+    }
+    if (fake->conn || futured_conn_state(fake->client->conn) != FUTURED_CONN_LOST)
+        return 0;
+    fake->client->conn = futured_conn_free(fake->client->conn);
+    assert_int_equal(fake_connect(fake), 0);
+    return 1;
+}
+
+static void on_waited(void *arg, int code)
+{
+    assert_int_equal(code, FUTURED_OK);
+}
+
+static void wait_again(struct fake *fake, int64_t timeout_ns, int is_started, struct cut *cut)
+{
+    struct futured_wait_options options = FUTURED_WAIT_OPTIONS_INIT;
+    struct futured_waited *waited;
+
+    wire_n = 0;
+    fake->n_requests = 0;
+    *cut = (struct cut){0};
+    fake->user = cut;
+    fake->on_request = answer_the_second;
+    fake->on_idle = cut_the_first;
+    futured_client_set_patience(fake->client, 3600 * NS_PER_S);
+    options.timeout_ns = timeout_ns;
+    if (is_started)
+        futured_client_async(fake->client, on_waited, NULL);
+    assert_int_equal(futured_wait(fake->client, &two, &options, &waited),
+                     is_started ? FUTURED_AGAIN : FUTURED_OK);
+    while (futured_client_n_async(fake->client)) {
+        while (fake_turn(fake) || cut_the_first(fake))
+            ;
+        futured_client_process(fake->client, FUTURED_WANT_READ);
+    }
+    futured_waited_free(waited);
+    assert_int_equal(fake->n_requests, 2);
+}
+
+/* Asked again, it waits for what is left of its time. */
+static void test_wait_again(void **state)
+{
+    struct fake *fake = *state;
+    struct cut cut;
+
+    for (int is_started = 0; is_started < 2; is_started++) {
+        wait_again(fake, 3600 * NS_PER_S, is_started, &cut);
+        assert_true(cut.asked_ns[0] <= 3600 * NS_PER_S && cut.asked_ns[1] < cut.asked_ns[0]);
+        wait_again(fake, 1, is_started, &cut); /* which is over by then */
+        assert_int_equal(cut.asked_ns[1], 0);
+    }
+}
+
 static void test_list(void **state)
 {
     const struct futured_selector all = {NULL, 0, NULL, "*"};
@@ -219,8 +299,9 @@ int main(void)
 {
 #define WITH_FAKE(test) cmocka_unit_test_setup_teardown(test, fake_setup, fake_teardown)
     const struct CMUnitTest tests[] = {
-            WITH_FAKE(test_wait), WITH_FAKE(test_wait_options), WITH_FAKE(test_list),
-            WITH_FAKE(test_ping), WITH_FAKE(test_malformed),    cmocka_unit_test(test_memory),
+            WITH_FAKE(test_wait),          WITH_FAKE(test_wait_options), WITH_FAKE(test_wait_again),
+            WITH_FAKE(test_list),          WITH_FAKE(test_ping),         WITH_FAKE(test_malformed),
+            cmocka_unit_test(test_memory),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
