@@ -39,6 +39,14 @@ class Page(harness.ServerCase):
                                    "LC_ALL": "C.UTF-8"})
         return done.stdout.replace(self.server.address, ADDRESS).split(MARK)[1:]
 
+    def test_json_table(self):
+        """It has every command that has JSON."""
+        told = re.search(r"\| command \| value \|.*\n\|-.*\n((?:\|.*\n)+)", PAGE.read_text(encoding="utf-8"))[1]
+        told = {word for row in told.splitlines() for word in re.findall(r"[a-z-]+", row.split("|")[1])}
+        commands = re.findall(r"^  ([\w-]+) {2,}", self.outputs(["futurectl --help"])[0].partition("Commands:")[2].partition("Options:")[0],
+                              re.M)
+        self.assertEqual([c for c in commands if c not in told], ["worker", "top", "completion"])
+
     def test_page(self):
         while len(self.outputs(["futurectl workers"])[0].splitlines()) < 3:  # ready with the first; the command paces this
             pass
