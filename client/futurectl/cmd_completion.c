@@ -63,7 +63,7 @@ static void show_live(struct ctl *ctl, const struct completion_live *live)
 
     if (live->kind != ARGUMENT_FUNCTION && live->kind != ARGUMENT_ID)
         return;
-    client = futured_client_new(live->address ? live->address : ctl->options.address);
+    client = futured_client_new(ctl->options.address);
     if (!client)
         return;
     futured_client_set_timeout(client, ASK_NS);
@@ -77,12 +77,12 @@ static void show_live(struct ctl *ctl, const struct completion_live *live)
 
 int cmd_completion(struct ctl *ctl)
 {
-    const struct options *o = &ctl->options;
+    struct options *o = &ctl->options;
     const char *script = completion_script(o->arguments[0]);
     struct completion_live live;
 
     if (strcmp(o->arguments[0], "words") == 0) {
-        completion_find(commands, commands_n, o->arguments + 1, o->n_arguments - 1, show, ctl, &live);
+        completion_find(commands, commands_n, o->arguments + 1, o->n_arguments - 1, show, ctl, o, &live);
         show_live(ctl, &live);
         return CTL_OK;
     }

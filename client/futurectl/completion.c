@@ -69,7 +69,7 @@ struct line {
     const char *last; /* the word to complete */
     const struct command *command;
     const struct option *value_of; /* the last word is the value of that option */
-    const char *address;
+    struct options *who;
     int n_arguments, only_words;
     completion_fn found;
     void *arg;
@@ -112,6 +112,18 @@ static const struct option *read_option(const struct line *line, const char *wor
     return options_find(line->command, word + 2, n - 2);
 }
 
+static void read_who(struct options *who, enum option_id id, const char *value)
+{
+    switch (id) {
+    case OPTION_ADDRESS: who->address = value; break;
+    case OPTION_TLS_CA: who->tls_ca = value; break;
+    case OPTION_TLS_CERT: who->tls_cert = value; break;
+    case OPTION_TLS_KEY: who->tls_key = value; break;
+    case OPTION_TOKEN_FILE: who->token_file = value; break;
+    default: break;
+    }
+}
+
 /* One word that stands before the last one. */
 static void read_word(struct line *line, const struct command *commands, size_t n_commands, const char *word)
 {
@@ -136,8 +148,8 @@ static void read_word(struct line *line, const struct command *commands, size_t 
             if (strcmp(commands[i].name, word) == 0)
                 line->command = &commands[i];
     }
-    if (o && o->id == OPTION_ADDRESS)
-        line->address = value;
+    if (o)
+        read_who(line->who, o->id, value);
 }
 
 static void offer_values(const struct line *line, const struct option *o, const char *before)
@@ -172,16 +184,16 @@ static void offer_arguments(const struct line *line, struct completion_live *liv
 }
 
 void completion_find(const struct command *commands, size_t n_commands, char *const *words, int n_words,
-                     completion_fn found, void *arg, struct completion_live *ret)
+                     completion_fn found, void *arg, struct options *who, struct completion_live *ret)
 {
-    struct line line = {.last = n_words ? words[n_words - 1] : "", .found = found, .arg = arg};
+    struct line line = {.last = n_words ? words[n_words - 1] : "", .who = who, .found = found, .arg = arg};
     const struct option *o;
     const char *value;
     char before[80];
 
     for (int i = 0; i + 1 < n_words; i++)
         read_word(&line, commands, n_commands, words[i]);
-    *ret = (struct completion_live){.prefix = line.last, .address = line.address};
+    *ret = (struct completion_live){.prefix = line.last};
     if (line.value_of) {
         offer_values(&line, line.value_of, "");
     } else if (!line.only_words && line.last[0] == '-') {

@@ -10,13 +10,12 @@ typedef void (*completion_fn)(void *arg, const char *word, const char *what);
 struct completion_live {
     enum argument_kind kind; /* ARGUMENT_FUNCTION, ARGUMENT_ID; else there is nothing to ask */
     const char *prefix;      /* of the word, as far as it was typed */
-    const char *address;     /* that the line names; NULL: none */
 };
 
 /* completion_find: candidates for the last of @words, which stand behind the program's name, from the tables; what is left to
- * ask the daemon for is in *ret. */
+ * ask the daemon for is in *ret. Which daemon, and who asks, is put into @who where the line says it. */
 void completion_find(const struct command *commands, size_t n_commands, char *const *words, int n_words,
-                     completion_fn found, void *arg, struct completion_live *ret);
+                     completion_fn found, void *arg, struct options *who, struct completion_live *ret);
 
 /* completion_script: the script of a shell; NULL: there is none. */
 const char *completion_script(const char *shell);

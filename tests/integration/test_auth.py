@@ -363,6 +363,13 @@ class Ctl(AuthCase):
         self.assertIn("by ", self.ctl("get", self.ctl("submit", "echo", "x").stdout.strip()).stdout)
         self.assert_ends(self.ctl("run", "echo", "x", token="bob"), 1, "no principal has this token")
         self.assert_ends(self.ctl("pause", "echo", "--reason", "x"), 1, "does not have the right")
+
+    def test_completion(self):
+        """What completes a line asks as the line does."""
+        program, *line = self.command("run", "ech")
+        done = subprocess.run([program, "completion", "words", "--", *line], capture_output=True, encoding="utf-8", timeout=DEADLINE,
+                              check=True)
+        self.assertEqual(done.stdout.partition("\t")[0], "echo", done.stderr)
         big = self.folder / "big"
         big.write_bytes(os.urandom(3 << 20))
         self.assertEqual(self.ctl("run", "sha256", f"@{big}").stdout, hashlib.sha256(big.read_bytes()).hexdigest())

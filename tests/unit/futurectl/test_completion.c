@@ -5,6 +5,7 @@
 
 static struct written w;
 static struct completion_live live;
+static struct options who;
 
 static void show(void *arg, const char *word, const char *what)
 {
@@ -25,7 +26,7 @@ static void complete(const char *text)
         if (p)
             *p++ = '\0';
     }
-    completion_find(commands, commands_n, words, n, show, NULL, &live);
+    completion_find(commands, commands_n, words, n, show, NULL, &who, &live);
 }
 
 static void offers(const char *text, const char *expect)
@@ -64,7 +65,7 @@ static void test_tables(void **state)
     offers("nonsense", "");
     complete("");
     written_has(&w, "submit run map wait as-completed result get ");
-    completion_find(commands, commands_n, NULL, 0, show, NULL, &live);
+    completion_find(commands, commands_n, NULL, 0, show, NULL, &who, &live);
     written_has(&w, "submit run map wait as-completed result get ");
 }
 
@@ -78,13 +79,22 @@ static void test_live(void **state)
     asks("get 01a2", ARGUMENT_ID, "01a2");
     asks("get 01a2 01b", ARGUMENT_ID, "01b");
     offers("result 01a2 01b", ""); /* it takes one */
-    assert_null(live.address);
+    assert_null(who.address);
     asks("-a unix:/s run s", ARGUMENT_FUNCTION, "s");
-    assert_string_equal(live.address, "unix:/s");
+    assert_string_equal(who.address, "unix:/s");
     asks("--address=unix:/s run s", ARGUMENT_FUNCTION, "s");
-    assert_string_equal(live.address, "unix:/s");
+    assert_string_equal(who.address, "unix:/s");
     asks("run -aunix:/s s", ARGUMENT_FUNCTION, "s");
-    assert_string_equal(live.address, "unix:/s");
+    assert_string_equal(who.address, "unix:/s");
+}
+
+static void test_who(void **state)
+{
+    asks("--tls-ca A --tls-cert=B run --tls-key C --token-file T s", ARGUMENT_FUNCTION, "s");
+    assert_string_equal(who.tls_ca, "A");
+    assert_string_equal(who.tls_cert, "B");
+    assert_string_equal(who.tls_key, "C");
+    assert_string_equal(who.token_file, "T");
 }
 
 static void test_scripts(void **state)
@@ -101,6 +111,7 @@ static void test_scripts(void **state)
 static int setup(void **state)
 {
     written_init(&w);
+    who = (struct options){0};
     return 0;
 }
 
@@ -113,7 +124,7 @@ static int teardown(void **state)
 int main(void)
 {
 #define TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
-    const struct CMUnitTest tests[] = {TEST(test_tables), TEST(test_live), TEST(test_scripts)};
+    const struct CMUnitTest tests[] = {TEST(test_tables), TEST(test_live), TEST(test_who), TEST(test_scripts)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
