@@ -25,18 +25,25 @@ static void show(void *arg, const char *word, const char *what)
     fputc('\n', ctl->out.to);
 }
 
-static void show_functions(struct ctl *ctl, struct futured_client *client, const char *prefix)
+static void show_live_word(struct ctl *ctl, const struct completion_live *live, const char *word,
+                           const char *what)
+{
+    text_put_string(ctl->out.to, live->before);
+    show(ctl, word, what);
+}
+
+static void show_functions(struct ctl *ctl, struct futured_client *client, const struct completion_live *live)
 {
     struct futured_functions *functions;
 
-    if (futured_list_functions(client, *prefix ? prefix : NULL, NULL, &functions))
+    if (futured_list_functions(client, *live->prefix ? live->prefix : NULL, NULL, &functions))
         return;
     for (size_t i = 0; i < functions->n_functions; i++)
-        show(ctl, functions->functions[i]->name, functions->functions[i]->doc);
+        show_live_word(ctl, live, functions->functions[i]->name, functions->functions[i]->doc);
     futured_functions_free(functions);
 }
 
-static void show_ids(struct ctl *ctl, struct futured_client *client, const char *prefix)
+static void show_ids(struct ctl *ctl, struct futured_client *client, const struct completion_live *live)
 {
     const struct futured_selector all = {.filter = "*"};
     struct futured_list_options list = FUTURED_LIST_OPTIONS_INIT;
@@ -50,8 +57,8 @@ static void show_ids(struct ctl *ctl, struct futured_client *client, const char 
         char what[300];
 
         snprintf(what, sizeof what, "%s %s", f->task ? f->task->function : "", futured_state_name(f->state));
-        if (strncmp(f->id, prefix, strlen(prefix)) == 0)
-            show(ctl, f->id, what);
+        if (strncmp(f->id, live->prefix, strlen(live->prefix)) == 0)
+            show_live_word(ctl, live, f->id, what);
     }
     futured_page_free(page);
 }
@@ -59,19 +66,20 @@ static void show_ids(struct ctl *ctl, struct futured_client *client, const char 
 /* What cannot be asked is not offered; a prompt is no place to complain. */
 static void show_live(struct ctl *ctl, const struct completion_live *live)
 {
+    int is_either = live->kind == ARGUMENT_ID_OR_FUNCTION;
     struct futured_client *client;
 
-    if (live->kind != ARGUMENT_FUNCTION && live->kind != ARGUMENT_ID)
+    if (live->kind != ARGUMENT_FUNCTION && live->kind != ARGUMENT_ID && !is_either)
         return;
     client = futured_client_new(ctl->options.address);
     if (!client)
         return;
     futured_client_set_timeout(client, ASK_NS);
     (void)!ctl_show_who(ctl, client);
-    if (live->kind == ARGUMENT_FUNCTION)
-        show_functions(ctl, client, live->prefix);
-    else
-        show_ids(ctl, client, live->prefix);
+    if (live->kind == ARGUMENT_FUNCTION || is_either)
+        show_functions(ctl, client, live);
+    if (live->kind == ARGUMENT_ID || is_either)
+        show_ids(ctl, client, live);
     futured_client_free(client);
 }
 

@@ -322,7 +322,7 @@ const struct command commands[] = {
                 .text = "Examples:\n"
                         "  futurectl explain $id\n"
                         "  futurectl explain sha256\n",
-                .kind = ARGUMENT_FUNCTION,
+                .kind = ARGUMENT_ID_OR_FUNCTION,
                 .min_arguments = 1,
                 .max_arguments = 1,
                 .options = {OPTION_TIMEOUT, OPTION_END},

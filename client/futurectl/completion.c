@@ -152,10 +152,18 @@ static void read_word(struct line *line, const struct command *commands, size_t 
         read_who(line->who, o->id, value);
 }
 
-static void offer_values(const struct line *line, const struct option *o, const char *before)
+/* @value: the end of the last word, as far as it is typed. */
+static void offer_values(const struct line *line, const struct option *o, const char *value,
+                         struct completion_live *live)
 {
+    snprintf(live->before, sizeof live->before, "%.*s", (int)(value - line->last), line->last);
+    live->prefix = value;
+    if (o->id == OPTION_DEPENDS_ON)
+        live->kind = ARGUMENT_ID;
+    if (o->id == OPTION_FUNCTION)
+        live->kind = ARGUMENT_FUNCTION;
     for (size_t i = 0; o->words && o->words[i]; i++)
-        offer(line, before, o->words[i], "");
+        offer(line, live->before, o->words[i], "");
 }
 
 static void offer_options(const struct line *line)
@@ -179,8 +187,8 @@ static void offer_arguments(const struct line *line, struct completion_live *liv
             offer(line, "", scripts[i].shell, "");
     if (c->kind == ARGUMENT_ID && (c->max_arguments < 0 || line->n_arguments < c->max_arguments))
         live->kind = ARGUMENT_ID;
-    if (c->kind == ARGUMENT_FUNCTION && line->n_arguments == 0)
-        live->kind = ARGUMENT_FUNCTION;
+    if ((c->kind == ARGUMENT_FUNCTION || c->kind == ARGUMENT_ID_OR_FUNCTION) && line->n_arguments == 0)
+        live->kind = c->kind;
 }
 
 void completion_find(const struct command *commands, size_t n_commands, char *const *words, int n_words,
@@ -189,18 +197,16 @@ void completion_find(const struct command *commands, size_t n_commands, char *co
     struct line line = {.last = n_words ? words[n_words - 1] : "", .who = who, .found = found, .arg = arg};
     const struct option *o;
     const char *value;
-    char before[80];
 
     for (int i = 0; i + 1 < n_words; i++)
         read_word(&line, commands, n_commands, words[i]);
     *ret = (struct completion_live){.prefix = line.last};
     if (line.value_of) {
-        offer_values(&line, line.value_of, "");
+        offer_values(&line, line.value_of, line.last, ret);
     } else if (!line.only_words && line.last[0] == '-') {
         o = line.last[1] == '-' ? read_option(&line, line.last, &value) : NULL;
-        snprintf(before, sizeof before, "%.*s=", (int)strcspn(line.last, "="), line.last);
         if (o && value)
-            offer_values(&line, o, before);
+            offer_values(&line, o, value, ret);
         else
             offer_options(&line);
     } else if (line.command) {

@@ -8,8 +8,9 @@ typedef void (*completion_fn)(void *arg, const char *word, const char *what);
 
 /* What the line asks for that only a daemon knows. */
 struct completion_live {
-    enum argument_kind kind; /* ARGUMENT_FUNCTION, ARGUMENT_ID; else there is nothing to ask */
-    const char *prefix;      /* of the word, as far as it was typed */
+    enum argument_kind kind; /* of functions, of IDs; else there is nothing to ask */
+    const char *prefix;      /* as far as it was typed */
+    char before[80];         /* what stands before it in the same word */
 };
 
 /* completion_find: candidates for the last of @words, which stand behind the program's name, from the tables; what is left to

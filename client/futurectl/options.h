@@ -119,7 +119,13 @@ struct option {
 };
 
 /* What the first argument of a command names. */
-enum argument_kind { ARGUMENT_OTHER, ARGUMENT_FUNCTION, ARGUMENT_ID, ARGUMENT_SHELL };
+enum argument_kind {
+    ARGUMENT_OTHER,
+    ARGUMENT_FUNCTION,
+    ARGUMENT_ID,
+    ARGUMENT_ID_OR_FUNCTION,
+    ARGUMENT_SHELL
+};
 
 struct command {
     const char *name;

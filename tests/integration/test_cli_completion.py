@@ -53,6 +53,11 @@ class Completion(CliCase):
         self.ctl("wait", id_)
         self.assertEqual(words("get", ""), [f"{id_}\techo SUCCEEDED"])
         self.assertEqual(words("get", id_[:20]), [f"{id_}\techo SUCCEEDED"])
+        self.assertEqual(words("submit", "echo", "--depends-on", id_[:20]), [f"{id_}\techo SUCCEEDED"])
+        self.assertEqual(words("submit", "echo", f"--depends-on={id_[:20]}"), [f"--depends-on={id_}\techo SUCCEEDED"])
+        self.assertEqual(words("worker", "--function", "ech"), ["echo\tThe argument back, with its content type."])
+        self.assertEqual(words("explain", "ech"), ["echo\tThe argument back, with its content type."])
+        self.assertEqual(words("explain", id_[:20]), [f"{id_}\techo SUCCEEDED"])
         self.assertEqual(words("-a", "unix:/nowhere/s", "run", ""), [])  # nobody to ask, and nobody to tell
         self.assertEqual(words("pi"), ["ping\tAsk whether the daemon is there and takes calls"])
 

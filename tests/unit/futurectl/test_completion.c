@@ -88,6 +88,19 @@ static void test_live(void **state)
     assert_string_equal(who.address, "unix:/s");
 }
 
+static void test_live_values(void **state)
+{
+    asks("submit f --depends-on 01a2", ARGUMENT_ID, "01a2");
+    assert_string_equal(live.before, "");
+    asks("submit f --depends-on=01a2", ARGUMENT_ID, "01a2");
+    assert_string_equal(live.before, "--depends-on=");
+    asks("worker --function ", ARGUMENT_FUNCTION, "");
+    asks("worker --function a --function b", ARGUMENT_FUNCTION, "b");
+    asks("explain sha", ARGUMENT_ID_OR_FUNCTION, "sha");
+    offers("explain sha256 ", "");
+    offers("worker --name ", "");
+}
+
 static void test_who(void **state)
 {
     asks("--tls-ca A --tls-cert=B run --tls-key C --token-file T s", ARGUMENT_FUNCTION, "s");
@@ -124,7 +137,7 @@ static int teardown(void **state)
 int main(void)
 {
 #define TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
-    const struct CMUnitTest tests[] = {TEST(test_tables), TEST(test_live), TEST(test_who), TEST(test_scripts)};
+    const struct CMUnitTest tests[] = {TEST(test_tables), TEST(test_live), TEST(test_live_values), TEST(test_who), TEST(test_scripts)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
