@@ -82,7 +82,7 @@ static int sample_list(struct top *t, const char *filter, int is_ascending, stru
     struct futured_page *page;
     int code;
 
-    options.page_size = TOP_FUTURES;
+    options.page_size = TOP_PAGE;
     options.ascending = is_ascending;
     code = futured_list(t->ctl->client, &selector, &options, &page);
     if (code)
@@ -120,7 +120,7 @@ static int sample(struct top *t)
         code = sample_list(t, "state = RUNNING", 1, &t->model.running);
     /* What failed may lie on disk, so it is looked for only when there is more of it. */
     if (code == FUTURED_OK && (!t->has_failed || t->failed_seen != t->model.totals.failed)) {
-        code = sample_list(t, "state = FAILED AND submit_time > -1d", 0, &t->model.failed);
+        code = sample_list(t, "state = FAILED AND end_time > -1d", 0, &t->model.failed);
         t->has_failed = code == FUTURED_OK;
         t->failed_seen = t->model.totals.failed;
     }

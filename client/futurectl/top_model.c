@@ -140,17 +140,40 @@ static void set_text(struct top_future *to, const struct futured_future *f)
                               f->labels[i].value);
 }
 
+static int64_t time_of(const struct futured_future *f)
+{
+    return f->state == FUTURED_STATE_FAILED ? f->end_time_ns : f->start_time_ns;
+}
+
+/* The first to start, the last to end; what is equal by ID. */
+static int compare_time(const void *a, const void *b)
+{
+    const struct futured_future *f = *(const struct futured_future *const *)a,
+                                *g = *(const struct futured_future *const *)b;
+    int is_later = time_of(f) > time_of(g);
+
+    if (time_of(f) == time_of(g))
+        return strcmp(f->id, g->id);
+    return is_later == (f->state == FUTURED_STATE_FAILED) ? -1 : 1;
+}
+
 void top_model_list(struct top_list *list, const struct futured_page *page)
 {
-    list->n = MIN(page->n_futures, (size_t)TOP_FUTURES);
+    const struct futured_future *futures[TOP_PAGE];
+    size_t n = MIN(page->n_futures, (size_t)TOP_PAGE);
+
+    for (size_t i = 0; i < n; i++)
+        futures[i] = page->futures[i];
+    qsort(futures, n, sizeof(struct futured_future *), compare_time);
+    list->n = MIN(n, (size_t)TOP_FUTURES);
     for (size_t i = 0; i < list->n; i++) {
-        const struct futured_future *f = page->futures[i];
+        const struct futured_future *f = futures[i];
         struct top_future *to = &list->futures[i];
 
         *to = (struct top_future){
                 .is_failed = f->state == FUTURED_STATE_FAILED,
                 .is_cancelling = f->cancel_requested != NULL,
-                .time_ns = f->state == FUTURED_STATE_FAILED ? f->end_time_ns : f->start_time_ns,
+                .time_ns = time_of(f),
         };
         snprintf(to->id, sizeof to->id, "%s", f->id);
         snprintf(to->function, sizeof to->function, "%s", f->task ? f->task->function : "");

@@ -13,7 +13,8 @@
 #include <futured/client.h>
 
 enum {
-    TOP_FUTURES = 20, /* running longest, failed last: so many of each */
+    TOP_FUTURES = 20, /* running longest, failed last: so many of each, */
+    TOP_PAGE = 1000,  /* of so many that are looked at */
     TOP_NAME_BYTES = 256,
     TOP_TEXT_BYTES = 256,
 };
@@ -63,7 +64,7 @@ void top_model_worker(struct top_model *m, const struct futured_worker_info *w);
 void top_model_crashed(struct top_model *m, uint64_t n_crashed);
 void top_model_end(struct top_model *m);
 
-/* top_model_list: what runs longest, or failed last, as the daemon lists it. */
+/* top_model_list: of @page, of TOP_PAGE futures at most, what runs longest or failed last. */
 void top_model_list(struct top_list *list, const struct futured_page *page);
 
 /* --- the order of functions */

@@ -6,7 +6,7 @@ import signal
 import subprocess
 
 import harness
-from cli_support import CliCase, plain
+from cli_support import UUID, CliCase, plain
 from server import BIN
 from terminal import Terminal
 
@@ -169,6 +169,24 @@ class Top(TerminalCase):
 
 
 class Plain(TerminalCase):
+    # Its argument is the gate.
+    functions = {"function.late": {"command": 'cat "$(cat)"; exit 1', "shell": "yes"}}
+
+    def test_lists(self):
+        """What ran first and failed last is told by these times, not by the order of submission."""
+        failed = self.submit("late", str(self.fifo))
+        self.wait_running(failed)
+        self.ctl("map", "fail", *(str(n) for n in range(30)), status=1, err=None)
+        self.open_gate()
+        self.ctl("wait", failed, status=1)
+        self.ctl("pause", "gate")
+        young = self.submit("gate", err=None)
+        old = self.submit("late", str(self.fifo))
+        self.wait_running(old)
+        self.ctl("resume", "gate")
+        self.wait_running(young)
+        self.assertEqual(UUID.findall(self.text("top", "--count", "1"))[:3], [old, young, failed])
+
     def test_text(self):
         self.ctl("run", "echo", "x")
         text = plain(self.text("top", "--count", "2", "--interval", "20ms", "echo"))

@@ -137,7 +137,8 @@ static int teardown(void **state)
 int main(void)
 {
 #define TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
-    const struct CMUnitTest tests[] = {TEST(test_tables), TEST(test_live), TEST(test_live_values), TEST(test_who), TEST(test_scripts)};
+    const struct CMUnitTest tests[] = {TEST(test_tables), TEST(test_live), TEST(test_live_values),
+                                       TEST(test_who), TEST(test_scripts)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

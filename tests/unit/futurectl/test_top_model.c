@@ -107,17 +107,48 @@ static void test_futures(void **state)
                                           .task = &task,
                                           .end_time_ns = 7,
                                           .error = &error};
-    const struct futured_future *const both[] = {&running, &failed};
-    const struct futured_page page = {.n_futures = 2, .futures = both};
+    const struct futured_future *const one[] = {&running}, *const other[] = {&failed};
+    const struct futured_page running_page = {.n_futures = 1, .futures = one},
+                              failed_page = {.n_futures = 1, .futures = other};
     struct top_list list;
 
-    top_model_list(&list, &page);
-    assert_int_equal(list.n, 2);
+    top_model_list(&list, &running_page);
+    assert_int_equal(list.n, 1);
     assert_string_equal(list.futures[0].text, "a=1 b=2");
     assert_int_equal(list.futures[0].time_ns, 5);
-    assert_string_equal(list.futures[1].text, "CRASHED: killed");
-    assert_int_equal(list.futures[1].time_ns, 7);
-    assert_true(list.futures[1].is_failed);
+    top_model_list(&list, &failed_page);
+    assert_int_equal(list.n, 1);
+    assert_string_equal(list.futures[0].text, "CRASHED: killed");
+    assert_int_equal(list.futures[0].time_ns, 7);
+    assert_true(list.futures[0].is_failed);
+}
+
+/* The first to start, the last to end, of more than are shown, and in whatever order they come. */
+static void test_futures_order(void **state)
+{
+    enum { N = TOP_PAGE };
+    static struct futured_future futures[N];
+    static const struct futured_future *all[N];
+    const struct futured_page page = {.n_futures = N, .futures = all};
+    struct top_list list;
+
+    for (int is_failed = 0; is_failed < 2; is_failed++) {
+        for (size_t i = 0; i < N; i++) {
+            int64_t t = (int64_t)(i * 7 % N); /* each once */
+
+            futures[i] = (struct futured_future){
+                    .id = "f",
+                    .state = is_failed ? FUTURED_STATE_FAILED : FUTURED_STATE_RUNNING,
+                    .start_time_ns = is_failed ? N - t : t,
+                    .end_time_ns = is_failed ? t : 0,
+            };
+            all[i] = &futures[i];
+        }
+        top_model_list(&list, &page);
+        assert_int_equal(list.n, TOP_FUTURES);
+        for (size_t i = 0; i < list.n; i++)
+            assert_int_equal(list.futures[i].time_ns, is_failed ? N - 1 - i : i);
+    }
 }
 
 static void test_memory(void **state)
@@ -139,8 +170,9 @@ static void test_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-            cmocka_unit_test(test_rates),   cmocka_unit_test(test_rows),   cmocka_unit_test(test_many),
-            cmocka_unit_test(test_futures), cmocka_unit_test(test_memory),
+            cmocka_unit_test(test_rates),         cmocka_unit_test(test_rows),
+            cmocka_unit_test(test_many),          cmocka_unit_test(test_futures),
+            cmocka_unit_test(test_futures_order), cmocka_unit_test(test_memory),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
