@@ -207,14 +207,39 @@ class End(MapCase):
             "futurectl: 1 of 3 done, 1 failed\n"
             "futurectl: `futurectl list -f 'group = GROUP AND state = FAILED'` lists those that failed\n"))
         self.map("echo", "--halt", "now,success=1", "-j1", "a", "b", "c", err="futurectl: 1 of 3 done\n")
-        self.map("fail", "--halt", "soon,fail=50%", "-j1", "a", "b", "c", "d", status=1, err=None)
         self.map("echo", "--halt", "often", "x", status=2, err=None)
 
-    def test_halt_now_cancels(self):
-        """What runs is cancelled when another one has failed."""
+    def test_halt_share(self):
+        """Of what is done, from the third on."""
+        self.map("fail", "--halt", "soon,fail=50%", "-j1", "a", "b", "c", "d", status=1, err=(
+            "futurectl: a: ID1 FAILED, FUNCTION_ERROR: a\n"
+            "futurectl: b: ID2 FAILED, FUNCTION_ERROR: b\n"
+            "futurectl: c: ID3 FAILED, FUNCTION_ERROR: c\n"
+            "futurectl: 3 of 4 done, 3 failed\n"
+            "futurectl: `futurectl list -f 'group = GROUP AND state = FAILED'` lists those that failed\n"))
+        self.map("echo", "--halt", "now,success=50%", "-j1", "a", "b", "c", "d", err="futurectl: 3 of 4 done\n")
+        self.map("echo", "--halt", "now,fail=50%", "-j1", "a", "b", "c", "d")
+
+    def start_one(self):
+        """A daemon with a function whose calls fail, but for `stay`, which waits at the gate."""
         self.server = self.start(program="futured", listen=("unix:@s",), arguments=("--workers", "2"), config={
             "futured": {"store": "none"},
             "function.one": {"command": f"read x; test $x = stay || exit 3; cat {self.fifo}", "shell": "yes"}})
+
+    def test_halt_soon_waits(self):
+        """What runs goes on when another one has failed, and nothing more is submitted."""
+        self.start_one()
+        process = self.start_ctl("map", "one", "--halt", "soon,fail=1", "-j2", "--progress", "none", "stay", "fail", "fail too")
+        self.assertEqual(plain(process.stderr.readline()), "futurectl: fail: ID1 FAILED, FUNCTION_ERROR: exit code 3\n")
+        self.open_gate()
+        self.assertEqual((process.wait(DEADLINE), process.stdout.read()), (1, "open\n"))
+        self.assertEqual(map_plain(process.stderr.read()), (
+            "futurectl: 2 of 3 done, 1 failed\n"
+            "futurectl: `futurectl list -f 'group = GROUP AND state = FAILED'` lists those that failed\n"))
+
+    def test_halt_now_cancels(self):
+        """What runs is cancelled when another one has failed."""
+        self.start_one()
         self.map("one", "--halt", "now,fail=1", "--progress", "none", "stay", "fail", status=1, err=(
             "futurectl: fail: ID1 FAILED, FUNCTION_ERROR: exit code 3\n"
             "futurectl: 2 of 2 done, 1 failed, 1 cancelled\n"
