@@ -2,9 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """futurectl map: what goes in, what comes out, how it ends and how it is taken up again."""
 import json
+import pathlib
 import re
 import signal
 import subprocess
+import threading
 
 import harness
 from cli_support import CliCase, plain, sha256
@@ -76,12 +78,26 @@ class Items(MapCase):
 
     def test_endless(self):
         """Results come while items still come, and what is kept does not grow with them."""
-        process = subprocess.Popen([BIN / "futurectl", "map", "echo", "-k"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        for words in ((), ("-k",)):
+            self.check_endless(*words)
+
+    def check_endless(self, *words):
+        process = subprocess.Popen([BIN / "futurectl", "map", "echo", *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                    env=self.environment())
-        for line in (b"first\n", b"second\n"):
-            process.stdin.write(line)
-            process.stdin.flush()
-            self.assertEqual(process.stdout.readline(), line)
+
+        def feed(n, line=b"an item\n"):
+            """The most memory that it has had, in bytes, when the results of @n more items are there."""
+            thread = threading.Thread(target=lambda: (process.stdin.write(line * n), process.stdin.flush()), daemon=True)
+            thread.start()
+            self.assertTrue(process.stdout.read(n * len(line)) == line * n)
+            thread.join()
+            status = pathlib.Path(f"/proc/{process.pid}/status").read_text(encoding="ascii")
+            return int(re.search(r"^VmHWM:\s+(\d+) kB$", status, re.M)[1]) << 10
+
+        feed(1)
+        more = -feed(5_000) + feed(10_000 if harness.IS_SANITIZED else 200_000)
+        if not harness.IS_SANITIZED:  # these keep what was freed
+            self.assertLess(more, 8 << 20)  # 42 bytes an item
         process.stdin.close()
         self.assertEqual((process.stdout.read(), process.wait(DEADLINE)), (b"", 0))
         process.stdout.close()
