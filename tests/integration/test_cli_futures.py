@@ -12,6 +12,7 @@ from server import BIN, DEADLINE
 class Logs(CliCase):
     functions = {
         "function.noisy": {"command": "echo first >&2; echo second $(cat) >&2; exit 1", "shell": "yes"},
+        "function.gated": {"command": 'echo first >&2; cat "$(cat)"; echo second >&2', "shell": "yes"},  # the gate is its argument
     }
 
     def test_logs(self):
@@ -26,10 +27,11 @@ class Logs(CliCase):
         self.assertEqual(self.ctl("logs", NO_SUCH_ID, status=4, err=None), b"")
 
     def test_follow(self):
-        id_ = self.submit("gate")
+        id_ = self.submit("gated", str(self.fifo))
         process = self.start_ctl("logs", id_, "--follow")
+        self.assertEqual(process.stdout.readline(), "first\n")
         self.open_gate()
-        self.assertEqual((process.stdout.read(), process.wait(DEADLINE)), ("", 0))
+        self.assertEqual((process.stdout.read(), process.wait(DEADLINE)), ("second\n", 0))
 
 
 class Show(CliCase):
