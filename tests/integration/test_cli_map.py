@@ -183,6 +183,26 @@ class Output(MapCase):
         self.map("fail", "--retries", "1", "--group", "g", "x", status=1, err=None)
         self.assertEqual(len(self.json("list", "--group", "g")[0]["attempts"]), 2)
 
+    def test_options(self):
+        """Each item's task has them, as the record says."""
+        self.map("echo", "--in", "1ms", "--attempt-timeout", "1m", "--priority", "3", "--concurrency-key", "k", "--fairness-key", "f",
+                 "--retention", "1h", "--deadline", "2250-01-01T00:00:00Z", "--ephemeral", "--group", "g", "a", err=None)
+        self.map("echo", "--at", "2020-01-01T00:00:00Z", "--group", "h", "a", err=None)
+        with_all, with_at = (self.json("list", "--group", group, "--view", "task")[0]["task"]["options"] for group in "gh")
+        self.assertEqual(with_at["not_before"], "2020-01-01T00:00:00Z")
+        self.assertRegex(with_all.pop("idempotency_key"), "^map/")
+        self.assertEqual(with_all, {
+            "durability": "DURABILITY_EPHEMERAL", "priority": 3, "delay": "0.001s", "deadline": "2250-01-01T00:00:00Z",
+            "attempt_timeout": "60s", "on_lost": "ON_LOST_UNSPECIFIED", "depends_on": [], "depend_policy": "DEPEND_POLICY_UNSPECIFIED",
+            "pass_results": False, "key_policy": "KEY_POLICY_JOIN_WHILE_ACTIVE", "retention": "3600s", "concurrency_key": "k",
+            "fairness_key": "f"})
+
+    def test_attempt_timeout(self):
+        log = self.directory / "log"
+        self.map("sleep", "--attempt-timeout", "100ms", "--joblog", log, "--group", "g", "600000", status=1, err=None)
+        self.assertEqual(self.json("list", "--group", "g")[0]["error"]["reason"], "TIMEOUT")
+        self.assertEqual(log.read_text().splitlines()[1].split("\t")[6], "-1")
+
     def test_joblog(self):
         log = self.directory / "log"
         self.map("exit7", "--joblog", log, "x", status=1, err=None)
