@@ -7,8 +7,9 @@ import subprocess
 import unittest
 
 import harness
-from cli_support import CliCase
+from cli_support import CliCase, sha256
 from server import BIN, DEADLINE
+from terminal import Terminal
 
 # Complete the line $LINE as bash does when its user presses Tab at the end.
 BASH = """
@@ -34,10 +35,12 @@ complete -C "$LINE"
 
 
 class Completion(CliCase):
+    def shell_environment(self, **more):
+        return self.environment(HOME=str(self.directory), PATH=f"{BIN}:{os.environ['PATH']}", **more)
+
     def run_shell(self, shell, script, line):
         done = subprocess.run([shell, *(["-f"] if shell == "zsh" else []), "-c", script], capture_output=True, text=True, check=True,
-                              timeout=DEADLINE,
-                              env=self.environment(LINE=line, HOME=str(self.directory), PATH=f"{BIN}:{os.environ['PATH']}"))
+                              timeout=DEADLINE, env=self.shell_environment(LINE=line))
         self.assertEqual(done.stderr, "")
         return done.stdout.splitlines()
 
@@ -76,6 +79,30 @@ class Completion(CliCase):
         self.assertEqual(self.run_shell("zsh", ZSH, "futurectl as"), ["as-completed:Print futures as they are done, each once"])
         self.assertEqual([line.partition(":")[0] for line in self.run_shell("zsh", ZSH, "futurectl run s")], ["sha256", "sleep"])
         self.assertEqual(self.run_shell("zsh", ZSH, "futurectl run sha256 x"), ["FILES"])
+
+    def check_terminal(self, shell, setup):
+        """What Tab makes of a line, as it is seen, and that it then runs."""
+        id_ = self.submit("echo", "x")
+        self.ctl("wait", id_)
+        t = Terminal(shell, self.shell_environment(TERM="linux"), 120, 40)
+        self.addCleanup(t.close)
+
+        def enter(line, seen):
+            t.type(f"{line}\r")
+            t.wait(lambda t: f"\n{seen}" in t.text() and t.text().rstrip().endswith("\nready>"))
+
+        enter(f"PS1='ready> '; {setup}", "")
+        enter("futurectl run sha\thello", f"ready> futurectl run sha256 hello\n{sha256(b'hello')}\n")
+        enter(f"futurectl get {id_[:20]}\t--view=resu\t", f"ready> futurectl get {id_} --view=result\nfuture      {id_}\n")
+        t.type("exit 0\r")
+        self.assertEqual(t.end(), 0)
+
+    def test_bash_terminal(self):
+        self.check_terminal(["bash", "--norc", "--noprofile", "-i"], "source <(futurectl completion bash)")
+
+    @unittest.skipUnless(shutil.which("zsh"), "there is no zsh here")
+    def test_zsh_terminal(self):
+        self.check_terminal(["zsh", "-f", "-i"], "autoload -Uz compinit; compinit -u -D; source <(futurectl completion zsh)")
 
     @unittest.skipUnless(shutil.which("fish"), "there is no fish here")
     def test_fish(self):
