@@ -67,6 +67,8 @@ def make_cpp(out):
 
 
 class InteropCase(FuturesCase):  # noqa: F405
+    functions = {"narrow": {"command": "cat", "max_pending": "1"}}
+
     def said(self, command):
         """[(what, message)] of a client."""
         gate = self.gate()
@@ -107,14 +109,14 @@ class InteropCase(FuturesCase):  # noqa: F405
         self.assert_future(event.snapshot, succeeded(asked, data=done.result.data, view=BASIC, group="g", tag="t"), id_)
         while said[0][0] == "watch":
             said.pop(0)
+        self.judge_round(take)
 
         echo = pending(task("echo", b"x"), view=BASIC)
         self.assert_future(take("stream", "SubmitResponse").future, echo)
         refused = take("stream", "SubmitResponse")
         self.assertEqual(refused.status.code, code_pb2.FAILED_PRECONDITION)
         self.assert_info(take("stream", "ErrorInfo"), "NO_SUCH_FUNCTION", {"function": "nothing"})
-        if said[0][1].DESCRIPTOR.name == "PreconditionFailure":
-            said.pop(0)
+        self.assert_precondition(take("stream", "PreconditionFailure"))
         self.assert_future(take("stream", "SubmitResponse").future, echo)
 
         malformed = take("malformed", "Status")
@@ -130,10 +132,36 @@ class InteropCase(FuturesCase):  # noqa: F405
         self.assertEqual((resource.resource_type, resource.resource_name), ("futured.v1.Future", NO_SUCH_ID))
         self.assertEqual(take("unknown", "Status").code, code_pb2.FAILED_PRECONDITION)
         self.assert_info(take("unknown", "ErrorInfo"), "NO_SUCH_FUNCTION", {"function": "nothing"})
-        if said[0][1].DESCRIPTOR.name == "PreconditionFailure":
-            said.pop(0)
+        self.assert_precondition(take("unknown", "PreconditionFailure"))
         self.assert_future(take("cancel", "Future"), cancelled(task("echo", b"x"), "no longer wanted", view=BASIC))
+        self.assertEqual(take("full", "Status").code, code_pb2.RESOURCE_EXHAUSTED)
+        self.assert_info(take("full", "ErrorInfo"), "FUNCTION_QUEUE_FULL", {"function": "narrow"})
+        self.assertGreater(take("full", "RetryInfo").retry_delay.ToNanoseconds(), 0)
+        self.assertEqual([v.subject for v in take("full", "QuotaFailure").violations], ["function.max_pending"])
         self.assertEqual(said, [])
+
+    def judge_round(self, take):
+        options = future_pb2.TaskOptions(idempotency_key="key")
+        keyed = task("echo", b"x", labels={"of": "round"}, options=options)
+        first = take("key", "Future")
+        self.assert_future(first, succeeded(keyed, data=b"x", effective_options=options))
+        joined = take("key", "SubmitResponse")
+        self.assertTrue(joined.joined)
+        shown = succeeded(keyed, data=b"x", view=BASIC, effective_options=options)
+        self.assert_future(joined.future, shown, first.id)
+        dependent = task("echo", b"y", labels={"of": "round"}, options=future_pb2.TaskOptions(depends_on=[first.id]))
+        options = future_pb2.TaskOptions(depend_policy=future_pb2.DEPEND_POLICY_ON_SUCCESS)
+        second = take("depends", "Future")
+        self.assert_future(second, succeeded(dependent, data=b"y", effective_options=options))
+        listed = take("list", "ListResponse")
+        self.assertEqual((len(listed.futures), listed.next_page_token), (2, ""))
+        self.assert_future(listed.futures[0], shown, first.id)
+        self.assert_future(listed.futures[1], succeeded(dependent, data=b"y", view=BASIC, effective_options=options), second.id)
+        counted = take("count", "CountResponse")
+        self.assertEqual((counted.count, [(g.value, g.count) for g in counted.groups]), (2, [("echo", 2)]))
+        retry = take("retry", "Future")
+        self.assertRegex(retry.retry_of, UUID7)
+        self.assert_future(retry, pending(task("fail", b"no"), view=BASIC, retry_of=retry.retry_of))
 
     def judge_operation(self, operation, id_, asked):
         self.assertEqual((operation.name, operation.done), (f"futures/{id_}", True))
@@ -146,6 +174,9 @@ class InteropCase(FuturesCase):  # noqa: F405
 
     def assert_info(self, info, reason, metadata=None):
         self.assertEqual((info.reason, info.domain, dict(info.metadata)), (reason, "futured", metadata or {}))
+
+    def assert_precondition(self, failure):
+        self.assertEqual([(v.type, v.subject) for v in failure.violations], [("FUNCTION", "nothing")])
 
 
 class Cpp(InteropCase):

@@ -38,6 +38,7 @@ static void say_details(const std::string &what, const google::rpc::Status &stat
         say_detail<google::rpc::BadRequest>(what, any);
         say_detail<google::rpc::ResourceInfo>(what, any);
         say_detail<google::rpc::PreconditionFailure>(what, any);
+        say_detail<google::rpc::QuotaFailure>(what, any);
         say_detail<google::rpc::RetryInfo>(what, any);
     }
 }
@@ -132,6 +133,51 @@ struct Client {
         must(reader->Finish());
     }
 
+    RunRequest labelled(const std::string &argument)
+    {
+        RunRequest r;
+
+        *r.mutable_submit() = request("echo", argument);
+        (*r.mutable_submit()->mutable_task()->mutable_labels())["of"] = "round";
+        return r;
+    }
+
+    /* A key, one that waits for another, what is found of them, and another try. */
+    void round()
+    {
+        grpc::ClientContext a, b, c, d, e, f, g;
+        RunRequest keyed = labelled("x"), dependent = labelled("y"), failing;
+        SubmitResponse joined;
+        ListRequest list;
+        ListResponse listed;
+        CountRequest count;
+        CountResponse counted;
+        RetryRequest retry;
+        Future future;
+
+        keyed.mutable_submit()->mutable_task()->mutable_options()->set_idempotency_key("key");
+        must(futures->Run(&a, keyed, &future));
+        say("key", future);
+        must(futures->Submit(&b, keyed.submit(), &joined));
+        say("key", joined);
+        dependent.mutable_submit()->mutable_task()->mutable_options()->add_depends_on(future.id());
+        must(futures->Run(&c, dependent, &future));
+        say("depends", future);
+        list.mutable_selector()->set_filter("function = echo AND labels.of = round");
+        list.set_order_by("asc");
+        must(futures->List(&d, list, &listed));
+        say("list", listed);
+        *count.mutable_selector() = list.selector();
+        count.set_group_by("function");
+        must(futures->Count(&e, count, &counted));
+        say("count", counted);
+        *failing.mutable_submit() = request("fail", "no");
+        must(futures->Run(&f, failing, &future));
+        retry.set_id(future.id());
+        must(futures->Retry(&g, retry, &future));
+        say("retry", future);
+    }
+
     void stream()
     {
         grpc::ClientContext c;
@@ -182,20 +228,23 @@ struct Client {
         reader->Finish();
     }
 
-    /* Both workers are held, so that what comes waits, and is cancelled. */
-    void cancel(const std::string &gate)
+    /* Both workers are held, so that what comes waits, and is cancelled, or finds the queue full. */
+    void waiting(const std::string &gate)
     {
-        grpc::ClientContext c;
-        CancelRequest request;
+        grpc::ClientContext c, d;
+        CancelRequest cancel;
+        SubmitResponse submitted;
         Future future;
         std::string held[] = {submit("gate", gate), submit("gate", gate)};
 
         for (const std::string &id : held)
             until_running(id);
-        request.set_id(submit("echo", "x"));
-        request.set_reason("no longer wanted");
-        must(futures->Cancel(&c, request, &future));
+        cancel.set_id(submit("echo", "x"));
+        cancel.set_reason("no longer wanted");
+        must(futures->Cancel(&c, cancel, &future));
         say("cancel", future);
+        submit("narrow", "x");
+        say_error("full", futures->Submit(&d, request("narrow", "x"), &submitted));
     }
 };
 
@@ -205,8 +254,9 @@ int main(int argc, char **argv)
     Client client = {Futures::NewStub(channel), google::longrunning::Operations::NewStub(channel)};
 
     client.unary();
+    client.round();
     client.stream();
     client.errors();
-    client.cancel(argv[2]);
+    client.waiting(argv[2]);
     return 0;
 }

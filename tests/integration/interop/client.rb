@@ -10,7 +10,7 @@ require 'google/longrunning/operations_services_pb'
 include Futured::V1 # rubocop:disable Style/MixinUsage
 
 DETAILS = [Google::Rpc::ErrorInfo, Google::Rpc::BadRequest, Google::Rpc::ResourceInfo, Google::Rpc::PreconditionFailure,
-           Google::Rpc::RetryInfo].freeze
+           Google::Rpc::QuotaFailure, Google::Rpc::RetryInfo].freeze
 
 def say(what, message)
   puts "#{what} #{message.class.descriptor.name} #{message.class.encode_json(message)}"
@@ -54,6 +54,20 @@ say('operation', operations.get_operation(Google::Longrunning::GetOperationReque
 say('run', futures.run(RunRequest.new(submit: request('fail', 'no good'))))
 futures.watch(WatchRequest.new(selector: Selector.new(ids: [id]))).each { |event| say('watch', event) }
 
+# a key, one that waits for another, what is found of them, and another try
+labels = { 'of' => 'round' }
+keyed = request('echo', 'x', labels: labels, options: TaskOptions.new(idempotency_key: 'key'))
+future = futures.run(RunRequest.new(submit: keyed))
+say('key', future)
+say('key', futures.submit(keyed))
+dependent = request('echo', 'y', labels: labels, options: TaskOptions.new(depends_on: [future.id]))
+say('depends', futures.run(RunRequest.new(submit: dependent)))
+selector = Selector.new(filter: 'function = echo AND labels.of = round')
+say('list', futures.list(ListRequest.new(selector: selector, order_by: 'asc')))
+say('count', futures.count(CountRequest.new(selector: selector, group_by: 'function')))
+failed = futures.run(RunRequest.new(submit: request('fail', 'no')))
+say('retry', futures.retry(RetryRequest.new(id: failed.id)))
+
 # a stream both ways
 futures.submit_stream(%w[echo nothing echo].map { |f| request(f, 'x') }).each do |r|
   status = r.status
@@ -67,10 +81,12 @@ say_error('malformed') { futures.get(GetRequest.new(id: 'x')) }
 say_error('missing') { futures.get(GetRequest.new(id: '01890000-0000-7000-8000-000000000000')) }
 say_error('unknown') { futures.submit(request('nothing', '')) }
 
-# Both workers are held, so that what comes waits, and is cancelled.
+# Both workers are held, so that what comes waits, and is cancelled, or finds the queue full.
 [submit.call('gate', gate), submit.call('gate', gate)].each do |held|
   futures.watch(WatchRequest.new(selector: Selector.new(ids: [held]))).each do |event|
     break if (event.snapshot || event.state).state == :STATE_RUNNING
   end
 end
 say('cancel', futures.cancel(CancelRequest.new(id: submit.call('echo', 'x'), reason: 'no longer wanted')))
+submit.call('narrow', 'x')
+say_error('full') { submit.call('narrow', 'x') }
