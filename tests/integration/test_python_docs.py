@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""docs/python.md: its code is run, block by block, in one process that has the package alone. And client/python/examples/gather.py, the
-story that futured was written for: every result with its call, at once, from another process, after kill -9 of the daemon."""
+"""docs/python.md: its code is run, block by block, in one process that has the package alone. And the story that futured was written
+for, as README.md and client/python/examples/gather.py tell it: every result with its call, at once, from another process, after kill -9
+of the daemon."""
 import os
 import re
 import subprocess
@@ -51,6 +52,18 @@ class Docs(DocsCase):
 
 
 class Story(DocsCase):
+    functions = {"word-count": "wc -w"}
+
+    def test_code_of_the_readme(self):
+        text = (ROOT / "README.md").read_text(encoding="utf-8")
+        self.assertIn("[function.word-count]\ncommand = wc -w\n", text)
+        [block] = re.findall(r"^```python\n(.*?)^```$", text, flags=re.M | re.S)
+        self.assertIn("unix:/tmp/tour/futured.sock", block)
+        printed = self.python("-c", block.replace("unix:/tmp/tour/futured.sock", self.server.address)).splitlines()
+        self.assertEqual(len(printed), 2)
+        for line, argument, count in zip(printed, ("one two", "three"), (b"2\n", b"1\n")):
+            self.assertRegex(line, rf"^[0-9a-f-]{{36}} word-count {argument} {{'customer': 'ada'}} {re.escape(repr(count))}$")
+
     def test_every_result_with_its_call(self):
         self.serve(EXAMPLES / "functions.py")
         printed = self.python(EXAMPLES / "gather.py", "run")
