@@ -254,6 +254,21 @@ class Futures(PythonCase):
         self.assertEqual([f.result(0) for f in held[:self.workers]], [b"x"] * self.workers)
         self.assertEqual(held[0].attempts[0].number, 1)
 
+    def test_shutdown_of_more_than_one_call_can_name(self):
+        """A selector has at most 10,000 IDs."""
+        executor = self.executor()
+        gate = self.gate()
+        futures = [executor.submit("gate", gate.argument) for _ in range(10_001 + self.workers)]
+        gate.started(self.workers)
+        for future in futures[:self.workers]:
+            self.until(future.id, lambda f: f.state == RUNNING)
+        self.assertTrue(all(f.id for f in futures))  # accepted, not only queued here
+        executor.shutdown(wait=False, cancel_futures=True)
+        self.assertEqual({f.cancelled() for f in futures[self.workers:]}, {True})
+        gate.open(b"x")
+        executor.shutdown()
+        self.assertEqual([f.result(0) for f in futures[:self.workers]], [b"x"] * self.workers)
+
     def test_shutdown_in_an_event_loop(self):
         """It waits there too, as CPython's does."""
         async def main():
@@ -437,6 +452,22 @@ class Restarts(PythonDurableCase):
 
     def count(self, group):
         return self.futures.Count(futures_pb2.CountRequest(selector=future_pb2.Selector(group=group))).count
+
+    def test_shutdown_while_it_is_away(self):
+        """Nobody says what could be cancelled: that is told, and the executor is closed all the same."""
+        executor = self.executor()
+        gate = self.gate()
+        future = executor.submit("gate", gate.argument)
+        self.assertEqual(gate.started(), [future.id])
+        self.kill()
+        executor._link.call_timeout = 0.1
+        with self.assertRaises(futured.Unreachable):
+            executor.shutdown(cancel_futures=True, wait=False)
+        with self.assertRaisesRegex(RuntimeError, "after shutdown"):
+            executor.submit("echo")
+        self.server = self.start()
+        gate.open(b"x")
+        self.assertEqual(future.result(DEADLINE), b"x")
 
     def test_killed_in_the_middle(self):
         """Nothing is lost, nothing is there twice, and every future knows the ID that it had."""

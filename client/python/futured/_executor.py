@@ -8,7 +8,7 @@ from typing import Any, Generic, Iterable, Iterator, Mapping, Optional, TypeVar
 
 from . import _task
 from ._errors import CallError, DecodeError, Error, TaskError
-from ._link import Item, Link
+from ._link import IDS_A_MESSAGE, Item, Link
 from ._task import Attempt, Completed, OptionsLike, Record, State, Task
 from .v1 import future_pb2, futures_pb2
 
@@ -253,10 +253,13 @@ class Executor(concurrent.futures.Executor):
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Take no more tasks. With `wait`, return when all futures of this executor are done. With `cancel_futures`, those that
-        no worker has begun are cancelled first. Futures that are done can still be asked for all that the daemon knows."""
-        if cancel_futures:
-            self._cancel_pending()
-        self._link.close(wait)
+        no worker has begun are cancelled first; CallError where the daemon does not say which: it is shut down all the same. Futures
+        that are done can still be asked for all that the daemon knows."""
+        try:
+            if cancel_futures:
+                self._cancel_pending()
+        finally:
+            self._link.close(wait)
 
     def _cancel_pending(self) -> None:
         link = self._link
@@ -267,9 +270,12 @@ class Executor(concurrent.futures.Executor):
                 link.cancel(item)
         link.flush(link.call_timeout)
         ids = {item.id: item for item in items if item.id is not None and not item.is_over and item.first_said is not None}
-        for record in self._records(future_pb2.Selector(ids=list(ids)), future_pb2.VIEW_RESULT) if ids else ():
-            if record.state is State.PENDING:
-                link.cancel(ids[record.id])
+        named = list(ids)
+        for i in range(0, len(named), IDS_A_MESSAGE):
+            selector = future_pb2.Selector(ids=named[i:i + IDS_A_MESSAGE])
+            for record in self._records(selector, future_pb2.VIEW_RESULT):
+                if record.state is State.PENDING:
+                    link.cancel(ids[record.id])
 
     # --- what is there already
 

@@ -35,7 +35,7 @@ from .v1 import future_pb2, futures_pb2, system_pb2
 
 # The daemon knows a request_id for 10 minutes.
 _REQUEST_ID_LIVES = 540.0
-_IDS_A_MESSAGE = 1000
+IDS_A_MESSAGE = 1000  # the daemon takes 10,000
 _BACKOFF, _MAX_BACKOFF = 0.05, 1.0
 _CONNECT = 5.0  # seconds for one attempt to reach the daemon
 _EXIT = 10.0  # seconds that the end of the process waits for acceptances
@@ -337,7 +337,7 @@ class _Asks(_Conversation):
 
     def _next_request(self, calls: Calls) -> Any:
         ids: list[str] = []
-        while len(ids) < _IDS_A_MESSAGE and (item := self._pop()) is not None:
+        while len(ids) < IDS_A_MESSAGE and (item := self._pop()) is not None:
             assert item.id is not None
             self.said[item.key] = item
             if item.wants_cancel:
