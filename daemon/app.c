@@ -186,7 +186,7 @@ static void on_hangup(struct app *app)
 }
 
 /* Certificates that cannot be used must change nothing. */
-static int prepare(void *arg, const struct config *next, struct buf *wrong)
+static int check_certificates(const struct config *next, struct buf *wrong)
 {
     char why[TLS_WHY_BYTES], line[TLS_WHY_BYTES + 16];
     struct tls_context *context;
@@ -198,6 +198,33 @@ static int prepare(void *arg, const struct config *next, struct buf *wrong)
         return r;
     n = snprintf(line, sizeof line, "[tls]: %s\n", why);
     return buf_append(wrong, line, (size_t)n) < 0 ? -ENOMEM : r;
+}
+
+/* Every listener stays until the next start, whether @next names it or not, and must be guarded by what @next says. */
+static int check_listeners(const struct app *app, const struct config *next, struct buf *wrong)
+{
+    char why[LISTENER_WHY_BYTES], line[LISTENER_WHY_BYTES + 64];
+    int r = 0;
+
+    for (size_t i = 0; i < app->n_listeners; i++) {
+        int n;
+
+        if (config_check_address(next, listener_address(app->listeners[i]), why, sizeof why) == 0)
+            continue;
+        n = snprintf(line, sizeof line, "a socket stays open until the next start: %s\n", why);
+        if (buf_append(wrong, line, (size_t)n) < 0)
+            return -ENOMEM;
+        r = CONFIG_E_INVALID;
+    }
+    return r;
+}
+
+static int prepare(void *arg, const struct config *next, struct buf *wrong)
+{
+    const struct app *app = arg;
+    int r = check_listeners(app, next, wrong);
+
+    return r == 0 ? check_certificates(next, wrong) : r;
 }
 
 /* What was prepared may have changed since, and then all stays as it was. */

@@ -114,6 +114,34 @@ class Revoked(ChangeCase):
         self.of("alice").Get(get(self.id))
 
 
+class Exposed(harness.ServerCase):
+    """What a reload would leave open to everybody it does not: a listener stays until the next start, whatever `listen` says."""
+
+    def setUp(self):
+        tls = {"certificate": certs.path("server.crt"), "key": certs.path("server.key")}
+        self.server = self.start(program="futured", listen=(), arguments=("--workers", "0"), config={
+            "tls": tls, "futured": {"listen": "tls:0.0.0.0:0"},
+            "principal.boss": {"token_hash": token_hash("boss"), "rights": "admin"}})
+        channel = grpc.secure_channel(f"localhost:{self.server.port}", harness.credentials(None))
+        self.addCleanup(channel.close)
+        self.system = harness.Stub(system_pb2_grpc.SystemStub(channel))
+
+    def test_no_principals_and_another_address(self):
+        file = self.server.directory / "futured.conf"
+        text = file.read_text(encoding="utf-8")
+        guarded = text.replace("tls:0.0.0.0:0", f"unix:{self.server.unix_path}")
+        file.write_text(guarded[:guarded.index("[principal.")], encoding="utf-8")
+        for dry in (True, False):
+            error = self.assert_fails(grpc.StatusCode.FAILED_PRECONDITION, self.system.Reload,
+                                      system_pb2.ReloadRequest(dry_run=dry), metadata=bearer("boss"))
+            self.assertIn(f"a socket stays open until the next start: tls:0.0.0.0:{self.server.port}: whoever reaches it",
+                          error.details())
+        self.assert_fails(UNKNOWN, self.system.GetStats, system_pb2.GetStatsRequest())
+        file.write_text(guarded, encoding="utf-8")
+        got = self.system.Reload(system_pb2.ReloadRequest(), metadata=bearer("boss"))
+        self.assertEqual((list(got.changed), list(got.needs_restart)), ([], ["futured.listen"]))
+
+
 class Rights(ChangeCase):
     principals = {"alice": {"rights": "submit read"}, "w": {"rights": "worker"}}
 

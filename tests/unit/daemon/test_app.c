@@ -6,12 +6,14 @@
  */
 #include "daemon/app.h"
 #include "grpc/client.h"
+#include "tests/support/certs.h"
 #include "tests/support/testing.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 
+#include <netinet/in.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -19,7 +21,8 @@
 
 static char dir[64], socket_path[96], port_file[96], log_file[96];
 static int notify_fd = -1;
-static int passed_fd = -1; /* that the daemon gets, as from a service manager */
+static int passed_fd = -1; /* that the daemon gets, as from a service manager, which calls it passed_name */
+static const char *passed_name;
 static pid_t daemon_pid;
 
 static int setup(void **state)
@@ -38,6 +41,7 @@ static int setup(void **state)
     if (bind(notify_fd, (const struct sockaddr *)&sun, sizeof sun) < 0 ||
         setsockopt(notify_fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience) < 0)
         return -1;
+    passed_name = "grpc";
     setenv("NOTIFY_SOCKET", sun.sun_path, 1);
     unsetenv("WATCHDOG_USEC");
     unsetenv("WATCHDOG_PID");
@@ -81,7 +85,7 @@ static void run_daemon(int argc, char *const argv[])
         snprintf(pid, sizeof pid, "%d", getpid());
         setenv("LISTEN_PID", pid, 1);
         setenv("LISTEN_FDS", "1", 1);
-        setenv("LISTEN_FDNAMES", "grpc", 1);
+        setenv("LISTEN_FDNAMES", passed_name, 1);
         dup2(passed_fd, 3);
     }
     log = open(log_file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
@@ -453,6 +457,85 @@ static void test_inherited_of_no_use(void **state)
     assert_logged(" error start_failed step=\"inherited sockets\" error=\"Invalid argument\"");
 }
 
+/* One that others can reach, as [futured] listen names none; *ret_port: where. */
+static void pass_network_socket(const char *name, unsigned int *ret_port)
+{
+    struct sockaddr_in sin = {.sin_family = AF_INET};
+    socklen_t len = sizeof sin;
+
+    passed_name = name;
+    passed_fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(passed_fd, (const struct sockaddr *)&sin, sizeof sin), 0);
+    assert_int_equal(listen(passed_fd, 5), 0);
+    assert_int_equal(getsockname(passed_fd, (struct sockaddr *)&sin, &len), 0);
+    *ret_port = ntohs(sin.sin_port);
+}
+
+static void test_inherited_plain_and_exposed(void **state)
+{
+    char expect[128];
+    unsigned int port;
+
+    pass_network_socket("grpc", &port);
+    start(NULL);
+    assert_int_equal(exit_status(), 1);
+    snprintf(expect, sizeof expect,
+             " error listen_failed text=\"0.0.0.0:%u: whoever reaches it over the network", port);
+    assert_logged(expect);
+    assert_logged(" error start_failed step=listeners error=\"Operation not permitted\"");
+}
+
+/* Called tls it is one of TLS. Without a client_ca a principal guards it, and no reload takes that away while it is open. */
+static void test_inherited_tls(void **state)
+{
+    static const char plain[] = "GET / HTTP/1.1\r\n\r\n";
+    struct cert own = cert_new("server", NULL, 30, NULL);
+    struct sockaddr_in sin = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    char crt[96], key[96], text[512], option[128], path[96], expect[128], in[64];
+    const char *principal;
+    unsigned int port;
+    int fd;
+
+    snprintf(crt, sizeof crt, "%s/crt", dir);
+    snprintf(key, sizeof key, "%s/key", dir);
+    cert_write(&own, crt, key);
+    cert_free(&own);
+    snprintf(text, sizeof text,
+             "[tls]\ncertificate = %s\nkey = %s\n[principal.a]\ncertificate = cn:a\nrights = read\n", crt,
+             key);
+    principal = strstr(text, "[principal");
+    pass_network_socket("tls", &port);
+    write_config(option, sizeof option, path, sizeof path, text);
+    start(option);
+    assert_notified("READY=1\n");
+    snprintf(expect, sizeof expect, " info listening address=tls:0.0.0.0:%u socket=tls\n", port);
+    assert_logged(expect);
+    fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sin.sin_port = htons((uint16_t)port);
+    assert_int_equal(connect(fd, (const struct sockaddr *)&sin, sizeof sin), 0);
+    assert_int_equal(send(fd, plain, sizeof plain - 1, MSG_NOSIGNAL), sizeof plain - 1);
+    while (recv(fd, in, sizeof in, 0) > 0)
+        ;
+    close(fd);
+    assert_logged(" tls_handshake_failed ");
+
+    text[principal - text] = '\0';
+    write_config(option, sizeof option, path, sizeof path, text);
+    assert_int_equal(kill(daemon_pid, SIGHUP), 0);
+    assert_notified("RELOADING=1\n");
+    assert_notified("READY=1\n");
+    snprintf(expect, sizeof expect,
+             " error configuration_wrong text=\"a socket stays open until the next start: tls:0.0.0.0:%u: ",
+             port);
+    assert_logged(expect);
+    assert_logged(" error not_reloaded ");
+    assert_int_equal(kill(daemon_pid, SIGTERM), 0);
+    assert_int_equal(exit_status(), 0);
+    unlink(crt);
+    unlink(key);
+    unlink(path);
+}
+
 static void test_does_not_start(void **state)
 {
     close(open(socket_path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600)); /* no socket, so in the way */
@@ -527,6 +610,8 @@ int main(void)
             APP_TEST(test_drain_timeout),
             APP_TEST(test_inherited_socket),
             APP_TEST(test_inherited_of_no_use),
+            APP_TEST(test_inherited_plain_and_exposed),
+            APP_TEST(test_inherited_tls),
             APP_TEST(test_does_not_start),
             APP_TEST(test_port_file_cannot_be_written),
             APP_TEST(test_default_address),
