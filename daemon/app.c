@@ -85,6 +85,28 @@ struct app {
     int64_t exit_timeout_ns; /* the daemon is to end by System.Drain, and its time is not over; else -1 */
 };
 
+static const char *first_address(const struct app *app)
+{
+    return app->n_listeners ? listener_address(app->listeners[0])->text : "nothing";
+}
+
+/* What the service manager shows of it from now on, with what else it is told. */
+static void tell_status(const struct app *app, const char *with)
+{
+    if (app->is_draining)
+        sd_notifyf(0, "%sSTATUS=Draining", with);
+    else if (app->is_read_only)
+        sd_notifyf(0, "%sSTATUS=The database is damaged: nothing is accepted, what can be read is read",
+                   with);
+    else if (app->is_closed)
+        sd_notifyf(0, "%sSTATUS=Drained: nothing is accepted", with);
+    else if (!app->is_ready)
+        sd_notifyf(0, "%sSTATUS=Starting workers", with);
+    else
+        sd_notifyf(0, "%sSTATUS=Serving on %s%s", with, first_address(app),
+                   app->n_listeners > 1 ? " and others" : "");
+}
+
 /* A step of the start failed; the place that knows more has said it already. */
 static int step_failed(const char *step, int r)
 {
@@ -161,7 +183,7 @@ static void tell_reloaded(struct app *app)
     if (!app->is_reloading || !executor_is_settled(app->executor))
         return;
     app->is_reloading = 0;
-    sd_notify(0, "READY=1\nSTATUS=Serving");
+    tell_status(app, "READY=1\n");
 }
 
 static int on_reload(void *arg, int is_dry, struct span who, struct reload_report *ret)
@@ -485,11 +507,9 @@ static int start_conns(struct app *app)
 
 static void tell_ready(const struct app *app)
 {
-    const char *first = app->n_listeners ? listener_address(app->listeners[0])->text : "nothing";
-
-    sd_notifyf(0, "READY=1\nSTATUS=Serving on %s%s", first, app->n_listeners > 1 ? " and others" : "");
+    tell_status(app, "READY=1\n");
     LOG_EVENT(LOG_NOTICE, "started", LOG_STR("version", FUTURED_VERSION), LOG_NUM("pid", getpid()),
-              LOG_STR("address", first));
+              LOG_STR("address", first_address(app)));
 }
 
 static void show_health(struct app *app)
@@ -526,7 +546,7 @@ static void on_accepting(void *arg, int is_accepting)
     if (app->is_closed == !is_accepting)
         return;
     app->is_closed = !is_accepting;
-    sd_notify(0, is_accepting ? "STATUS=Serving" : "STATUS=Drained: nothing is accepted");
+    tell_status(app, "");
     show_health(app);
 }
 
@@ -552,7 +572,7 @@ static void on_read_only(void *arg)
 
     app->is_read_only = 1;
     show_health(app);
-    sd_notify(0, "STATUS=The database is damaged: nothing is accepted, what can be read is read");
+    tell_status(app, "");
 }
 
 static void on_failed(void *arg)

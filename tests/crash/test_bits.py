@@ -6,6 +6,7 @@ why, and --check-store says so too.
 import collections
 import contextlib
 import shutil
+import signal
 import sqlite3
 
 import crash_support
@@ -42,7 +43,7 @@ class Bits(CrashCase):
         data = bytearray((self.state / "futures.db").read_bytes())
         data[page * PAGE - 100] ^= 4
         (self.state / "futures.db").write_bytes(data)
-        self.start_daemon()
+        self.start_daemon(workers=1)
         with contextlib.suppress(grpc.RpcError):  # its end is written there, if the sweep has not been there before
             self.futures.Run(futures_pb2.RunRequest(submit=submit("echo", b"x")), timeout=60)
         self.server.log.wait("store_corrupt .*page")
@@ -55,7 +56,10 @@ class Bits(CrashCase):
         ids = sorted(self.ledger.known)[:N_FUTURES // 2]  # what came before the log
         self.assert_nothing(self.judge(ids))
         self.assertIsNone(self.server.process.poll())
+        self.server.signal(signal.SIGHUP)
+        self.server.log.wait("notice reloaded")
         self.stop()
+        self.assertIn("\nREADY=1\nSTATUS=The database is damaged: ", self.server.take_notified())
 
     def make_store(self):
         """Half of it in the database, half in the log alone."""

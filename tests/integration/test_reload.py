@@ -195,7 +195,7 @@ class Settings(ReloadCase):
         self.poll(lambda: self.outcome("word").result.data == b"two", "the new command")
         said = self.server.take_notified()
         self.assertRegex(said, r"RELOADING=1\nMONOTONIC_USEC=\d+\n")
-        self.poll(lambda: self.server.take_notified().endswith("READY=1\nSTATUS=Serving"), "READY=1")
+        self.poll(lambda: self.server.take_notified().endswith(f"READY=1\nSTATUS=Serving on {self.server.address}"), "READY=1")
 
     def test_while_draining(self):
         self.system.Drain(system_pb2.DrainRequest(stop_dispatch=True))
@@ -204,6 +204,17 @@ class Settings(ReloadCase):
         waiting = self.submit("word")
         self.system.Resume(system_pb2.ResumeRequest())
         self.assertEqual(self.finished(waiting).result.data, b"two")
+
+
+    def test_what_is_told_while_drained(self):
+        """A reload changes nothing of what the service manager shows."""
+        told = lambda last: self.poll(lambda: self.server.take_notified().endswith(last), last)  # noqa: E731
+        self.system.Drain(system_pb2.DrainRequest(stop_accept=True))
+        told("\nSTATUS=Drained: nothing is accepted")
+        self.reload()
+        told("\nREADY=1\nSTATUS=Drained: nothing is accepted")
+        self.system.Resume(system_pb2.ResumeRequest())
+        told(f"\nSTATUS=Serving on {self.server.address}")
 
 
 class Plugins(ReloadCase):
