@@ -55,6 +55,7 @@ enum {
 #define ANSWER_NS      (NS_PER_S / 2) /* beyond the timeout of a System.Drain, for its answer to arrive */
 
 #define AFTER_DRAIN_NS (NS_PER_S * UNIT_AFTER_DRAIN_S)
+#define AFTER_START_NS (15 * NS_PER_S) /* to see that a worker is late, and start the next one */
 
 static const int handled_signals[] = {SIGTERM, SIGINT, SIGHUP};
 
@@ -532,6 +533,16 @@ static void on_ready(void *arg)
     tell_ready(app);
 }
 
+/* The service manager's patience is as long as that of the pool. */
+static void on_starting(void *arg, int64_t timeout_ns)
+{
+    char with[64];
+
+    snprintf(with, sizeof with, "EXTEND_TIMEOUT_USEC=%" PRId64 "\n",
+             clock_add(timeout_ns, AFTER_START_NS) / NS_PER_US);
+    tell_status(arg, with);
+}
+
 static void on_pool_failing(void *arg, int is_failing)
 {
     const struct app *app = arg;
@@ -598,6 +609,7 @@ static int start_executor(struct app *app)
             .conns = app->conns,
             .server = app->server,
             .on_ready = on_ready,
+            .on_starting = on_starting,
             .on_pool_failing = on_pool_failing,
             .on_accepting = on_accepting,
             .on_exit_asked = on_exit_asked,

@@ -79,6 +79,14 @@ static void become_ready(struct executor *x)
     x->config.on_ready(x->config.arg);
 }
 
+static void on_starting(void *arg, int64_t timeout_ns)
+{
+    const struct executor *x = arg;
+
+    if (!x->is_ready)
+        x->config.on_starting(x->config.arg, timeout_ns);
+}
+
 /* Clients may ask and submit; tasks wait. */
 static void on_throttled(void *arg)
 {
@@ -697,6 +705,7 @@ int executor_new(struct executor **ret, const struct executor_config *config)
     struct executor *x = mem_zalloc(sizeof *x);
     const struct workers_config workers = {.loop = config->loop,
                                            .conns = config->conns,
+                                           .on_starting = on_starting,
                                            .on_throttled = on_throttled,
                                            .on_failing = on_failing,
                                            .arg = x};

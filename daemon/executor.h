@@ -23,6 +23,8 @@ struct executor_config {
     struct grpc_server *server; /* its rows are added here */
     /* The first worker can take work, or there will be none (no workers configured, or they die at start). */
     void (*on_ready)(void *arg);
+    /* Until then: workers have been started, which have @timeout_ns to get ready. */
+    void (*on_starting)(void *arg, int64_t timeout_ns);
     /* Whether the pool does not serve all that it should has changed. */
     void (*on_pool_failing)(void *arg, int is_failing);
     /* While it recovers, now and then, and at the end: so many futures have come back. */

@@ -403,11 +403,14 @@ static void renew_again(struct workers *w, mono_ns_t now)
 
 static void turn(struct workers *w, mono_ns_t now)
 {
+    uint64_t n_before = w->n_spawned;
     mono_ns_t next;
 
     balance(w, now);
     renew_again(w, now);
     next = pool_turn(w->pool, now);
+    if (w->n_spawned != n_before)
+        w->config.on_starting(w->config.arg, w->start_ns);
     loop_timer_set(&w->pool_timer, next);
 }
 

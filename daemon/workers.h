@@ -17,6 +17,8 @@ struct workers;
 struct workers_config {
     struct loop *loop;
     struct conn_set *conns; /* where the workers' sockets are served */
+    /* Workers have been started; each has @timeout_ns to get ready. */
+    void (*on_starting)(void *arg, int64_t timeout_ns);
     /* No worker can be started for now. */
     void (*on_throttled)(void *arg);
     /* There is something that workers_failure tells, or no more. */

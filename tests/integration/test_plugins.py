@@ -137,8 +137,10 @@ class Unusable(PluginCase):
 
 
 class Deadly(PluginCase):
-    """One that kills each worker at its start: it is named, the daemon gets ready, and does not spin."""
+    """One that kills each worker at its start: it is named, the daemon gets ready, and does not spin. Until then the service
+    manager is asked for the time of each start."""
     where = "load"
+    workers = 1
 
     def made(self):
         source = self.folder / "deadly.c"
@@ -151,6 +153,8 @@ class Deadly(PluginCase):
         self.assertRegex(line, "retry_in_ms=[0-9]+")
         self.assertIn(f"{self.folder}/deadly.so{what}", line)
         self.assertGreaterEqual(len(self.server.log.find(f"worker_died_loading.*{self.folder}/deadly.so{what}")), 5)
+        starting = [said for said in self.server.notified if "STATUS=Starting workers" in said]
+        self.assertEqual(starting, ["EXTEND_TIMEOUT_USEC=45000000\nSTATUS=Starting workers"] * 5)  # start_timeout and 15 s
         id_ = self.submit("echo", b"later")
         got = self.futures.Get(get(id_))
         self.assertEqual((got.state, got.pending_reason), (PENDING, future_pb2.PENDING_REASON_NO_WORKER))
