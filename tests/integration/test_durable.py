@@ -52,6 +52,16 @@ class Restart(DurableCase):
         self.assertEqual(after, before)
         self.assertEqual({self.futures.Get(get(i)).state for i in held}, {PENDING})
 
+    def test_what_is_told_meanwhile(self):
+        """The service manager is asked for more time before READY=1."""
+        gate, held = self.occupy()
+        self.kill()
+        gate.open()
+        self.restart(workers=0)
+        *before, last = self.server.notified
+        self.assertIn(f"STATUS=Recovering: {len(held)} futures\nEXTEND_TIMEOUT_USEC=30000000", before)
+        self.assertRegex(last, "^READY=1\n")
+
     def test_pending_ones_run(self):
         gate, held = self.occupy()
         ids = [self.submit("echo", b"%d" % i) for i in range(100)]
