@@ -461,7 +461,8 @@ def time_to_stop():
     text = CONF.read_text(encoding="utf-8")
     CONF.write_text(text.replace("drain = 2s", "drain = 60s"), encoding="utf-8")
     run("systemctl", "reload", UNIT, status=1)
-    journal.wait("[timeouts] drain: futured.service is killed after TimeoutStopSec=45s, which is too soon")
+    journal.wait("[timeouts] drain: futured.service is killed after TimeoutStopSec=45s, which is too soon: it drains, and then has "
+                 "15 s to end; set TimeoutStopSec=75 ")
     dropin("stop.conf", "[Service]\nTimeoutStopSec=75\n")
     run("systemctl", "reload", UNIT)
     CONF.write_text(text, encoding="utf-8")
