@@ -206,7 +206,7 @@ void isolate_run(const char *file, const char *function, const struct pump_limit
     p.max_output_bytes = call->max_result_bytes + ANSWER_MORE_BYTES;
     p.on_output = on_output;
     if (pump_run(&p, call->guard.program, arguments, environ, NULL) == 0 &&
-        (p.stop != PUMP_NOT_STOPPED || p.status != 0 || !take_answer(call)))
+        ((p.stop != PUMP_NOT_STOPPED && p.stop != PUMP_CANCELLED) || p.status != 0 || !take_answer(call)))
         (void)pump_judge(&p);
     pump_deinit(&p);
 }

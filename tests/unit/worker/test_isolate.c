@@ -5,9 +5,13 @@
 #include "tests/unit/worker/call.h"
 #include "worker/isolate.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
 
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 enum { MAX_RESULT = 1000000 };
@@ -127,12 +131,44 @@ static void test_cancel(void **state)
     test_call_expect_failure(&t, "CANCELLED", GRPC_CANCELLED, "", "because it was cancelled");
 }
 
+static void *cancel_once_it_runs(void *fifo)
+{
+    int fd = open(fifo, O_RDONLY);
+
+    assert_true(fd >= 0);
+    close(fd);
+    attempt_cancel(&t.call, 3600 * NS_PER_S);
+    return NULL;
+}
+
+/* What it answers although it was told to end is its result. */
+static void test_answer_of_cancelled(void **state)
+{
+    char folder[] = "/tmp/futured-isolate-XXXXXX", fifo[sizeof folder + 8];
+    pthread_t thread;
+
+    assert_non_null(mkdtemp(folder));
+    snprintf(fifo, sizeof fifo, "%s/fifo", folder);
+    assert_int_equal(mkfifo(fifo, 0600), 0);
+    test_call_begin(&t, span_of_string(fifo), NULL, MAX_RESULT);
+    assert_int_equal(pthread_create(&thread, NULL, cancel_once_it_runs, fifo), 0);
+    isolate_run(TEST_PLUGINS "/wild.so", "answer_late", &limits, NULL, &t.call);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    test_call_expect(&t, "all the same");
+    assert_int_equal(unlink(fifo), 0);
+    assert_int_equal(rmdir(folder), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-            cmocka_unit_test(test_as_here), cmocka_unit_test(test_upstreams),
-            cmocka_unit_test(test_deaths),  cmocka_unit_test(test_cannot_start),
-            cmocka_unit_test(test_limits),  cmocka_unit_test(test_cancel),
+            cmocka_unit_test(test_as_here),
+            cmocka_unit_test(test_upstreams),
+            cmocka_unit_test(test_deaths),
+            cmocka_unit_test(test_cannot_start),
+            cmocka_unit_test(test_limits),
+            cmocka_unit_test(test_cancel),
+            cmocka_unit_test(test_answer_of_cancelled),
     };
     int failed;
 

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <futured/plugin.h>
@@ -88,6 +89,25 @@ static int nap(const struct futured_host *host, struct futured_call *call, void 
 {
     for (;;)
         pause();
+}
+
+/* Tells by the FIFO of its argument that it runs, and answers once it is told to end. */
+static int answer_late(const struct futured_host *host, struct futured_call *call, void *state)
+{
+    const struct timespec pause = {.tv_nsec = 1000000};
+    char path[256];
+    size_t n;
+    const char *argument = host->argument(call, &n);
+    int fd;
+
+    snprintf(path, sizeof path, "%.*s", (int)n, argument);
+    fd = open(path, O_WRONLY);
+    if (fd < 0)
+        return -1;
+    close(fd);
+    while (!host->cancelled(call))
+        nanosleep(&pause, NULL);
+    return host->set_result(call, "all the same", 12);
 }
 
 static int stop(const struct futured_host *host, struct futured_call *call, void *state)
@@ -197,6 +217,7 @@ static const struct futured_plugin_function functions[] = {
         {.name = "forever", .run = forever},
         {.name = "deaf", .run = deaf},
         {.name = "nap", .run = nap},
+        {.name = "answer_late", .run = answer_late},
         {.name = "stop", .run = stop},
         {.name = "children", .run = children},
         {.name = "close_all", .run = close_all},
