@@ -7,6 +7,7 @@
 #include "worker/sandbox.h"
 #include "worker/spec.h"
 #include "worker/threads.h"
+#include "worker/upstream_dir.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -103,6 +104,8 @@ static int load(const struct sandbox *sandbox, struct functions *ret, struct hos
         r = load_spec(&spec, sandbox->pages, ret);
     if (r == 0)
         find_groups(&spec, ret);
+    if (r == 0 && spec.n_commands)
+        upstream_dir_remove_stale();
     ret_life->max_tasks = spec.max_tasks;
     ret_life->max_age_ns = (int64_t)spec.max_age_ms * NS_PER_MS;
     spec_deinit(&spec);

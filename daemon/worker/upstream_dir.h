@@ -8,11 +8,15 @@
 
 #include <limits.h>
 
-enum { UPSTREAM_DIR_BYTES = PATH_MAX };
+enum {
+    UPSTREAM_DIR_BYTES = PATH_MAX,
+    UPSTREAM_DIR_DEPTH_MAX = 100, /* of directories that a command has made in it; what is deeper stays */
+};
 
 /* upstream_dir_make: in $TMPDIR, else /tmp; mode 0700.
- *   Return: 0: @path is it, upstream_dir_remove; -errno: there is none. */
+ *   Return: 0: @path is it, upstream_dir_remove; -errno: there is none, and @path is "". */
 MUST_CHECK int upstream_dir_make(const struct upstream_list *list, char path[static UPSTREAM_DIR_BYTES]);
 
-/* upstream_dir_remove: with all that is in it; directories that the command has made in it stay. */
+/* upstream_dir_remove: with all that is in it. upstream_dir_remove_stale: those of workers that are gone. */
 void upstream_dir_remove(const char *path);
+void upstream_dir_remove_stale(void);
