@@ -403,11 +403,10 @@ static void attempt_close(struct engine *e, struct lease *lease, const struct fi
     a->exit_code = finish->exit_code;
     a->signal = finish->signal;
     a->usage = finish->usage;
+    if (a->usage.wall_ns < 0 && !end->attempt)
+        a->usage.wall_ns = e->mono - lease->started_at;
     attempt_end(e, f, end->error);
-    if (finish->usage.wall_ns >= 0)
-        learn_run_time(f->function, finish->usage.wall_ns);
-    else if (!end->attempt)
-        learn_run_time(f->function, e->mono - lease->started_at);
+    learn_run_time(f->function, a->usage.wall_ns);
     lease_free(e, lease);
 }
 
@@ -527,6 +526,8 @@ static int lose(struct engine *e, struct future *f, struct lease *lease, enum lo
         return -ENOMEM;
     }
     is_back = !has_end(f) && !loss.outcome;
+    if (lease)
+        f->attempts->usage.wall_ns = e->mono - lease->started_at;
     if (is_back && why != LOST_WORKER)
         attempt_undo(e, f);
     else if (f->state == FUTURE_RUNNING && f->attempts) /* a record may say so without one */

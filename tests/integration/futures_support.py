@@ -87,6 +87,7 @@ ID, PEER, WORKER, REVISION = "ID", "PEER", "WORKER", 1
 TIME = timestamp_pb2.Timestamp(seconds=1)
 SPAN = duration_pb2.Duration()
 USAGE = future_pb2.Usage(user_cpu=SPAN, system_cpu=SPAN, wall=SPAN)
+WALL = future_pb2.Usage(wall=SPAN)  # all that the daemon knows where the worker does not tell
 
 _BLANKS = {
     ("Future", "id"): ID, ("Future", "revision"): REVISION, ("FutureEvent", "id"): ID, ("Submitter", "peer"): PEER,

@@ -70,7 +70,7 @@ class Streams(RemoteCase):
                 self.until(item.id, lambda f: f.state == RUNNING)
                 stream.finish(item, b"the result")
                 wanted = succeeded(asked, data=b"the result", group="g")
-                wanted.attempts[0].usage.Clear()
+                wanted.attempts[0].usage.CopyFrom(WALL)
                 self.assert_future(call.result(), wanted)
 
     def test_large_payloads(self):
@@ -280,7 +280,7 @@ class Claims(RemoteCase):
         self.until(id_, lambda f: f.state == RUNNING)
         self.assertEqual(worker.finish(worker.done(item, b"result")), workers_pb2.FinishResponse())
         wanted = succeeded(asked, data=b"result", group="g")
-        wanted.attempts[0].usage.Clear()
+        wanted.attempts[0].usage.CopyFrom(WALL)
         self.assert_future(self.futures.Get(get(id_)), wanted)  # when it counts it is so for everybody
 
     def test_waits(self):

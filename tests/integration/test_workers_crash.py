@@ -13,8 +13,6 @@ from futures_support import *  # noqa: F403: the words of the contract
 
 KILLED = future_pb2.Error(code=code_pb2.INTERNAL, reason="CRASHED", retryable=True,
                           message="the worker was killed by signal 9 (SIGKILL) while it ran this task")
-# The process died with its figures.
-NO_USAGE = future_pb2.Usage()
 
 # Tells its ID to a file beside it, then waits at the gate that its argument names, if it names one.
 LATE = """#!/bin/sh
@@ -59,7 +57,7 @@ class Killed(CrashCase):
         self.assert_future(self.until(id_, lambda f: f.state == RUNNING), running(asked), id_)
         pid, = before - {self.pid_of(neighbour_id)}
         self.kill(pid)
-        wanted = failed(asked, KILLED, usage=NO_USAGE, signo=9)
+        wanted = failed(asked, KILLED, usage=WALL, signo=9)
         self.assert_future(call.result(), wanted, id_)
         self.assert_future(self.futures.Get(get(id_)), wanted, id_)
         after = self.wait_workers({pid})
@@ -93,7 +91,7 @@ class Killed(CrashCase):
         for pid in before:
             self.kill(pid)
         for id_ in ids:
-            self.assert_future(self.finished(id_), failed(task("gate", gate.argument), KILLED, usage=NO_USAGE, signo=9), id_)
+            self.assert_future(self.finished(id_), failed(task("gate", gate.argument), KILLED, usage=WALL, signo=9), id_)
         for i, call in enumerate(waits):
             self.assert_future(call.result(), succeeded(task("echo", b"%d" % i), data=b"%d" % i))
         self.wait_workers(before)
@@ -141,7 +139,7 @@ class Reserved(CrashCase):
             got = self.finished(id_)
             self.assertEqual(len(got.attempts), 1)
             if id_ in crashed:
-                self.assert_future(got, failed(got.task, KILLED, usage=NO_USAGE, signo=9), id_)
+                self.assert_future(got, failed(got.task, KILLED, usage=WALL, signo=9), id_)
             else:
                 self.assert_future(self.first(got), succeeded(got.task, exit_code=0), id_)
         runs = self.runs()

@@ -81,13 +81,13 @@ static void test_least_result(void **state)
     assert_int_equal(s.f->outcome->data->len, 0);
     assert_null(s.f->outcome->content_type);
     a = s.f->attempts;
-    assert_true(a->usage.user_cpu_ns < 0 && a->usage.system_cpu_ns < 0 && a->usage.wall_ns < 0 &&
-                a->usage.max_rss_bytes < 0);
+    assert_true(a->usage.user_cpu_ns < 0 && a->usage.system_cpu_ns < 0 && a->usage.max_rss_bytes < 0);
+    assert_true(a->usage.wall_ns >= 0); /* as we saw it */
     assert_false(a->has_exit_code || a->has_signal);
     harness_deinit(&s.h);
 }
 
-/* Usage that cannot be is none. */
+/* Usage that cannot be was not said. */
 static void test_odd_usage(void **state)
 {
     struct scene s;
@@ -96,7 +96,7 @@ static void test_odd_usage(void **state)
     say_finish(&s, "result {} usage { wall { seconds: -5 } max_rss_bytes: 18446744073709551615 } exit_code: "
                    "-1 signal: 9");
     assert_int_equal(s.f->state, FUTURE_SUCCEEDED);
-    assert_true(s.f->attempts->usage.wall_ns < 0);
+    assert_true(s.f->attempts->usage.wall_ns >= 0);
     assert_true(s.f->attempts->usage.max_rss_bytes < 0);
     assert_int_equal(s.f->attempts->exit_code, -1);
     assert_int_equal(s.f->attempts->signal, 9);

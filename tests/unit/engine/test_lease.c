@@ -139,6 +139,33 @@ static void test_short_only(void **state)
     fixture_deinit(&x);
 }
 
+/* Where the worker does not say how long an attempt took, or has died with that, it is the time since its start. */
+static void test_wall(void **state)
+{
+    struct fixture x;
+    struct finish finish;
+    struct lease *lease;
+    struct future *f;
+
+    fixture_init(&x);
+    f = submit_to(&x, "echo", 0);
+    lease = fixture_start(&x);
+    engine_begin(x.e, x.mono += 500, x.wall);
+    assert_int_equal(engine_lose(x.e, lease), 0);
+    assert_int_equal(f->attempts->usage.wall_ns, 500);
+    fixture_turn(&x);
+    lease = fixture_start(&x);
+    engine_begin(x.e, x.mono += 700, x.wall);
+    finish = fixture_error("no");
+    assert_int_equal(engine_finish(x.e, lease, &finish), 0);
+    assert_int_equal(f->attempts->usage.wall_ns, 700);
+    assert_int_equal(f->attempts->usage.max_rss_bytes, -1);
+    f = submit_to(&x, "echo", 0);
+    fixture_succeed(&x, fixture_claim(&x)); /* when it began nobody knows */
+    assert_int_equal(f->attempts->usage.wall_ns, -1);
+    fixture_deinit(&x);
+}
+
 static void test_mean_run_time(void **state)
 {
     struct fixture x;
@@ -542,6 +569,7 @@ int main(void)
             cmocka_unit_test(test_turns),
             cmocka_unit_test(test_serves),
             cmocka_unit_test(test_short_only),
+            cmocka_unit_test(test_wall),
             cmocka_unit_test(test_mean_run_time),
             cmocka_unit_test(test_start),
             cmocka_unit_test(test_start_by_another_clock),
