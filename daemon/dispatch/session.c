@@ -137,17 +137,18 @@ static int must_not_run_twice(const struct lease *lease)
     return lease->future->on_lost == ON_LOST_FAIL;
 }
 
-int session_lose(struct worker *w, struct lease *lease)
+int session_assume(struct worker *w, struct lease *lease)
 {
     struct engine *e = w->dispatch->engine;
 
-    if (!lease->is_started && must_not_run_twice(lease)) {
-        int r = engine_start(e, lease, engine_wall(e));
+    return !lease->is_started && must_not_run_twice(lease) ? engine_start(e, lease, engine_wall(e)) : 0;
+}
 
-        if (r < 0)
-            return r;
-    }
-    return engine_lose(e, lease);
+int session_lose(struct worker *w, struct lease *lease)
+{
+    int r = session_assume(w, lease);
+
+    return r < 0 ? r : engine_lose(w->dispatch->engine, lease);
 }
 
 int session_overdue(struct worker *w, struct lease *lease)

@@ -51,7 +51,9 @@ void session_heard(struct worker *w, mono_ns_t now);
  * to settle its leases. */
 void session_cut(struct worker *w, const struct grpc_status *st);
 
-/* session_lose: the worker of @lease is gone, or will not end it. 0, -ENOMEM (as before). */
+/* session_lose: the worker of @lease is gone, or will not end it. session_assume: what must not run twice counts as started from
+ * now on. 0, -ENOMEM (as before). */
+MUST_CHECK int session_assume(struct worker *w, struct lease *lease);
 MUST_CHECK int session_lose(struct worker *w, struct lease *lease);
 /* session_overdue: it should have ended the attempt by now: the lease is taken from it. 0, -ENOMEM. */
 MUST_CHECK int session_overdue(struct worker *w, struct lease *lease);

@@ -399,8 +399,9 @@ void worker_forget(struct worker *w)
     while (w->holder && !list_is_empty(&w->holder->leases)) {
         struct lease *lease = LIST_ENTRY(w->holder->leases.prev, struct lease, of_holder);
 
-        int r = worker_is_pool(w) ? engine_lose(w->dispatch->engine, lease) : session_lose(w, lease);
+        int r = worker_is_pool(w) ? 0 : session_assume(w, lease);
 
+        r = r < 0 ? r : engine_lose_by_end(w->dispatch->engine, lease);
         ASSERT(r == 0); /* the process ends here anyway */
     }
     worker_free(w);

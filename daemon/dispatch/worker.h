@@ -144,5 +144,6 @@ void worker_detach(struct worker *w);
  *   Return: 0; -ENOMEM (some are settled, and it lives on: call again later). */
 MUST_CHECK int worker_bury(struct worker *w);
 
-/* worker_forget: at the very end: release every lease and free it, whatever became of the process. */
+/* worker_forget: at the very end: give up every lease, as lost by the end of the daemon, and free it, whatever became of the
+ * process. */
 void worker_forget(struct worker *w);

@@ -705,6 +705,11 @@ int engine_lose(struct engine *e, struct lease *lease)
     return lease_lose(e, lease, LOST_WORKER);
 }
 
+int engine_lose_by_end(struct engine *e, struct lease *lease)
+{
+    return lease_lose(e, lease, LOST_BY_END);
+}
+
 int engine_lose_beside(struct engine *e, struct lease *lease, int was_killed)
 {
     return lease_lose(e, lease, was_killed ? LOST_FOR_ANOTHER : LOST_BY_ANOTHER);

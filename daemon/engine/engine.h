@@ -473,9 +473,12 @@ void engine_release(struct engine *e, struct lease *lease);
  * WORKER_LOST and the task goes back to the head of its queue, three times at most, then it ends
  * FAILED/WORKER_LOST; on_lost FAIL: OUTCOME_UNKNOWN at the first; CANCELLED if that was asked for. An unstarted
  * lease is released. 0, -ENOMEM (nothing changed; call again later).
+ * engine_lose_by_end: the same since the daemon ends: the attempt is recorded with SHUTDOWN, and a task that goes back has not
+ * lost one of its three times.
  * engine_lose_beside: the same where its worker ran others beside it and one of these is at fault: a task that goes back does
  * so without an attempt, and where the worker was killed for the other one it does not count among its three times. */
 MUST_CHECK int engine_lose(struct engine *e, struct lease *lease);
+MUST_CHECK int engine_lose_by_end(struct engine *e, struct lease *lease);
 MUST_CHECK int engine_lose_beside(struct engine *e, struct lease *lease, int was_killed);
 
 /* engine_holder_free: the worker is gone for good; it must hold no lease any more. Returns NULL. */

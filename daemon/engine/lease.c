@@ -458,14 +458,23 @@ void lease_release(struct engine *e, struct lease *lease)
     }
 }
 
-static struct future_error *lost_error(void)
+static struct future_error *lost_error(enum lost why)
 {
+    static const struct span by_end = SPAN_LIT("the daemon ended while the task ran"),
+                             else_ = SPAN_LIT("the worker was lost while it ran the task");
+
     return future_error_new(&(struct future_error){
             .code = 14, /* UNAVAILABLE */
-            .reason = REASON_WORKER_LOST,
+            .reason = why == LOST_BY_END ? REASON_SHUTDOWN : REASON_WORKER_LOST,
             .retryable = 1,
-            .message = SPAN_LIT("the worker was lost while it ran the task"),
+            .message = why == LOST_BY_END ? by_end : else_,
     });
+}
+
+/* Whether it counts among those of which a task has STATE_LOSSES_MAX. */
+static int is_counted(enum lost why)
+{
+    return why == LOST_WORKER || why == LOST_BY_ANOTHER;
 }
 
 static struct future_error *unknown_error(void)
@@ -489,12 +498,12 @@ static int loss_make(struct engine *e, struct future *f, enum lost why, struct l
 
     if (turn_reserve(e) < 0)
         return -ENOMEM;
-    loss->error = lost_error();
+    loss->error = lost_error(why);
     if (!loss->error)
         return -ENOMEM;
     if (has_end(f))
         return 0;
-    if (!must_fail && (why == LOST_FOR_ANOTHER || !f->rare || f->rare->n_losses < STATE_LOSSES_MAX))
+    if (!must_fail && (!is_counted(why) || !f->rare || f->rare->n_losses < STATE_LOSSES_MAX))
         return turn_rare(e, f) ? 0 : -ENOMEM;
     loss->outcome = turn_outcome(e);
     if (!loss->outcome)
@@ -528,7 +537,7 @@ static int lose(struct engine *e, struct future *f, struct lease *lease, enum lo
     is_back = !has_end(f) && !loss.outcome;
     if (lease)
         f->attempts->usage.wall_ns = e->mono - lease->started_at;
-    if (is_back && why != LOST_WORKER)
+    if (is_back && (why == LOST_BY_ANOTHER || why == LOST_FOR_ANOTHER))
         attempt_undo(e, f);
     else if (f->state == FUTURE_RUNNING && f->attempts) /* a record may say so without one */
         attempt_end(e, f, loss.error);
@@ -544,7 +553,7 @@ static int lose(struct engine *e, struct future *f, struct lease *lease, enum lo
             turn_move(e, f, FUTURE_RUNNING); /* it may have been, as far as anybody knows */
         turn_settle(e, f, FUTURE_FAILED, loss.outcome);
     } else {
-        if (why != LOST_FOR_ANOTHER)
+        if (is_counted(why))
             f->rare->n_losses++;
         turn_move(e, f, FUTURE_PENDING);
         place_put(e, f, lease != NULL);

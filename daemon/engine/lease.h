@@ -16,8 +16,9 @@ MUST_CHECK int lease_claim(struct engine *e, struct holder *h, int64_t max_run_n
 MUST_CHECK int lease_start(struct engine *e, struct lease *lease, wall_ns_t at);
 MUST_CHECK int lease_finish(struct engine *e, struct lease *lease, struct finish *finish);
 void lease_release(struct engine *e, struct lease *lease);
-/* Why a worker is lost: nobody knows; another task that it ran has taken it down; or it was killed for another. */
-enum lost { LOST_WORKER, LOST_BY_ANOTHER, LOST_FOR_ANOTHER };
+/* Why a worker is lost: nobody knows; the daemon ends; another task that it ran has taken it down; or it was killed for
+ * another. */
+enum lost { LOST_WORKER, LOST_BY_END, LOST_BY_ANOTHER, LOST_FOR_ANOTHER };
 MUST_CHECK int lease_lose(struct engine *e, struct lease *lease, enum lost why);
 
 /* lease_lose_restored: @f, which is in no queue and under no lease, was RUNNING, or armed to be, when an earlier start of

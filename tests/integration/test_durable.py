@@ -90,6 +90,20 @@ class Restart(DurableCase):
             self.assertLess(f.attempts[0].number, f.attempts[1].number)
         gate2.open()
 
+    def test_running_ones_of_a_drain(self):
+        """What runs when the time of a drain is over runs again, however often: it was the daemon, and counts for nothing."""
+        gate = self.gate()
+        id_ = self.submit("gate", gate.argument)
+        for n in range(1, 6):
+            gate.started(n)
+            self.until(id_, lambda f: f.state == RUNNING)
+            self.restart(is_clean=True)
+        gate.started(6)
+        gate.open(b"late")
+        f = self.finished(id_)
+        self.assertEqual((f.state, f.result.data), (SUCCEEDED, b"late"))
+        self.assertEqual([a.error.reason for a in f.attempts], ["SHUTDOWN"] * 5 + [""])
+
     def test_outcomes_are_kept(self):
         requests = [run("echo", b"y" * n) for n in (0, 1, 2048, 2049, 300_000)] + [run("fail", b"no")]
         before = [self.futures.Run(r) for r in requests]

@@ -67,16 +67,17 @@ static void check_lease(const struct world *w, const struct model_future *m, con
     ASSERT(lease->claimed_at == m->claimed_at && (!lease->is_started || lease->started_at == m->started_at));
 }
 
-/* No more attempts than were asked for, but for those that were lost, three times and once for all. */
+/* No more attempts than were asked for, but for those that were lost, three times and once for all, and those that the end of a
+ * daemon has cut off. */
 static void check_attempts(const struct model_future *m, const struct future *f)
 {
     uint32_t n = 0, n_lost = 0;
 
     for (const struct attempt *a = f->attempts; a; a = a->next) {
-        int is_lost = a->error && a->error->reason == REASON_WORKER_LOST;
+        enum future_reason reason = a->error ? a->error->reason : REASON_NONE;
 
-        n += (uint32_t)!is_lost;
-        n_lost += (uint32_t)is_lost;
+        n += reason != REASON_WORKER_LOST && reason != REASON_SHUTDOWN ? 1 : 0;
+        n_lost += reason == REASON_WORKER_LOST ? 1 : 0;
     }
     ASSERT(n <= MAX(m->retry.max_attempts, 1u) && n_lost <= 4);
     if (f->attempts && f->attempts->end_time)

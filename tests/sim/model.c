@@ -146,17 +146,18 @@ void model_lose_attempt(struct model *m, int i, int is_back, enum model_loss why
     struct model_future *f = &m->futures[i];
     enum future_reason before = f->attempt_reason;
 
+    int is_counted = why != LOSS_BY_KILL && why != LOSS_BY_END;
+
     if (why != LOSS_UNSTARTED)
-        f->attempt_reason = REASON_WORKER_LOST;
+        f->attempt_reason = why == LOSS_BY_END ? REASON_SHUTDOWN : REASON_WORKER_LOST;
     if (f->is_cancel || f->is_overdue)
         end_as_told(m, i);
     else if (f->on_lost == ON_LOST_FAIL)
         model_end(m, i, AT_FAILED, 0, REASON_OUTCOME_UNKNOWN);
-    else if (f->n_losses == 3 && why != LOSS_BY_KILL)
+    else if (f->n_losses == 3 && is_counted)
         model_end(m, i, AT_FAILED, 0, REASON_WORKER_LOST);
     else {
-        if (why != LOSS_BY_KILL)
-            f->n_losses++;
+        f->n_losses += is_counted ? 1 : 0;
         if (why == LOSS_BY_CRASH || why == LOSS_BY_KILL) {
             f->n_attempts--;
             f->attempt_reason = before;

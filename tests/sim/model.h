@@ -245,7 +245,7 @@ void model_finish(struct model *m, int i, const struct model_finish *end);
 void model_release(struct model *m, int i, int is_disarmed);
 /* model_lose: by itself, or by the fault of another task of the same process, which has crashed, or was killed. UNSTARTED: there
  * may have been no attempt. */
-enum model_loss { LOSS_OF_WORKER, LOSS_BY_CRASH, LOSS_BY_KILL, LOSS_UNSTARTED };
+enum model_loss { LOSS_OF_WORKER, LOSS_BY_END, LOSS_BY_CRASH, LOSS_BY_KILL, LOSS_UNSTARTED };
 void model_lose(struct model *m, int i, enum model_loss why);
 void model_cancel(struct model *m, int i, int64_t grace_ns);
 void model_reschedule(struct model *m, int i, const struct engine_reschedule *in);

@@ -348,6 +348,8 @@ void workers_give_up(struct world *w, int i)
         engine_release(w->e, lease);
     else if (why == LOSS_OF_WORKER)
         r = engine_lose(w->e, lease);
+    else if (why == LOSS_BY_END)
+        r = engine_lose_by_end(w->e, lease);
     else
         r = engine_lose_beside(w->e, lease, why == LOSS_BY_KILL);
     failed = world_failed(w);

@@ -406,6 +406,29 @@ static void test_lose(void **state)
     fixture_deinit(&x);
 }
 
+/* By the end of the daemon, however often: each is an attempt, and none counts. */
+static void test_lose_by_end(void **state)
+{
+    struct fixture x;
+    struct future *f;
+
+    fixture_init(&x);
+    f = submit_to(&x, "echo", 0);
+    for (int i = 0; i < 10; i++) {
+        assert_int_equal(engine_lose_by_end(x.e, fixture_start(&x)), 0);
+        assert_int_equal(f->state, FUTURE_PENDING);
+        assert_int_equal(f->attempts->error->reason, REASON_SHUTDOWN);
+        assert_int_equal(f->attempts->end_time, T0);
+        fixture_turn(&x);
+    }
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(engine_lose(x.e, fixture_start(&x)), 0);
+    assert_int_equal(f->state, FUTURE_PENDING);
+    assert_int_equal(engine_lose(x.e, fixture_start(&x)), 0);
+    assert_int_equal(f->state, FUTURE_FAILED);
+    fixture_deinit(&x);
+}
+
 static void lose_beside(int was_killed, int n_back)
 {
     struct fixture x;
@@ -578,6 +601,7 @@ int main(void)
             cmocka_unit_test(test_release),
             cmocka_unit_test(test_misuse_aborts),
             cmocka_unit_test(test_lose),
+            cmocka_unit_test(test_lose_by_end),
             cmocka_unit_test(test_lose_beside),
             cmocka_unit_test(test_lose_beside_must_fail),
             cmocka_unit_test(test_lose_unstarted),
