@@ -52,6 +52,35 @@ struct workers {
 
 /* --- births and deaths */
 
+/* The future that a worker runs, for the log; "" = none. */
+struct running {
+    char future[ID_TEXT_LEN + 1], function[LIMIT_FUNCTION_NAME_BYTES + 1];
+};
+
+static struct running running_of(const struct workers *w, uint64_t key)
+{
+    const struct future *f = dispatch_running(w->dispatch, key);
+    struct running r = {0};
+
+    if (!f)
+        return r;
+    id_format(&f->id, r.future);
+    snprintf(r.function, sizeof r.function, "%.*s", (int)f->function->name->len,
+             (const char *)f->function->name->data);
+    return r;
+}
+
+/* An event of a worker, with what it runs. */
+#define LOG_WORKER(level, event, running, ...)                                                     \
+    do {                                                                                           \
+        static struct log_site site_;                                                              \
+        const struct log_field fields_[] = {LOG_STR("future", (running).future),                   \
+                                            LOG_STR("function", (running).function), __VA_ARGS__}; \
+        size_t skip_ = *(running).future ? 0 : 2;                                                  \
+                                                                                                   \
+        log_emit(&site_, level, event, fields_ + skip_, ARRAY_LEN(fields_) - skip_);               \
+    } while (0)
+
 static void turn(struct workers *w, mono_ns_t now);
 
 static void on_pool_fd(void *arg, int what)
@@ -165,6 +194,7 @@ int workers_failure(const struct workers *w, const struct function *f, struct fu
 static void on_exit_of(void *context, uint64_t key, pid_t pid, int wait_status, int asked)
 {
     struct workers *w = context;
+    struct running running = running_of(w, key);
     uint32_t n_threads;
     int has_crashed;
 
@@ -174,12 +204,12 @@ static void on_exit_of(void *context, uint64_t key, pid_t pid, int wait_status, 
                   LOG_STR("plugin", w->loading));
     has_crashed = dispatch_worker_died(w->dispatch, key, wait_status, asked);
     if (WIFSIGNALED(wait_status))
-        LOG_EVENT(has_crashed ? LOG_WARNING : LOG_INFO, "worker_killed", LOG_NUM("worker", key),
-                  LOG_NUM("pid", pid), LOG_NUM("signal", WTERMSIG(wait_status)),
-                  LOG_STR("name", strsignal(WTERMSIG(wait_status))));
+        LOG_WORKER(has_crashed ? LOG_WARNING : LOG_INFO, "worker_killed", running, LOG_NUM("worker", key),
+                   LOG_NUM("pid", pid), LOG_NUM("signal", WTERMSIG(wait_status)),
+                   LOG_STR("name", strsignal(WTERMSIG(wait_status))));
     else
-        LOG_EVENT(has_crashed ? LOG_WARNING : LOG_INFO, "worker_exited", LOG_NUM("worker", key),
-                  LOG_NUM("pid", pid), LOG_NUM("exit_code", WEXITSTATUS(wait_status)));
+        LOG_WORKER(has_crashed ? LOG_WARNING : LOG_INFO, "worker_exited", running, LOG_NUM("worker", key),
+                   LOG_NUM("pid", pid), LOG_NUM("exit_code", WEXITSTATUS(wait_status)));
     if (!asked && !pool_is_stale(w->pool, key) && (*w->loading || !pool_is_ready(w->pool, key)))
         note_death(w, key, wait_status, "at its start");
 }
@@ -224,18 +254,20 @@ static uint32_t pid_of(void *context, uint64_t key)
 static void kill_worker(void *context, uint64_t key, const char *why)
 {
     struct workers *w = context;
+    struct running running = running_of(w, key);
 
-    LOG_EVENT(LOG_WARNING, "worker_kill", LOG_NUM("worker", key), LOG_NUM("pid", pool_pid(w->pool, key)),
-              LOG_STR("why", why));
+    LOG_WORKER(LOG_WARNING, "worker_kill", running, LOG_NUM("worker", key),
+               LOG_NUM("pid", pool_pid(w->pool, key)), LOG_STR("why", why));
     pool_kill(w->pool, key);
 }
 
 static void term_worker(void *context, uint64_t key)
 {
     struct workers *w = context;
+    struct running running = running_of(w, key);
 
-    LOG_EVENT(LOG_INFO, "worker_term", LOG_NUM("worker", key), LOG_NUM("pid", pool_pid(w->pool, key)),
-              LOG_STR("why", "an attempt does not end"));
+    LOG_WORKER(LOG_INFO, "worker_term", running, LOG_NUM("worker", key),
+               LOG_NUM("pid", pool_pid(w->pool, key)), LOG_STR("why", "an attempt does not end"));
     pool_term(w->pool, key);
 }
 

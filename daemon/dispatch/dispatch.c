@@ -166,6 +166,41 @@ int dispatch_worker_died(struct dispatch *d, uint64_t child, int wait_status, in
     return has_crashed;
 }
 
+static const struct future *running_of(const struct worker *w, const struct runpage *page)
+{
+    uint64_t next = w->next_start;
+    wall_ns_t at;
+
+    LIST_FOREACH (l, &w->holder->leases) {
+        const struct lease *lease = LIST_ENTRY(l, struct lease, of_holder);
+
+        if (runpage_find(page, id_key(&lease->future->id), lease->attempt, &next, &at) == RUNPAGE_RUNNING)
+            return lease->future;
+    }
+    return NULL;
+}
+
+const struct future *dispatch_running(const struct dispatch *d, uint64_t child)
+{
+    const struct dispatch_pool *pool = &d->config.pool;
+    const struct future *found = NULL;
+    uint32_t n = 0;
+
+    LIST_FOREACH (l, &d->workers) {
+        const struct worker *w = LIST_ENTRY(l, struct worker, link);
+        const struct runpage *page = child_has(child, w) ? pool->page(pool->context, w->key) : NULL;
+        const struct future *f = page && w->holder ? running_of(w, page) : NULL;
+
+        if (f && (w->is_culprit || runpage_is_blamed(page)))
+            return f;
+        if (f) {
+            found = f;
+            n++;
+        }
+    }
+    return n == 1 ? found : NULL;
+}
+
 int dispatch_retire(struct dispatch *d, uint64_t child, mono_ns_t now)
 {
     struct worker *any = NULL;

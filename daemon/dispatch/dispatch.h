@@ -86,6 +86,10 @@ mono_ns_t dispatch_run(struct dispatch *d, struct effects *effects, mono_ns_t no
  * with 0 and nothing to run, has been told to by its configuration, or by somebody's SIGTERM. */
 int dispatch_worker_died(struct dispatch *d, uint64_t child, int wait_status, int asked);
 
+/* dispatch_running: what @child runs, before dispatch_worker_died at the latest: of several threads the one that is at fault;
+ * NULL: nothing, or that is not known. */
+const struct future *dispatch_running(const struct dispatch *d, uint64_t child);
+
 /* dispatch_retire: @child gets nothing more, gives back what it has not begun, and is stopped when it holds nothing. Whether
  * there is such a worker. dispatch_held: how many tasks it holds. */
 MUST_CHECK int dispatch_retire(struct dispatch *d, uint64_t child, mono_ns_t now);

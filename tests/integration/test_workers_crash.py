@@ -71,7 +71,7 @@ class Killed(CrashCase):
             gate.open(b"fine")
             self.assert_future(self.finished(i), succeeded(task("gate", gate.argument), data=b"fine", exit_code=0), i)
         said, = self.server.log.wait("worker_killed")
-        self.assertRegex(said, f"pid={pid} signal=9")
+        self.assertRegex(said, f"future={id_} function=sleep worker=.* pid={pid} signal=9")
 
     def test_idle_ones(self):
         """Nothing ran: nothing is lost, and all are replaced."""
@@ -80,7 +80,8 @@ class Killed(CrashCase):
             self.kill(pid)
         self.wait_workers(before)
         self.assert_serves()
-        self.assertEqual(len(self.server.log.wait("worker_killed.*signal=9", 2)), 2)
+        said = self.server.log.wait("worker_killed.*signal=9", 2)
+        self.assertEqual([len(said), "future=" in "".join(said)], [2, False])
 
     def test_all_of_them_while_they_run(self):
         before = self.wait_workers()

@@ -102,9 +102,12 @@ static void test_one_was_running(void **state)
     struct scene s;
 
     set_scene(&s);
+    assert_null(dispatch_running(s.h.dispatch, CHILD)); /* which of them would be at fault nobody knows */
     for (int i = 0; i < THREADS - 1; i++)
         ends(&s, i);
     harness_settle(&s.h);
+    assert_ptr_equal(dispatch_running(s.h.dispatch, CHILD), s.f[2]);
+    assert_null(dispatch_running(s.h.dispatch, CHILD + 1));
     die(&s, 0, 0);
     expect_crashed(s.f[2], "the worker ended with exit code 0 while it ran this task");
     harness_deinit(&s.h);
@@ -123,6 +126,7 @@ static void test_timeout(void **state)
     harness_advance(&s.h, NS_PER_S / 2);
     assert_int_equal(s.w[0]->n_kills, 1);
     assert_string_equal(s.w[0]->why, "its attempt does not end");
+    assert_ptr_equal(dispatch_running(s.h.dispatch, CHILD), s.f[2]);
     die(&s, SIGKILL, 1);
     assert_int_equal(s.f[2]->state, FUTURE_CANCELLED);
     expect_back(s.f[0]);
