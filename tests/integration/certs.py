@@ -33,14 +33,18 @@ def _key(name):
     return ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", f"{name}.key"]
 
 
+def _sign(name, authority, common, names, days):
+    (_directory / f"{name}.ext").write_text(f"basicConstraints=CA:FALSE\nsubjectAltName={names}\n", encoding="ascii")
+    _openssl("req", *_key(name), "-out", f"{name}.csr", "-subj", f"/CN={common}")
+    _openssl("x509", "-req", "-in", f"{name}.csr", "-CA", f"{authority}.crt", "-CAkey", f"{authority}.key",
+             "-CAcreateserial", "-days", str(days), "-extfile", f"{name}.ext", "-out", f"{name}.crt")
+
+
 def _make():
     for name in ("ca", "other"):
         _openssl("req", "-x509", *_key(name), "-out", f"{name}.crt", "-days", "30", "-subj", f"/CN={name}")
-    for name, (authority, common, names, days) in _LEAVES.items():
-        (_directory / f"{name}.ext").write_text(f"basicConstraints=CA:FALSE\nsubjectAltName={names}\n", encoding="ascii")
-        _openssl("req", *_key(name), "-out", f"{name}.csr", "-subj", f"/CN={common}")
-        _openssl("x509", "-req", "-in", f"{name}.csr", "-CA", f"{authority}.crt", "-CAkey", f"{authority}.key",
-                 "-CAcreateserial", "-days", str(days), "-extfile", f"{name}.ext", "-out", f"{name}.crt")
+    for name, leaf in _LEAVES.items():
+        _sign(name, *leaf)
 
 
 def directory():
@@ -50,6 +54,12 @@ def directory():
         atexit.register(shutil.rmtree, _directory, ignore_errors=True)
         _make()
     return _directory
+
+
+def make_client(name):
+    """One more client, with CN and DNS name as alice's."""
+    directory()
+    _sign(name, "ca", name, f"DNS:{name}.example", 30)
 
 
 def path(name):

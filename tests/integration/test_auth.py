@@ -102,13 +102,13 @@ class AuthCase(FuturesCase):
 
 
 class Rights(AuthCase):
-    principals = {right: {"rights": right} for right in RIGHTS}
+    principals = {right: {"rights": right, **({"certificate": f"dns:{right}.example"} if harness.IS_TLS else {})} for right in RIGHTS}
 
-    def call(self, method, metadata):
+    def call(self, method, metadata=(), channel=None):
         """The status of the method with an empty request."""
         path = f"/{method.containing_service.full_name}/{method.name}"
         kind = ("stream" if method.client_streaming else "unary") + "_" + ("stream" if method.server_streaming else "unary")
-        call = getattr(self.raw_channel, kind)(path)
+        call = getattr(channel or self.raw_channel, kind)(path)
         try:
             answer = call(iter([b""]) if method.client_streaming else b"", metadata=metadata, timeout=DEADLINE)
             if method.server_streaming:
@@ -117,7 +117,8 @@ class Rights(AuthCase):
             return error.code(), error
         return grpc.StatusCode.OK, None
 
-    def test_every_right_and_every_method(self):
+    def check_all(self, shown):
+        """Every right, as @shown has it for call(), and every method."""
         for service in SERVICES:
             needs = {m: right for right, methods in NEEDS[service.name].items() for m in methods}
             self.assertEqual(set(needs), {m.name for m in service.methods}, service.name)
@@ -125,13 +126,26 @@ class Rights(AuthCase):
                 need = needs[method.name]
                 for right in RIGHTS:
                     may = need is None or need in GIVES.get(right, {right})
-                    code, error = self.call(method, bearer(right))
+                    code, error = self.call(method, **shown[right])
                     with self.subTest(method=method.full_name, right=right):
                         self.assertNotEqual(code, UNKNOWN)
                         self.assertEqual(code == DENIED, not may, code)
                         if not may:
                             self.assertEqual(self.reason(error), "PERMISSION_DENIED")
                             self.assertIn(f'"{need}"', error.details())
+
+    def test_every_right_and_every_method(self):
+        self.check_all({right: {"metadata": bearer(right)} for right in RIGHTS})
+
+    @unittest.skipUnless(harness.IS_TLS, "certificates are of TLS")
+    def test_every_right_and_every_method_by_certificate(self):
+        shown = {}
+        for right in RIGHTS:
+            certs.make_client(right)
+            channel = grpc.secure_channel(self.server.address, harness.credentials(right))
+            self.addCleanup(channel.close)
+            shown[right] = {"channel": channel}
+        self.check_all(shown)
 
     def test_nobody(self):
         for metadata, reason in (((), "NO_CREDENTIALS"), ((("authorization", "Bearer no-such-token"),), "BAD_CREDENTIALS"),
