@@ -169,7 +169,7 @@ class Rights(AuthCase):
 
 
 class SomeFunctions(AuthCase):
-    principals = {"some": {"rights": "submit:echo submit:ga* read"}, "all": {"rights": "submit:echo submit read"}}
+    principals = {"some": {"rights": "submit:echo submit:ga* read-all"}, "all": {"rights": "submit:echo submit read"}}
 
     def test_submit_some_functions(self):
         self.assertEqual(self.done("some", "echo", b"x").result.data, b"x")
@@ -183,6 +183,14 @@ class SomeFunctions(AuthCase):
                 answer, = list(getattr(self.of("some"), stream)(iter([request])))
                 self.assertEqual(answer.status.code, code_pb2.PERMISSION_DENIED)
         self.assertEqual(self.done("all", "sha256", b"abc").state, SUCCEEDED)
+
+    def test_retry_some_functions(self):
+        failed = self.done("all", "fail", b"").id
+        error = self.assert_fails(DENIED, self.of("some").Retry, futures_pb2.RetryRequest(id=failed))
+        self.assertIn('"fail"', error.details())
+        self.assert_fails(DENIED, self.of("some").RetryMany, futures_pb2.RetryManyRequest(selector=selector(failed)))
+        self.assertEqual(self.of("all").Count(futures_pb2.CountRequest(selector=selector(filter="function = fail"))).count, 1)
+        self.assertNotEqual(self.of("all").Retry(futures_pb2.RetryRequest(id=failed)).id, failed)
 
 
 class Others(AuthCase):
