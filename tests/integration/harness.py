@@ -14,6 +14,7 @@ line until it was written. DEADLINE bounds each wait.
 """
 import fcntl
 import os
+import pathlib
 import re
 import shutil
 import subprocess
@@ -182,4 +183,8 @@ class _Bounded:
 
 
 def main():
-    unittest.main(verbosity=2)
+    """Run the tests of the program. What of them was skipped is told in lines that `./dev test` looks for."""
+    result = unittest.main(verbosity=2, exit=False).result
+    for test, why in result.skipped:
+        print(f"skipped in {pathlib.Path(sys.argv[0]).stem}: {test.id().removeprefix('__main__.')}: {why}")
+    sys.exit(not result.wasSuccessful())
