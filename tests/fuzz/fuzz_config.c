@@ -16,7 +16,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static const char other[] = "functions_directory"; /* would read what the machine has: passed over */
+/* Would read what the machine has: passed over. */
+static const char *const others[] = {"functions_directory", "token_file"};
 
 static size_t look(const char *text)
 {
@@ -41,6 +42,30 @@ static void check_function(const struct config *c, size_t at)
         ASSERT(strcmp(c->functions[i].name, f->name) != 0);
 }
 
+static void look_all(const struct config_list *list)
+{
+    for (size_t i = 0; i < list->n; i++)
+        ASSERT(look(list->at[i]) > 0);
+}
+
+static void check_principal(const struct config *c, size_t at)
+{
+    const struct config_principal *p = &c->principals[at];
+
+    ASSERT(look(p->name) > 0 && look(p->file) > 0 && p->line > 0);
+    look(p->namespace);
+    ASSERT(p->users.n + p->groups.n + p->certificates.n + p->tokens.n > 0 && !p->token_file);
+    ASSERT(p->rights.n > 0 && p->uids && p->gids && p->rate >= 0);
+    ASSERT(c->store != CONFIG_STORE_NONE || p->max_stored_bytes == 0);
+    look_all(&p->users);
+    look_all(&p->groups);
+    look_all(&p->certificates);
+    look_all(&p->tokens);
+    look_all(&p->rights);
+    for (size_t i = 0; i < at; i++)
+        ASSERT(strcmp(c->principals[i].name, p->name) != 0);
+}
+
 static void check(const struct config *c)
 {
     char why[256];
@@ -56,6 +81,8 @@ static void check(const struct config *c)
         look(c->plugins[i]);
     for (size_t i = 0; i < c->n_functions; i++)
         check_function(c, i);
+    for (size_t i = 0; i < c->n_principals; i++)
+        check_principal(c, i);
 }
 
 /* One line or more, each of its own. */
@@ -77,8 +104,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct config *c = NULL;
     int fd, r;
 
-    if (memmem(data, size, other, strlen(other)))
-        return 0;
+    for (size_t i = 0; i < ARRAY_LEN(others); i++)
+        if (memmem(data, size, others[i], strlen(others[i])))
+            return 0;
     fd = memfd_create("config", MFD_CLOEXEC);
     ASSERT(fd >= 0 && write(fd, data, size) == (ssize_t)size);
     snprintf(path, sizeof path, "--config=/proc/self/fd/%d", fd);
