@@ -19,10 +19,11 @@ class Node(harness.ServerCase):
         if not (harness.HERE / "node_modules/@grpc/grpc-js").exists():
             self.fail("tests/integration/node_modules is not there: run `./dev deps`")
         v4, v6, local, tls = self.server.addresses
+        optional = self.start(listen=("tls:127.0.0.1:0",), config={"tls": certs.section(client_certificate="optional")}).address
         done = subprocess.run([*harness.DIE_WITH_PARENT, node, "--test", "--test-reporter=tap",
                                harness.HERE / "node" / name],
                               env={**os.environ, "FUTURED_V4": v4, "FUTURED_V6": v6, "FUTURED_UNIX": local,
-                                   "FUTURED_TLS": tls, "FUTURED_CERTS": str(certs.directory())},
+                                   "FUTURED_TLS": tls, "FUTURED_TLS_OPTIONAL": optional, "FUTURED_CERTS": str(certs.directory())},
                               stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8", timeout=5 * harness.DEADLINE)
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         self.assertRegex(done.stdout, r"(?m)^# pass [1-9]")

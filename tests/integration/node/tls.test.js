@@ -13,10 +13,10 @@ const { Echo } = grpc.loadPackageDefinition(loader.loadSync('echo.proto', { incl
 const pem = (name) => readFileSync(`${process.env.FUTURED_CERTS}/${name}`);
 
 // What became of one call: the payload, or the status code.
-function call(who, ca = 'ca', options = {}) {
+function call(who, ca = 'ca', options = {}, address = process.env.FUTURED_TLS) {
   const credentials = grpc.credentials.createSsl(pem(`${ca}.crt`), who ? pem(`${who}.key`) : null,
     who ? pem(`${who}.crt`) : null);
-  const client = new Echo(process.env.FUTURED_TLS, credentials, { 'grpc.use_local_subchannel_pool': 1, ...options });
+  const client = new Echo(address, credentials, { 'grpc.use_local_subchannel_pool': 1, ...options });
   return new Promise((resolve) => {
     client.unary({ payload: Buffer.from('abc') }, { deadline: Date.now() + 60000 }, (error, reply) => {
       client.close();
@@ -33,6 +33,12 @@ describe('TLS', () => {
   it('does not serve others', async () => {
     for (const who of [null, 'expired', 'mallory'])
       assert.equal(await call(who), grpc.status.UNAVAILABLE, who);
+  });
+  it('serves who has none where that is optional', async () => {
+    const optional = process.env.FUTURED_TLS_OPTIONAL;
+    assert.equal(await call(null, 'ca', {}, optional), 'abc');
+    assert.equal(await call('alice', 'ca', {}, optional), 'abc');
+    assert.equal(await call('mallory', 'ca', {}, optional), grpc.status.UNAVAILABLE);
   });
   it('is not trusted where it should not be', async () => {
     assert.equal(await call('alice', 'other'), grpc.status.UNAVAILABLE);
