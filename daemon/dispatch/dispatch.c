@@ -323,6 +323,7 @@ mono_ns_t dispatch_tick(struct dispatch *d, mono_ns_t now)
 void dispatch_drain(struct dispatch *d)
 {
     d->is_draining = 1;
+    engine_hold(d->engine, 1);
     claim_drain(d);
     LIST_FOREACH (l, &d->workers)
         worker_recall_unstarted(LIST_ENTRY(l, struct worker, link), NULL);
@@ -331,6 +332,7 @@ void dispatch_drain(struct dispatch *d)
 void dispatch_resume(struct dispatch *d)
 {
     d->is_draining = 0;
+    engine_hold(d->engine, 0);
     d->is_room_new = 1;
 }
 
@@ -372,6 +374,8 @@ uint64_t dispatch_credit(const struct dispatch *d, const struct function *fn)
             d->config.prefetch || (fn->mean_run_ns >= 0 && fn->mean_run_ns < DISPATCH_PREFETCH_MAX_RUN_NS);
     uint64_t n = 0;
 
+    if (d->is_draining)
+        return 0;
     LIST_FOREACH (l, &d->workers) {
         const struct worker *w = LIST_ENTRY(l, struct worker, link);
 

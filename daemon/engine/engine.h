@@ -122,6 +122,8 @@ MUST_CHECK int engine_configure(struct engine *e, struct function *f, const stru
  * are kept, and become durable with the turn's commit. 0, -ENOMEM (nothing changed). */
 MUST_CHECK int engine_pause(struct engine *e, struct function *f, const struct scope *by, struct span why);
 void engine_resume(struct engine *e, struct function *f);
+/* engine_hold: while @is_held no task at all is claimed: each function is as if paused, with nobody who says why. */
+void engine_hold(struct engine *e, int is_held);
 MUST_CHECK int engine_limit(struct engine *e, struct function *f, const struct function_limits *limits,
                             unsigned int which, const struct scope *by, struct span why);
 

@@ -226,18 +226,18 @@ static void check_level(const struct function *fn, const struct level *level, ui
     ASSERT(n > 0 || level->n_others > 0 || level->first.n_kept > 0 || fn->ready.last == &level->first);
 }
 
-static void check_gate(const struct function *fn)
+static void check_gate(const struct function *fn, int is_held)
 {
     const struct gate *g = &fn->gate;
     int is_full = g->limits.max_running && g->n_claimed >= g->limits.max_running;
 
     ASSERT(g->n_claimed == fn->n_reserved + fn->n_running && !g->closed == !fn->ready.is_held);
-    ASSERT(!(g->closed & GATE_PAUSED) == !g->paused && !(g->closed & GATE_FULL) == !is_full);
+    ASSERT(!(g->closed & GATE_PAUSED) == !(g->paused || is_held) && !(g->closed & GATE_FULL) == !is_full);
     ASSERT(!(g->closed & GATE_RATE) == !heap_has(&g->opens));
 }
 
 /* The ready tasks of one function against its counts (4). */
-static void check_function(const struct function *fn, struct walk *w)
+static void check_function(const struct function *fn, int is_held, struct walk *w)
 {
     uint64_t n = 0, n_kept = 0, n_others = 0, n_away = fn->n_reserved + fn->n_waiting + fn->n_running;
 
@@ -249,7 +249,7 @@ static void check_function(const struct function *fn, struct walk *w)
         n_others += level->n_others;
     }
     ASSERT(n == fn->ready.n && list_is_linked(&fn->ready.rotation) == (n > 0 && !fn->ready.is_held));
-    check_gate(fn);
+    check_gate(fn, is_held);
     ASSERT(fn->n_pending == n + fn->n_reserved + fn->n_waiting);
     ASSERT(n_others ? n_kept <= n_away : n_kept == n_away);
     w->n_lanes += n_others;
@@ -264,7 +264,7 @@ static void check_functions(const struct engine *e, struct walk *w)
         const struct function *fn = e->functions.at[i];
 
         ASSERT(fn->index == i);
-        check_function(fn, w);
+        check_function(fn, e->functions.is_held, w);
         n_pending += fn->n_pending;
         n_running += fn->n_running;
         n_leases += fn->n_reserved + fn->n_running;

@@ -75,6 +75,10 @@ struct function *function_get(struct function_set *s, struct sched *sched, struc
     list_init(&f->work);
     list_init(&f->parked);
     gate_init(&f->gate);
+    if (s->is_held) {
+        f->gate.closed = GATE_PAUSED;
+        sched_hold(&f->ready);
+    }
     f->index = s->n;
     f->mean_run_ns = -1;
     f->name = bytes_dup(name.p, name.len);

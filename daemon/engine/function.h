@@ -10,6 +10,7 @@ struct function_set {
     struct function **at; /* by index */
     uint32_t n, cap;
     int has_defaults;      /* some function has some, or had */
+    int is_held;           /* engine_hold */
     struct function *last; /* tried first: submissions come in runs; who submits sets it */
 };
 

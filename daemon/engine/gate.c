@@ -60,7 +60,7 @@ static mono_ns_t earned(const struct gate *g)
 static void judge(struct engine *e, struct function *fn)
 {
     struct gate *g = &fn->gate;
-    uint8_t closed = g->paused ? GATE_PAUSED : 0;
+    uint8_t closed = g->paused || e->functions.is_held ? GATE_PAUSED : 0;
 
     if (g->limits.max_running && g->n_claimed >= g->limits.max_running)
         closed |= GATE_FULL;
@@ -166,6 +166,15 @@ void gate_pause(struct engine *e, struct function *fn, struct change *change)
     gate_change_free(fn->gate.paused);
     fn->gate.paused = change;
     judge(e, fn);
+}
+
+void engine_hold(struct engine *e, int is_held)
+{
+    if (e->functions.is_held == is_held)
+        return;
+    e->functions.is_held = is_held;
+    for (uint32_t i = 0; i < e->functions.n; i++)
+        judge(e, e->functions.at[i]);
 }
 
 int gate_limit(struct engine *e, struct function *fn, const struct function_limits *limits,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 /*
- * What keeps the tasks of a function from being claimed: a pause, max_running, rate. While any of them does, its gate is
+ * What keeps the tasks of a function from being claimed: a pause, of it or of all (engine_hold), max_running, rate. While any of them does, its gate is
  * closed: it is held out of the rotation (sched.h), its tasks in their places, and nobody looks at it until something
  * changes or its time comes.
  *

@@ -58,6 +58,19 @@ static void put_who(char *to, size_t size, const struct change *c)
              c->why ? (const char *)c->why->data : "");
 }
 
+/* @c NULL: not the function, but all that there is. */
+static void say_paused(char *to, size_t size, const struct change *c)
+{
+    char who[800];
+
+    if (!c) {
+        snprintf(to, size, "the daemon starts no tasks; System.GetInfo says what it is doing");
+        return;
+    }
+    put_who(who, sizeof who, c);
+    snprintf(to, size, "the function is paused%s", who);
+}
+
 static void say_limited(char *to, size_t size, const struct function *fn, const struct explanation *x)
 {
     char id[ID_TEXT_LEN + 1];
@@ -101,15 +114,10 @@ static void say_blocked(char *to, size_t size, const struct future *f)
 static void say_pending(char *to, size_t size, const struct function *fn, const struct future *f,
                         const struct explanation *x, uint64_t credit)
 {
-    char who[800];
-
     switch (x->reason) {
     case PENDING_READY: say_ready(to, size, x, credit); break;
     case PENDING_NO_WORKER: snprintf(to, size, "no worker serves the function"); break;
-    case PENDING_PAUSED:
-        put_who(who, sizeof who, fn->gate.paused);
-        snprintf(to, size, "the function is paused%s", who);
-        break;
+    case PENDING_PAUSED: say_paused(to, size, fn->gate.paused); break;
     case PENDING_LIMITED: say_limited(to, size, fn, x); break;
     case PENDING_DELAYED: snprintf(to, size, "it is not to start before next_start_time"); break;
     case PENDING_BACKOFF:

@@ -82,7 +82,12 @@ class Steps(StopCase):
         got = call.result()
         self.assertEqual((got.drain.stop_dispatch, got.running_count, got.pending_count), (True, 0, 1))
         self.assertEqual(self.finished(id_).result.data, b"on")
-        self.assertEqual(self.futures.Get(get(waiting)).state, PENDING)
+        f = self.futures.Get(get(waiting))
+        self.assertEqual((f.state, f.pending_reason), (PENDING, future_pb2.PENDING_REASON_PAUSED))
+        for ask in (futures_pb2.ExplainRequest(id=waiting), futures_pb2.ExplainRequest(function="echo")):
+            got = self.futures.Explain(ask)
+            self.assertEqual((got.pending_reason, got.credit), (future_pb2.PENDING_REASON_PAUSED, 0))
+            self.assertIn("the daemon starts no tasks", got.text)
         claiming = Claiming(self.channel(), "a-token-of-a-worker-1", "echo")
         error = self.assert_fails(grpc.StatusCode.UNAVAILABLE, claiming.claim)
         self.assert_refused(error, grpc.StatusCode.UNAVAILABLE, "DRAINING")

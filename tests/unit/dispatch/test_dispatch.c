@@ -151,6 +151,7 @@ static void test_counts(void **state)
 /* Draining: what is assigned ends, nothing more is handed out. */
 static void test_drain(void **state)
 {
+    const struct function *echo;
     struct child *w;
     struct harness h;
 
@@ -159,12 +160,17 @@ static void test_drain(void **state)
     harness_hello(w, "slots: 2", 10);
     submit_many(&h, 5);
     assert_int_equal(w->n_items, 2);
+    echo = engine_function_find(h.engine, SPAN_LIT("echo"));
     dispatch_drain(h.dispatch);
     worker_runs(w, harness_take(w));
     worker_runs(w, harness_take(w));
     submit_many(&h, 1);
     assert_int_equal(w->n_items, 2);
     assert_int_equal(dispatch_n_leases(h.dispatch), 0);
+    assert_true(dispatch_credit(h.dispatch, echo) == 0);
+    assert_int_equal(future_pending_reason(engine_oldest(echo)), PENDING_PAUSED);
+    dispatch_resume(h.dispatch);
+    assert_true(dispatch_credit(h.dispatch, echo) > 0);
     harness_deinit(&h);
 }
 

@@ -53,6 +53,35 @@ static void test_pause(void **state)
     fixture_deinit(&x);
 }
 
+/* While nothing may be claimed at all every function is as if paused, also one that is new; its own pause is another matter. */
+static void test_hold(void **state)
+{
+    struct lease *leases[4];
+    struct function *late;
+    struct fixture x;
+    struct future *f;
+
+    fixture_init(&x);
+    f = fixture_submit(&x, NULL);
+    engine_hold(x.e, 1);
+    late = engine_function_add(x.e, SPAN_LIT("late"), SPAN_LIT(""));
+    assert_non_null(late);
+    assert_true(late->gate.closed & GATE_PAUSED);
+    assert_int_equal(claim(&x, 4, leases), 0);
+    assert_int_equal(future_pending_reason(f), PENDING_PAUSED);
+    assert_null(x.fn->gate.paused);
+    assert_int_equal(engine_pause(x.e, x.fn, x.scope, SPAN_LIT("")), 0);
+    engine_resume(x.e, x.fn);
+    assert_int_equal(future_pending_reason(f), PENDING_PAUSED);
+    forget_work(&x);
+    engine_hold(x.e, 0);
+    assert_int_equal(list_length(&x.e->effects.work), 1);
+    assert_int_equal(late->gate.closed, 0);
+    assert_int_equal(future_pending_reason(f), PENDING_READY);
+    assert_int_equal(claim(&x, 4, leases), 1);
+    fixture_deinit(&x);
+}
+
 /* What runs goes on while it is paused. */
 static void test_pause_while_it_runs(void **state)
 {
@@ -371,6 +400,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
             cmocka_unit_test(test_pause),
+            cmocka_unit_test(test_hold),
             cmocka_unit_test(test_pause_while_it_runs),
             cmocka_unit_test(test_max_running),
             cmocka_unit_test(test_max_running_armed_and_cancelled),

@@ -143,6 +143,13 @@ static void test_reasons(void **state)
     harness_unary(&h, &call, "Functions/PauseFunction", "function: 'echo' reason: 'tea'");
     loopback_call_deinit(&call);
     expect(&h, a.text, PENDING_PAUSED, "", "tea");
+    engine_hold(h.engine, 1);
+    expect(&h, a.text, PENDING_PAUSED, "", "tea");
+    expect(&h, unserved.text, PENDING_PAUSED, "", "the daemon starts no tasks");
+    x = explain(&h, "function", "unserved");
+    assert_int_equal(x->pending_reason, PENDING_PAUSED);
+    harness_free(x);
+    engine_hold(h.engine, 0);
     x = explain(&h, "function", "unserved");
     assert_int_equal(x->pending_reason, PENDING_NO_WORKER);
     harness_free(x);
