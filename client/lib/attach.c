@@ -42,6 +42,9 @@ static void on_welcome(void *context, const struct welcome *welcome)
             welcome->heartbeat_interval.is_set ? MAX(welcome->heartbeat_interval.ns, HEARTBEAT_MIN_NS) : 0;
     w->ttl_ns = welcome->lease_ttl.is_set ? welcome->lease_ttl.ns : 0;
     w->max_result_bytes = (size_t)welcome->max_result_bytes;
+    w->max_told_bytes[TOLD_OUTPUT] = welcome->max_output_bytes;
+    w->max_told_bytes[TOLD_LOG] = welcome->max_log_bytes;
+    w->has_untold = 1;
     w->heartbeat_at = w->heartbeat_ns ? clock_add(now, w->heartbeat_ns) : CLOCK_NEVER;
     w->lost_at = w->patience_until = CLOCK_NEVER;
     futured_backoff_reset(&w->backoff);
@@ -50,14 +53,14 @@ static void on_welcome(void *context, const struct welcome *welcome)
     while (welcome->kept && inbox_next_lease(&kept, WELCOME_KEPT, &lease)) {
         struct futured_job *job = futured_worker_find(&w->told_jobs, &lease);
 
-        if (futured_worker_find(&w->running, &lease)) {
-            futured_report_started(w, &lease); /* again: the first time may have been lost */
-        } else if (job) {
+        if (job) {
             list_del(&job->link);
             w->n_told--;
-            w->told_bytes -= buf_len(&job->result);
+            w->told_bytes -= futured_job_bytes(job);
             list_push_back(&w->again, &job->link);
         }
+        if (futured_worker_find(&w->running, &lease) || futured_worker_find(&w->again, &lease))
+            futured_report_started(w, &lease); /* again: the first time may have been lost */
     }
     pthread_cond_broadcast(&w->work);
     snprintf(id, sizeof id, "%.*s", (int)MIN(welcome->worker_id.len, sizeof id - 1),
@@ -78,10 +81,8 @@ static void on_cancel(void *context, const struct lease_ref *lease, int64_t grac
     struct futured_worker *w = context;
     struct futured_job *job = futured_worker_find(&w->running, lease);
 
-    if (!job)
-        return;
-    futured_job_cancel(job, grace_ns, reason);
-    pthread_cond_broadcast(&w->room);
+    if (job)
+        futured_job_cancel(job, grace_ns, reason);
 }
 
 static void on_refused(void *context, const struct lease_ref *lease)
@@ -307,6 +308,8 @@ static void serve(struct futured_worker *w, mono_ns_t now)
 {
     if (!w->is_attached)
         return;
+    if (w->has_untold)
+        futured_report_told(w);
     if (w->phase == WORKER_SERVING)
         give_credit(w);
     else
@@ -355,7 +358,7 @@ void futured_attach_turn(struct futured_worker *w, short revents, mono_ns_t now)
     if (!w->conn)
         return;
     futured_conn_turn(w->conn, revents, now);
-    if (!is_lost(w)) {
+    for (int is_more = 1; is_more && !is_lost(w); is_more = futured_report_has_more(w)) {
         serve(w, now);
         futured_conn_turn(w->conn, 0, now);
     }

@@ -53,8 +53,17 @@ struct futured_job *futured_job_free(struct futured_job *job)
     inbox_item_free(job->item);
     arena_deinit(&job->texts);
     buf_deinit(&job->result);
+    for (int kind = 0; kind < TOLD_KINDS; kind++) {
+        buf_deinit(&job->told[kind].data);
+        buf_deinit(&job->told[kind].pieces);
+    }
     err_close(&job->cancel_fd);
     return mem_free(job);
+}
+
+size_t futured_job_bytes(const struct futured_job *job)
+{
+    return buf_len(&job->result) + buf_len(&job->told[TOLD_OUTPUT].data) + buf_len(&job->told[TOLD_LOG].data);
 }
 
 /* --- failing */

@@ -21,8 +21,19 @@ struct served { /* a function */
     void *arg;
 };
 
+enum told_kind { TOLD_OUTPUT, TOLD_LOG, TOLD_KINDS };
+
+/* What a job has said of a kind, as far as the daemon keeps it: it is said again where it may not have arrived. */
+struct told {
+    struct buf data, pieces;
+    size_t at;         /* the piece ... */
+    uint64_t n_sent;   /* ... of the first byte that was not sent on this connection */
+    uint64_t n_said;   /* the same of any connection */
+    uint64_t n_costly; /* n_said as the daemon counts it */
+};
+
 struct futured_job {
-    struct list link; /* in one of the worker's lists; its lock guards that, is_lost and the offsets */
+    struct list link; /* in one of the worker's lists; its lock guards that, is_lost and what was told */
     struct futured_worker *worker;
     struct item *item; /* NULL once it has ended */
     struct lease_ref lease;
@@ -47,8 +58,9 @@ struct futured_job {
     mono_ns_t start_at;
     int64_t start_user_ns, start_system_ns;
 
-    uint64_t n_output, n_log; /* bytes said */
-    int is_lost;              /* its lease is not current */
+    struct told told[TOLD_KINDS];
+    uint64_t told_on; /* the connection that it was sent on */
+    int is_lost;      /* its lease is not current */
     mono_ns_t told_at;
 };
 
@@ -56,6 +68,9 @@ struct futured_job {
  *   Owns:   the caller, futured_job_free; @item too, unless -ENOMEM or -errno (of the eventfd) is answered. */
 MUST_CHECK int futured_job_new(struct futured_job **ret, struct futured_worker *worker, struct item *item);
 struct futured_job *futured_job_free(struct futured_job *job);
+
+/* futured_job_bytes: what is kept to be told again. */
+size_t futured_job_bytes(const struct futured_job *job);
 
 /* futured_job_run: call its function, and see how it went. Not under the worker's lock. */
 void futured_job_run(struct futured_job *job);

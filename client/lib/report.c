@@ -7,6 +7,8 @@
 #include "client/lib/worker.h"
 #include "grpc/writer.h"
 
+#include <errno.h>
+
 enum {
     HELLO_NAME = 1,
     HELLO_TOKEN,
@@ -19,6 +21,7 @@ enum {
 };
 enum { FUNCTION_NAME = 1, FUNCTION_DOC, FUNCTION_CONTENT_TYPES, FUNCTION_VERSION = 5, FUNCTION_MAX_RUNNING };
 enum { CHUNK_LEASE = 1, CHUNK_STREAM, CHUNK_OFFSET, CHUNK_DATA, CHUNK_TIME };
+enum { CHUNK_COST_BYTES = 64 }; /* how much more the daemon counts each as */
 enum { PROGRESS_MESSAGE_BYTES = 1024 };
 
 /* One message of @number, by @put. */
@@ -158,6 +161,95 @@ void futured_report_heartbeat(struct futured_worker *w, uint64_t ping)
     say(w, ATTACH_HEARTBEAT, 12, put_number, &ping);
 }
 
+/* --- what was said while it runs */
+
+struct told_piece {
+    size_t begin, end; /* in told.data */
+    int stream;
+    wall_ns_t time; /* of its last byte */
+};
+
+struct chunk {
+    const struct futured_job *job;
+    const struct told *told;
+    struct told_piece piece;
+};
+
+static void put_chunk(struct writer *wr, const void *arg)
+{
+    const struct chunk *c = arg;
+
+    lease_ref_write(wr, CHUNK_LEASE, &c->job->lease);
+    writer_uint(wr, CHUNK_STREAM, (uint64_t)c->piece.stream);
+    writer_uint(wr, CHUNK_OFFSET, c->piece.begin);
+    writer_bytes(wr, CHUNK_DATA,
+                 (struct span){buf_head(&c->told->data) + c->piece.begin, c->piece.end - c->piece.begin});
+    writer_timestamp(wr, CHUNK_TIME, c->piece.time);
+}
+
+static struct told_piece *pieces_of(const struct told *t)
+{
+    return (struct told_piece *)(void *)buf_head(&t->pieces);
+}
+
+static size_t n_pieces(const struct told *t)
+{
+    return buf_len(&t->pieces) / sizeof(struct told_piece);
+}
+
+/* The next piece of what was not sent. 0: there is none. */
+static int take_piece(struct told *t, struct told_piece *ret)
+{
+    if (t->n_sent == buf_len(&t->data))
+        return 0;
+    while (pieces_of(t)[t->at].end <= t->n_sent)
+        t->at++;
+    *ret = pieces_of(t)[t->at];
+    ret->begin = t->n_sent;
+    t->n_sent = ret->end;
+    if (t->n_sent > t->n_said) {
+        t->n_costly += t->n_sent - t->n_said + CHUNK_COST_BYTES;
+        t->n_said = t->n_sent;
+    }
+    return 1;
+}
+
+/* 0: all that @job has said was sent on this connection; 1: there is no room for the rest, or no connection. */
+static int send_told(struct futured_worker *w, struct futured_job *job)
+{
+    static const uint32_t numbers[TOLD_KINDS] = {ATTACH_OUTPUT, ATTACH_LOG};
+    int is_more = 0;
+
+    for (int kind = 0; kind < TOLD_KINDS; kind++) {
+        struct told *t = &job->told[kind];
+        struct chunk chunk = {.job = job, .told = t};
+
+        if (job->told_on != w->n_connections)
+            t->n_sent = t->at = 0;
+        while (is_writable(w) && take_piece(t, &chunk.piece))
+            say(w, numbers[kind], chunk.piece.end - chunk.piece.begin + 100, put_chunk, &chunk);
+        is_more |= t->n_sent < buf_len(&t->data);
+    }
+    job->told_on = w->n_connections;
+    return is_more;
+}
+
+void futured_report_told(struct futured_worker *w)
+{
+    w->has_untold = 0;
+    LIST_FOREACH (l, &w->running) {
+        struct futured_job *job = LIST_ENTRY(l, struct futured_job, link);
+
+        if (!job->is_lost)
+            w->has_untold |= send_told(w, job);
+    }
+}
+
+int futured_report_has_more(const struct futured_worker *w)
+{
+    return w->has_untold && is_writable(w);
+}
+
 /* --- Finish */
 
 static struct span result_of(const struct futured_job *job)
@@ -232,6 +324,8 @@ static int send_in_turn(struct futured_worker *w, struct futured_job *job)
     w->in_pieces = job;
     r = send_pieces(w, job);
     if (r == 0)
+        r = send_told(w, job); /* which another connection may not have heard */
+    if (r == 0)
         say(w, ATTACH_FINISH, 200, put_finish, job);
     w->in_pieces = NULL;
     pthread_cond_broadcast(&w->room);
@@ -244,6 +338,8 @@ int futured_report_finish(struct futured_worker *w, struct futured_job *job)
 
     do {
         r = wait_for_room(w, job);
+        if (r == 0)
+            r = send_told(w, job);
         if (r == 0 && is_in_pieces(job))
             r = send_in_turn(w, job);
         else if (r == 0)
@@ -296,56 +392,62 @@ int futured_job_progress(struct futured_job *job, uint64_t completed, uint64_t t
     return r;
 }
 
-struct chunk {
-    const struct lease_ref *lease;
-    int stream;
-    uint64_t offset;
-    struct span data;
-};
-
-static void put_chunk(struct writer *wr, const void *arg)
+/* Behind what it has said before. 0; -ENOMEM. */
+static int keep_piece(struct told *t, int stream, struct span data)
 {
-    const struct chunk *c = arg;
+    while (data.len) {
+        size_t n = n_pieces(t), has = buf_len(&t->data), more;
+        struct told_piece *last = n ? &pieces_of(t)[n - 1] : NULL;
 
-    lease_ref_write(wr, CHUNK_LEASE, c->lease);
-    writer_uint(wr, CHUNK_STREAM, (uint64_t)c->stream);
-    writer_uint(wr, CHUNK_OFFSET, c->offset);
-    writer_bytes(wr, CHUNK_DATA, c->data);
-    writer_timestamp(wr, CHUNK_TIME, clock_wall());
+        if (!last || last->stream != stream || last->end - last->begin == FUTURED_WORKER_CHUNK_BYTES) {
+            const struct told_piece next = {has, has, stream, 0};
+
+            if (buf_append(&t->pieces, &next, sizeof next) < 0)
+                return -ENOMEM;
+            last = &pieces_of(t)[n];
+        }
+        more = MIN(data.len, FUTURED_WORKER_CHUNK_BYTES - (last->end - last->begin));
+        if (buf_append(&t->data, data.p, more) < 0)
+            return -ENOMEM;
+        last->end += more;
+        last->time = clock_wall();
+        data = (struct span){data.p + more, data.len - more};
+    }
+    return 0;
 }
 
-static int say_chunks(struct futured_job *job, uint32_t number, int stream, uint64_t *n_said,
-                      const void *data, size_t size)
+/* As much of @data as the daemon keeps, and a byte by which it sees that there was more. */
+static struct span kept_of(const struct told *t, uint64_t limit, const void *data, size_t size)
+{
+    uint64_t has = buf_len(&t->data);
+
+    if (limit == 0 || has > limit || t->n_costly > limit)
+        return (struct span){0};
+    return (struct span){data, (size_t)MIN(size, limit + 1 - has)};
+}
+
+static int tell(struct futured_job *job, enum told_kind kind, int stream, const void *data, size_t size)
 {
     struct futured_worker *w = job->worker;
-    int r = 0;
+    struct told *t = &job->told[kind];
+    int r = -1;
 
     pthread_mutex_lock(&w->lock);
-    for (size_t at = 0; at < size;) {
-        size_t n = MIN(size - at, (size_t)FUTURED_WORKER_CHUNK_BYTES);
-        const struct chunk chunk = {&job->lease, stream, *n_said, {(const uint8_t *)data + at, n}};
-
-        while (w->phase != WORKER_OVER && !job->is_lost && !futured_job_is_cancelled(job) && !is_writable(w))
-            pthread_cond_wait(&w->room, &w->lock);
-        if (w->phase == WORKER_OVER || job->is_lost || !is_writable(w)) {
-            r = -1;
-            break;
-        }
-        say(w, number, n + 100, put_chunk, &chunk);
-        futured_worker_wake(w);
-        *n_said += n;
-        at += n;
-    }
+    if (w->phase != WORKER_OVER && !job->is_lost)
+        r = keep_piece(t, stream, kept_of(t, w->max_told_bytes[kind], data, size));
+    if (r == 0 && send_told(w, job))
+        w->has_untold = 1;
+    futured_worker_wake(w);
     pthread_mutex_unlock(&w->lock);
-    return r;
+    return r < 0 ? -1 : 0;
 }
 
 int futured_job_output(struct futured_job *job, enum futured_stream stream, const void *data, size_t size)
 {
-    return say_chunks(job, ATTACH_OUTPUT, (int)stream, &job->n_output, data, size);
+    return tell(job, TOLD_OUTPUT, (int)stream, data, size);
 }
 
 int futured_job_log(struct futured_job *job, enum futured_stream stream, const void *data, size_t size)
 {
-    return say_chunks(job, ATTACH_LOG, (int)stream, &job->n_log, data, size);
+    return tell(job, TOLD_LOG, (int)stream, data, size);
 }

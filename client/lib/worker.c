@@ -293,7 +293,7 @@ struct futured_job *futured_worker_find(const struct list *list, const struct le
 static void drop_told(struct futured_worker *w, struct futured_job *job)
 {
     w->n_told--;
-    w->told_bytes -= buf_len(&job->result);
+    w->told_bytes -= futured_job_bytes(job);
     futured_job_free(job);
 }
 
@@ -376,7 +376,7 @@ static void tell(struct futured_worker *w, struct futured_job *job)
     job->told_at = clock_mono();
     list_push_back(&w->told_jobs, &job->link);
     w->n_told++;
-    w->told_bytes += buf_len(&job->result);
+    w->told_bytes += futured_job_bytes(job);
     futured_worker_forget(w, job->told_at, 0);
 }
 

@@ -18,7 +18,7 @@
 
 enum {
     FUTURED_TOLD_MAX = 256,               /* outcomes that are kept to be told again ... */
-    FUTURED_TOLD_BYTES = 8 * 1024 * 1024, /* ... their results together */
+    FUTURED_TOLD_BYTES = 8 * 1024 * 1024, /* ... with what they have said */
     FUTURED_PENDING_BYTES = 256 * 1024,   /* unsent: beyond that, who has more to say waits */
     FUTURED_TOKEN_BYTES = 33,
 };
@@ -70,6 +70,7 @@ struct futured_worker {
     int64_t heartbeat_ns, ttl_ns;
     uint64_t epoch; /* 0: there was no Welcome yet */
     size_t max_result_bytes;
+    uint64_t max_told_bytes[TOLD_KINDS];
 
     /* the work */
     enum worker_phase phase;
@@ -85,6 +86,7 @@ struct futured_worker {
     uint32_t n_told;
     size_t told_bytes;
     const struct futured_job *in_pieces; /* whose result is on its way in pieces: one at a time */
+    int has_untold;                      /* of running, what it has said is perhaps not sent */
 };
 
 /* --- worker.c; all under the lock but the first */
@@ -119,6 +121,9 @@ void futured_report_returned(struct futured_worker *w, const struct lease_ref *l
 void futured_report_released(struct futured_worker *w, const struct lease_ref *lease);
 void futured_report_credit(struct futured_worker *w, uint32_t credit);
 void futured_report_heartbeat(struct futured_worker *w, uint64_t ping);
+/* futured_report_told: what running jobs have said and there is room for. futured_report_has_more: whether that goes on. */
+void futured_report_told(struct futured_worker *w);
+int futured_report_has_more(const struct futured_worker *w);
 /* futured_report_finish: the outcome of @job, in as many messages as it needs; waits for room, and for a connection.
  *   Return: 0: it was told, on the connection that there is; -1: its lease is lost, or it is over. */
 MUST_CHECK int futured_report_finish(struct futured_worker *w, struct futured_job *job);

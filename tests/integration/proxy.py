@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Between a program and the daemon, to cut them apart."""
 import contextlib
+import queue
 import socket
 import threading
 
@@ -21,6 +22,7 @@ class Proxy:
         self.is_mute = False  # what the daemon says goes nowhere
         self.target, self.address = target.removeprefix("unix:"), f"unix:{path}"
         self.pairs, self.sockets = [], []  # what is connected; all that there were
+        self.deaf, self.unheard = set(), queue.SimpleQueue()  # the daemon's ends that hear nothing; what was said to them
         self.n_connected = threading.Semaphore(0)
         self.listener = socket.socket(socket.AF_UNIX)
         self.listener.bind(str(path))
@@ -50,9 +52,21 @@ class Proxy:
     def _copy(self, a, b, is_answer):
         with contextlib.suppress(OSError):
             while data := a.recv(65536):
-                if not (is_answer and self.is_mute):
+                if b in self.deaf:
+                    self.unheard.put(data)
+                elif not (is_answer and self.is_mute):
                     b.sendall(data)
         _shut(a, b)
+
+    def deafen(self):
+        """The daemon hears nothing more on the connections that there are."""
+        self.deaf.update(far for _, far in self.pairs)
+
+    def lose(self, *words):
+        """Until all of @words were said and not heard."""
+        said = b""
+        while not all(word in said for word in words):
+            said += self.unheard.get(timeout=DEADLINE)
 
     def cut(self):
         while self.n_connected.acquire(blocking=False):

@@ -138,6 +138,21 @@ class Worker(WorkerCase):
         self.assertEqual(self.ctl("run", "zeros", "1\n"), bytes(1))
         self.stop(worker)
 
+    def test_flooded_log(self):
+        """The daemon keeps a part, and the worker does not go on to send: what runs beside it is unharmed."""
+        worker = self.worker("--function", "floods", "--function", "waits", "--slots", "2", "--", "sh", "-c", (
+            f'[ "$FUTURED_FUNCTION" = floods ] && yes | head -c 40M >&2 || exec cat {self.fifo}'))
+        waits = self.submit("waits")
+        self.wait_running(waits)
+        id_ = self.submit("floods")
+        self.assertEqual(self.ctl("result", id_), b"")
+        log = self.text("logs", id_)
+        self.assertRegex(log, r"^(y\n){100000,}y?\n\[futured: the log of attempt 1 is cut here: .*\]\n$")
+        self.open_gate(b"unharmed")
+        self.assertEqual(self.ctl("result", waits), b"unharmed")
+        self.assertEqual(len(self.json("get", waits)["attempts"]), 1)
+        self.stop(worker)
+
     def test_usage(self):
         self.ctl("worker", "--", "cat", status=2, err="futurectl: worker needs --function: the name of what it serves\n")
         self.ctl("worker", "--function", "x", status=2, err=(
@@ -160,6 +175,8 @@ class Worker(WorkerCase):
 class Lost(WorkerCase):
     """The connection or the daemon goes, and comes again."""
 
+    functions = {"timeouts": {"lease_ttl": "5min"}}
+
     def _stop(self, server):
         if server.process.returncode != -signal.SIGKILL:
             super()._stop(server)
@@ -180,6 +197,50 @@ class Lost(WorkerCase):
         self.open_gate(b"all the same")
         self.assertEqual(self.ctl("result", id_), b"all the same")
         self.assertEqual(len(self.json("get", id_)["attempts"]), 1)
+        self.stop(worker)
+
+    def test_log(self):
+        """What was on its way is said again, without waiting for more."""
+        proxy = Proxy(self.directory / "proxy", self.server.address)
+        self.addCleanup(proxy.close)
+        worker = self.worker("-a", proxy.address, "--function", "tells", "--", "sh", "-c", (
+            f"echo early >&2; cat {self.fifo}; echo lost >&2; cat {self.fifo}; echo late >&2"))
+        id_ = self.submit("tells")
+        self.until_log(id_, "early\n")
+        proxy.deafen()
+        self.open_gate(b"a")
+        proxy.lose(b"lost\n")
+        proxy.cut()
+        self.until_log(id_, "early\nlost\n")
+        self.open_gate(b"b")
+        self.assertEqual(self.ctl("result", id_), b"ab")
+        self.assertEqual(self.text("logs", id_), "early\nlost\nlate\n")
+        self.assertEqual(len(self.json("get", id_)["attempts"]), 1)
+        self.goes_on(worker)
+
+    def test_all_of_an_attempt(self):
+        """Its start, its log and its end: all of it is said again."""
+        proxy = Proxy(self.directory / "proxy", self.server.address)
+        self.addCleanup(proxy.close)
+        worker = self.worker("-a", proxy.address, "--function", "tells", "--slots", "2", "--", "sh", "-c", "echo lost >&2; cat")
+        self.assertEqual(self.ctl("run", "tells", "x"), b"x")  # its credit was heard: that for one more
+        proxy.deafen()
+        id_ = self.submit("tells", "the end")
+        proxy.lose(b"lost\n", b"the end")
+        proxy.cut()
+        self.assertEqual(self.ctl("result", id_), b"the end")
+        self.assertEqual(self.text("logs", id_), "lost\n")
+        self.assertEqual(len(self.json("get", id_)["attempts"]), 1)
+        self.goes_on(worker)
+
+    def until_log(self, id_, text):
+        while (said := self.text("logs", id_)) != text:
+            self.assertTrue(text.startswith(said))
+
+    def goes_on(self, worker):
+        """After one cut."""
+        self.assertRegex(worker.stderr.readline(), "^futurectl: waiting for the daemon: ")
+        self.assertRegex(worker.stderr.readline(), r"^futurectl: serving as w-\d+\n$")
         self.stop(worker)
 
     def test_daemon(self):

@@ -189,8 +189,8 @@ enum futured_stream {
     FUTURED_STREAM_STDERR = 3,
     FUTURED_STREAM_LOG = 4
 };
-/* futured_job_output, futured_job_log: of any size; they wait while the daemon is not reached, or slower. The daemon keeps a
- * part, as its configuration says. What was on its way when a connection was lost may be missing. */
+/* futured_job_output, futured_job_log: of any size, and no wait. What the daemon keeps of an attempt, as its configuration
+ * says, is kept here too, and said again where a connection was lost; what is beyond that is dropped. -1 also without memory. */
 FUTURED_API int futured_job_output(struct futured_job *job, enum futured_stream stream, const void *data,
                                    size_t size);
 FUTURED_API int futured_job_log(struct futured_job *job, enum futured_stream stream, const void *data,
