@@ -380,9 +380,9 @@ class Hostile(ClientCase):
 
 
 class Examples(CliCase):
-    def start_example(self, name, *words):
+    def start_example(self, name, *words, **more):
         process = subprocess.Popen([*DIE_WITH_PARENT, BIN.parent / "client/examples" / name, *words], stdout=subprocess.PIPE,
-                                   stderr=subprocess.PIPE, text=True, env=self.environment())
+                                   stderr=subprocess.PIPE, text=True, env=self.environment(**more))
         self.addCleanup(process.stdout.close)
         self.addCleanup(process.stderr.close)
         self.addCleanup(process.wait)
@@ -394,6 +394,22 @@ class Examples(CliCase):
         out, err = process.communicate(timeout=DEADLINE)
         self.assertEqual((process.returncode, err), (0, ""))
         self.assertEqual(sorted(out.splitlines()), sorted(f"{sha256(x.encode())}  {x}" for x in ("one", "two", "three")))
+
+    def test_event_loop_cut(self):
+        """The loop goes over to the next connection; nothing runs twice."""
+        proxy = Proxy(self.directory / "proxy", self.server.address)
+        self.addCleanup(proxy.close)
+        self.ctl("pause", "sha256")
+        process = self.start_example("event-loop", "one", "two", "three", FUTURED_ADDRESS=proxy.address)
+        while self.text("count", "-f", "function = sha256") != "3\n":
+            pass
+        proxy.cut()
+        proxy.connected()
+        self.ctl("resume", "sha256")
+        out, err = process.communicate(timeout=DEADLINE)
+        self.assertEqual((process.returncode, err), (0, ""))
+        self.assertEqual(sorted(out.splitlines()), sorted(f"{sha256(x.encode())}  {x}" for x in ("one", "two", "three")))
+        self.assertEqual(self.text("count", "-f", "function = sha256"), "3\n")
 
     def test_worker(self):
         process = self.start_example("worker-text")
