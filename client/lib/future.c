@@ -114,6 +114,7 @@ static struct futured_task_options *new_options(struct arena *arena, const Futur
             .retention_ns = futured_box_span(from->retention),
             .initial_backoff_ns = FUTURED_NO_SPAN,
             .max_backoff_ns = FUTURED_NO_SPAN,
+            .jitter = -1,
             .on_lost = (enum futured_on_lost)from->on_lost,
             .n_depends_on = from->n_depends_on,
             .depends_on = (const char *const *)from->depends_on,
@@ -133,6 +134,10 @@ static struct futured_task_options *new_options(struct arena *arena, const Futur
         to->initial_backoff_ns = futured_box_span(from->retry->initial_backoff);
         to->max_backoff_ns = futured_box_span(from->retry->max_backoff);
         to->multiplier = from->retry->multiplier;
+        if (from->retry->jitter_presence_case == FUTURED__V1__RETRY_POLICY__JITTER_PRESENCE_JITTER)
+            to->jitter = from->retry->jitter;
+        to->n_non_retryable_types = from->retry->n_non_retryable_types;
+        to->non_retryable_types = (const char *const *)from->retry->non_retryable_types;
     }
     return to;
 }

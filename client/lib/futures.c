@@ -26,6 +26,7 @@ enum {
     MAP_KEY = 1,
     MAP_VALUE = 2,
     RETRY_ID = 1,
+    RETRY_OPTIONS = 2,
     RESCHEDULE_ID = 1,
     RESCHEDULE_PRIORITY = 2,
     RESCHEDULE_NOT_BEFORE = 3,
@@ -285,15 +286,40 @@ int futured_cancel(struct futured_client *client, const char *id, const char *re
                               ret ? futured_future_decode : NULL, ret);
 }
 
+struct retry {
+    const char *id;
+    const struct futured_request *request; /* NULL: the options of the task */
+};
+
 static void encode_retry(struct writer *w, const void *arg)
 {
-    writer_text(w, RETRY_ID, arg);
+    const struct retry *retry = arg;
+
+    writer_text(w, RETRY_ID, retry->id);
+    if (retry->request)
+        futured_request_write_options(retry->request, w, RETRY_OPTIONS);
+}
+
+static int call_retry(struct futured_client *client, const struct retry *retry, struct futured_future **ret)
+{
+    return futured_call_unary(client, METHOD("Retry"), encode_retry, retry,
+                              ret ? futured_future_decode : NULL, ret);
 }
 
 int futured_retry(struct futured_client *client, const char *id, struct futured_future **ret)
 {
-    return futured_call_unary(client, METHOD("Retry"), encode_retry, id, ret ? futured_future_decode : NULL,
-                              ret);
+    const struct retry retry = {.id = id};
+
+    return call_retry(client, &retry, ret);
+}
+
+int futured_retry_with(struct futured_client *client, const char *id, const struct futured_request *request,
+                       struct futured_future **ret)
+{
+    const struct retry retry = {.id = id, .request = request};
+
+    return futured_request_check(request) < 0 ? futured_client_no_memory(client)
+                                              : call_retry(client, &retry, ret);
 }
 
 static void encode_delete(struct writer *w, const void *arg)

@@ -32,6 +32,8 @@ enum {
     RETRY_INITIAL_BACKOFF = 2,
     RETRY_MULTIPLIER = 3,
     RETRY_MAX_BACKOFF = 4,
+    RETRY_JITTER = 5,
+    RETRY_NON_RETRYABLE_TYPES = 6,
 
     MAP_KEY = 1,
     MAP_VALUE = 2,
@@ -57,6 +59,11 @@ struct maybe_ns {
     int is_set;
 };
 
+struct texts {
+    char **at;
+    size_t n, cap;
+};
+
 struct futured_request {
     int is_broken;    /* memory failed in a setter */
     int is_too_large; /* the argument */
@@ -67,8 +74,7 @@ struct futured_request {
     struct bytes *argument;
     struct text_pair *labels;
     size_t n_labels, labels_cap;
-    char **depends_on;
-    size_t n_depends_on, depends_on_cap;
+    struct texts depends_on, non_retryable_types;
     char *idempotency_key, *concurrency_key, *fairness_key;
     enum futured_view view;
     enum futured_durability durability;
@@ -81,7 +87,8 @@ struct futured_request {
     int64_t not_before_ns, deadline_ns;
     uint32_t max_attempts;
     int64_t initial_backoff_ns, max_backoff_ns;
-    double multiplier;
+    double multiplier, jitter;
+    int has_jitter;
 };
 
 /* --- setters */
@@ -117,6 +124,27 @@ static int grow(void **items, size_t n, size_t *cap, size_t size)
     return 0;
 }
 
+static void add_text(struct futured_request *request, struct texts *texts, const char *text)
+{
+    void *at = texts->at;
+    char *copy = mem_strndup(text, strlen(text));
+
+    if (!copy || grow(&at, texts->n, &texts->cap, sizeof copy) < 0) {
+        mem_free(copy);
+        request->is_broken = 1;
+        return;
+    }
+    texts->at = at;
+    texts->at[texts->n++] = copy;
+}
+
+static void free_texts(struct texts *texts)
+{
+    for (size_t i = 0; i < texts->n; i++)
+        mem_free(texts->at[i]);
+    mem_free(texts->at);
+}
+
 struct futured_request *futured_request_new(const char *function)
 {
     struct futured_request *request = mem_zalloc(sizeof *request);
@@ -134,10 +162,9 @@ struct futured_request *futured_request_free(struct futured_request *request)
         mem_free(request->labels[i].key);
         mem_free(request->labels[i].value);
     }
-    for (size_t i = 0; i < request->n_depends_on; i++)
-        mem_free(request->depends_on[i]);
     mem_free(request->labels);
-    mem_free(request->depends_on);
+    free_texts(&request->depends_on);
+    free_texts(&request->non_retryable_types);
     mem_free(request->function);
     mem_free(request->content_type);
     mem_free(request->group);
@@ -200,20 +227,14 @@ void futured_request_add_label(struct futured_request *request, const char *key,
 
 void futured_request_add_dependency(struct futured_request *request, const char *id)
 {
-    void *ids;
-    char *copy;
+    if (request)
+        add_text(request, &request->depends_on, id);
+}
 
-    if (!request)
-        return;
-    ids = request->depends_on;
-    copy = mem_strndup(id, strlen(id));
-    if (!copy || grow(&ids, request->n_depends_on, &request->depends_on_cap, sizeof copy) < 0) {
-        mem_free(copy);
-        request->is_broken = 1;
-        return;
-    }
-    request->depends_on = ids;
-    request->depends_on[request->n_depends_on++] = copy;
+void futured_request_add_non_retryable_type(struct futured_request *request, const char *type)
+{
+    if (request)
+        add_text(request, &request->non_retryable_types, type);
 }
 
 #define SET_TEXT(name)                                                                 \
@@ -329,6 +350,14 @@ void futured_request_set_backoff(struct futured_request *request, int64_t initia
     request->max_backoff_ns = max_ns;
 }
 
+void futured_request_set_jitter(struct futured_request *request, double jitter)
+{
+    if (!request)
+        return;
+    request->jitter = jitter;
+    request->has_jitter = 1;
+}
+
 void futured_request_set_on_lost(struct futured_request *request, enum futured_on_lost on_lost)
 {
     if (request)
@@ -395,12 +424,23 @@ static void write_span(struct writer *w, uint32_t number, struct maybe_ns span)
         writer_duration(w, number, span.ns);
 }
 
+static void write_texts(struct writer *w, uint32_t number, const struct texts *texts)
+{
+    for (size_t i = 0; i < texts->n; i++)
+        writer_bytes_always(w, number, span_of_string(texts->at[i]));
+}
+
+static int has_retry(const struct futured_request *request)
+{
+    return request->max_attempts || request->initial_backoff_ns || request->max_backoff_ns ||
+           request->multiplier != 0 || request->has_jitter || request->non_retryable_types.n;
+}
+
 static void write_retry(const struct futured_request *request, struct writer *w)
 {
     struct writer_mark mark;
 
-    if (request->max_attempts == 0 && request->initial_backoff_ns == 0 && request->max_backoff_ns == 0 &&
-        request->multiplier == 0)
+    if (!has_retry(request))
         return;
     mark = writer_begin(w, OPTIONS_RETRY, 32);
     writer_uint(w, RETRY_MAX_ATTEMPTS, request->max_attempts);
@@ -410,26 +450,25 @@ static void write_retry(const struct futured_request *request, struct writer *w)
         writer_double(w, RETRY_MULTIPLIER, request->multiplier);
     if (request->max_backoff_ns)
         writer_duration(w, RETRY_MAX_BACKOFF, request->max_backoff_ns);
+    if (request->has_jitter)
+        writer_double_always(w, RETRY_JITTER, request->jitter);
+    write_texts(w, RETRY_NON_RETRYABLE_TYPES, &request->non_retryable_types);
     writer_end(w, mark);
 }
 
 static int has_options(const struct futured_request *request)
 {
     return request->durability || request->priority || request->delay.is_set || request->not_before_ns ||
-           request->deadline_ns || request->attempt_timeout.is_set || request->max_attempts ||
-           request->initial_backoff_ns || request->max_backoff_ns || request->multiplier != 0 ||
-           request->on_lost || request->n_depends_on || request->depend_policy || request->pass_results ||
+           request->deadline_ns || request->attempt_timeout.is_set || has_retry(request) ||
+           request->on_lost || request->depends_on.n || request->depend_policy || request->pass_results ||
            request->idempotency_key || request->key_policy || request->retention.is_set ||
            request->concurrency_key || request->fairness_key;
 }
 
-static void write_options(const struct futured_request *request, struct writer *w)
+void futured_request_write_options(const struct futured_request *request, struct writer *w, uint32_t number)
 {
-    struct writer_mark mark;
+    struct writer_mark mark = writer_begin(w, number, 64);
 
-    if (!has_options(request))
-        return;
-    mark = writer_begin(w, TASK_OPTIONS, 64);
     writer_uint(w, OPTIONS_DURABILITY, (uint64_t)request->durability);
     if (request->priority)
         writer_sint(w, OPTIONS_PRIORITY, request->priority);
@@ -439,8 +478,7 @@ static void write_options(const struct futured_request *request, struct writer *
     write_span(w, OPTIONS_ATTEMPT_TIMEOUT, request->attempt_timeout);
     write_retry(request, w);
     writer_uint(w, OPTIONS_ON_LOST, (uint64_t)request->on_lost);
-    for (size_t i = 0; i < request->n_depends_on; i++)
-        writer_bytes_always(w, OPTIONS_DEPENDS_ON, span_of_string(request->depends_on[i]));
+    write_texts(w, OPTIONS_DEPENDS_ON, &request->depends_on);
     writer_uint(w, OPTIONS_DEPEND_POLICY, (uint64_t)request->depend_policy);
     writer_uint(w, OPTIONS_PASS_RESULTS, request->pass_results != 0);
     write_text(w, OPTIONS_IDEMPOTENCY_KEY, request->idempotency_key);
@@ -466,7 +504,8 @@ static void write_task(const struct futured_request *request, struct writer *w)
         writer_text(w, MAP_VALUE, request->labels[i].value);
         writer_end(w, label);
     }
-    write_options(request, w);
+    if (has_options(request))
+        futured_request_write_options(request, w, TASK_OPTIONS);
     writer_end(w, mark);
 }
 

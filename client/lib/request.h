@@ -26,6 +26,9 @@ void futured_request_write_submit(const struct futured_request *request, struct 
 void futured_request_write_run(const struct futured_request *request, struct writer *w, const char *tag,
                                int announce);
 
+/* futured_request_write_options: its options alone, as the message TaskOptions in the field @number, also where there are none. */
+void futured_request_write_options(const struct futured_request *request, struct writer *w, uint32_t number);
+
 /* futured_request_tell: call what futured_request_on_accepted has set. Whether there is something: _wants_told. */
 int futured_request_wants_told(const struct futured_request *request);
 void futured_request_tell(const struct futured_request *request, const struct futured_future *future);

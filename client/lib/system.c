@@ -15,6 +15,9 @@ enum {
     WORKERS_PAGE_TOKEN = 2,
     WORKERS_FUNCTION = 3,
     WORKERS_WORKERS = 1,
+    STEER_WORKER_ID = 1,
+    STEER_REASON = 2,
+    STEER_TIMEOUT = 3,
     STATS_PREFIX = 1,
     STATS_OPENMETRICS = 2,
     RELOAD_DRY_RUN = 1,
@@ -47,13 +50,8 @@ static void encode_workers(struct writer *w, const void *arg)
         writer_text(w, WORKERS_FUNCTION, list->function);
 }
 
-static struct futured_worker_info *new_worker(struct arena *arena, const Futured__V1__WorkerInfo *from,
-                                              struct span wire)
+static void fill_worker(const Futured__V1__WorkerInfo *from, struct span wire, struct futured_worker_info *to)
 {
-    struct futured_worker_info *to = futured_box_array(arena, 1, sizeof *to);
-
-    if (!to)
-        return NULL;
     *to = (struct futured_worker_info){
             .id = from->id,
             .name = from->name,
@@ -71,7 +69,19 @@ static struct futured_worker_info *new_worker(struct arena *arena, const Futured
             .last_seen_time_ns = futured_box_time(from->last_seen_time),
             .wire = {.data = wire.p, .size = wire.len},
     };
-    return to;
+}
+
+/* The bytes of the next one: the field 1 of both answers, of which the generated code has found as many. */
+static struct span next_worker(struct wire_reader *reader)
+{
+    struct wire_field field = {0};
+    int r;
+
+    do
+        r = wire_next(reader, &field);
+    while (r == 0 && field.number != WORKERS_WORKERS);
+    ASSERT(r == 0);
+    return field.bytes;
 }
 
 static int fill_workers(struct arena *arena, const Futured__V1__ListWorkersResponse *from,
@@ -80,20 +90,14 @@ static int fill_workers(struct arena *arena, const Futured__V1__ListWorkersRespo
     struct wire_reader reader = wire_reader((struct span){wire.data, wire.size});
     struct futured_worker_info **list =
             futured_box_array(arena, from->n_workers, sizeof(struct futured_worker_info *));
-    struct wire_field field = {0};
 
     if (!list)
         return -ENOMEM;
     for (size_t i = 0; i < from->n_workers; i++) {
-        int r;
-
-        do
-            r = wire_next(&reader, &field);
-        while (r == 0 && field.number != WORKERS_WORKERS);
-        ASSERT(r == 0); /* the generated code has found as many */
-        list[i] = new_worker(arena, from->workers[i], field.bytes);
+        list[i] = futured_box_array(arena, 1, sizeof *list[i]);
         if (!list[i])
             return -ENOMEM;
+        fill_worker(from->workers[i], next_worker(&reader), list[i]);
     }
     to->n_workers = from->n_workers;
     to->workers = (const struct futured_worker_info *const *)list;
@@ -140,6 +144,76 @@ struct futured_workers *futured_workers_free(struct futured_workers *workers)
     if (workers)
         futured_box_free(&CONTAINER_OF(workers, struct workers_box, workers)->box);
     return NULL;
+}
+
+struct worker_box {
+    struct futured_box box;
+    struct futured_worker_info worker;
+};
+
+struct steer {
+    const char *worker_id, *reason;
+    int64_t timeout_ns;
+};
+
+static void encode_steer(struct writer *w, const void *arg)
+{
+    const struct steer *steer = arg;
+
+    writer_text(w, STEER_WORKER_ID, steer->worker_id);
+    if (steer->reason)
+        writer_text(w, STEER_REASON, steer->reason);
+    if (steer->timeout_ns >= 0)
+        writer_duration(w, STEER_TIMEOUT, steer->timeout_ns);
+}
+
+static int decode_worker(struct span reply, void *ret)
+{
+    const Futured__V1__DrainWorkerResponse *from;
+    ProtobufCMessage *message;
+    struct futured_bytes wire;
+    struct wire_reader reader;
+    struct worker_box *to;
+    struct futured_box *box;
+    int r = futured_box_new(&box, sizeof *to, &futured__v1__drain_worker_response__descriptor, reply,
+                            &message);
+
+    if (r)
+        return r;
+    from = (const Futured__V1__DrainWorkerResponse *)(const void *)message;
+    r = from->worker ? futured_box_wire(&box->arena, reply, &wire) : FUTURED_CALL_E_MALFORMED;
+    if (r) {
+        futured_box_free(box);
+        return r;
+    }
+    to = CONTAINER_OF(box, struct worker_box, box);
+    reader = wire_reader((struct span){wire.data, wire.size});
+    fill_worker(from->worker, next_worker(&reader), &to->worker);
+    *(struct futured_worker_info **)ret = &to->worker;
+    return 0;
+}
+
+int futured_drain_worker(struct futured_client *client, const char *worker_id, const char *reason,
+                         int64_t timeout_ns, struct futured_worker_info **ret)
+{
+    const struct steer steer = {.worker_id = worker_id, .reason = reason, .timeout_ns = timeout_ns};
+
+    return futured_call_unary(client, "/futured.v1.Workers/DrainWorker", encode_steer, &steer,
+                              ret ? decode_worker : NULL, ret);
+}
+
+struct futured_worker_info *futured_worker_info_free(struct futured_worker_info *worker)
+{
+    if (worker)
+        futured_box_free(&CONTAINER_OF(worker, struct worker_box, worker)->box);
+    return NULL;
+}
+
+int futured_kill_worker(struct futured_client *client, const char *worker_id, const char *reason)
+{
+    const struct steer steer = {.worker_id = worker_id, .reason = reason, .timeout_ns = FUTURED_NO_SPAN};
+
+    return futured_call_once(client, "/futured.v1.Workers/KillWorker", encode_steer, &steer, NULL, NULL);
 }
 
 /* --- statistics */

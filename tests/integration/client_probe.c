@@ -64,6 +64,41 @@ static void on_future(char **words)
         futured_future_free(future);
 }
 
+/* drain-worker ID, kill-worker ID */
+static void on_worker(char **words)
+{
+    struct futured_worker_info *worker = NULL;
+    int code = strcmp(words[0], "kill-worker")
+                       ? futured_drain_worker(client, words[1], "the probe", FUTURED_NO_SPAN, &worker)
+                       : futured_kill_worker(client, words[1], "the probe");
+
+    if (worker)
+        printf("%s %d\n", worker->id, (int)worker->state);
+    else
+        fail(code);
+    futured_worker_info_free(worker);
+}
+
+/* retry-with ID TYPE: again, with a jitter of 0.5 and errors of TYPE not retried; what holds then. */
+static void on_retry_with(char **words)
+{
+    struct futured_request *request = futured_request_new(NULL);
+    struct futured_future *future = NULL;
+    int code;
+
+    futured_request_set_jitter(request, 0.5);
+    futured_request_add_non_retryable_type(request, words[2]);
+    code = futured_retry_with(client, words[1], request, &future);
+    futured_request_free(request);
+    if (code) {
+        fail(code);
+        return;
+    }
+    printf("%s %g %s\n", future->retry_of, future->effective_options->jitter,
+           future->effective_options->non_retryable_types[0]);
+    futured_future_free(future);
+}
+
 static void on_completed(char **words, int n)
 {
     int code = completions
@@ -265,6 +300,10 @@ static void on_line(char *line)
         on_submit_all(words);
     else if (strcmp(words[0], "async") == 0)
         on_async(words);
+    else if (strstr(words[0], "-worker"))
+        on_worker(words);
+    else if (strcmp(words[0], "retry-with") == 0)
+        on_retry_with(words);
     else if (strcmp(words[0], "delete") == 0)
         fail(futured_delete(client, words[1]));
     else if (strcmp(words[0], "ping") == 0)

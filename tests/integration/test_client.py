@@ -186,6 +186,26 @@ class Cut(ClientCase):
         self.assertEqual(self.text("count", "-f", "function = gate"), "1\n")
 
 
+class Calls(ClientCase):
+    """What futurectl has no use for."""
+
+    def test_workers(self):
+        probe = self.probe(self.server.address)
+        first, second = (worker["id"] for worker in self.json("workers"))
+        self.assertEqual(probe.ask("drain-worker", first), f"{first} 3")
+        self.assertEqual(probe.ask("kill-worker", second), "OK")
+        while {first, second} & {worker["id"] for worker in self.json("workers")}:
+            pass
+        for words in "drain-worker", "kill-worker":
+            self.assertEqual(probe.ask(words, first), "NOT_FOUND NO_SUCH_WORKER")
+
+    def test_retry_with(self):
+        probe = self.probe(self.server.address)
+        failed = self.submit("exit7", "x")
+        self.ctl("result", failed, status=1, err=None)
+        self.assertEqual(probe.ask("retry-with", failed, "ValueError"), f"{failed} 0.5 ValueError")
+
+
 class Restarted(ClientCase):
     """The daemon dies, and the next one has its store."""
 

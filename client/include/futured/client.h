@@ -192,8 +192,8 @@ FUTURED_API FUTURED_MUST_CHECK int futured_client_set_token(struct futured_clien
 /* futured_client_set_patience: for how long, from the first failure on, the client bears that the daemon is away or takes no
  * calls; 0 (at first): not at all, what fails has failed. Within that time it connects again, with growing pauses (50 ms to
  * 5 s, half of each by chance, not less than what the daemon asks for), and
- *   - repeats calls that ended UNAVAILABLE, but those that may have been done and must not be done twice: futured_delete, the
- *     calls about many, and submissions whose request ID was set to "";
+ *   - repeats calls that ended UNAVAILABLE, but those that may have been done and must not be done twice: futured_delete,
+ *     futured_kill_worker, the calls about many, and submissions whose request ID was set to "";
  *   - opens lost streams again, so that each result comes once: futured_completions with what was not answered,
  *     futured_pipeline with what is in flight, futured_watch where it was (see there). A restart of the daemon is no more
  *     than that, for futures that survive it.
@@ -261,6 +261,11 @@ FUTURED_API void futured_request_set_max_attempts(struct futured_request *reques
 /* futured_request_set_backoff: pauses between attempts; 0 is the daemon's default of each. */
 FUTURED_API void futured_request_set_backoff(struct futured_request *request, int64_t initial_ns,
                                              double multiplier, int64_t max_ns);
+/* futured_request_set_jitter: the part of each pause that is random, 0 to 1. */
+FUTURED_API void futured_request_set_jitter(struct futured_request *request, double jitter);
+/* futured_request_add_non_retryable_type: an error of this type, or with this reason of the function, ends the future at once;
+ * at most 64. */
+FUTURED_API void futured_request_add_non_retryable_type(struct futured_request *request, const char *type);
 FUTURED_API void futured_request_set_on_lost(struct futured_request *request, enum futured_on_lost on_lost);
 FUTURED_API void futured_request_set_idempotency_key(struct futured_request *request, const char *key,
                                                      enum futured_key_policy policy);
@@ -288,6 +293,9 @@ struct futured_task_options {
     const char *idempotency_key;
     enum futured_key_policy key_policy;
     const char *concurrency_key, *fairness_key;
+    double jitter; /* < 0: not said */
+    size_t n_non_retryable_types;
+    const char *const *non_retryable_types;
 };
 
 struct futured_task {
@@ -412,6 +420,11 @@ FUTURED_API FUTURED_MUST_CHECK int futured_cancel(struct futured_client *client,
  * retry that exists. */
 FUTURED_API FUTURED_MUST_CHECK int futured_retry(struct futured_client *client, const char *id,
                                                  struct futured_future **ret);
+/* futured_retry_with: the same with the options of @request (of which nothing else is looked at) in place of all options of the
+ * task; durability and idempotency key must not be among them. */
+FUTURED_API FUTURED_MUST_CHECK int futured_retry_with(struct futured_client *client, const char *id,
+                                                      const struct futured_request *request,
+                                                      struct futured_future **ret);
 
 /* futured_delete: forget a finished future now. */
 FUTURED_API FUTURED_MUST_CHECK int futured_delete(struct futured_client *client, const char *id);
@@ -711,6 +724,17 @@ struct futured_workers {
 FUTURED_API FUTURED_MUST_CHECK int futured_list_workers(struct futured_client *client, const char *function,
                                                         const char *page_token, struct futured_workers **ret);
 FUTURED_API struct futured_workers *futured_workers_free(struct futured_workers *workers);
+
+/* futured_drain_worker: the worker of that ID finishes what it runs and is given nothing more; of the pool, its whole process.
+ * After @timeout_ns (< 0: as long as it takes) it is killed. @reason may be NULL, and so may @ret: the worker as it is now.
+ * futured_kill_worker: it ends now, and what it runs is lost. NOT_FOUND: there is none of that ID. */
+FUTURED_API FUTURED_MUST_CHECK int futured_drain_worker(struct futured_client *client, const char *worker_id,
+                                                        const char *reason, int64_t timeout_ns,
+                                                        struct futured_worker_info **ret);
+FUTURED_API FUTURED_MUST_CHECK int futured_kill_worker(struct futured_client *client, const char *worker_id,
+                                                       const char *reason);
+/* futured_worker_info_free: one that was answered alone. */
+FUTURED_API struct futured_worker_info *futured_worker_info_free(struct futured_worker_info *worker);
 
 struct futured_stats {
     const char *openmetrics; /* values with their names and meanings, as OpenMetrics text */

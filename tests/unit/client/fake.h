@@ -197,6 +197,8 @@ static inline int fake_init(struct fake *fake)
             {"/futured.v1.Functions/ResumeFunction", GRPC_UNARY, &fake_handler, NULL, 0},
             {"/futured.v1.Functions/SetFunctionLimits", GRPC_UNARY, &fake_handler, NULL, 0},
             {"/futured.v1.Workers/ListWorkers", GRPC_UNARY, NULL, NULL, 0},
+            {"/futured.v1.Workers/DrainWorker", GRPC_UNARY, &fake_handler, NULL, 0},
+            {"/futured.v1.Workers/KillWorker", GRPC_UNARY, &fake_handler, NULL, 0},
             {"/grpc.health.v1.Health/Check", GRPC_UNARY, &fake_handler, NULL, 0},
     };
     int r;

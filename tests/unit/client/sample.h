@@ -75,7 +75,7 @@ static inline size_t sample_whole(uint8_t out[static SAMPLE_BYTES])
          before[] = SAMPLE_ID "0", after[] = SAMPLE_ID "2", alice[] = "alice", why[] = "too slow",
          peer[] = "unix:uid=0,pid=7", dependency[] = SAMPLE_ID "9", key[] = "job-1", one[] = "disk",
          fair[] = "team-a", argument[] = "hello\nworld";
-    char *depends_on[1] = {dependency};
+    char *depends_on[1] = {dependency}, *never[1] = {kind};
 
     submitted.seconds = 1769860800; /* 2026-01-31T12:00:00Z */
     submitted.nanos = 123000000;
@@ -97,6 +97,10 @@ static inline size_t sample_whole(uint8_t out[static SAMPLE_BYTES])
     retry.max_attempts = 2;
     retry.initial_backoff = &span;
     retry.multiplier = 1.5;
+    retry.jitter_presence_case = FUTURED__V1__RETRY_POLICY__JITTER_PRESENCE_JITTER;
+    retry.jitter = 0.5;
+    retry.n_non_retryable_types = 1;
+    retry.non_retryable_types = never;
     retry.max_backoff = &span;
     options.durability = FUTURED__V1__DURABILITY__DURABILITY_EPHEMERAL;
     options.priority = -5;

@@ -37,7 +37,9 @@ static void check_options(const struct futured_task_options *o)
     assert_int_equal(o->retention_ns, 1500 * NS_PER_MS);
     assert_int_equal(o->max_attempts, 2);
     assert_int_equal(o->initial_backoff_ns, 1500 * NS_PER_MS);
-    assert_true(o->multiplier == 1.5);
+    assert_true(o->multiplier == 1.5 && o->jitter == 0.5);
+    assert_int_equal(o->n_non_retryable_types, 1);
+    assert_string_equal(o->non_retryable_types[0], "ValueError");
     assert_int_equal(o->max_backoff_ns, 1500 * NS_PER_MS);
     assert_int_equal(o->on_lost, FUTURED_ON_LOST_FAIL);
     assert_int_equal(o->n_depends_on, 1);

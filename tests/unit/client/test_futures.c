@@ -355,6 +355,32 @@ static void test_retry(void **state)
     FREE(retry_request, r);
 }
 
+/* Options that are there and say nothing are others than none. */
+static void test_retry_with(void **state)
+{
+    struct fake *fake = *state;
+    struct futured_request *request = futured_request_new(NULL);
+    struct futured_future *future = NULL;
+    Futured__V1__RetryRequest *r;
+
+    fake->on_request = answer_future;
+    assert_int_equal(futured_retry_with(fake->client, "i", request, NULL), FUTURED_OK);
+    r = REQUEST(retry_request);
+    assert_string_equal(r->id, "i");
+    assert_non_null(r->options);
+    assert_null(r->options->retry);
+    FREE(retry_request, r);
+
+    futured_request_set_jitter(request, 0.25);
+    assert_int_equal(futured_retry_with(fake->client, "i", request, &future), FUTURED_OK);
+    expect_future(future);
+    r = REQUEST(retry_request);
+    assert_true(r->options->retry->jitter == 0.25);
+    FREE(retry_request, r);
+    futured_request_free(request);
+    assert_int_equal(futured_retry_with(fake->client, "i", NULL, &future), FUTURED_RESOURCE_EXHAUSTED);
+}
+
 static void test_reschedule(void **state)
 {
     struct futured_reschedule_options options = FUTURED_RESCHEDULE_OPTIONS_INIT;
@@ -425,10 +451,11 @@ int main(void)
 {
 #define WITH_FAKE(test) cmocka_unit_test_setup_teardown(test, fake_setup, fake_teardown)
     const struct CMUnitTest tests[] = {
-            WITH_FAKE(test_submit), WITH_FAKE(test_submit_wrong), WITH_FAKE(test_run),
-            WITH_FAKE(test_again),  WITH_FAKE(test_run_tells),    WITH_FAKE(test_get),
-            WITH_FAKE(test_cancel), WITH_FAKE(test_delete),       WITH_FAKE(test_annotate),
-            WITH_FAKE(test_retry),  WITH_FAKE(test_reschedule),   cmocka_unit_test(test_memory),
+            WITH_FAKE(test_submit),        WITH_FAKE(test_submit_wrong), WITH_FAKE(test_run),
+            WITH_FAKE(test_again),         WITH_FAKE(test_run_tells),    WITH_FAKE(test_get),
+            WITH_FAKE(test_cancel),        WITH_FAKE(test_delete),       WITH_FAKE(test_annotate),
+            WITH_FAKE(test_retry),         WITH_FAKE(test_retry_with),   WITH_FAKE(test_reschedule),
+            cmocka_unit_test(test_memory),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -46,6 +46,9 @@ static void fill(struct futured_request *request)
     futured_request_set_retention(request, INT64_C(60000000000));
     futured_request_set_max_attempts(request, 3);
     futured_request_set_backoff(request, INT64_C(1000000000), 2.5, INT64_C(10000000000));
+    futured_request_set_jitter(request, 0); /* is a value */
+    for (int i = 0; i < 20; i++)
+        futured_request_add_non_retryable_type(request, i ? "t" : "t0");
     futured_request_set_on_lost(request, FUTURED_ON_LOST_FAIL);
     futured_request_set_idempotency_key(request, "k", FUTURED_KEY_REJECT);
     futured_request_set_concurrency_key(request, "c");
@@ -89,6 +92,10 @@ static void test_everything(void **state)
     assert_int_equal(o->retry->initial_backoff->seconds, 1);
     assert_true(o->retry->multiplier == 2.5);
     assert_int_equal(o->retry->max_backoff->seconds, 10);
+    assert_int_equal(o->retry->jitter_presence_case, FUTURED__V1__RETRY_POLICY__JITTER_PRESENCE_JITTER);
+    assert_true(o->retry->jitter == 0);
+    assert_int_equal(o->retry->n_non_retryable_types, 20);
+    assert_string_equal(o->retry->non_retryable_types[0], "t0");
     assert_int_equal(o->on_lost, FUTURED__V1__ON_LOST__ON_LOST_FAIL);
     assert_string_equal(o->idempotency_key, "k");
     assert_int_equal(o->key_policy, FUTURED__V1__KEY_POLICY__KEY_POLICY_REJECT);
