@@ -99,9 +99,11 @@ static const struct grpc_client_handler handler = {
 /* --- birth and death */
 
 int futured_call_new(struct futured_call **ret, struct futured_client *client, const char *path,
-                     int64_t timeout_ns)
+                     int64_t timeout_ns, const struct bytes *traceparent)
 {
-    const struct grpc_client_call_options options = {.timeout_ns = timeout_ns};
+    const struct h2_header trace = {SPAN_LIT("traceparent"), SPAN_OF_BYTES(traceparent)};
+    const struct grpc_client_call_options options = {
+            .timeout_ns = timeout_ns, .metadata = &trace, .n_metadata = traceparent != NULL};
     struct futured_call *call;
     struct grpc_status status;
     int r, code = futured_client_ensure(client);

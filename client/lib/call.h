@@ -27,11 +27,12 @@ struct futured_call {
     struct grpc_status status;
 };
 
-/* futured_call_new: open a call to the method @path, which is over by @timeout_ns (<= 0: none).
+/* futured_call_new: open a call to the method @path, which is over by @timeout_ns (<= 0: none); @traceparent: for what is
+ *   submitted by it, NULL: none.
  *   Owns:   the caller, futured_call_free.
  *   Return: FUTURED_OK, or a code noted in the client. */
 MUST_CHECK int futured_call_new(struct futured_call **ret, struct futured_client *client, const char *path,
-                                int64_t timeout_ns);
+                                int64_t timeout_ns, const struct bytes *traceparent);
 /* futured_call_free: a call that is not over is cancelled, or left to end by itself where @is_done (all that
  * it was for has come). NULL allowed. */
 struct futured_call *futured_call_free(struct futured_call *call, int is_done);

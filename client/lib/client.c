@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "client/lib/client.h"
 
+#include "base/limit.h"
 #include "base/mem.h"
 #include "client/lib/retry.h"
 
@@ -304,12 +305,39 @@ int futured_client_set_token(struct futured_client *client, const char *token)
     return code;
 }
 
+/* By "Trace Context" of the W3C: version-trace-parent-flags, all in hexadecimal. */
+static int is_traceparent(const char *text)
+{
+    size_t n = strlen(text);
+
+    return n >= 55 && n <= LIMIT_KEY_BYTES && text[strspn(text, "0123456789abcdef-")] == '\0' &&
+           text[2] == '-' && text[35] == '-' && text[52] == '-';
+}
+
+int futured_client_set_traceparent(struct futured_client *client, const char *traceparent)
+{
+    struct bytes *copy = NULL;
+
+    if (traceparent && !is_traceparent(traceparent))
+        return fail_here(client, GRPC_INVALID_ARGUMENT, "BAD_TRACEPARENT",
+                         "a traceparent has the form 00-TRACE-PARENT-FLAGS, in hexadecimal");
+    if (traceparent) {
+        copy = bytes_dup(traceparent, strlen(traceparent));
+        if (!copy)
+            return futured_client_no_memory(client);
+    }
+    bytes_unref(client->traceparent);
+    client->traceparent = copy;
+    return FUTURED_OK;
+}
+
 struct futured_client *futured_client_free(struct futured_client *client)
 {
     if (!client)
         return NULL;
     futured_retry_drop_all(client);
     futured_conn_free(client->conn);
+    bytes_unref(client->traceparent);
     mem_free(client->address.ca);
     mem_free(client->address.certificate);
     mem_free(client->address.key);

@@ -21,8 +21,9 @@ struct futured_client {
     struct futured_conn *conn; /* NULL before the first call */
     int64_t timeout_ns;        /* <= 0: none */
     struct futured_status_box last;
-    char id_prefix[24]; /* of request IDs made on this connection: 96 random bits */
-    uint32_t n_ids;     /* how many; 0: there is no prefix yet */
+    struct bytes *traceparent; /* of what begins now; NULL: none */
+    char id_prefix[24];        /* of request IDs made on this connection: 96 random bits */
+    uint32_t n_ids;            /* how many; 0: there is no prefix yet */
     uint64_t n_connections;
 
     int64_t patience_ns; /* 0: what fails has failed */

@@ -109,7 +109,8 @@ static int send_ask(struct futured_completions *completions, const char *const *
 /* A code, noted in the client. */
 static int open_call(struct futured_completions *completions)
 {
-    return futured_call_new(&completions->call, completions->client, "/futured.v1.Futures/AsCompleted", 0);
+    return futured_call_new(&completions->call, completions->client, "/futured.v1.Futures/AsCompleted", 0,
+                            NULL);
 }
 
 /* Whether what ended with @status is the end; else it is opened again later. */

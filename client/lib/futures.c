@@ -172,11 +172,11 @@ static int run_answers(struct futured_call *call, const struct futured_request *
 }
 
 static int run_announced_once(struct futured_client *client, const struct futured_request *request,
-                              mono_ns_t until, struct futured_future **ret)
+                              const struct bytes *traceparent, mono_ns_t until, struct futured_future **ret)
 {
     struct futured_call *call;
     int64_t left = until == CLOCK_NEVER ? 0 : MAX(until - clock_mono(), (int64_t)1);
-    int code = futured_call_new(&call, client, METHOD("RunStream"), left);
+    int code = futured_call_new(&call, client, METHOD("RunStream"), left, traceparent);
 
     if (code)
         return code;
@@ -192,6 +192,7 @@ static int run_announced(struct futured_client *client, const struct futured_req
                          struct futured_future **ret)
 {
     mono_ns_t until = futured_client_until(client);
+    struct bytes *traceparent;
     struct grpc_status status;
     int code;
 
@@ -201,14 +202,19 @@ static int run_announced(struct futured_client *client, const struct futured_req
                    "futured_request_on_accepted is for calls that are waited for");
         return futured_client_fail(client, &status, "");
     }
+    traceparent = bytes_ref(client->traceparent); /* who is told may set another one */
     for (;;) {
-        code = run_announced_once(client, request, until, ret);
+        code = run_announced_once(client, request, traceparent, until, ret);
         if (code == FUTURED_OK ||
             !futured_client_may_retry(client, &client->last.raw, futured_request_has_id(request)))
-            return code;
-        if (futured_client_pause(client, until))
-            return futured_call_late(client);
+            break;
+        if (futured_client_pause(client, until)) {
+            code = futured_call_late(client);
+            break;
+        }
     }
+    bytes_unref(traceparent);
+    return code;
 }
 
 int futured_run(struct futured_client *client, struct futured_request *request, struct futured_future **ret)

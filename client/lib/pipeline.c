@@ -43,7 +43,8 @@ struct futured_pipeline {
     struct futured_client *client;
     struct futured_call *call; /* NULL before the first put, and where it is to be opened again */
     struct grpc_status why;    /* of the stream that was lost, for slots that are */
-    int submits;               /* SubmitStream: accepted is enough */
+    struct bytes *traceparent;
+    int submits; /* SubmitStream: accepted is enough */
     uint32_t n_slots, n_in_flight;
     struct list unused, sent, lost;
     struct slot slots[];
@@ -71,6 +72,7 @@ static struct futured_pipeline *pipeline_new(struct futured_client *client, uint
     if (!pipeline)
         return NULL;
     pipeline->client = client;
+    pipeline->traceparent = bytes_ref(client->traceparent);
     pipeline->submits = submits;
     pipeline->n_slots = n;
     list_init(&pipeline->unused);
@@ -98,6 +100,7 @@ struct futured_pipeline *futured_pipeline_free(struct futured_pipeline *pipeline
     futured_call_free(pipeline->call, pipeline->n_in_flight == 0);
     for (uint32_t i = 0; i < pipeline->n_slots; i++)
         buf_deinit(&pipeline->slots[i].wire);
+    bytes_unref(pipeline->traceparent);
     return mem_free(pipeline);
 }
 
@@ -228,7 +231,7 @@ static int open_call(struct futured_pipeline *pipeline)
 {
     const char *path =
             pipeline->submits ? "/futured.v1.Futures/SubmitStream" : "/futured.v1.Futures/RunStream";
-    int code = futured_call_new(&pipeline->call, pipeline->client, path, 0);
+    int code = futured_call_new(&pipeline->call, pipeline->client, path, 0, pipeline->traceparent);
 
     if (code)
         return code;

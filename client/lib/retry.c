@@ -30,6 +30,7 @@ struct operation {
     int is_safe;
     uint32_t timeout_number; /* field that says how long the daemon may wait, till wait_until; 0: none */
     mono_ns_t until, wait_until;
+    struct bytes *traceparent; /* that holds as it begins */
     struct futured_call *call; /* NULL: waiting */
     int is_over, code;
     struct buf request;
@@ -66,7 +67,7 @@ static void encode_attempt(struct writer *w, const void *arg)
 static void attempt(struct operation *op, mono_ns_t now)
 {
     int64_t left = op->until == CLOCK_NEVER ? 0 : op->until - now;
-    int code = futured_call_new(&op->call, op->client, op->path, left);
+    int code = futured_call_new(&op->call, op->client, op->path, left, op->traceparent);
 
     if (code) {
         failed(op, code);
@@ -144,6 +145,7 @@ static struct operation *drop(struct operation *op)
     list_del(&op->link);
     futured_call_free(op->call, 0);
     buf_deinit(&op->request);
+    bytes_unref(op->traceparent);
     return mem_free(op);
 }
 
@@ -157,6 +159,7 @@ static int start(const struct operation *from)
         return futured_client_no_memory(client);
     *op = *from;
     list_init(&op->link);
+    bytes_ref(op->traceparent);
     w = writer_to(&op->request);
     op->encode(&w, op->arg);
     if (w.failed) {
@@ -180,6 +183,7 @@ static int call(struct operation *op)
     struct grpc_status status;
 
     op->until = futured_client_until(client);
+    op->traceparent = client->traceparent;
     if (client->done)
         return start(op);
     if (!client->is_nonblocking)

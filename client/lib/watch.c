@@ -70,7 +70,7 @@ static void encode_watch(struct writer *w, const void *arg)
 static int open_call(struct futured_watch *watch)
 {
     struct futured_client *client = watch->client;
-    int code = futured_call_new(&watch->call, client, "/futured.v1.Futures/Watch", 0);
+    int code = futured_call_new(&watch->call, client, "/futured.v1.Futures/Watch", 0, NULL);
 
     if (code == FUTURED_OK && (futured_call_send(watch->call, encode_watch, watch) < 0 ||
                                futured_call_half_close(watch->call) < 0)) {

@@ -64,6 +64,23 @@ static void on_future(char **words)
         futured_future_free(future);
 }
 
+/* traceparent VALUE FUNCTION ARGUMENT: submitted as part of that trace; what the future says of it. */
+static void on_traceparent(char **words)
+{
+    struct futured_request *request = request_of(words + 1);
+    struct futured_future *future = NULL;
+    int code = futured_client_set_traceparent(client, words[1]);
+
+    if (code == FUTURED_OK)
+        code = futured_submit(client, request, &future);
+    if (code)
+        fail(code);
+    else
+        printf("%s\n", future->traceparent);
+    futured_request_free(request);
+    futured_future_free(future);
+}
+
 /* drain-worker ID, kill-worker ID */
 static void on_worker(char **words)
 {
@@ -300,6 +317,8 @@ static void on_line(char *line)
         on_submit_all(words);
     else if (strcmp(words[0], "async") == 0)
         on_async(words);
+    else if (strcmp(words[0], "traceparent") == 0)
+        on_traceparent(words);
     else if (strstr(words[0], "-worker"))
         on_worker(words);
     else if (strcmp(words[0], "retry-with") == 0)

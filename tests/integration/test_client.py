@@ -199,6 +199,11 @@ class Calls(ClientCase):
         for words in "drain-worker", "kill-worker":
             self.assertEqual(probe.ask(words, first), "NOT_FOUND NO_SUCH_WORKER")
 
+    def test_traceparent(self):
+        probe = self.probe(self.server.address)
+        trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+        self.assertEqual(probe.ask("traceparent", trace, "echo", "x"), trace)
+
     def test_retry_with(self):
         probe = self.probe(self.server.address)
         failed = self.submit("exit7", "x")

@@ -189,6 +189,12 @@ FUTURED_API FUTURED_MUST_CHECK int futured_client_set_tls(struct futured_client 
  * any address, so choose one that nobody listens to. NULL: none. Return: a code (INVALID_ARGUMENT, BAD_TOKEN). */
 FUTURED_API FUTURED_MUST_CHECK int futured_client_set_token(struct futured_client *client, const char *token);
 
+/* futured_client_set_traceparent: the W3C trace context that what is submitted or retried from now on belongs to; copied. It
+ * stands in the futures, and functions see it; a pipeline has that of its beginning. NULL: none. Return: a code
+ * (INVALID_ARGUMENT, BAD_TRACEPARENT). */
+FUTURED_API FUTURED_MUST_CHECK int futured_client_set_traceparent(struct futured_client *client,
+                                                                  const char *traceparent);
+
 /* futured_client_set_patience: for how long, from the first failure on, the client bears that the daemon is away or takes no
  * calls; 0 (at first): not at all, what fails has failed. Within that time it connects again, with growing pauses (50 ms to
  * 5 s, half of each by chance, not less than what the daemon asks for), and

@@ -221,7 +221,7 @@ static struct futured_call *open_call(struct fake *fake, const char *path)
 {
     struct futured_call *call;
 
-    assert_int_equal(futured_call_new(&call, fake->client, path, 0), FUTURED_OK);
+    assert_int_equal(futured_call_new(&call, fake->client, path, 0, NULL), FUTURED_OK);
     assert_int_equal(futured_call_send(call, encode_text, "question"), 0);
     return call;
 }

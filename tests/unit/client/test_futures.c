@@ -340,6 +340,51 @@ static void test_annotate(void **state)
     FREE(annotate_request, r);
 }
 
+#define TRACE(n) "00-0af7651916cd43dd8448eb211c80319c-b7ad6b716920333" n "-01"
+
+static void note_trace(struct fake *fake, struct grpc_call *call)
+{
+    struct span trace = grpc_call_header(call, "traceparent");
+
+    snprintf(fake->user, 100, "%.*s", (int)trace.len, (const char *)trace.p);
+}
+
+/* What begins has the trace of then. */
+static void test_traceparent(void **state)
+{
+    static const char *const bad[] = {"", "x", "00-0af7651916cd43dd8448eb211c80319cxb7ad6b7169203331-01",
+                                      TRACE("1") "\n"};
+    struct futured_future *future;
+    struct futured_pipeline *pipeline;
+    struct futured_request *request = futured_request_new("f");
+    struct fake *fake = *state;
+    char seen[100];
+
+    fake->user = seen;
+    fake->on_start = note_trace;
+    fake->on_request = answer_future;
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+        assert_int_equal(futured_client_set_traceparent(fake->client, bad[i]), FUTURED_INVALID_ARGUMENT);
+    assert_string_equal(futured_client_status(fake->client)->reason, "BAD_TRACEPARENT");
+    assert_int_equal(futured_client_set_traceparent(fake->client, TRACE("1")), FUTURED_OK);
+    pipeline = futured_pipeline_new_submit(fake->client, 0);
+    assert_int_equal(futured_client_set_traceparent(fake->client, TRACE("2")), FUTURED_OK);
+    assert_int_equal(futured_retry(fake->client, "i", NULL), FUTURED_OK);
+    assert_string_equal(seen, TRACE("2"));
+    assert_int_equal(futured_client_set_traceparent(fake->client, NULL), FUTURED_OK);
+    assert_int_equal(futured_get(fake->client, "i", FUTURED_VIEW_FULL, &future), FUTURED_OK);
+    futured_future_free(future);
+    assert_string_equal(seen, "");
+    fake->on_request = NULL;
+    assert_int_equal(futured_pipeline_put(pipeline, request, NULL), FUTURED_OK);
+    assert_int_equal(futured_pipeline_flush(pipeline), FUTURED_OK);
+    while (fake_turn(fake))
+        ;
+    assert_string_equal(seen, TRACE("1"));
+    futured_pipeline_free(pipeline);
+    futured_request_free(request);
+}
+
 static void test_retry(void **state)
 {
     struct fake *fake = *state;
@@ -451,11 +496,11 @@ int main(void)
 {
 #define WITH_FAKE(test) cmocka_unit_test_setup_teardown(test, fake_setup, fake_teardown)
     const struct CMUnitTest tests[] = {
-            WITH_FAKE(test_submit),        WITH_FAKE(test_submit_wrong), WITH_FAKE(test_run),
-            WITH_FAKE(test_again),         WITH_FAKE(test_run_tells),    WITH_FAKE(test_get),
-            WITH_FAKE(test_cancel),        WITH_FAKE(test_delete),       WITH_FAKE(test_annotate),
-            WITH_FAKE(test_retry),         WITH_FAKE(test_retry_with),   WITH_FAKE(test_reschedule),
-            cmocka_unit_test(test_memory),
+            WITH_FAKE(test_submit),     WITH_FAKE(test_submit_wrong),  WITH_FAKE(test_run),
+            WITH_FAKE(test_again),      WITH_FAKE(test_run_tells),     WITH_FAKE(test_get),
+            WITH_FAKE(test_cancel),     WITH_FAKE(test_delete),        WITH_FAKE(test_annotate),
+            WITH_FAKE(test_retry),      WITH_FAKE(test_traceparent),   WITH_FAKE(test_retry_with),
+            WITH_FAKE(test_reschedule), cmocka_unit_test(test_memory),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
