@@ -15,7 +15,7 @@ static uint64_t calls_of(const struct known *k)
 
 static uint64_t futures_of(const struct known *k)
 {
-    return k->identity.scope->n_futures;
+    return k->identity.scope->n_live;
 }
 
 static uint64_t memory_of(const struct known *k)
@@ -41,8 +41,8 @@ static const struct {
 } uses[] = {
         {"principal_connections", NULL, "Open connections of a principal.", connections_of},
         {"principal_calls", NULL, "Its open calls.", calls_of},
-        {"principal_futures", NULL, "Its futures in memory.", futures_of},
-        {"principal_memory_bytes", "bytes", "What these take.", memory_of},
+        {"principal_futures", NULL, "Its futures that have not ended.", futures_of},
+        {"principal_memory_bytes", "bytes", "What its futures in memory take.", memory_of},
         {"principal_stored_bytes", "bytes", "What its finished futures take in the store.", stored_of},
 };
 

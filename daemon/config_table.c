@@ -268,10 +268,9 @@ const struct config_key config_keys[] = {
     {"principal", "max_calls", CONFIG_COUNT, PRINCIPAL_AT(max_calls), 0, 100000000, .preset = "0",
      .doc = "How many of its calls may be open, streams and those that wait among them; one more is refused. 0 is no limit."},
     {"principal", "max_futures", CONFIG_COUNT64, PRINCIPAL_AT(max_futures), 0, UINT64_C(1000000000), .preset = "0",
-     .doc = "How many futures of its may be in memory: those that have not ended, and those that have and are kept there; beyond "
-            "that nothing of it is accepted. 0 is no limit."},
+     .doc = "How many futures of its may be pending or running; beyond that nothing of it is accepted. 0 is no limit."},
     {"principal", "max_memory", CONFIG_SIZE, PRINCIPAL_AT(max_memory_bytes), 4 * K, 1024 * T, .zero = "no limit", .preset = "0",
-     .doc = "How much memory they may take."},
+     .doc = "How much memory its futures may take: those that have not ended, and those that have and are kept there."},
     {"principal", "max_stored", CONFIG_SIZE, PRINCIPAL_AT(max_stored_bytes), 4 * K, 1024 * T, .zero = "no limit", .preset = "0",
      .doc = "How much its finished futures may take in the store until their retention ends, with arguments, results, output and log. "
             "Needs a store."},

@@ -70,10 +70,11 @@ struct engine *engine_free(struct engine *e);
 struct scope {
     struct map_item by_name;
     struct bytes *namespace, *principal;
-    struct realm *realm;         /* what all scopes of its namespace share (scope.h) */
-    uint64_t n_futures, n_bytes; /* charged to it */
-    uint64_t n_stored_bytes;     /* of its finished futures, by the store's count; its owner sets it */
-    int is_confined;             /* sees its own futures only */
+    struct realm *realm;     /* what all scopes of its namespace share (scope.h) */
+    uint64_t n_live;         /* of its futures, those that have not ended */
+    uint64_t n_bytes;        /* charged to it */
+    uint64_t n_stored_bytes; /* of its finished futures, by the store's count; its owner sets it */
+    int is_confined;         /* sees its own futures only */
 };
 /* scope_may_see: whether futures of @whose are there for @who. */
 static inline int scope_may_see(const struct scope *who, const struct scope *whose)

@@ -300,7 +300,7 @@ static void check_group(const struct group *g, struct walk *w)
 
 static void check_scopes(const struct engine *e, const struct walk *w)
 {
-    uint64_t n_futures = 0, n_bytes = 0;
+    uint64_t n_live = 0, n_bytes = 0;
 
     MAP_FOREACH (realm, &e->scopes.realms) {
         const struct realm *r = CONTAINER_OF(realm, struct realm, by_name);
@@ -308,11 +308,12 @@ static void check_scopes(const struct engine *e, const struct walk *w)
         MAP_FOREACH (it, &r->scopes) {
             const struct scope *scope = CONTAINER_OF(it, struct scope, by_name);
 
-            n_futures += scope->n_futures;
+            n_live += scope->n_live;
             n_bytes += scope->n_bytes;
         }
     }
-    ASSERT(n_futures == e->account.n_futures && n_bytes == w->n_bytes);
+    ASSERT(n_live == w->n_by_state[FUTURE_PENDING] + w->n_by_state[FUTURE_RUNNING]);
+    ASSERT(n_bytes == w->n_bytes);
 }
 
 static void check_ring(const struct engine *e)

@@ -408,7 +408,6 @@ int engine_restore(struct engine *e, const struct restored *in, struct future **
     move_to(f, in->state);
     limits_charge(&e->account, f->scope, limits_future(f));
     e->account.n_futures++;
-    f->scope->n_futures++;
     turn_count(e, f);
     if (f->group && is_terminal(in))
         group_name(f->group->group, f->group, f);

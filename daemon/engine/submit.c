@@ -228,7 +228,6 @@ int engine_submit(struct engine *e, const struct engine_submit *in, struct futur
     f->peer = bytes_ref(in->peer);
     limits_charge(&e->account, f->scope, limits_future(f));
     e->account.n_futures++;
-    f->scope->n_futures++;
     e->n_accepted++;
     e->last_key = e->ready_key;
     ready_id(e);

@@ -169,6 +169,7 @@ void turn_accept(struct engine *e, struct future *f)
 {
     ASSERT(!f->state && !f->edges);
     move(e, f, FUTURE_PENDING);
+    f->scope->n_live++;
     note(e, f, 1);
     keep(e, f, 0);
     if (f->durability == DURABILITY_DURABLE && e->commit_by == CLOCK_NEVER)
@@ -178,15 +179,19 @@ void turn_accept(struct engine *e, struct future *f)
 void turn_count(struct engine *e, const struct future *f)
 {
     e->n_by_state[f->state]++;
-    if (!future_is_terminal(f)) /* what has ended is counted once, when it ends */
+    if (!future_is_terminal(f)) { /* what has ended is counted once, when it ends */
         ++*count_of(f->function, (enum future_state)f->state);
+        f->scope->n_live++;
+    }
 }
 
 void turn_uncount(struct engine *e, const struct future *f)
 {
     e->n_by_state[f->state]--;
-    if (!future_is_terminal(f))
+    if (!future_is_terminal(f)) {
         --*count_of(f->function, (enum future_state)f->state);
+        f->scope->n_live--;
+    }
 }
 
 static int64_t retention_of(const struct engine *e, const struct future *f)
@@ -204,6 +209,7 @@ void turn_settle(struct engine *e, struct future *f, enum future_state to, struc
 
     ASSERT(!f->outcome && outcome);
     move(e, f, to);
+    f->scope->n_live--;
     ASSERT(future_is_terminal(f));
     if (UNLIKELY(f->rare) && UNLIKELY(f->rare->slot)) {
         limits_discharge(&e->account, f->scope, slot_bytes(f->rare->slot));
@@ -328,7 +334,6 @@ void turn_forget(struct engine *e, struct future *f)
     ASSERT(f->n_pins == 0 && !f->lease && !f->edges);
     limits_discharge(&e->account, f->scope, limits_future(f));
     e->account.n_futures--;
-    f->scope->n_futures--;
     e->n_by_state[f->state]--;
     e->n_forgotten++;
     cache_remove(e, f);

@@ -66,7 +66,7 @@ enum quota identity_spend(const struct identity *who, wall_ns_t now, int64_t *re
     if (LIKELY(!q))
         return QUOTA_NONE;
     *ret_retry_ms = 1000;
-    if (q->max_futures && who->scope->n_futures >= q->max_futures)
+    if (q->max_futures && who->scope->n_live >= q->max_futures)
         return QUOTA_FUTURES;
     if (q->max_memory_bytes && who->scope->n_bytes >= q->max_memory_bytes)
         return QUOTA_MEMORY;

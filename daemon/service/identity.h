@@ -24,12 +24,13 @@ enum quota {
 
 /* What it may use up, 0 = no limit, and what it has. */
 struct identity_quota {
-    uint32_t max_connections, max_calls;    /* open at a time */
-    uint64_t max_futures, max_memory_bytes; /* of its scope, in memory */
-    uint64_t max_stored_bytes;              /* and of the finished ones, in the store */
-    double rate;                            /* new futures a second; at once as many as in one second */
-    double left;                            /* of them, at ... */
-    wall_ns_t at;                           /* ... 0: all */
+    uint32_t max_connections, max_calls; /* open at a time */
+    uint64_t max_futures;                /* of its scope, that have not ended */
+    uint64_t max_memory_bytes;           /* of all that it has there */
+    uint64_t max_stored_bytes;           /* and of the finished ones, in the store */
+    double rate;                         /* new futures a second; at once as many as in one second */
+    double left;                         /* of them, at ... */
+    wall_ns_t at;                        /* ... 0: all */
     uint32_t n_connections, n_calls;
     uint64_t n_refused[QUOTA_N];
 };

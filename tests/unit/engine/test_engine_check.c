@@ -77,7 +77,7 @@ static void bytes_count(struct scene *s)
 
 static void scope_count(struct scene *s)
 {
-    s->x.scope->n_futures++;
+    s->x.scope->n_live++;
 }
 
 static void edge_count(struct scene *s)

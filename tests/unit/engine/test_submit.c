@@ -39,7 +39,7 @@ static void test_submit_keeps_everything(void **state)
     assert_int_equal(f->submit_time, T0);
     assert_int_equal(f->state, FUTURE_PENDING);
     assert_int_equal(id_key(&f->id) >> 12, T0 / NS_PER_MS);
-    assert_int_equal(x.scope->n_futures, 1);
+    assert_int_equal(x.scope->n_live, 1);
     fixture_deinit(&x);
     assert_int_equal(task->refs, 1);
     assert_int_equal(peer->refs, 1);

@@ -65,9 +65,9 @@ static void test_quotas(void **state)
     int64_t retry_ms;
 
     assert_int_equal(identity_spend(&free, 1, &retry_ms), QUOTA_NONE);
-    scope.n_futures = 1;
+    scope.n_live = 1;
     assert_int_equal(identity_spend(&who, 1, &retry_ms), QUOTA_NONE);
-    scope.n_futures = 2;
+    scope.n_live = 2;
     assert_int_equal(identity_spend(&who, 1, &retry_ms), QUOTA_FUTURES);
     assert_int_equal(retry_ms, 1000);
     quota = (struct identity_quota){.max_memory_bytes = 4096};
