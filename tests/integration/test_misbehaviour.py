@@ -44,7 +44,7 @@ def alive(mark):
 
 
 class Misbehaviour(FuturesCase):
-    workers = 4
+    workers = 5
     n_gates = 0
     functions = {
         "c-segv": {"command": "kill -SEGV $$", "shell": "yes"}, "c-abort": {"command": "kill -ABRT $$", "shell": "yes"},
@@ -59,7 +59,7 @@ class Misbehaviour(FuturesCase):
         "c-small": {"command": "cat", "max_result": "100"},
         "flood": {"cpu_time_max": "1s"}, "leak": {"memory_max": "64M"}, "sandbox": {"isolate": "yes"},
         "end_alone": {"isolate": "yes"},
-        "exit_0": {"isolate": "no", "max_result": "100"},
+        "exit_0": {"isolate": "no", "max_result": "100"}, "echo": {"max_result": "100"},
     }
 
     def start(self, **options):
@@ -125,16 +125,28 @@ class Misbehaviour(FuturesCase):
         self.assertRegex(got.error.traceback[:100], "^.[0-9]+ bytes of standard error before this are left out.\nthere is no end")
 
     def limits(self):
-        got = self.ended("c-small", b"x" * 101)
-        self.assertEqual((got.state, got.error.reason), (FAILED, "RESULT_TOO_LARGE"))
-        self.assertIn("at most 100 are allowed", got.error.message)
-        self.assertEqual(self.ended("c-small", b"x" * 100).result.data, b"x" * 100)
+        for function in ("c-small", "echo"):
+            got = self.ended(function, b"x" * 101)
+            self.assertEqual((got.state, got.error.reason), (FAILED, "RESULT_TOO_LARGE"))
+            self.assertIn("at most 100 are allowed", got.error.message)
+            self.assertEqual(self.ended(function, b"x" * 100).result.data, b"x" * 100)
         self.assert_error(self.ended("c-cpu"), "CPU_LIMIT", "used the 1 s of processor time", signo=signal.SIGXCPU)
         self.assertEqual(self.ended("sandbox").result.data, b"ok")
 
     def memory(self):
         for function, message in (("c-leak", "used the 33554432 bytes"), ("leak", "used the 67108864 bytes")):
             self.assert_error(self.ended(function), "MEMORY_LIMIT", message, signo=9)
+
+    def late(self):
+        """attempt_timeout and deadline, by the default grace, side by side."""
+        asked = [submit(f, b"", options=future_pb2.TaskOptions(attempt_timeout=seconds(0.05))) for f in ("nap", "c-deaf", "stop")]
+        soon = timestamp_pb2.Timestamp()
+        soon.GetCurrentTime()
+        soon.FromNanoseconds(soon.ToNanoseconds() + 10**9)
+        asked.append(submit("deaf", b"", options=future_pb2.TaskOptions(deadline=soon)))
+        ids = self.submit_many(asked)
+        for id_, reason in zip(ids, ("TIMEOUT", "TIMEOUT", "TIMEOUT", "DEADLINE_EXCEEDED")):
+            self.assertEqual(self.finished(id_).error.reason, reason)
 
     # and that nothing else has noticed
 
@@ -205,15 +217,7 @@ class Misbehaviour(FuturesCase):
         self.rounds(self.memory)
 
     def test_past_their_time(self):
-        """attempt_timeout and deadline, by the default grace, side by side."""
-        asked = [submit(f, b"", options=future_pb2.TaskOptions(attempt_timeout=seconds(0.05))) for f in ("nap", "c-deaf", "stop")]
-        soon = timestamp_pb2.Timestamp()
-        soon.GetCurrentTime()
-        soon.FromNanoseconds(soon.ToNanoseconds() + 10**9)
-        asked.append(submit("deaf", b"", options=future_pb2.TaskOptions(deadline=soon)))
-        ids = self.submit_many(asked)
-        for id_, reason in zip(ids, ("TIMEOUT", "TIMEOUT", "TIMEOUT", "DEADLINE_EXCEEDED")):
-            self.assertEqual(self.finished(id_).error.reason, reason)
+        self.rounds(self.late)
 
 
 class Retired(FuturesCase):

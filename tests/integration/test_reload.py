@@ -3,7 +3,6 @@
 """Reloading: what changes takes effect, what is wrong changes nothing, and nothing is lost or refused meanwhile."""
 import hashlib
 import itertools
-import os
 import signal
 import threading
 
@@ -29,10 +28,6 @@ const struct futured_plugin futured_plugin = {FUTURED_PLUGIN_ABI, sizeof(struct 
                                               functions, sizeof functions[0], 1};
 """
 ROUNDS = 10 if harness.IS_SANITIZED else 100
-
-
-def fds_of(pid):
-    return len(os.listdir(f"/proc/{pid}/fd"))
 
 
 class ReloadCase(FuturesCase):
