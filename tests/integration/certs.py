@@ -10,6 +10,7 @@
 | alice, bob, worker | clients, CN and DNS name; expired; mallory: signed by other |
 """
 import atexit
+import os
 import pathlib
 import shutil
 import subprocess
@@ -49,6 +50,8 @@ def _make():
 
 def directory():
     global _directory
+    if not _directory and "FUTURED_CERTS" in os.environ:  # those of who has started this
+        _directory = pathlib.Path(os.environ["FUTURED_CERTS"])
     if not _directory:
         _directory = pathlib.Path(tempfile.mkdtemp(prefix="futured-certs-"))
         atexit.register(shutil.rmtree, _directory, ignore_errors=True)

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""The start and the stop: readiness, what a draining daemon still does and what it refuses, exit statuses."""
+"""The start and the stop: readiness, what a draining daemon still does and what it refuses, exit statuses. Run again under
+TLS with FUTURED_TEST_TLS=1."""
 import pathlib
 import queue
 import signal
@@ -29,8 +30,9 @@ class Start(harness.ServerCase):
             self.assert_serves(address)
 
     def test_port_file_goes_with_the_server(self):
+        kind = "tls" if harness.IS_TLS else "tcp"
         ports, path = self.server.directory / "ports", self.server.unix_path
-        self.assertEqual(ports.read_text(encoding="ascii"), f"tcp {self.server.address}\nunix {path}\n")
+        self.assertEqual(ports.read_text(encoding="ascii"), f"{kind} {self.server.address}\nunix {path}\n")
         self.server.signal()
         self.assertEqual(self.server.wait(), 0)
         self.assertFalse(ports.exists())
@@ -86,7 +88,7 @@ class Drain(harness.ServerCase):
         self.server.log.wait("draining")
         # a new connection
         for address in self.server.addresses:
-            with grpc.insecure_channel(address, [("grpc.use_local_subchannel_pool", 1)]) as channel:
+            with harness.open_channel(address, [("grpc.use_local_subchannel_pool", 1)]) as channel:
                 self.assert_fails(grpc.StatusCode.UNAVAILABLE, self.echo(channel).Unary, echo_pb2.EchoRequest())
         with self.assertRaises(ConnectionRefusedError):
             socket.create_connection(("127.0.0.1", self.server.port)).close()
@@ -120,7 +122,7 @@ class Drain(harness.ServerCase):
     def test_delayed_answers_are_given(self):
         echo = self.echo()
         calls = [echo.Unary.future(echo_pb2.EchoRequest(payload=b"%d" % i, delay_ms=200)) for i in range(50)]
-        self.wait_stats(self.echo(), lambda s: s.open == 50)
+        self.wait_stats(self.echo(), lambda s: s.started == 50)
         self.server.signal()
         self.assertEqual([c.result().payload for c in calls], [b"%d" % i for i in range(50)])
         self.assert_drained()
