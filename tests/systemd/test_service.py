@@ -220,7 +220,7 @@ def functions_under_protection():
     os.makedirs("/home/somebody", exist_ok=True)
     FUNCTIONS.joinpath("probes.conf").write_text(
         "".join(f"[function.probe-{name}]\ncommand = {command}\nshell = yes\n" for name, (command, _) in PROBES.items())
-        + "[function.pause]\ncommand = sleep 1000\n", encoding="utf-8")
+        + "[function.pause]\ncommand = sleep 1000\n[function.gate]\ncommand = head -n 1 /var/lib/futured/gate\n", encoding="utf-8")
     run("systemctl", "restart", UNIT)
     for name, (_, expected) in PROBES.items():
         equal(probe(name), expected, name)
@@ -438,21 +438,55 @@ def watchdog():
 
 # --- stopping
 
+def stop(while_it_drains=lambda: None):
+    """What the journal has of a stop: its events."""
+    journal.here()
+    asked = subprocess.Popen(["systemctl", "stop", "futured.socket", "futured-tcp.socket", UNIT])
+    events = [journal.wait(FUTURED_EVENT="draining")["FUTURED_EVENT"]]
+    while_it_drains()
+    equal(asked.wait(PATIENCE), 0)
+    equal(show("Result"), "success")
+    equal(show("ActiveState"), "inactive")
+    while events[-1] != "stopped":
+        events.append(journal.wait(SYSLOG_IDENTIFIER="futured").get("FUTURED_EVENT"))
+    return events
+
+
+def attempts(an_id):
+    return len(future(an_id)["attempts"])
+
+
 @test
 def stop_under_load():
+    """What runs ends in the attempt that it is in; what waits runs after the next start."""
+    gate = "/var/lib/futured/gate"
+    os.mkfifo(gate)
+    os.chmod(gate, 0o644)
+    both = os.open(gate, os.O_RDWR)  # neither end waits for the other
+    running = ctl("submit", "gate").strip()
+    wait_running(running)
+    many = [ctl("submit", "sleep", "300").strip() for _ in range(30)]
+    assert "drain_timeout" not in stop(lambda: os.write(both, b"go\n"))
+    run("systemctl", "start", UNIT)
+    equal((future(running)["state"], attempts(running)), ("STATE_SUCCEEDED", 1))
+    ctl("wait", *many, "--timeout", f"{PATIENCE}s")
+    equal({attempts(an_id) for an_id in many}, {1}, "attempts")
+    os.close(both)
+
+
+@test
+def stop_that_takes_too_long():
+    """What does not end in time runs again."""
     CONF.write_text(CONF.read_text(encoding="utf-8").replace("#drain = 30s", "drain = 2s"), encoding="utf-8")
     run("systemctl", "restart", UNIT)
     running = ctl("submit", "pause").strip()
     wait_running(running)
-    many = [ctl("submit", "sleep", "300").strip() for _ in range(30)]
-    run("systemctl", "stop", "futured.socket", "futured-tcp.socket", UNIT)
-    equal(show("Result"), "success")
-    equal(show("ActiveState"), "inactive")
+    assert "drain_timeout" in stop()
     run("systemctl", "start", UNIT)
-    ctl("wait", *many, "--timeout", f"{PATIENCE}s")
-    record = future(running)
-    assert record["state"] in ("STATE_RUNNING", "STATE_PENDING"), record["state"]
+    wait_running(running)
     ctl("cancel", running, "--grace", "1ms")
+    ctl("wait", running, "--timeout", f"{PATIENCE}s", status=3)
+    equal(attempts(running), 2)
 
 
 @test
