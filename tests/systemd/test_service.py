@@ -20,6 +20,8 @@ import traceback
 
 PATIENCE = 300  # seconds, for anything that must come
 UNIT = "futured.service"
+TIMER = "futured-submit@echo.timer"
+TIMERS = pathlib.Path("/etc/systemd/system/timers.target.wants")
 SOCKET = "/run/futured/futured.sock"
 CONF = pathlib.Path("/etc/futured/futured.conf")
 FUNCTIONS = pathlib.Path("/etc/futured/functions.d")
@@ -532,9 +534,11 @@ def timer():
     where.mkdir()
     (where / "when.conf").write_text("[Timer]\nOnCalendar=\nOnCalendar=*-*-* *:*:*\n", encoding="utf-8")
     run("systemctl", "daemon-reload")
-    run("systemctl", "start", "futured-submit@echo.timer")
+    run("systemctl", "enable", "--now", TIMER)
     ctl("wait", "--group", "ticks", "--expect", "2", "--timeout", f"{PATIENCE}s")
-    run("systemctl", "stop", "futured-submit@echo.timer")
+    (where / "when.conf").unlink()  # each day again: it stays enabled until the package goes
+    run("systemctl", "daemon-reload")
+    run("systemctl", "restart", TIMER)
     done = json.loads(ctl("list", "--group", "ticks", "--json", "--limit", "1"))[0]
     equal(done["labels"], {"timer": "futured-submit@echo.service"})
     equal(done["submitter"]["peer"].split(",", 1)[0], f"unix:uid={run('id', '-u', 'futured').strip()}")
@@ -574,7 +578,8 @@ def upgrade():
 @test
 def remove_keeps_the_state():
     run("dpkg", "--remove", "futured")
-    equal(run("systemctl", "is-active", UNIT, "futured.socket", "futured-tcp.socket", status=None).split(), ["inactive"] * 3)
+    equal(run("systemctl", "is-active", UNIT, "futured.socket", "futured-tcp.socket", TIMER, status=None).split(), ["inactive"] * 4)
+    equal(list(TIMERS.glob("futured*")), [], "timers that are enabled:")
     assert CONF.exists() and pathlib.Path("/var/lib/futured/futures.db").exists()
     journal.here()
     run("dpkg", "--install", package("futured"))
@@ -584,11 +589,13 @@ def remove_keeps_the_state():
 
 @test
 def purge():
+    run("systemctl", "enable", TIMER)  # this time it does not run
     run("dpkg", "--purge", *reversed(NAMES))
     for path in ("/var/lib/futured", "/run/futured", "/etc/futured/futured.conf", "/usr/share/futured", "/usr/libexec/futured",
                  "/usr/lib/python3/dist-packages/futured"):
         assert not os.path.exists(path), path
     equal(run("systemctl", "list-units", "--all", "--no-legend", "futured*").strip(), "")
+    equal(list(TIMERS.glob("futured*")), [], "timers that are enabled:")
 
 
 def main():
