@@ -7,13 +7,16 @@
  */
 #include "client/futurectl/process.h"
 
+#include "base/arena.h"
 #include "base/buf.h"
 #include "base/bytes.h"
 #include "base/child.h"
 #include "base/clock.h"
+#include "base/limit.h"
 #include "base/mem.h"
 #include "base/text.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <limits.h>
 #include <signal.h>
@@ -31,8 +34,7 @@ enum {
     READ_BYTES = 64 * 1024,
     DRAIN_READS = 32,       /* more than a pipe holds */
     SAID_BYTES = 16 * 1024, /* of standard error, the last of it: what a failure shows */
-    OWN_VARIABLES = 5,
-    VARIABLE_BYTES = 320,
+    OWN_VARIABLES = 6,      /* labels not counted */
 };
 
 struct process {
@@ -42,7 +44,7 @@ struct process {
     struct buf said;
     int is_cancelled, is_killed;
     mono_ns_t kill_at;
-    char own[OWN_VARIABLES][VARIABLE_BYTES];
+    struct arena texts;
     uint8_t in[READ_BYTES];
 };
 
@@ -71,30 +73,63 @@ char *process_find(const char *name)
 
 static int is_own(const char *variable)
 {
-    return strncmp(variable, "FUTURED_", 8) == 0 && strncmp(variable, "FUTURED_ADDRESS=", 16) != 0;
+    return (strncmp(variable, "FUTURED_", 8) == 0 && strncmp(variable, "FUTURED_ADDRESS=", 16) != 0) ||
+           strncmp(variable, "TRACEPARENT=", 12) == 0;
+}
+
+/* NAME=VALUE behind the others, unless there is no memory. */
+static void put(struct process *p, char **env, size_t *n, const char *name, const char *value)
+{
+    size_t room = strlen(name) + strlen(value) + 2;
+    char *text = arena_alloc(&p->texts, room);
+
+    if (!text)
+        return;
+    snprintf(text, room, "%s=%s", name, value);
+    env[(*n)++] = text;
+}
+
+/* FUTURED_LABEL_KEY, as a command of the pool has it (worker/environment.c): of keys that become the same the first counts. */
+static void put_label(struct process *p, char **env, size_t first, size_t *n,
+                      const struct futured_label *label)
+{
+    char name[sizeof "FUTURED_LABEL_" + LIMIT_LABEL_KEY_BYTES];
+    int len = snprintf(name, sizeof name, "FUTURED_LABEL_%s", label->key);
+
+    for (char *c = name; *c; c++)
+        *c = isalnum((unsigned char)*c) && (unsigned char)*c < 0x80 ? (char)toupper(*c) : '_';
+    for (size_t i = first; i < *n; i++)
+        if (strncmp(env[i], name, (size_t)len) == 0 && env[i][len] == '=')
+            return;
+    put(p, env, n, name, label->value);
 }
 
 /* The environment of this process, and what the job is. Owns: the caller, the array only. */
 static char **make_environment(struct process *p)
 {
-    size_t n = 0, to = 0;
-    char **env;
+    size_t n = 0, to = 0, n_labels, first;
+    const struct futured_label *labels = futured_job_labels(p->job, &n_labels);
+    char attempt[16], **env;
 
     while (environ[n])
         n++;
-    env = mem_alloc((n + OWN_VARIABLES + 1) * sizeof *env);
+    env = mem_alloc((n + OWN_VARIABLES + n_labels + 1) * sizeof *env);
     if (!env)
         return NULL;
-    snprintf(p->own[0], VARIABLE_BYTES, "FUTURED_ID=%s", futured_job_id(p->job));
-    snprintf(p->own[1], VARIABLE_BYTES, "FUTURED_ATTEMPT=%u", futured_job_attempt(p->job));
-    snprintf(p->own[2], VARIABLE_BYTES, "FUTURED_FUNCTION=%s", futured_job_function(p->job));
-    snprintf(p->own[3], VARIABLE_BYTES, "FUTURED_GROUP=%s", futured_job_group(p->job));
-    snprintf(p->own[4], VARIABLE_BYTES, "FUTURED_CONTENT_TYPE=%s", futured_job_content_type(p->job));
     for (size_t i = 0; i < n; i++)
         if (!is_own(environ[i]))
             env[to++] = environ[i];
-    for (size_t i = 0; i < OWN_VARIABLES; i++)
-        env[to++] = p->own[i];
+    snprintf(attempt, sizeof attempt, "%u", futured_job_attempt(p->job));
+    put(p, env, &to, "FUTURED_ID", futured_job_id(p->job));
+    put(p, env, &to, "FUTURED_ATTEMPT", attempt);
+    put(p, env, &to, "FUTURED_FUNCTION", futured_job_function(p->job));
+    put(p, env, &to, "FUTURED_GROUP", futured_job_group(p->job));
+    put(p, env, &to, "FUTURED_CONTENT_TYPE", futured_job_content_type(p->job));
+    if (*futured_job_traceparent(p->job))
+        put(p, env, &to, "TRACEPARENT", futured_job_traceparent(p->job));
+    first = to;
+    for (size_t i = 0; i < n_labels; i++)
+        put_label(p, env, first, &to, &labels[i]);
     env[to] = NULL;
     return env;
 }
@@ -256,10 +291,12 @@ int process_run(struct futured_job *job, void *arg)
         return futured_job_fail(job, "NO_MEMORY", "the worker is out of memory");
     p->job = job;
     p->kill_at = CLOCK_NEVER;
+    arena_init(&p->texts, 0);
     p->to_write.p = futured_job_argument(job, &n);
     p->to_write.len = n;
     r = run(p, arg);
     buf_deinit(&p->said);
+    arena_deinit(&p->texts);
     mem_free(p);
     return r;
 }

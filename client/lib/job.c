@@ -132,6 +132,13 @@ const void *futured_job_argument(const struct futured_job *job, size_t *ret_size
     return job->task.argument.data.len ? (const void *)job->task.argument.data.p : "";
 }
 
+static const char *copy(struct futured_job *job, struct span from)
+{
+    const char *text = from.len ? arena_strndup(&job->texts, (const char *)from.p, from.len) : "";
+
+    return text ? text : "";
+}
+
 /* A NUL-terminated copy of @from, kept in *at. */
 static const char *copy_once(struct futured_job *job, const char **at, struct span from)
 {
@@ -159,6 +166,24 @@ const char *futured_job_label(struct futured_job *job, const char *key)
         if (span_eq(k, wanted))
             return arena_strndup(&job->texts, value.len ? (const char *)value.p : "", value.len);
     return NULL;
+}
+
+const struct futured_label *futured_job_labels(struct futured_job *job, size_t *ret_n)
+{
+    struct wire_reader r = wire_reader(job->item->task), first = r;
+    struct futured_label *labels;
+    struct span key, value;
+    size_t n = 0;
+
+    *ret_n = 0;
+    while (task_next_label(&first, TASK_LABELS, &key, &value) > 0)
+        n++;
+    labels = n ? arena_alloc(&job->texts, n * sizeof *labels) : NULL;
+    if (!labels)
+        return NULL;
+    while (*ret_n < n && task_next_label(&r, TASK_LABELS, &key, &value) > 0)
+        labels[(*ret_n)++] = (struct futured_label){copy(job, key), copy(job, value)};
+    return labels;
 }
 
 const char *futured_job_id(const struct futured_job *job)
@@ -194,13 +219,6 @@ int64_t futured_job_deadline(const struct futured_job *job)
 size_t futured_job_n_upstreams(const struct futured_job *job)
 {
     return job->item->upstreams ? job->item->upstreams->n : 0;
-}
-
-static const char *copy(struct futured_job *job, struct span from)
-{
-    const char *text = from.len ? arena_strndup(&job->texts, (const char *)from.p, from.len) : "";
-
-    return text ? text : "";
 }
 
 const struct futured_job_upstream *futured_job_upstream(struct futured_job *job, size_t i)

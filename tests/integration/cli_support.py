@@ -105,9 +105,9 @@ class CliCase(harness.ServerCase):
         except OSError as error:
             self.assertEqual(error.errno, errno.ENXIO)  # nobody waits
 
-    def start_ctl(self, *words):
+    def start_ctl(self, *words, **more):
         process = subprocess.Popen([*DIE_WITH_PARENT, BIN / "futurectl", *words], stdin=subprocess.DEVNULL,
-                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=self.environment())
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=self.environment(**more))
         self.addCleanup(process.stdout.close)
         self.addCleanup(process.stderr.close)
         self.addCleanup(process.wait)

@@ -10,6 +10,8 @@ from cli_support import CliCase, plain
 from proxy import Proxy
 from server import DEADLINE
 
+from futured.v1 import future_pb2, futures_pb2, futures_pb2_grpc
+
 
 class WorkerCase(CliCase):
     def worker(self, *words):
@@ -43,6 +45,20 @@ class Worker(WorkerCase):
         worker = self.worker("--function", "env", "-c", "1", "--", "sh", "-c", 'echo "$FUTURED_ID $FUTURED_ATTEMPT $FUTURED_FUNCTION $FUTURED_GROUP $FUTURED_CONTENT_TYPE"')
         id_ = self.submit("env", "--group", "g", "--content-type", "text/x")
         self.assertEqual(self.text("result", id_), f"{id_} 1 env g text/x\n")
+        self.ends(worker, 0, "futurectl: taking nothing more: it has begun as many tasks as it was to do\n")
+
+    def test_environment_of_the_task(self):
+        """Its labels and its trace, and none of those that the worker has."""
+        show = 'echo "$FUTURED_LABEL_A_B|$FUTURED_LABEL_OTHER|$TRACEPARENT"'
+        worker = self.start_ctl("worker", "--function", "env", "-c", "2", "--", "sh", "-c", show,
+                                FUTURED_LABEL_OTHER="not mine", TRACEPARENT="not mine")
+        self.assertRegex(worker.stderr.readline(), r"^futurectl: serving as w-\d+\n$")
+        self.assertEqual(self.ctl("run", "env", "-l", "a-b=one two", "-l", "a.b=hidden"), b"one two||\n")
+        trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+        request = futures_pb2.RunRequest(submit=futures_pb2.SubmitRequest(task=future_pb2.Task(function="env")))
+        stub = futures_pb2_grpc.FuturesStub(self.channel(self.server.address))
+        run = stub.Run(request, metadata=[("traceparent", trace)], timeout=DEADLINE)
+        self.assertEqual(run.result.data, f"||{trace}\n".encode())
         self.ends(worker, 0, "futurectl: taking nothing more: it has begun as many tasks as it was to do\n")
 
     def test_errors(self):

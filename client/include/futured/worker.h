@@ -144,6 +144,8 @@ FUTURED_API const char *futured_job_content_type(struct futured_job *job);
 FUTURED_API const char *futured_job_function(const struct futured_job *job);
 /* futured_job_label: of the task; NULL: there is no such label. */
 FUTURED_API const char *futured_job_label(struct futured_job *job, const char *key);
+/* futured_job_labels: all of them. NULL: there are none, or no memory. */
+FUTURED_API const struct futured_label *futured_job_labels(struct futured_job *job, size_t *ret_n);
 FUTURED_API const char *futured_job_id(const struct futured_job *job); /* of the future, 36 characters */
 FUTURED_API uint32_t futured_job_attempt(const struct futured_job *job);
 FUTURED_API const char *futured_job_group(struct futured_job *job);
