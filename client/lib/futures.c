@@ -300,10 +300,14 @@ struct retry {
 static void encode_retry(struct writer *w, const void *arg)
 {
     const struct retry *retry = arg;
+    struct writer_mark mark;
 
     writer_text(w, RETRY_ID, retry->id);
-    if (retry->request)
-        futured_request_write_options(retry->request, w, RETRY_OPTIONS);
+    if (!retry->request)
+        return;
+    mark = writer_begin(w, RETRY_OPTIONS, 64);
+    futured_request_write_options(retry->request, w);
+    writer_end(w, mark);
 }
 
 static int call_retry(struct futured_client *client, const struct retry *retry, struct futured_future **ret)

@@ -17,6 +17,8 @@ struct served { /* a function */
     char **content_types; /* NULL: any */
     size_t n_content_types;
     uint32_t max_running; /* 0 = no limit */
+    int has_options;
+    struct span default_options; /* TaskOptions */
     futured_function_fn run;
     void *arg;
 };

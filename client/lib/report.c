@@ -19,7 +19,14 @@ enum {
     HELLO_VERSION,
     HELLO_EPOCH
 };
-enum { FUNCTION_NAME = 1, FUNCTION_DOC, FUNCTION_CONTENT_TYPES, FUNCTION_VERSION = 5, FUNCTION_MAX_RUNNING };
+enum {
+    FUNCTION_NAME = 1,
+    FUNCTION_DOC,
+    FUNCTION_CONTENT_TYPES,
+    FUNCTION_OPTIONS,
+    FUNCTION_VERSION,
+    FUNCTION_MAX_RUNNING
+};
 enum { CHUNK_LEASE = 1, CHUNK_STREAM, CHUNK_OFFSET, CHUNK_DATA, CHUNK_TIME };
 enum { CHUNK_COST_BYTES = 64 }; /* how much more the daemon counts each as */
 enum { PROGRESS_MESSAGE_BYTES = 1024 };
@@ -71,6 +78,8 @@ static void put_function(struct writer *wr, const struct served *f)
     writer_text(wr, FUNCTION_DOC, f->doc);
     for (size_t i = 0; i < f->n_content_types; i++)
         writer_text(wr, FUNCTION_CONTENT_TYPES, f->content_types[i]);
+    if (f->has_options)
+        writer_bytes_always(wr, FUNCTION_OPTIONS, f->default_options);
     writer_text(wr, FUNCTION_VERSION, f->version);
     writer_uint(wr, FUNCTION_MAX_RUNNING, f->max_running);
     writer_end(wr, m);

@@ -465,10 +465,8 @@ static int has_options(const struct futured_request *request)
            request->concurrency_key || request->fairness_key;
 }
 
-void futured_request_write_options(const struct futured_request *request, struct writer *w, uint32_t number)
+void futured_request_write_options(const struct futured_request *request, struct writer *w)
 {
-    struct writer_mark mark = writer_begin(w, number, 64);
-
     writer_uint(w, OPTIONS_DURABILITY, (uint64_t)request->durability);
     if (request->priority)
         writer_sint(w, OPTIONS_PRIORITY, request->priority);
@@ -486,6 +484,16 @@ void futured_request_write_options(const struct futured_request *request, struct
     write_span(w, OPTIONS_RETENTION, request->retention);
     write_text(w, OPTIONS_CONCURRENCY_KEY, request->concurrency_key);
     write_text(w, OPTIONS_FAIRNESS_KEY, request->fairness_key);
+}
+
+static void write_options(const struct futured_request *request, struct writer *w)
+{
+    struct writer_mark mark;
+
+    if (!has_options(request))
+        return;
+    mark = writer_begin(w, TASK_OPTIONS, 64);
+    futured_request_write_options(request, w);
     writer_end(w, mark);
 }
 
@@ -504,8 +512,7 @@ static void write_task(const struct futured_request *request, struct writer *w)
         writer_text(w, MAP_VALUE, request->labels[i].value);
         writer_end(w, label);
     }
-    if (has_options(request))
-        futured_request_write_options(request, w, TASK_OPTIONS);
+    write_options(request, w);
     writer_end(w, mark);
 }
 

@@ -21,13 +21,13 @@ const char *futured_request_made_id(const struct futured_request *request);
 /* futured_request_settle: what it stood for is known to be a future: from now on it stands for another task. */
 void futured_request_settle(struct futured_request *request);
 
+/* futured_request_write_options: the fields of its TaskOptions. */
+void futured_request_write_options(const struct futured_request *request, struct writer *w);
+
 /* Written as the message SubmitRequest, and as RunRequest; @tag: instead of the request's own, or NULL. */
 void futured_request_write_submit(const struct futured_request *request, struct writer *w, const char *tag);
 void futured_request_write_run(const struct futured_request *request, struct writer *w, const char *tag,
                                int announce);
-
-/* futured_request_write_options: its options alone, as the message TaskOptions in the field @number, also where there are none. */
-void futured_request_write_options(const struct futured_request *request, struct writer *w, uint32_t number);
 
 /* futured_request_tell: call what futured_request_on_accepted has set. Whether there is something: _wants_told. */
 int futured_request_wants_told(const struct futured_request *request);

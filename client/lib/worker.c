@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "client/lib/client.h"
+#include "client/lib/request.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -203,6 +204,23 @@ static void keep_content_types(struct futured_worker *w, struct served *f, const
     f->n_content_types = w->no_memory ? 0 : n;
 }
 
+static void keep_options(struct futured_worker *w, struct served *f, const struct futured_request *from)
+{
+    struct buf options = BUF_INIT;
+    struct writer wr = writer_to(&options);
+    char *copy = NULL;
+
+    if (!from)
+        return;
+    f->has_options = 1;
+    futured_request_write_options(from, &wr);
+    if (!wr.failed && futured_request_check(from) == 0)
+        copy = arena_strndup(&w->arena, (const char *)buf_head(&options), buf_len(&options));
+    f->default_options = (struct span){(const uint8_t *)copy, buf_len(&options)};
+    w->no_memory |= !copy;
+    buf_deinit(&options);
+}
+
 void futured_worker_add_function_with(struct futured_worker *w, const char *name, futured_function_fn run,
                                       void *arg, const struct futured_function_options *options)
 {
@@ -220,6 +238,7 @@ void futured_worker_add_function_with(struct futured_worker *w, const char *name
     f->version = keep(w, o.version);
     keep_content_types(w, f, o.content_types);
     f->max_running = o.max_running;
+    keep_options(w, f, o.default_options);
     list_init(&f->link);
     list_push_back(&w->functions, &f->link);
 }

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include <futured/async.h>
+#include <futured/worker.h>
 
 enum { LINE_BYTES = 64 * 1024, WORDS_MAX = 1024 };
 
@@ -292,6 +293,30 @@ static void on_async(char **words)
     printf("%d of %d\n", n_well, n);
 }
 
+static int serve_once(struct futured_job *job, void *arg)
+{
+    return futured_job_output(job, FUTURED_STREAM_OUTPUT, "said", 4);
+}
+
+/* work ADDRESS FUNCTION: a worker that ends after one task; tasks of the function have a priority of 5, if they say none, and
+ * one attempt of a minute. */
+static void on_work(char **words)
+{
+    struct futured_worker *worker = futured_worker_new(words[1]);
+    struct futured_request *request = futured_request_new(NULL);
+    struct futured_function_options options = FUTURED_FUNCTION_OPTIONS_INIT;
+
+    futured_request_set_priority(request, 5);
+    futured_request_set_attempt_timeout(request, INT64_C(60000000000));
+    futured_request_set_max_attempts(request, 1);
+    options.default_options = request;
+    futured_worker_add_function_with(worker, words[2], serve_once, NULL, &options);
+    futured_request_free(request);
+    futured_worker_set_max_tasks(worker, 1);
+    printf("%s\n", futured_code_name(futured_worker_run(worker)));
+    futured_worker_free(worker);
+}
+
 static void on_line(char *line)
 {
     char *words[WORDS_MAX + 1] = {NULL};
@@ -313,6 +338,8 @@ static void on_line(char *line)
         on_put(words);
     else if (strncmp(words[0], "take", 4) == 0)
         on_take(words);
+    else if (strcmp(words[0], "work") == 0)
+        on_work(words);
     else if (strcmp(words[0], "submit-all") == 0)
         on_submit_all(words);
     else if (strcmp(words[0], "async") == 0)

@@ -404,6 +404,23 @@ class Hostile(ClientCase):
         self.all_calls(lambda near: near.shutdown(socket.SHUT_RDWR), self.LOST + "|UNAVAILABLE UNREACHABLE|" + self.LATE, patience_ms=200)
 
 
+class Work(ClientCase):
+    """worker.h."""
+
+    def test_default_options(self):
+        """Tasks have them that do not say otherwise; output that is said is there."""
+        probe = self.probe(self.server.address)
+        probe.say("work", self.server.address, "sparing")
+        while not self.text("workers", "sparing").count("\n") > 1:
+            pass
+        id_ = self.submit("sparing")
+        self.ctl("result", id_)
+        self.assertEqual(probe.hear(), "OK")
+        options = self.json("get", id_)["effective_options"]
+        self.assertEqual((options["priority"], options["attempt_timeout"], options["retry"]["max_attempts"]), (5, "60s", 1))
+        self.assertEqual(self.text("logs", id_, "--stream", "output"), "said")
+
+
 class Examples(CliCase):
     def start_example(self, name, *words, **more):
         process = subprocess.Popen([*DIE_WITH_PARENT, BIN.parent / "client/examples" / name, *words], stdout=subprocess.PIPE,

@@ -94,10 +94,13 @@ struct futured_function_options {
     const char *version;              /* at most 255 bytes; NULL: none */
     const char *const *content_types; /* of the argument: at most 16, NULL at the end; NULL: any */
     uint32_t max_running; /* so many of its tasks at a time at most; 0: as many as there are slots */
+    /* Of its tasks that do not say otherwise: durability, priority, attempt timeout, retry, on_lost and retention as they are
+     * set here; none: what was said before is taken back. NULL: that stays. */
+    const struct futured_request *default_options;
 };
-#define FUTURED_FUNCTION_OPTIONS_INIT                                \
-    {                                                                \
-        sizeof(struct futured_function_options), NULL, NULL, NULL, 0 \
+#define FUTURED_FUNCTION_OPTIONS_INIT                                      \
+    {                                                                      \
+        sizeof(struct futured_function_options), NULL, NULL, NULL, 0, NULL \
     }
 
 /* futured_worker_add_function: serve @name (1-255 characters of [A-Za-z0-9._-]) by @run, which gets @arg.
