@@ -51,12 +51,27 @@ void explain_function(struct engine *e, const struct function *fn, struct explan
         explain_future(e, next, ret);
 }
 
+/* They stand by when they were parked: one of a low priority comes late. */
+static const struct future *oldest_parked(const struct function *fn)
+{
+    const struct future *oldest = NULL;
+    uint32_t n = 0;
+
+    LIST_FOREACH (l, &fn->parked) {
+        const struct future *f = LIST_ENTRY(l, struct future, queue);
+
+        if (!oldest || id_key(&f->id) < id_key(&oldest->id))
+            oldest = f;
+        if (++n >= SCHED_LOOK_MAX)
+            break;
+    }
+    return oldest;
+}
+
 const struct future *explain_oldest(const struct function *fn)
 {
-    const struct future *ready = sched_oldest(&fn->ready), *parked = NULL;
+    const struct future *ready = sched_oldest(&fn->ready), *parked = oldest_parked(fn);
 
-    if (!list_is_empty(&fn->parked))
-        parked = LIST_ENTRY(fn->parked.next, struct future, queue);
     if (!ready || !parked)
         return ready ? ready : parked;
     return id_key(&ready->id) < id_key(&parked->id) ? ready : parked;

@@ -63,9 +63,32 @@ static void test_limits(void **state)
     fixture_deinit(&x);
 }
 
+/* One that comes to the front later may have been accepted before those that are held already. */
+static void test_oldest_is_held(void **state)
+{
+    struct engine_submit in;
+    struct future *old;
+    struct lease *lease;
+    struct fixture x;
+
+    fixture_init(&x);
+    in = fixture_in(&x, NULL);
+    in.concurrency_key = SPAN_LIT("k");
+    fixture_submit(&x, &in);
+    fixture_claim(&x);
+    old = fixture_submit(&x, &in);
+    in.priority = 1;
+    fixture_submit(&x, &in);
+    assert_int_equal(engine_claim(x.e, x.holder, CLOCK_NEVER, 1, &lease), 0);
+    assert_int_equal(x.fn->n_waiting, 2);
+    assert_ptr_equal(engine_oldest(x.fn), old);
+    fixture_deinit(&x);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_places), cmocka_unit_test(test_limits)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_places), cmocka_unit_test(test_limits),
+                                       cmocka_unit_test(test_oldest_is_held)};
 
     test_seed();
     return cmocka_run_group_tests(tests, NULL, NULL);
