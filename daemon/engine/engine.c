@@ -176,6 +176,11 @@ void engine_resume(struct engine *e, struct function *f)
     gate_store(e, f);
 }
 
+void engine_hold(struct engine *e, int is_held)
+{
+    gate_hold(e, is_held);
+}
+
 int engine_limit(struct engine *e, struct function *f, const struct function_limits *limits,
                  unsigned int which, const struct scope *by, struct span why)
 {

@@ -168,7 +168,7 @@ void gate_pause(struct engine *e, struct function *fn, struct change *change)
     judge(e, fn);
 }
 
-void engine_hold(struct engine *e, int is_held)
+void gate_hold(struct engine *e, int is_held)
 {
     if (e->functions.is_held == is_held)
         return;

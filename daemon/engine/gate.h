@@ -95,6 +95,7 @@ static inline mono_ns_t gate_opens_at(const struct gate *g)
 MUST_CHECK struct change *gate_change_new(wall_ns_t time, struct span who, struct span why);
 struct change *gate_change_free(struct change *c);
 void gate_pause(struct engine *e, struct function *fn, struct change *change);
+void gate_hold(struct engine *e, int is_held);
 MUST_CHECK int gate_limit(struct engine *e, struct function *fn, const struct function_limits *limits,
                           unsigned int which, struct change *change);
 MUST_CHECK int gate_configure(struct engine *e, struct function *fn, const struct function_limits *limits);
