@@ -12,8 +12,7 @@ enum {
     OPTIONS_ATTEMPT_TIMEOUT = 6,
     OPTIONS_RETRY = 7,
     OPTIONS_ON_LOST = 8,
-    OPTIONS_RETENTION = 14,
-    OPTIONS_CONCURRENCY_KEY = 15
+    OPTIONS_RETENTION = 14
 };
 enum { RETRY_ATTEMPTS = 1, RETRY_INITIAL, RETRY_MULTIPLIER, RETRY_MAX, RETRY_JITTER, RETRY_TYPES };
 enum { PROBLEM_MAX_BYTES = 1000 }; /* a label has at most 1 KiB */
@@ -66,8 +65,6 @@ static void put_options(struct writer *w, const struct futured_options *o)
     put_retry(w, o);
     writer_uint(w, OPTIONS_ON_LOST, (uint64_t)o->on_lost);
     put_span(w, OPTIONS_RETENTION, o->retention_ms);
-    if (o->concurrency_key)
-        writer_text(w, OPTIONS_CONCURRENCY_KEY, o->concurrency_key);
     writer_end(w, m);
 }
 

@@ -97,8 +97,6 @@ static int check_options(const struct plugin *p, size_t i, const char *path,
         wrong = "multiplier";
     else if (o.jitter != FUTURED_NONE && !(o.jitter >= 0 && o.jitter <= 1))
         wrong = "jitter";
-    else if (o.concurrency_key && !is_text(o.concurrency_key, NAME_MAX_BYTES))
-        wrong = "concurrency_key";
     for (; o.non_retryable_types && o.non_retryable_types[n]; n++)
         if (n == NON_RETRYABLE_MAX || !is_text(o.non_retryable_types[n], NAME_MAX_BYTES)) {
             wrong = "non_retryable_types";

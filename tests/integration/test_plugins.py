@@ -116,6 +116,38 @@ class Examples(PluginCase):
         self.assertRegex(self.outcome("median.calls").result.data, b"^[01]$")
 
 
+# All that futured_options has, by place: what is added to it is a warning here, and so an error.
+EVERY_OPTION = """
+#include <futured/plugin.h>
+
+static int run(const struct futured_host *host, struct futured_call *call, void *state) { (void)host, (void)call, (void)state; return 0; }
+static const char *const types[] = {"Final", NULL};
+static const struct futured_options options = {sizeof(struct futured_options), FUTURED_EPHEMERAL, 7, 1500, 2500,
+                                               FUTURED_ON_LOST_FAIL, 4, 500, 3500, 1.5, 0.5, types};
+static const struct futured_plugin_function functions[] = {{"every.option", NULL, NULL, NULL, run, NULL, &options}};
+const struct futured_plugin futured_plugin = {FUTURED_PLUGIN_ABI, sizeof(struct futured_plugin), "every", "1",
+                                              functions, sizeof functions[0], 1};
+"""
+
+
+class Options(PluginCase):
+    def made(self):
+        source = self.folder / "every.c"
+        source.write_text(EVERY_OPTION, encoding="ascii")
+        return [build(source, self.folder / "every.so")]
+
+    def test_every_option(self):
+        """What the header offers the daemon takes: the pool serves, and tasks have them."""
+        wanted = future_pb2.TaskOptions(
+            durability=future_pb2.DURABILITY_EPHEMERAL, priority=7, attempt_timeout=seconds(1.5), retention=seconds(2.5),
+            on_lost=future_pb2.ON_LOST_FAIL, retry=future_pb2.RetryPolicy(
+                max_attempts=4, initial_backoff=seconds(0.5), max_backoff=seconds(3.5), multiplier=1.5, jitter=0.5,
+                non_retryable_types=["Final"]))
+        got = self.outcome("every.option")
+        self.assertEqual((got.state, got.effective_options), (SUCCEEDED, wanted))
+        self.assertEqual(self.info("every.option").spec.default_options, wanted)
+
+
 class Unusable(PluginCase):
     plugins = [TEST_PLUGINS / "variant-UNDEFINED_SYMBOL.so", TEST_PLUGINS / "variant-WRONG_ABI.so",
                TEST_PLUGINS / "life.so", "/no/such/plugin.so"]

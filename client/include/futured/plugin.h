@@ -168,8 +168,6 @@ struct futured_options {
     double multiplier;                          /* 1 or more */
     double jitter;                              /* to 1, or FUTURED_NONE: no part of a pause is random */
     const char *const *non_retryable_types; /* at most 64 of at most 255 bytes, NULL at the end; or NULL */
-
-    const char *concurrency_key; /* at most 255 bytes; or NULL */
 };
 
 struct futured_plugin_function {

@@ -133,7 +133,7 @@ static void test_options(void **state)
              .priority = -7,
              .attempt_timeout_ms = 1500,
              .retention_ms = FUTURED_NONE},
-            {.on_lost = FUTURED_ON_LOST_FAIL, .concurrency_key = "k", .retention_ms = 1000},
+            {.on_lost = FUTURED_ON_LOST_FAIL, .retention_ms = 1000},
             {.max_attempts = 3,
              .initial_backoff_ms = 2000,
              .max_backoff_ms = FUTURED_NONE,
@@ -143,7 +143,7 @@ static void test_options(void **state)
     };
     static const struct span wanted[] = {
             SPAN_LIT("\x08\x02\x10\x0d\x32\x08\x08\x01\x10\x80\xca\xb5\xee\x01\x72\x00"),
-            SPAN_LIT("\x40\x02\x72\x02\x08\x01\x7a\x01k"),
+            SPAN_LIT("\x40\x02\x72\x02\x08\x01"),
             SPAN_LIT("\x3a\x11\x08\x03\x12\x02\x08\x02\x19\x00\x00\x00\x00\x00\x00\xf8\x3f\x22\x00"),
             SPAN_LIT("\x3a\x0f\x29\x00\x00\x00\x00\x00\x00\x00\x00\x32\x01"
                      "A\x32\x01"

@@ -41,7 +41,6 @@ static void test_options(void **state)
     assert_int_equal(o.attempt_timeout_ms, 1500);
     assert_int_equal(o.retention_ms, FUTURED_NONE);
     assert_string_equal(o.non_retryable_types[0], "ValueError");
-    assert_string_equal(o.concurrency_key, "one at a time");
     o = plugin_options(&p, 1);
     assert_int_equal(o.size, 0);
     plugin_close(&p);
@@ -64,9 +63,10 @@ static void test_first_version(void **state)
 
 static void test_wrong_options(void **state)
 {
-    static const char *const names[] = {"DURABILITY",      "ATTEMPT_TIMEOUT_MS",  "RETENTION_MS",  "ON_LOST",
-                                        "MAX_ATTEMPTS",    "INITIAL_BACKOFF_MS",  "MULTIPLIER",    "JITTER",
-                                        "CONCURRENCY_KEY", "NON_RETRYABLE_TYPES", "MAX_BACKOFF_MS"};
+    static const char *const names[] = {
+            "DURABILITY",          "ATTEMPT_TIMEOUT_MS", "RETENTION_MS", "ON_LOST",
+            "MAX_ATTEMPTS",        "INITIAL_BACKOFF_MS", "MULTIPLIER",   "JITTER",
+            "NON_RETRYABLE_TYPES", "MAX_BACKOFF_MS"};
 
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
         char variant[64], path[512], said[128], why[PLUGIN_TEXT_BYTES] = "";

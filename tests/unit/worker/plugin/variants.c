@@ -116,11 +116,6 @@ static const struct futured_options options = {
         .jitter = FUTURED_NONE,
 #endif
         .non_retryable_types = final_types,
-#ifdef BAD_OPTIONS_CONCURRENCY_KEY
-        .concurrency_key = "\xff",
-#else
-        .concurrency_key = "one at a time",
-#endif
 };
 
 static const struct longer_function functions[] = {
