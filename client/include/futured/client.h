@@ -250,8 +250,8 @@ FUTURED_API void futured_request_set_request_id(struct futured_request *request,
 FUTURED_API void futured_request_on_accepted(struct futured_request *request,
                                              void (*told)(void *arg, const struct futured_future *accepted),
                                              void *arg);
-/* futured_request_set_cancel_on_disconnect: futured_run and pipelines: cancel the future when the last client
- * that waits for it so has left. */
+/* futured_request_set_cancel_on_disconnect: futured_run and pipelines: cancel the future when the last who
+ * waits for it or watches it by its ID has left. A submission that joins a future changes nothing of that. */
 FUTURED_API void futured_request_set_cancel_on_disconnect(struct futured_request *request, int cancel);
 
 FUTURED_API void futured_request_set_durability(struct futured_request *request,

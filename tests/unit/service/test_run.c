@@ -166,6 +166,32 @@ static void test_cancel_on_disconnect(void **state)
     }
 }
 
+/* The submission that makes a future says it: one that joins by the key changes nothing of that. */
+static void test_cancel_on_disconnect_and_joining(void **state)
+{
+    for (int is_said = 0; is_said < 2; is_said++) {
+        struct loopback_call c[2];
+        struct harness_id id;
+        struct harness h;
+
+        harness_init(&h, NULL);
+        for (int i = 0; i < 2; i++)
+            harness_unary(&h, &c[i], "Run",
+                          "submit { task { function: 'echo' options { idempotency_key: 'k' } } } "
+                          "cancel_on_disconnect: %s",
+                          i != is_said ? "true" : "false");
+        harness_advance(&h, NS_PER_S);
+        id = announced(&h, &c[1]);
+        harness_start(&h, id.text);
+        leave(&h, &c[0]);
+        assert_int_equal(harness_find(&h, id.text)->lease->stop, STOP_NOT); /* one waits still */
+        leave(&h, &c[1]);
+        harness_settle(&h);
+        assert_int_equal(harness_find(&h, id.text)->lease->stop, is_said ? STOP_CANCELLED : STOP_NOT);
+        harness_deinit(&h);
+    }
+}
+
 static const struct harness_refusal bad_runs[] = {
         {"", GRPC_INVALID_ARGUMENT, "INVALID_FIELD", "submit"},
         {"@1: 5", GRPC_INVALID_ARGUMENT, "INVALID_FIELD", "submit"},
@@ -652,6 +678,7 @@ int main(void)
             cmocka_unit_test(test_other_ends),
             cmocka_unit_test(test_views),
             cmocka_unit_test(test_cancel_on_disconnect),
+            cmocka_unit_test(test_cancel_on_disconnect_and_joining),
             cmocka_unit_test(test_refused),
             cmocka_unit_test(test_client_leaves),
             cmocka_unit_test(test_connection_lost),
