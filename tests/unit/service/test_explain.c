@@ -165,6 +165,8 @@ static void test_refused(void **state)
             {"", GRPC_INVALID_ARGUMENT, "INVALID_FIELD", "id"},
             {"id: 'x'", GRPC_INVALID_ARGUMENT, "INVALID_FIELD", "id"},
             {"id: '01890a5d-ac96-774b-bcce-b302099a8057'", GRPC_NOT_FOUND, "NO_SUCH_FUTURE", NULL},
+            {"id: '01890a5d-ac96-774b-bcce-b302099a8057' function: 'echo'", GRPC_INVALID_ARGUMENT,
+             "INVALID_FIELD", "id"},
             {"function: 'none'", GRPC_NOT_FOUND, "NO_SUCH_FUNCTION", NULL},
             {"function: x256", GRPC_INVALID_ARGUMENT, "INVALID_FIELD", "function"},
     };
