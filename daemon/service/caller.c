@@ -14,6 +14,13 @@ void caller_cache_deinit(struct caller_cache *cache)
         bytes_unref(cache->slots[i].address);
 }
 
+struct span caller_name(const struct grpc_call *call)
+{
+    const struct identity *who = grpc_call_who(call);
+
+    return who ? who->name : span_of_string(grpc_call_peer(call)->principal);
+}
+
 const struct caller *caller_of(struct caller_cache *cache, const struct grpc_call *call)
 {
     const struct grpc_peer *peer = grpc_call_peer(call);

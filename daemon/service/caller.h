@@ -23,5 +23,7 @@ struct caller_cache {
 void caller_cache_init(struct caller_cache *cache, struct engine *e, const struct hash_seed *seed);
 void caller_cache_deinit(struct caller_cache *cache);
 
+/* caller_name: of whoever calls; "": nobody is known. Borrowed from the call. */
+struct span caller_name(const struct grpc_call *call);
 /* caller_of: valid until the next caller_of. NULL: no memory. */
 const struct caller *caller_of(struct caller_cache *cache, const struct grpc_call *call);

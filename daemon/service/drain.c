@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "engine/right.h"
+#include "service/caller.h"
 #include "service/convert.h"
 #include "service/request.h"
 
@@ -109,7 +110,7 @@ mono_ns_t drain_tick(struct drain *d, mono_ns_t now)
 /* @reason and the caller are kept. 0, -1: no memory, nothing changed. */
 static int remember(struct drain *d, struct grpc_call *call, struct span reason)
 {
-    struct span who = span_of_string(grpc_call_peer(call)->principal);
+    struct span who = caller_name(call);
     struct bytes *principal = who.len ? bytes_dup(who.p, who.len) : NULL;
     struct bytes *why = reason.len ? bytes_dup(reason.p, reason.len) : NULL;
 
@@ -224,7 +225,7 @@ static void on_resume(struct grpc_call *call, struct span message)
     }
     if (d->steps) {
         d->steps = 0;
-        d->world.steps(d->world.context, 0, 0, span_of_string(grpc_call_peer(call)->principal), m.reason);
+        d->world.steps(d->world.context, 0, 0, caller_name(call), m.reason);
     }
     answer(call, put_resumed);
 }

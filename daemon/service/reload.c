@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "engine/right.h"
+#include "service/caller.h"
 #include "service/convert.h"
 #include "service/request.h"
 
@@ -145,7 +146,7 @@ static void on_reload(struct grpc_call *call, struct span message)
     c = new_call(r, call);
     if (!c)
         return;
-    e = r->world.reload(r->world.context, m.dry_run != 0, span_of_string(grpc_call_peer(call)->principal),
+    e = r->world.reload(r->world.context, m.dry_run != 0, caller_name(call),
                         &c->report);
     if (e)
         refuse(call, e, &c->report);

@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "engine/right.h"
+#include "service/caller.h"
 #include "service/convert.h"
 
 #include <errno.h>
@@ -44,8 +45,9 @@ static void put_limits(struct writer *w, const struct system *s)
     writer_end(w, m);
 }
 
-static void put_info(struct writer *w, const struct system *s, const struct grpc_peer *peer)
+static void put_info(struct writer *w, const struct system *s, const struct grpc_call *call)
 {
+    const struct identity *who = grpc_call_who(call);
     const char *end = (const char *)buf_head(&s->addresses) + buf_len(&s->addresses);
 
     writer_text(w, 1, FUTURED_VERSION);
@@ -59,7 +61,9 @@ static void put_info(struct writer *w, const struct system *s, const struct grpc
     for (const char *a = (const char *)buf_head(&s->addresses); a < end; a += strlen(a) + 1)
         writer_text(w, 8, a);
     put_limits(w, s);
-    writer_text(w, 10, peer->principal);
+    writer_bytes(w, 10, caller_name(call));
+    if (who)
+        writer_bytes(w, 11, SPAN_OF_BYTES(who->scope->namespace));
     writer_timestamp(w, 12, s->reload_time);
     writer_uint(w, 13, s->config.pid);
 }
@@ -91,7 +95,7 @@ static void on_get_info(struct grpc_call *call, struct span message)
         grpc_call_fail(call, convert_no_memory(&st));
         return;
     }
-    put_info(&w, grpc_call_context(call), grpc_call_peer(call));
+    put_info(&w, grpc_call_context(call), call);
     send_reply(call, &w);
 }
 

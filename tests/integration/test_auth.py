@@ -315,6 +315,9 @@ class Others(AuthCase):
     def test_submitter(self):
         self.assertEqual(self.mine.submitter.principal, "alice")
         self.assertEqual(self.done("other", "echo", b"x").namespace, "elsewhere")
+        for who, namespace in (("other", "elsewhere"), ("alice", "")):
+            info = self.of(who, system_pb2_grpc.SystemStub).GetInfo(system_pb2.GetInfoRequest())
+            self.assertEqual((info.principal, info.namespace), (who, namespace))
         counted = self.of("boss").Count(futures_pb2.CountRequest(selector=selector(filter="*"), group_by="principal"))
         self.assertIn("alice", str(counted))
         self.assertNotIn("other", str(counted))

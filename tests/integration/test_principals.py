@@ -189,6 +189,22 @@ class Rights(ChangeCase):
         more.put(None)
 
 
+class Changes(AuthCase):
+    """Who has changed something is told to all."""
+
+    principals = {"boss": {"rights": "admin"}, "reader": {"rights": "read"}}
+
+    def test_by_whom(self):
+        functions, system = self.of("boss", functions_pb2_grpc.FunctionsStub), self.of("boss", system_pb2_grpc.SystemStub)
+        functions.PauseFunction(functions_pb2.PauseFunctionRequest(function="echo"))
+        functions.SetFunctionLimits(functions_pb2.SetFunctionLimitsRequest(function="echo", max_running=7))
+        system.Drain(system_pb2.DrainRequest(stop_accept=True))
+        info = self.of("reader", functions_pb2_grpc.FunctionsStub).GetFunction(functions_pb2.GetFunctionRequest(function="echo"))
+        self.assertEqual((info.paused.principal, info.limits_set.principal), ("boss", "boss"))
+        info = self.of("reader", system_pb2_grpc.SystemStub).GetInfo(system_pb2.GetInfoRequest())
+        self.assertEqual((info.drain.principal, info.principal), ("boss", "reader"))
+
+
 class TokenFile(ChangeCase):
     """Hashes of tokens in a file of their own, which is read again at a reload."""
 
