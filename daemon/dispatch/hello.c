@@ -122,7 +122,7 @@ static int check_labels(const struct hello *hello, struct grpc_status *st)
     return e < 0 ? hello_bad_field(st, "hello.labels", "is malformed") : 0;
 }
 
-/* There is one namespace, the default one, "". */
+/* A worker runs tasks of every namespace: to choose some is not built. */
 static int check_namespaces(const struct hello *hello, struct grpc_status *st)
 {
     struct wire_reader r = wire_reader(hello->message);

@@ -134,8 +134,6 @@ void roster_put(const struct grpc_call *call, struct writer *wr, uint32_t number
         writer_text(wr, 7, w->remote->peer.principal);
     }
     put_functions(wr, w, &room);
-    if (w->is_ready)
-        writer_bytes_always(wr, 9, (struct span){0}); /* the default namespace is served, and no other */
     writer_uint(wr, 10, w->slots);
     writer_uint(wr, 11, worker_credit(w));
     put_leases(wr, w, &room);

@@ -155,7 +155,7 @@ static void answer_retried(struct grpc_call *call, struct span message, const st
     id_format(&f->id, of_text);
     id_format(by, by_text);
     status_set(&st, GRPC_FAILED_PRECONDITION, "RETRY_GONE",
-               "the future %s was retried as %s, which was deleted or owner retention has ended; a future is "
+               "the future %s was retried as %s, which was deleted or whose retention has ended; a future is "
                "retried "
                "once: submit its task",
                of_text, by_text);

@@ -158,7 +158,6 @@ class Workers(SystemCase):
             self.assertTrue(w.pool)
             self.assertIn("echo", w.functions)
             self.assertIn("gate", w.functions)
-            self.assertEqual(list(w.namespaces), [""])
             self.assertEqual(list(w.running_ids), [id_] if w.id == ran_by else [])
             self.assertEqual(w.running_count, w.id == ran_by)
             self.assertGreaterEqual(w.last_seen_time.ToNanoseconds(), w.attach_time.ToNanoseconds())

@@ -88,8 +88,6 @@ static void test_info(void **state)
     assert_int_equal(info->n_functions, 2);
     assert_string_equal(info->functions[0], "echo");
     assert_string_equal(info->functions[1], "slow");
-    assert_int_equal(info->n_namespaces, 1);
-    assert_string_equal(info->namespaces[0], "");
     assert_int_equal(info->slots, 2);
     assert_int_equal(info->credit, 2);
     assert_int_equal(info->reserved_count, 1);
