@@ -78,6 +78,7 @@ struct config {
     uint64_t log_bytes;     /* that the store's log has from the start */
     int accept_loss;        /* start although the store has lost commits */
     enum log_level log_level;
+    uint8_t unknown_functions;       /* as of CONFIG_UNKNOWN */
     const char *functions_directory; /* "" = none */
     struct limits limits;
     uint32_t max_connections, max_handshakes, messages_per_turn;

@@ -41,6 +41,7 @@ static size_t value_bytes(enum config_type type)
     case CONFIG_DEMAND:
     case CONFIG_DURABILITY:
     case CONFIG_SANDBOX:
+    case CONFIG_UNKNOWN:
     case CONFIG_VERSION:
     case CONFIG_ON_LOST: return sizeof(uint8_t);
     case CONFIG_LEVEL: return sizeof(enum log_level);

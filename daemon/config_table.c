@@ -56,6 +56,10 @@ const struct config_key config_keys[] = {
      .preset = "4M",
      .needs_restart = 1,
      .doc = "The largest request or reply."},
+    {"futured", "unknown_functions", CONFIG_UNKNOWN, AT(unknown_functions), .preset = "refuse",
+     .needs_restart = 1,
+     .doc = "What becomes of a task of a function that nobody serves, or ever has: refuse, or accept, and it waits for a worker; "
+            "its function is known from then on."},
     {"futured", "insecure", CONFIG_BOOL, AT(insecure), .preset = "no",
      .doc = "Whether it may listen where anybody on the network could use it: without TLS, or without asking who calls."},
     {"futured", "socket_group", CONFIG_TEXT, AT(socket_group), 1, 255, .sample = "1000",
@@ -668,7 +672,8 @@ int config_set(const struct config_key *key, void *into, struct arena *arena, co
                char why[static CONFIG_WHY_BYTES])
 {
     static const char *const durabilities[] = {"durable", "ephemeral"}, *const on_losts[] = {"retry", "fail"},
-                             *const demands[] = {"required", "optional"}, *const versions[] = {"1.2", "1.3"};
+                             *const demands[] = {"required", "optional"}, *const versions[] = {"1.2", "1.3"},
+                             *const answers[] = {"refuse", "accept"};
     void *place = (char *)into + key->offset;
     enum log_level level;
 
@@ -691,6 +696,7 @@ int config_set(const struct config_key *key, void *into, struct arena *arena, co
     case CONFIG_USERS: return config_list_add(place, arena, value, strlen(value));
     case CONFIG_DEMAND: return set_word(place, demands, value, why);
     case CONFIG_VERSION: return set_word(place, versions, value, why);
+    case CONFIG_UNKNOWN: return set_word(place, answers, value, why);
     case CONFIG_FILE: return set_file(place, arena, value, why);
     case CONFIG_ON_LOST: return set_word(place, on_losts, value, why);
     case CONFIG_TYPES: return set_types(key, place, arena, value, why);

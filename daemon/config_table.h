@@ -28,6 +28,7 @@ enum config_type {
     CONFIG_STORE,      /* enum config_store */
     CONFIG_TEXT,       /* const char * */
     CONFIG_TYPES,      /* the types of a struct retry_policy */
+    CONFIG_UNKNOWN,    /* uint8_t, 1 is refuse, 2 is accept */
     CONFIG_VERSION,    /* uint8_t, 1 is TLS 1.2, 2 is 1.3 */
 };
 

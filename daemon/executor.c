@@ -341,6 +341,7 @@ static int new_engine(struct executor *x, struct hash_seed *ret_seed)
         getrandom(&config.random, sizeof config.random, 0) != (ssize_t)sizeof config.random)
         return -errno;
     config.limits = x->config.config->limits;
+    config.accept_unknown_functions = x->config.config->unknown_functions == 2;
     config.seed = *ret_seed;
     config.epoch = 1; /* without a store nothing of an earlier start is left that it could be told from */
     if (x->persist) {

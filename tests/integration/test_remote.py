@@ -54,6 +54,23 @@ class RemoteCase(FuturesCase):
         return self.futures.Get(get(id_, BASIC)).pending_reason
 
 
+class Unknown(RemoteCase):
+    """unknown_functions = accept: a task may come before the first worker that serves it."""
+
+    def start(self, **options):
+        return super().start(futured={"unknown_functions": "accept"}, **options)
+
+    def test_it_waits_for_a_worker(self):
+        id_ = self.submit("unheard.of", b"x")
+        f = self.futures.Get(get(id_))
+        self.assertEqual((f.state, f.pending_reason), (PENDING, NO_WORKER))
+        stream = self.stream().attach(TOKEN, "unheard.of")
+        item = stream.take()
+        self.assertEqual(item.id, id_)
+        stream.finish(item, b"done")
+        self.assertEqual(self.finished(id_).result.data, b"done")
+
+
 class Streams(RemoteCase):
     def test_a_worker_in_another_language(self):
         """All of a task comes, all of an outcome goes."""

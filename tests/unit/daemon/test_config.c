@@ -163,7 +163,7 @@ static void test_defaults(void **state)
     assert_int_equal(c->reserve_bytes, 64 << 20);
     assert_int_equal(c->log_bytes, 16 << 20);
     assert_false(c->accept_loss);
-    assert_int_equal(c->log_level, LOG_INFO);
+    assert_true(c->log_level == LOG_INFO && c->unknown_functions == 1);
     assert_string_equal(c->functions_directory, "");
     assert_int_equal(c->limits.max_message_bytes, limits.max_message_bytes);
     assert_int_equal(c->limits.max_memory_bytes, limits.max_memory_bytes);
@@ -241,7 +241,7 @@ static void test_every_key(void **state)
                "listen=127.0.0.1:4740\n"
                "  state_directory   =   /var/lib/x  \r\n"
                "store = none\n"
-               "log_level = debug\n"
+               "log_level = debug\nunknown_functions = accept\n"
                "max_message = 64M\n"
                "[limits]\n"
                "connections = 1\n"
@@ -290,7 +290,7 @@ static void test_every_key(void **state)
     assert_string_equal(c->listen[1].text, "127.0.0.1:4740");
     assert_false(c->is_listen_default);
     assert_string_equal(c->state_directory, "/var/lib/x");
-    assert_int_equal(c->log_level, LOG_DEBUG);
+    assert_true(c->log_level == LOG_DEBUG && c->unknown_functions == 2);
     assert_int_equal(c->limits.max_message_bytes, 64 << 20);
     assert_int_equal(c->max_connections, 1);
     assert_true(c->h2.max_streams == 1000000 && c->messages_per_turn == 5);
@@ -333,7 +333,7 @@ static void test_every_key(void **state)
     assert_string_equal(c->functions[0].doc, "makes = things: small; really");
     assert_int_equal(c->functions[0].max_running, 4);
     assert_string_equal(c->functions[0].file, path);
-    assert_int_equal(c->functions[0].line, 36);
+    assert_int_equal(c->functions[0].line, 37);
     assert_string_equal(c->functions[1].name, "b");
     assert_string_equal(c->functions[1].doc, "");
     assert_int_equal(c->functions[1].shell, 0);

@@ -105,8 +105,8 @@ static void test_principals(void **state)
 static void test_every_key(void **state)
 {
     static const char *const others[] = {
-            "1",  "2",  "100", "1000", "required", "1.2",       "1M",  "2M",    "1s",     "2s", "yes",
-            "no", "/a", "/b",  "0.5",  "fail",     "ephemeral", "all", "debug", "sqlite", "x",  "unix:/a"};
+            "1",  "2",  "100", "1000", "required",  "1.2", "1M",    "2M",     "1s",     "2s", "yes",    "no",
+            "/a", "/b", "0.5", "fail", "ephemeral", "all", "debug", "accept", "sqlite", "x",  "unix:/a"};
 
     for (size_t i = 0; i < config_n_keys; i++) {
         const struct config_key *key = &config_keys[i];
