@@ -5,7 +5,7 @@
 
 #include <stdio.h>
 
-enum { HELLO_NAMESPACES = 9, FUNCTION_CONTENT_TYPES = 3, CONTENT_TYPES_MAX = 16 };
+enum { HELLO_NAMESPACES = 9, CONTENT_TYPES_MAX = 16 };
 
 static const struct codec_row hello_rows[] = {
         CODEC_ROW(1, CODEC_STRING, struct hello, name),
@@ -23,7 +23,7 @@ static const struct codec_table hello_table = {hello_rows, ARRAY_LEN(hello_rows)
 static const struct codec_row function_rows[] = {
         CODEC_ROW(1, CODEC_STRING, struct hello_function, name),
         CODEC_ROW(2, CODEC_STRING, struct hello_function, doc),
-        CODEC_ROW(FUNCTION_CONTENT_TYPES, CODEC_REPEATED_STRING, struct hello_function, content_types),
+        CODEC_ROW(HELLO_CONTENT_TYPES, CODEC_REPEATED_STRING, struct hello_function, content_types),
         CODEC_ROW(4, CODEC_MESSAGE, struct hello_function, default_options),
         CODEC_ROW(5, CODEC_STRING, struct hello_function, version),
         CODEC_ROW(6, CODEC_UINT, struct hello_function, max_running),
@@ -70,7 +70,7 @@ static int are_content_types(const struct hello_function *f, struct span message
     struct wire_reader r = wire_reader(message);
     struct span type;
 
-    while (f->content_types && codec_each(&r, FUNCTION_CONTENT_TYPES, &type))
+    while (f->content_types && codec_each(&r, HELLO_CONTENT_TYPES, &type))
         if (type.len > LIMIT_CONTENT_TYPE_BYTES)
             return 0;
     return f->content_types <= CONTENT_TYPES_MAX;
@@ -176,8 +176,8 @@ int hello_read(struct span message, enum hello_of of, struct hello *ret, struct 
 int hello_next_function(struct wire_reader *r, struct hello_function *ret)
 {
     const char *field;
-    struct span message;
 
     *ret = (struct hello_function){0};
-    return codec_each(r, HELLO_FUNCTIONS, &message) && codec_read(&function_table, message, ret, &field) == 0;
+    return codec_each(r, HELLO_FUNCTIONS, &ret->message) &&
+           codec_read(&function_table, ret->message, ret, &field) == 0;
 }

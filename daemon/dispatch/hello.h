@@ -13,7 +13,12 @@ enum {
     HELLO_TEXT_BYTES = 255, /* name, version */
     HELLO_DOC_BYTES = 4096,
 };
-enum { HELLO_FUNCTIONS = 3, HELLO_LABELS = 5, HELLO_HELD_LEASES = 6 };
+enum {
+    HELLO_FUNCTIONS = 3,
+    HELLO_LABELS = 5,
+    HELLO_HELD_LEASES = 6,
+    HELLO_CONTENT_TYPES = 3 /* of a function */
+};
 
 /* Whose it is: of our own child, on a stream from elsewhere, in a Claim. */
 enum hello_of { HELLO_OF_POOL, HELLO_OF_STREAM, HELLO_OF_CLAIM };
@@ -26,6 +31,7 @@ struct hello {
 };
 
 struct hello_function {
+    struct span message; /* all of it */
     struct span name, doc, version;
     struct codec_bytes default_options;
     uint64_t max_running;

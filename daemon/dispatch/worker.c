@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { INFO_LABELS = 16 };
+enum { INFO_LABELS = 16, SPEC_VERSION = 5 };
 
 struct grpc_status *worker_no_memory(struct grpc_status *st)
 {
@@ -102,6 +102,29 @@ static int keep_about(struct worker *w, const struct hello *hello)
     return 0;
 }
 
+/* Its content types and its version, as the fields of a FunctionSpec that they are. */
+static int keep_said(struct function *f, const struct hello_function *said)
+{
+    struct buf fields CLEANUP(buf_deinit) = BUF_INIT;
+    struct wire_reader r = wire_reader(said->message);
+    struct writer to = writer_to(&fields);
+    struct bytes *copy = NULL;
+    struct span type;
+
+    while (said->content_types && codec_each(&r, HELLO_CONTENT_TYPES, &type))
+        writer_bytes_always(&to, HELLO_CONTENT_TYPES, type);
+    writer_bytes(&to, SPEC_VERSION, said->version);
+    if (to.failed)
+        return to.failed;
+    if (span_eq(SPAN_OF_BYTES(f->said), (struct span){buf_head(&fields), buf_len(&fields)}))
+        return 0;
+    if (buf_len(&fields) && !(copy = bytes_dup(buf_head(&fields), buf_len(&fields))))
+        return -ENOMEM;
+    bytes_unref(f->said);
+    f->said = copy;
+    return 0;
+}
+
 static int serve(struct worker *w, const struct hello *hello, struct grpc_status *st)
 {
     const struct dispatch_config *config = &w->dispatch->config;
@@ -116,6 +139,8 @@ static int serve(struct worker *w, const struct hello *hello, struct grpc_status
 
         if (!f || engine_holder_serve(e, w->holder, f) < 0 ||
             engine_share_bound(e, w->holder, f, (uint32_t)MIN(said.max_running, (uint64_t)UINT32_MAX)) < 0)
+            return no_room(st);
+        if (keep_said(f, &said) < 0)
             return no_room(st);
         if (worker_is_pool(w) && engine_function_describe(f, DEFAULTS_SAID, said.doc) < 0)
             return no_room(st);

@@ -93,6 +93,7 @@ struct function {
     struct gate gate;         /* its pause and limits (gate.h) */
     struct defaults defaults; /* of its tasks (defaults.h) */
     int is_described;         /* doc is what the configuration says */
+    struct bytes *said;       /* the owner's, not read here: what else is shown of it; NULL = nothing */
     struct list parked;       /* of struct future.queue: held by a concurrency key, by arrival */
     uint32_t index;           /* dense, for sets of functions */
     uint32_t n_holders;       /* workers that serve it now */

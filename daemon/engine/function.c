@@ -19,6 +19,7 @@ static void function_free(struct function *f, struct sched *sched)
     defaults_deinit(&f->defaults);
     bytes_unref(f->name);
     bytes_unref(f->doc);
+    bytes_unref(f->said);
     mem_free(f);
 }
 

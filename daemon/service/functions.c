@@ -119,8 +119,9 @@ static size_t info_size(const struct functions *s, const struct function *f)
 {
     size_t failure = futures_failure(s->futures, f, &(struct function_failure){0}) ? FAILURE_BYTES : 0;
 
-    return f->name->len + (f->doc ? f->doc->len : 0) + INFO_BYTES + (f->gate.paused ? CHANGE_BYTES : 0) +
-           (f->gate.limits_set ? CHANGE_BYTES : 0) + failure + options_defaults_size(f->defaults.all);
+    return f->name->len + (f->doc ? f->doc->len : 0) + (f->said ? f->said->len : 0) + INFO_BYTES +
+           (f->gate.paused ? CHANGE_BYTES : 0) + (f->gate.limits_set ? CHANGE_BYTES : 0) + failure +
+           options_defaults_size(f->defaults.all);
 }
 
 /* The fields of a FunctionInfo; their numbers are those of proto/futured/v1/functions.proto. */
@@ -137,6 +138,7 @@ static void put_info(struct writer *w, const struct functions *s, const struct f
         options_write_defaults(w, f->defaults.all);
         writer_end(w, of_options);
     }
+    writer_raw(w, SPAN_OF_BYTES(f->said));
     writer_end(w, m);
     for (uint32_t kind = FUNCTION_PLUGIN; kind <= FUNCTION_REMOTE; kind++)
         if (f->kinds & 1U << kind)

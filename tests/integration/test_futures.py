@@ -5,9 +5,11 @@ import queue
 import unittest
 
 import futures_support
+import harness
 from futures_support import *  # noqa: F403: the words of the contract
 from harness import grpc
 
+from futured.v1 import system_pb2, system_pb2_grpc
 from grpc.reflection.v1 import reflection_pb2, reflection_pb2_grpc
 from google.protobuf import descriptor_pb2
 
@@ -460,11 +462,14 @@ class Functions(FuturesCase):
     def setUp(self):
         super().setUp()
         self.stub = self.functions_of(self.server)
+        system = harness.Stub(system_pb2_grpc.SystemStub(self.channel()))
+        self.version = system.GetInfo(system_pb2.GetInfoRequest()).version  # that of the functions that ship with it
 
-    def info(self, name, doc="", **counts):
+    def info(self, name, doc="", content_types=(), **counts):
         is_command = name == "gate" or name in self.functions
         info = functions_pb2.FunctionInfo(
-            spec=functions_pb2.FunctionSpec(name=name, doc=doc), worker_count=2, counts=future_pb2.StateCounts(**counts),
+            spec=functions_pb2.FunctionSpec(name=name, doc=doc, content_types=content_types,
+                                            version="" if is_command else self.version), worker_count=2, counts=future_pb2.StateCounts(**counts),
             kinds=[functions_pb2.FUNCTION_KIND_COMMAND if is_command else functions_pb2.FUNCTION_KIND_PLUGIN])
         if counts:
             info.mean_run.SetInParent()
@@ -487,10 +492,12 @@ class Functions(FuturesCase):
         self.futures.Run(run("fail"))
         wanted = [self.info("cat"), self.info("echo", "The argument back, with its content type.", succeeded=1),
                   self.info("fail", "Fails. Argument: the message of its error.", failed=1), self.info("gate"),
-                  self.info("gunzip", "The argument, in gzip format, decompressed."),
+                  self.info("gunzip", "The argument, in gzip format, decompressed.",
+                            ["application/gzip", "application/x-gzip", "application/octet-stream"]),
                   self.info("gzip", "The argument compressed in gzip format."),
                   self.info("sha256", "SHA-256 of the argument: 64 lower-case hexadecimal characters."),
-                  self.info("sleep", "Wait. Argument: milliseconds as decimal text. The result is empty."),
+                  self.info("sleep", "Wait. Argument: milliseconds as decimal text. The result is empty.",
+                            ["text/plain"]),
                   self.info("two.words_and-1", "What it does.")]
         got = self.stub.ListFunctions(functions_pb2.ListFunctionsRequest())
         self.assert_message(self.plain(got), functions_pb2.ListFunctionsResponse(functions=wanted))

@@ -73,6 +73,7 @@ class Examples(PluginCase):
         info = self.info("text.count")
         self.assertEqual((info.spec.doc, list(info.kinds)),
                          ("Words and lines of the argument, as JSON.", [functions_pb2.FUNCTION_KIND_PLUGIN]))
+        self.assertEqual((list(info.spec.content_types), info.spec.version), (["text/plain"], "1.0"))
 
     @staticmethod
     def after(ids):

@@ -71,6 +71,20 @@ class Unknown(RemoteCase):
         self.assertEqual(self.finished(id_).result.data, b"done")
 
 
+class Said(RemoteCase):
+    def test_what_is_said_of_a_function_is_shown(self):
+        """Its content types and its version; of two workers the later one's."""
+        functions = self.functions_of(self.server)
+        for i, said in enumerate((dict(content_types=["image/png", "image/x"], version="2.1"), dict(version="2.2"), {})):
+            wanted = worker_support.spec("remote", doc="What it does.", **said)
+            stream = self.stream()
+            stream.say(hello=workers_pb2.Hello(name="w", session_token=f"{TOKEN}-{i}", slots=1, functions=[wanted]))
+            self.assertTrue(stream.next().HasField("welcome"))
+            self.assertEqual(functions.GetFunction(functions_pb2.GetFunctionRequest(function="remote")).spec, wanted)
+            page = functions.ListFunctions(functions_pb2.ListFunctionsRequest(prefix="remote"))
+            self.assertEqual([f.spec for f in page.functions], [wanted])
+
+
 class Streams(RemoteCase):
     def test_a_worker_in_another_language(self):
         """All of a task comes, all of an outcome goes."""
