@@ -146,8 +146,7 @@ static void on_reload(struct grpc_call *call, struct span message)
     c = new_call(r, call);
     if (!c)
         return;
-    e = r->world.reload(r->world.context, m.dry_run != 0, caller_name(call),
-                        &c->report);
+    e = r->world.reload(r->world.context, m.dry_run != 0, caller_name(call), &c->report);
     if (e)
         refuse(call, e, &c->report);
     else if (m.dry_run)
