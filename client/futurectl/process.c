@@ -277,7 +277,8 @@ static int run(struct process *p, const struct process_command *command)
     status = child_reap(&p->child, &usage);
     if (WIFEXITED(status))
         futured_job_set_exit_code(p->job, WEXITSTATUS(status));
-    futured_job_set_usage(p->job, clock_of(usage.ru_utime), clock_of(usage.ru_stime), 0);
+    futured_job_set_usage(p->job, clock_of(usage.ru_utime), clock_of(usage.ru_stime),
+                          (uint64_t)MAX(child_max_rss(&usage), INT64_C(0)));
     return judge(p, status);
 }
 

@@ -142,17 +142,6 @@ static void pump(struct pump *p)
 
 /* --- the end */
 
-/* The kernel counts the memory of before the exec too, and that is ours: what a child has used is known only where it is
- * more. */
-static int64_t max_rss_of(const struct rusage *usage)
-{
-    struct rusage own;
-
-    if (getrusage(RUSAGE_SELF, &own) < 0 || usage->ru_maxrss <= own.ru_maxrss)
-        return -1;
-    return (int64_t)usage->ru_maxrss * 1024;
-}
-
 static void note_end(struct futured_call *call, int status, const struct rusage *usage)
 {
     if (WIFSIGNALED(status))
@@ -161,7 +150,7 @@ static void note_end(struct futured_call *call, int status, const struct rusage 
         call->exit_code = (struct codec_number){.value = (uint64_t)WEXITSTATUS(status), .is_set = 1};
     call->usage.user_ns = clock_of(usage->ru_utime);
     call->usage.system_ns = clock_of(usage->ru_stime);
-    call->usage.max_rss_bytes = max_rss_of(usage);
+    call->usage.max_rss_bytes = child_max_rss(usage);
 }
 
 static int reap(struct pump *p)

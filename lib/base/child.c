@@ -247,6 +247,16 @@ void child_signal(const struct child *c, int signal)
     kill(-c->pid, signal);
 }
 
+/* The kernel counts the memory of before the exec too, and that is ours. */
+int64_t child_max_rss(const struct rusage *usage)
+{
+    struct rusage own;
+
+    if (getrusage(RUSAGE_SELF, &own) < 0 || usage->ru_maxrss <= own.ru_maxrss)
+        return -1;
+    return (int64_t)usage->ru_maxrss * 1024;
+}
+
 int child_reap(struct child *c, struct rusage *ret_usage)
 {
     int status = 0;

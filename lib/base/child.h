@@ -60,5 +60,7 @@ size_t child_read(int *fd, void *to, size_t n);
 /* child_signal: to its whole group. Before child_reap only. */
 void child_signal(const struct child *c, int signal);
 
-/* child_reap: kill its group, wait for it, close all. The wait status; @ret_usage: what it and its own children used. */
+/* child_reap: kill its group, wait for it, close all. The wait status; @ret_usage: what it and its own children used.
+ * child_max_rss: the most memory of that in bytes; -1: it is not known, since it is not more than we have used ourselves. */
 int child_reap(struct child *c, struct rusage *ret_usage);
+int64_t child_max_rss(const struct rusage *usage);

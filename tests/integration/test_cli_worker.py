@@ -61,6 +61,14 @@ class Worker(WorkerCase):
         self.assertEqual(run.result.data, f"||{trace}\n".encode())
         self.ends(worker, 0, "futurectl: taking nothing more: it has begun as many tasks as it was to do\n")
 
+    def test_memory(self):
+        """What the command has used is told, or the largest of its children."""
+        worker = self.worker("--function", "large", "--", "sh", "-c", "head -c 100000000 /dev/zero | tail -c 90000000 | wc -c")
+        id_ = self.submit("large")
+        self.assertEqual(self.text("result", id_), "90000000\n")
+        self.assertGreater(int(self.attempt(id_)["usage"]["max_rss_bytes"]), 90000000)
+        self.stop(worker)
+
     def test_errors(self):
         worker = self.worker("--function", "bad", "--", "sh", "-c", 'read how; echo "about to $how" >&2; eval "$how"')
         self.ctl("run", "bad", "exit 3", status=1, err=(
