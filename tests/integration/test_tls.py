@@ -5,6 +5,7 @@ never end or come in floods, connections that resume. What runs over the connect
 again with FUTURED_TEST_TLS=1."""
 import grp
 import os
+import re
 import socket
 import ssl
 import subprocess
@@ -34,10 +35,11 @@ class TlsCase(harness.ServerCase):
         self.assertEqual(self.secure(address, **options).Unary(echo_pb2.EchoRequest(payload=b"x")).payload, b"x")
 
     def assert_refuses(self, why, **options):
-        """No connection comes about, and the log says why."""
+        """No connection comes about, and the log says why; a channel that was refused before may try again meanwhile."""
         n = len(self.server.log.find("tls_handshake_failed"))
         self.assert_fails(grpc.StatusCode.UNAVAILABLE, self.secure(**options).Unary, echo_pb2.EchoRequest())
-        self.assertRegex(self.server.log.wait("tls_handshake_failed", n + 1)[n], why)
+        while not re.search(why, self.server.log.wait("tls_handshake_failed", n + 1)[n]):
+            n += 1
 
     def s_client(self, *arguments, address=None):
         """What openssl's client says of the connection."""
