@@ -77,7 +77,7 @@ static void test_serves(void **state)
     assert_int_equal(p.daemon->token.n, 32);
     assert_string_equal(p.daemon->function_names.s,
                         "echo sleep sha256 gzip gunzip fail exit_0 abort segv close_small "
-                        "fork sandbox hello forever deaf nap stop children close_all write_sockets leak "
+                        "fork sandbox hello forever deaf nap answer_late stop children close_all write_sockets leak "
                         "flood which upstreams end_thread end_alone upper "
                         "tail ");
     assert_int_equal(p.daemon->load_error.n, 0);
