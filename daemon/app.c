@@ -255,10 +255,14 @@ static void apply_security(struct app *app, const struct config *next)
 {
     char why[TLS_WHY_BYTES] = "no memory";
 
-    if (secure_reload(&app->secure, next, why) != 0)
+    if (secure_reload(&app->secure, next, why) != 0) {
         LOG_EVENT(LOG_ERROR, "tls_unusable", LOG_STR("text", why));
+        return;
+    }
     if (auth_reload(app->auth, next) < 0)
         LOG_EVENT(LOG_ERROR, "principals_not_reloaded", LOG_ERRNO(-ENOMEM));
+    else if (!next->n_principals && config_needs_certificates(next))
+        conn_set_abort_nameless(app->conns, "no_certificate"); /* who came while a token said who calls */
 }
 
 static void apply(void *arg, const struct config *next)

@@ -327,7 +327,7 @@ int config_check_address(const struct config *c, const struct address *a, char *
                  "%s: whoever reaches it over the network could read and do everything; listen on tls:%s, on "
                  "127.0.0.1 or [::1], or on a Unix socket; or write insecure = yes",
                  a->text, a->text);
-    else if (!c->n_principals && (!c->tls_client_ca || c->tls_demand != 1))
+    else if (!c->n_principals && !config_needs_certificates(c))
         snprintf(why, size,
                  "%s: whoever reaches it over the network could do everything; ask clients for certificates "
                  "([tls] "

@@ -109,6 +109,12 @@ struct config {
     char *const *argv;
 };
 
+/* config_needs_certificates: whether every client over TLS must show one. */
+static inline int config_needs_certificates(const struct config *c)
+{
+    return c->tls_client_ca && c->tls_demand == 1;
+}
+
 /* config_function_has_attempt_limits: whether something is said of what an attempt of it may use, or where it runs. */
 int config_function_has_attempt_limits(const struct config_function *f);
 

@@ -14,9 +14,9 @@ int secure_context_new(struct tls_context **ret, const struct config *config, ch
     const struct tls_config tls = {
             .role = TLS_SERVER,
             .min_version = config->tls_min_version == 2 ? TLS_1_3 : TLS_1_2,
-            .demand = !config->tls_client_ca    ? TLS_PEER_ANY
-                      : config->tls_demand == 1 ? TLS_PEER_REQUIRED
-                                                : TLS_PEER_OPTIONAL,
+            .demand = !config->tls_client_ca              ? TLS_PEER_ANY
+                      : config_needs_certificates(config) ? TLS_PEER_REQUIRED
+                                                          : TLS_PEER_OPTIONAL,
             .certificate = config->tls_certificate,
             .key = config->tls_key,
             .ca = config->tls_client_ca,

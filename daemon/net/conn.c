@@ -725,17 +725,29 @@ void conn_set_drain(struct conn_set *set)
     }
 }
 
+static void abort_conn(struct conn *c, const char *reason)
+{
+    if (c->state == CONN_HANDSHAKING)
+        kill_conn(c, reason);
+    if (c->state != CONN_OPEN)
+        return;
+    h2_session_abort(c->owner.session, H2_NO_ERROR, reason);
+    loop_mark_dirty(c->set->loop, &c->dirty);
+}
+
 void conn_set_abort(struct conn_set *set, const char *reason)
+{
+    LIST_FOREACH (l, &set->conns)
+        abort_conn(LIST_ENTRY(l, struct conn, link), reason);
+}
+
+void conn_set_abort_nameless(struct conn_set *set, const char *reason)
 {
     LIST_FOREACH (l, &set->conns) {
         struct conn *c = LIST_ENTRY(l, struct conn, link);
 
-        if (c->state == CONN_HANDSHAKING)
-            kill_conn(c, reason);
-        if (c->state != CONN_OPEN)
-            continue;
-        h2_session_abort(c->owner.session, H2_NO_ERROR, reason);
-        loop_mark_dirty(set->loop, &c->dirty);
+        if (c->tls && !tls_has_peer(c->tls))
+            abort_conn(c, reason);
     }
 }
 

@@ -106,6 +106,8 @@ void conn_set_drain(struct conn_set *set);
 
 /* conn_set_abort: GOAWAY to all and end their calls; they close in the next turns. @reason is static. */
 void conn_set_abort(struct conn_set *set, const char *reason);
+/* conn_set_abort_nameless: the same to those over TLS whose client has shown no certificate. */
+void conn_set_abort_nameless(struct conn_set *set, const char *reason);
 
 struct conn_stats conn_set_stats(const struct conn_set *set);
 

@@ -250,15 +250,19 @@ const char *tls_why(const struct tls *t)
     return t->why;
 }
 
+int tls_has_peer(const struct tls *t)
+{
+    return SSL_get0_peer_certificate(t->ssl) && SSL_get_verify_result(t->ssl) == X509_V_OK;
+}
+
 int tls_peer_names(const struct tls *t, struct buf *to)
 {
-    X509 *certificate = SSL_get0_peer_certificate(t->ssl);
     size_t before = buf_len(to);
     int r;
 
-    if (!certificate || SSL_get_verify_result(t->ssl) != X509_V_OK)
+    if (!tls_has_peer(t))
         return 0;
-    r = names_of_certificate(certificate, to);
+    r = names_of_certificate(SSL_get0_peer_certificate(t->ssl), to);
     if (r < 0)
         to->end -= buf_len(to) - before;
     return r;

@@ -73,6 +73,9 @@ const char *tls_why(const struct tls *t);
  * 0 (@to is as it was: there is no certificate); -ENOMEM. */
 MUST_CHECK int tls_peer_names(const struct tls *t, struct buf *to);
 
+/* tls_has_peer: whether the peer has shown a certificate, and it was verified. */
+int tls_has_peer(const struct tls *t);
+
 /* tls_is_resumed: whether the handshake was the short one. tls_version_text: "TLSv1.3"; static. */
 int tls_is_resumed(const struct tls *t);
 const char *tls_version_text(const struct tls *t);

@@ -142,6 +142,21 @@ class Exposed(harness.ServerCase):
         self.assertEqual((list(got.changed), list(got.needs_restart)), ([], ["futured.listen"]))
 
 
+    def test_certificates_instead_of_principals(self):
+        """Who came without a certificate, while a token said who calls, does not stay when nobody is asked for one any more."""
+        file = self.server.directory / "futured.conf"
+        text = file.read_text(encoding="utf-8")
+        self.assert_fails(UNKNOWN, self.system.GetStats, system_pb2.GetStatsRequest())
+        tls = f"[tls]\nclient_ca = {certs.path('ca.crt')}\n"
+        file.write_text(text[:text.index("[principal.")].replace("[tls]\n", tls), encoding="utf-8")
+        self.server.signal(signal.SIGHUP)
+        self.server.log.wait("reloaded")
+        self.assert_fails(grpc.StatusCode.UNAVAILABLE, self.system.GetStats, system_pb2.GetStatsRequest())
+        channel = grpc.secure_channel(f"localhost:{self.server.port}", harness.credentials("alice"))
+        self.addCleanup(channel.close)
+        harness.Stub(system_pb2_grpc.SystemStub(channel)).GetStats(system_pb2.GetStatsRequest())
+
+
 class Rights(ChangeCase):
     principals = {"alice": {"rights": "submit read"}, "w": {"rights": "worker"}}
 

@@ -75,11 +75,12 @@ static void test_serves(void **state)
     snprintf(name, sizeof name, "pool-%d", (int)p.child.pid);
     assert_string_equal(p.daemon->name.s, name);
     assert_int_equal(p.daemon->token.n, 32);
-    assert_string_equal(p.daemon->function_names.s,
-                        "echo sleep sha256 gzip gunzip fail exit_0 abort segv close_small "
-                        "fork sandbox hello forever deaf nap answer_late stop children close_all write_sockets leak "
-                        "flood which upstreams end_thread end_alone upper "
-                        "tail ");
+    assert_string_equal(
+            p.daemon->function_names.s,
+            "echo sleep sha256 gzip gunzip fail exit_0 abort segv close_small "
+            "fork sandbox hello forever deaf nap answer_late stop children close_all write_sockets leak "
+            "flood which upstreams end_thread end_alone upper "
+            "tail ");
     assert_int_equal(p.daemon->load_error.n, 0);
     fake_assign(p.daemon, 1, "sha256", "abc");
     fake_assign(p.daemon, 2, "hello", "");
