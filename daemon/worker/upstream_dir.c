@@ -96,7 +96,7 @@ static void remove_tree(int parent, const char *name, int depth)
     DIR *dir;
     int fd;
 
-    (void)fchmodat(parent, name, 0700, AT_SYMLINK_NOFOLLOW);
+    (void)!fchmodat(parent, name, 0700, AT_SYMLINK_NOFOLLOW);
     fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     dir = fd < 0 ? NULL : fdopendir(fd);
     while (dir && (entry = readdir(dir)))
