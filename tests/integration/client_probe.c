@@ -298,7 +298,7 @@ static int serve_once(struct futured_job *job, void *arg)
     return futured_job_output(job, FUTURED_STREAM_OUTPUT, "said", 4);
 }
 
-/* work ADDRESS FUNCTION: a worker that ends after one task; tasks of the function have a priority of 5, if they say none, and
+/* work ADDRESS FUNCTION [PATIENCE_MS]: a worker that ends after one task; tasks of the function have a priority of 5, if they say none, and
  * one attempt of a minute. */
 static void on_work(char **words)
 {
@@ -313,6 +313,8 @@ static void on_work(char **words)
     futured_worker_add_function_with(worker, words[2], serve_once, NULL, &options);
     futured_request_free(request);
     futured_worker_set_max_tasks(worker, 1);
+    if (words[3])
+        futured_worker_set_patience(worker, atoll(words[3]) * 1000000);
     printf("%s\n", futured_code_name(futured_worker_run(worker)));
     futured_worker_free(worker);
 }

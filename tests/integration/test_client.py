@@ -319,6 +319,8 @@ class Hostile(ClientCase):
     def all_calls(self, behave, wanted, patience_ms=0, timeout_ms=20_000):
         address = self.serve(behave)
         probe = self.probe(address, patience_ms=patience_ms, timeout_ms=timeout_ms)
+        if wanted != self.LATE:  # who waits for work has no time to be late in
+            self.assertRegex(probe.ask("work", address, "f", "0"), "^(UNAVAILABLE|INTERNAL)$")
         for words in self.CALLS:
             said = probe.ask(*words)
             if words[0] not in ("completed", "watch", "put", "put-submit"):
