@@ -11,8 +11,8 @@ static const struct futured_selector one = {one_id, 1, NULL, NULL};
 static void send_event(struct grpc_call *call, Futured__V1__FutureEvent *event)
 {
     Google__Protobuf__Timestamp time = GOOGLE__PROTOBUF__TIMESTAMP__INIT;
+    static char id[] = SAMPLE_ID "1"; /* @event keeps it */
     uint8_t reply[2 * SAMPLE_BYTES];
-    char id[] = SAMPLE_ID "1";
 
     time.seconds = 5;
     if (!event->id[0])
