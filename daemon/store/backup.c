@@ -129,6 +129,8 @@ static int open_both(struct backup *b, struct store_problem *problem)
         r = db_open(&b->to, b->to_path, seal_vfs(b->seal), 0, problem);
     if (r == 0) /* synced as a whole, when it is complete */
         r = db_exec(b->to, "PRAGMA synchronous=OFF; PRAGMA journal_mode=MEMORY", problem);
+    if (r == 0)
+        seal_follow(b->to, b->from);
     return r;
 }
 

@@ -85,7 +85,7 @@ static struct file *file_of(sqlite3_file *f)
 
 #define REAL(f) (file_of(f)->real)
 
-/* The beginning of the first page, which SQLite reads and writes before any other. */
+/* The beginning of the first page, which SQLite reads before any other; and writes, but in a copy (seal_follow). */
 static void see_first(struct file *file, const uint8_t *page, int n)
 {
     if (n > RESERVED_AT)
@@ -332,14 +332,30 @@ void seal_prepare(sqlite3 *db)
     sqlite3_file_control(db, "main", SQLITE_FCNTL_RESERVE_BYTES, &n);
 }
 
-uint32_t seal_broken(sqlite3 *db)
+static struct file *file_of_db(sqlite3 *db)
 {
     sqlite3_file *f = NULL;
 
     sqlite3_file_control(db, "main", SQLITE_FCNTL_FILE_POINTER, &f);
-    if (!f || f->pMethods != &methods)
+    return f && f->pMethods == &methods ? file_of(f) : NULL;
+}
+
+void seal_follow(sqlite3 *copy, sqlite3 *db)
+{
+    struct file *to = file_of_db(copy);
+    const struct file *from = file_of_db(db);
+
+    if (to && from)
+        to->has_room = from->has_room;
+}
+
+uint32_t seal_broken(sqlite3 *db)
+{
+    const struct file *file = file_of_db(db);
+
+    if (!file)
         return 0;
-    return file_of(f)->has_room ? file_of(f)->broken : 1;
+    return file->has_room ? file->broken : 1;
 }
 
 /* Whether the first page says that this is a database with room for seals. */

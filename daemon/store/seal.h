@@ -32,6 +32,10 @@ const char *seal_vfs(const struct seal *s);
 /* seal_prepare: @db is empty yet: its pages get room for seals. Without effect on one that has pages. */
 void seal_prepare(sqlite3 *db);
 
+/* seal_follow: @copy, which is empty, is to become a copy of @db by sqlite3_backup, page by page: seals are put as there, also on
+ * pages that SQLite writes before the first one, because they do not fit its cache. */
+void seal_follow(sqlite3 *copy, sqlite3 *db);
+
 /* seal_broken: the first page with a broken seal that @db has read; 0: none. 1 also where pages have no room for seals. */
 uint32_t seal_broken(sqlite3 *db);
 

@@ -98,6 +98,25 @@ static void test_a_copy_is_a_store(void **state)
     fixture_end(&fx);
 }
 
+/* More than SQLite's cache has room for: pages are written before the first one is. */
+static void test_a_large_copy(void **state)
+{
+    struct fixture fx;
+    struct progress p = {.fx = &fx};
+    struct backup_config config;
+    char to[90];
+
+    fixture_start(&fx);
+    fill(&fx, 50000);
+    config = config_of(&fx, &p, to);
+    config.step_pages = 10;
+    assert_int_equal(backup_run(&config, &fx.problem), 0);
+    assert_true(p.n_calls > 60);
+    assert_sound(to);
+    assert_int_equal(live_in(&fx, to), 50000);
+    fixture_end(&fx);
+}
+
 static void test_the_daemon_writes_meanwhile(void **state)
 {
     static const uint32_t until[] = {2, 1000000}; /* it ends; it never does */
@@ -182,6 +201,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
             cmocka_unit_test(test_a_copy_is_a_store),
+            cmocka_unit_test(test_a_large_copy),
             cmocka_unit_test(test_the_daemon_writes_meanwhile),
             cmocka_unit_test(test_refusals_leave_nothing),
             cmocka_unit_test(test_each_write_fails),
