@@ -7,16 +7,14 @@
  */
 #include "client/futurectl/process.h"
 
-#include "base/arena.h"
 #include "base/buf.h"
 #include "base/bytes.h"
 #include "base/child.h"
 #include "base/clock.h"
-#include "base/limit.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "base/variable.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <limits.h>
 #include <signal.h>
@@ -77,31 +75,9 @@ static int is_own(const char *variable)
            strncmp(variable, "TRACEPARENT=", 12) == 0;
 }
 
-/* NAME=VALUE behind the others, unless there is no memory. */
 static void put(struct process *p, char **env, size_t *n, const char *name, const char *value)
 {
-    size_t room = strlen(name) + strlen(value) + 2;
-    char *text = arena_alloc(&p->texts, room);
-
-    if (!text)
-        return;
-    snprintf(text, room, "%s=%s", name, value);
-    env[(*n)++] = text;
-}
-
-/* FUTURED_LABEL_KEY, as a command of the pool has it (worker/environment.c): of keys that become the same the first counts. */
-static void put_label(struct process *p, char **env, size_t first, size_t *n,
-                      const struct futured_label *label)
-{
-    char name[sizeof "FUTURED_LABEL_" + LIMIT_LABEL_KEY_BYTES];
-    int len = snprintf(name, sizeof name, "FUTURED_LABEL_%s", label->key);
-
-    for (char *c = name; *c; c++)
-        *c = isalnum((unsigned char)*c) && (unsigned char)*c < 0x80 ? (char)toupper(*c) : '_';
-    for (size_t i = first; i < *n; i++)
-        if (strncmp(env[i], name, (size_t)len) == 0 && env[i][len] == '=')
-            return;
-    put(p, env, n, name, label->value);
+    variable_put(&p->texts, env, n, name, span_of_string(value));
 }
 
 /* The environment of this process, and what the job is. Owns: the caller, the array only. */
@@ -129,7 +105,8 @@ static char **make_environment(struct process *p)
         put(p, env, &to, "TRACEPARENT", futured_job_traceparent(p->job));
     first = to;
     for (size_t i = 0; i < n_labels; i++)
-        put_label(p, env, first, &to, &labels[i]);
+        variable_put_label(&p->texts, env, first, &to, span_of_string(labels[i].key),
+                           span_of_string(labels[i].value));
     env[to] = NULL;
     return env;
 }

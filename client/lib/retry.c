@@ -196,15 +196,7 @@ static int call(struct operation *op)
 int futured_call_unary(struct futured_client *client, const char *path, futured_encode_fn encode,
                        const void *arg, futured_decode_fn decode, void *ret)
 {
-    struct operation op = {.client = client,
-                           .path = path,
-                           .encode = encode,
-                           .arg = arg,
-                           .decode = decode,
-                           .ret = ret,
-                           .is_safe = 1};
-
-    return call(&op);
+    return futured_call_timed(client, path, encode, arg, decode, ret, 0, 0);
 }
 
 int futured_call_timed(struct futured_client *client, const char *path, futured_encode_fn encode,

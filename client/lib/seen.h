@@ -16,5 +16,6 @@ int futured_seen_take(struct futured_seen *seen, struct futured_event *event);
 /* futured_seen_drop: @id is not there any more: nothing more is told of it. Its text, @seen's; NULL: it is none of them. */
 const char *futured_seen_drop(struct futured_seen *seen, const char *id);
 
-/* futured_seen_open: those of which not all was told, their end and what they have said before it; the list is @seen's, and valid until the next call. */
+/* futured_seen_open: those of which not all was told, their end and what they have said before it; the list is @seen's, and
+ * valid until the next call. */
 const char *const *futured_seen_open(struct futured_seen *seen, size_t *ret_n);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 /*
- * What keeps the tasks of a function from being claimed: a pause, of it or of all (engine_hold), max_running, rate. While any of them does, its gate is
- * closed: it is held out of the rotation (sched.h), its tasks in their places, and nobody looks at it until something
- * changes or its time comes.
+ * What keeps the tasks of a function from being claimed: a pause, of it or of all (engine_hold), max_running, rate. While any
+ * of them does, its gate is closed: it is held out of the rotation (sched.h), its tasks in their places, and nobody looks at it
+ * until something changes or its time comes.
  *
  * max_running counts what has been claimed: tasks that are reserved, about to be (arm.h), or run. So what workers have
  * been given in advance never exceeds it. rate counts starts, at most one second's worth of them (or one) at once: a

@@ -7,6 +7,7 @@
  */
 #include "grpc/messages.h"
 #include "grpc/writer.h"
+#include "tests/fuzz/input.h"
 #include "tests/unit/dispatch/harness.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -16,25 +17,6 @@ enum {
     TASKS_MAX = 400,
     GONE_S = 60, /* after that nobody who has gone holds anything: leases are shorter */
 };
-
-struct input {
-    const uint8_t *at, *end;
-};
-
-static uint8_t byte(struct input *in)
-{
-    return in->at < in->end ? *in->at++ : 0;
-}
-
-/* As many bytes as the next one says. */
-static struct span some(struct input *in)
-{
-    size_t n = MIN((size_t)byte(in), (size_t)(in->end - in->at));
-    struct span s = {in->at, n};
-
-    in->at += n;
-    return s;
-}
 
 static struct child *child_of(struct harness *h, uint8_t which)
 {
@@ -169,7 +151,7 @@ static const char *token(uint8_t which)
 
 static void put_claim(struct writer *wr, struct input *in)
 {
-    uint8_t how = byte(in);
+    uint8_t how = input_byte(in);
     struct writer_mark m = writer_begin(wr, 1, 128), f;
 
     writer_text(wr, 1, "claims");
@@ -180,34 +162,34 @@ static void put_claim(struct writer *wr, struct input *in)
         writer_end(wr, f);
     }
     if (how & 8)
-        writer_raw(wr, some(in));
+        writer_raw(wr, input_some(in));
     writer_end(wr, m);
-    writer_uint(wr, 2, byte(in));
+    writer_uint(wr, 2, input_byte(in));
     writer_duration(wr, 3, (int64_t)(how >> 6) * NS_PER_S / 2);
     if (how & 16)
-        writer_duration(wr, 4, (int64_t)(1 + byte(in) % (GONE_S / 2)) * NS_PER_S);
+        writer_duration(wr, 4, (int64_t)(1 + input_byte(in) % (GONE_S / 2)) * NS_PER_S);
     writer_uint(wr, 5, how >> 5 & 1);
 }
 
 /* An entry about a lease that some worker was given once, the caller or another, with any bytes behind it. */
 static void put_of(struct writer *wr, uint32_t field, struct harness *h, struct input *in)
 {
-    struct child *w = child_of(h, byte(in));
-    const struct item *item = w ? item_of(w, byte(in)) : NULL;
+    struct child *w = child_of(h, input_byte(in));
+    const struct item *item = w ? item_of(w, input_byte(in)) : NULL;
     struct lease_ref ref =
             item ? (struct lease_ref){item->id, item->attempt, item->epoch} : (struct lease_ref){0};
     struct writer_mark m = writer_begin(wr, field, 128);
 
     lease_ref_write(wr, 1, &ref);
-    writer_raw(wr, some(in));
+    writer_raw(wr, input_some(in));
     writer_end(wr, m);
 }
 
 /* A lease alone, as Renew names those that it holds. */
 static void put_held(struct writer *wr, struct harness *h, struct input *in)
 {
-    struct child *w = child_of(h, byte(in));
-    const struct item *item = w ? item_of(w, byte(in)) : NULL;
+    struct child *w = child_of(h, input_byte(in));
+    const struct item *item = w ? item_of(w, input_byte(in)) : NULL;
 
     if (item)
         lease_ref_write(wr, 2, &(struct lease_ref){item->id, item->attempt, item->epoch});
@@ -226,7 +208,7 @@ static void ask(struct harness *h, struct child *w, enum method method, struct i
 {
     struct buf out = BUF_INIT;
     struct writer wr = writer_to(&out);
-    uint8_t how = byte(in);
+    uint8_t how = input_byte(in);
 
     switch (method) {
     case CLAIM: put_claim(&wr, in); break;
@@ -250,11 +232,11 @@ static void ask(struct harness *h, struct child *w, enum method method, struct i
         if (how & 4)
             writer_text(&wr, 3, how & 8 ? "echo" : "nothing");
         if (how & 16)
-            writer_bytes(&wr, 2, some(in));
+            writer_bytes(&wr, 2, input_some(in));
         break;
     default:
         put_worker(&wr, how);
-        writer_raw(&wr, some(in));
+        writer_raw(&wr, input_some(in));
         break;
     }
     call(w, method, (struct span){buf_head(&out), buf_len(&out)});
@@ -267,7 +249,7 @@ static void call_any(struct harness *h, struct child *w, uint8_t which, struct i
     if (which & 0x80)
         ask(h, w, which % METHODS, in);
     else
-        call(w, which % METHODS, some(in));
+        call(w, which % METHODS, input_some(in));
 }
 
 static void cancel(struct harness *h, uint8_t which)
@@ -291,7 +273,7 @@ static void go(struct child *w, uint8_t how)
 
 static void step(struct harness *h, struct input *in, uint32_t *n_tasks)
 {
-    uint8_t what = byte(in), which = byte(in);
+    uint8_t what = input_byte(in), which = input_byte(in);
     struct child *w = child_of(h, which);
     const struct item *item = w ? item_of(w, which >> 3) : NULL;
 
@@ -301,17 +283,17 @@ static void step(struct harness *h, struct input *in, uint32_t *n_tasks)
         if (++*n_tasks < TASKS_MAX)
             submit(h, which);
         break;
-    case 2: say(w, some(in)); break;
+    case 2: say(w, input_some(in)); break;
     case 3:
         if (item)
-            say_of(w, item, what / 9, some(in));
+            say_of(w, item, what / 9, input_some(in));
         break;
     case 4:
         if (w)
-            mark(w, item, byte(in), some(in));
+            mark(w, item, input_byte(in), input_some(in));
         break;
     case 5: harness_advance(h, (int64_t)which * 50 * NS_PER_MS); break;
-    case 6: call_any(h, w, byte(in), in); break;
+    case 6: call_any(h, w, input_byte(in), in); break;
     case 7: cancel(h, which); break;
     default: go(w, what / 9); break;
     }

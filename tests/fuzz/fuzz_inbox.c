@@ -7,28 +7,11 @@
 #include "attach/answer.h"
 #include "attach/inbox.h"
 #include "grpc/writer.h"
+#include "tests/fuzz/input.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { STEPS_MAX = 300, LEASES = 8 };
-
-struct input {
-    const uint8_t *at, *end;
-};
-
-static uint8_t byte(struct input *in)
-{
-    return in->at < in->end ? *in->at++ : 0;
-}
-
-static struct span some(struct input *in)
-{
-    size_t n = MIN((size_t)byte(in), (size_t)(in->end - in->at));
-    struct span s = {in->at, n};
-
-    in->at += n;
-    return s;
-}
 
 static uint64_t sum; /* of all bytes that were handed out, so that they are read */
 
@@ -95,15 +78,15 @@ static void put_welcome(struct writer *w, uint8_t n, struct input *in)
     writer_text(w, 1, "w-1");
     writer_uint(w, 2, 3);
     writer_uint(w, 7, (uint64_t)n * 16);
-    writer_uint(w, 8, byte(in));
+    writer_uint(w, 8, input_byte(in));
 }
 
 static void put_piece(struct writer *w, uint8_t n, struct input *in)
 {
     put_lease(w, n);
-    writer_uint(w, 2, byte(in) & 3);
-    writer_uint(w, 3, byte(in));
-    writer_bytes(w, 4, some(in));
+    writer_uint(w, 2, input_byte(in) & 3);
+    writer_uint(w, 3, input_byte(in));
+    writer_bytes(w, 4, input_some(in));
 }
 
 static void put_upstream(struct writer *w, uint8_t how, struct input *in)
@@ -112,7 +95,7 @@ static void put_upstream(struct writer *w, uint8_t how, struct input *in)
 
     writer_text(w, 1, "an-id");
     part = writer_begin(w, how & 1 ? 2 : 3, 64);
-    writer_raw(w, some(in));
+    writer_raw(w, input_some(in));
     writer_end(w, part);
     writer_uint(w, 4, how >> 1 & 1);
     writer_end(w, m);
@@ -120,19 +103,19 @@ static void put_upstream(struct writer *w, uint8_t how, struct input *in)
 
 static void put_assign(struct writer *w, uint8_t n, struct input *in)
 {
-    uint8_t how = byte(in);
+    uint8_t how = input_byte(in);
     struct writer_mark m;
 
     for (uint8_t i = 0; i <= (how & 1); i++) {
         m = writer_begin(w, 1, 64);
         put_lease(w, (uint8_t)(n + i));
         if (how & 2)
-            writer_bytes_always(w, 2, some(in));
+            writer_bytes_always(w, 2, input_some(in));
         writer_uint(w, 12, how >> 2 & 1);
         for (uint8_t u = 0; u < (how >> 3 & 3); u++)
-            put_upstream(w, byte(in), in);
+            put_upstream(w, input_byte(in), in);
         if (how & 32)
-            writer_raw(w, some(in));
+            writer_raw(w, input_some(in));
         writer_end(w, m);
     }
 }
@@ -140,7 +123,7 @@ static void put_assign(struct writer *w, uint8_t n, struct input *in)
 static void put_order(struct writer *w, uint8_t n, struct input *in)
 {
     put_lease(w, n);
-    writer_raw(w, some(in));
+    writer_raw(w, input_some(in));
 }
 
 /* One message. After what makes no sense the worker begins another stream. */
@@ -170,7 +153,7 @@ static void say(struct inbox *in, uint8_t what, uint8_t n, struct input *input)
             writer_end(&w, m);
         }
     if (what >> 6)
-        writer_raw(&w, some(input));
+        writer_raw(&w, input_some(input));
     take(in, (struct span){buf_head(&out), buf_len(&out)});
     buf_deinit(&out);
 }
@@ -229,13 +212,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     inbox_init(&in, &ops);
     for (int i = 0; i < STEPS_MAX && input.at < input.end; i++) {
-        uint8_t what = byte(&input), n = byte(&input);
+        uint8_t what = input_byte(&input), n = input_byte(&input);
 
         switch (what >> 5) {
         case 7: work(&in); break;
         case 6: (void)!inbox_drop(&in, &(struct lease_ref){lease_of(n).id, lease_of(n).attempt, 3}); break;
         case 5: inbox_restart(&in); break;
-        case 4: take(&in, some(&input)); break;
+        case 4: take(&in, input_some(&input)); break;
         default: say(&in, what & 127, n, &input); break;
         }
         check(&in);

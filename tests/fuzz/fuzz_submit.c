@@ -5,36 +5,18 @@
  * engine's books are right after it (engine_check), and a future that is made is what protobuf-c reads in the request.
  */
 #include "grpc/writer.h"
+#include "tests/fuzz/input.h"
 #include "tests/unit/service/harness.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { STEPS_MAX = 40, KNOWN_MAX = STEPS_MAX };
 
-struct input {
-    const uint8_t *at, *end;
-};
-
 struct world {
     struct harness h;
     struct harness_id known[KNOWN_MAX]; /* what was made */
     uint32_t n_known;
 };
-
-static uint8_t byte(struct input *in)
-{
-    return in->at < in->end ? *in->at++ : 0;
-}
-
-/* As many bytes as the next one says. */
-static struct span some(struct input *in)
-{
-    size_t n = MIN((size_t)byte(in), (size_t)(in->end - in->at));
-    struct span s = {in->at, n};
-
-    in->at += n;
-    return s;
-}
 
 static const char *known(const struct world *w, uint8_t which)
 {
@@ -202,9 +184,9 @@ static void submit_dependent(struct world *w, uint8_t which, struct input *in)
         writer_text(&wr, 9, known(w, which));
     if (w->n_known && which & 0x40)
         writer_text(&wr, 9, known(w, which >> 1));
-    writer_raw(&wr, some(in));
+    writer_raw(&wr, input_some(in));
     writer_end(&wr, options);
-    writer_raw(&wr, some(in));
+    writer_raw(&wr, input_some(in));
     writer_end(&wr, task);
     submit(w, "Submit", (struct span){buf_head(&out), buf_len(&out)});
     buf_deinit(&out);
@@ -239,15 +221,15 @@ static void cancel(struct world *w, uint8_t which)
 
 static void step(struct world *w, struct input *in)
 {
-    uint8_t what = byte(in), which = byte(in);
+    uint8_t what = input_byte(in), which = input_byte(in);
 
     switch (what % 8) {
-    case 0: submit(w, "Submit", some(in)); break;
-    case 1: submit(w, "SubmitStream", some(in)); break;
-    case 2: run(w, "Run", some(in)); break;
-    case 3: run(w, "RunStream", some(in)); break;
+    case 0: submit(w, "Submit", input_some(in)); break;
+    case 1: submit(w, "SubmitStream", input_some(in)); break;
+    case 2: run(w, "Run", input_some(in)); break;
+    case 3: run(w, "RunStream", input_some(in)); break;
     case 4: submit_dependent(w, which, in); break;
-    case 5: retry(w, which, some(in)); break;
+    case 5: retry(w, which, input_some(in)); break;
     case 6: cancel(w, which); break;
     default: harness_advance(&w->h, (int64_t)which * NS_PER_S); break;
     }

@@ -223,8 +223,9 @@ FUTURED_API const struct futured_status *futured_client_status(const struct futu
  * time.
  *
  * Sending again is safe. Each request goes out under a request ID, and the daemon answers the same ID with the same future:
- * for 10 minutes, while that has not ended, and for 5 minutes after. The library makes one when the request is first sent (128 bits, of which 96 are random), and keeps
- * it until futured_submit, futured_submit_all or futured_run has answered a future for it: so where a call failed, whatever
+ * for 10 minutes, while that has not ended, and for 5 minutes after. The library makes one when the request is first sent
+ * (128 bits, of which 96 are random), and keeps it until futured_submit, futured_submit_all or futured_run has answered a
+ * future for it: so where a call failed, whatever
  * its code, the same call with the same request is the same task. After that, and after futured_pipeline_put, the request
  * stands for another future of the same task. Between a failure and the second sending do not change it. */
 struct futured_request;
